@@ -1,0 +1,59 @@
+"""The errors that cross from one room to another.
+
+    AgentError                  a person can read it: it names the thing, says what is wrong and what to do
+    ├── ConfigError             the environment's fault; every problem at once; exit code 2
+    ├── KubectlError            no kubectl, or one that can't be started
+    ├── SpoolError              the spool can't be used at all
+    │   ├── SpoolTooNew         its schema is of a later agent; never altered
+    │   └── SpoolFull           no room for this write (the cap or the disk); nothing was written, try again later
+    └── LinkDown                the API couldn't be reached, or what answered wasn't the API
+
+A refusal by the guard (`agent.guard.Refused`) isn't among them: it is an ordinary result, not a failure of the agent.
+"""
+
+from collections.abc import Sequence
+
+
+class AgentError(Exception):
+    """Base of all that this package raises for a person to read. Never raised itself."""
+
+
+class ConfigError(AgentError):
+    """What is wrong with the environment: `problems` holds one sentence for each mistake."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class KubectlError(AgentError):
+    """kubectl isn't there, or can't be started."""
+
+
+class SpoolError(AgentError):
+    """The spool can't be opened, read or written."""
+
+
+class SpoolTooNew(SpoolError):  # noqa: N818  # reads as what it says
+    """The spool was written by a later version of the agent."""
+
+
+class SpoolFull(SpoolError):  # noqa: N818
+    """The cap or the disk leaves no room for this write. Nothing was written; the same call may succeed later."""
+
+
+class LinkDown(AgentError):  # noqa: N818
+    """The API couldn't be reached, or answered with something that isn't its contract.
+
+    `status` is the HTTP status if there was one. `retry_after` is in seconds, as the server asked (already bounded).
+    `refused` is true for 401 and 403: the API is there but doesn't accept this agent's token.
+    """
+
+    def __init__(
+        self, reason: str, *, status: int | None = None, retry_after: float | None = None, refused: bool = False
+    ) -> None:
+        self.reason = reason
+        self.status = status
+        self.retry_after = retry_after
+        self.refused = refused
+        super().__init__(reason)

@@ -1,0 +1,88 @@
+"""What travels through the agent: a command in, a result out.
+
+    API ──▶ Command ──▶ spool ──▶ executor ──▶ Result and its pieces of output ──▶ spool ──▶ API
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+Stream = Literal["stdout", "stderr"]
+"""Which of the child's two streams a piece of output came from."""
+
+PIECE_BYTES = 256 * 1024
+"""Output is kept and sent in pieces of at most this many UTF-8 bytes, so that no result is ever whole in memory.
+10 MB in such pieces cost 2.7 MB of memory, in one value 31 MB (measured, CPython 3.11, SQLite 3.40)."""
+
+MAX_ID_CHARS = 256
+"""A longer command id is answered with an error. UUIDs have 36; the bound keeps ids readable in tables and logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command as the API sent it. The shape is checked, the content isn't: that is the guard's work."""
+
+    id: str
+    args: tuple[str, ...]
+    timeout: float | None = None
+    """Seconds, as asked by the sender; None for the default."""
+    correlation_id: str | None = None
+    session_id: str | None = None
+
+
+class Outcome(StrEnum):
+    """How a command ended. `succeeded` is the only one with `success: true`."""
+
+    SUCCEEDED = "succeeded"
+    """kubectl ended with exit code 0."""
+    FAILED = "failed"
+    """kubectl ended with another exit code, or by a signal that the agent didn't send."""
+    TIMED_OUT = "timed_out"
+    """The agent ended kubectl at the command's time limit; what it printed is kept."""
+    REFUSED = "refused"
+    """The guard's policy doesn't allow it, or the command's shape made no sense. Nothing was started."""
+    UNSTARTED = "unstarted"
+    """kubectl couldn't be started: it is missing, broken or not executable."""
+    INTERRUPTED = "interrupted"
+    """The agent was stopped or killed meanwhile, and running it again wasn't worth it."""
+    BUSY = "busy"
+    """More commands arrived than the agent has room for. Nothing was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one command, without its output: that is in the spool, in pieces."""
+
+    outcome: Outcome
+    exit_code: int | None = None
+    """As kubectl gave it; 128 + N when signal N ended it, as a shell reports it; None when nothing ran."""
+    error: str | None = None
+    """The agent's own sentence. What kubectl wrote to stderr is in the spool and follows it."""
+    execution_time_ms: int = 0
+    output_bytes: int = 0
+    """UTF-8 bytes of stdout in full, those beyond the cap included."""
+    truncated: bool = False
+    """Some of stdout was beyond the cap and isn't in the spool."""
+    rule: str | None = None
+    """For `refused`: the guard's rule, for metrics and for people."""
+
+    @property
+    def success(self) -> bool:
+        """Whether the API should see this as a success."""
+        return self.outcome is Outcome.SUCCEEDED
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the agent ended the command at its time limit."""
+        return self.outcome is Outcome.TIMED_OUT
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A command whose id could be read but not the rest. It gets an error result, never silence."""
+
+    id: str
+    reason: str
+    """A sentence for the sender."""
+    correlation_id: str | None = None
+    session_id: str | None = None
