@@ -45,15 +45,23 @@ class SpoolFull(SpoolError):  # noqa: N818
 class LinkDown(AgentError):  # noqa: N818
     """The API couldn't be reached, or answered with something that isn't its contract.
 
+    `silent` is true when a connection was there but no answer came in time, as a long poll's may.
     `status` is the HTTP status if there was one. `retry_after` is in seconds, as the server asked (already bounded).
     `refused` is true for 401 and 403: the API is there but doesn't accept this agent's token.
     """
 
     def __init__(
-        self, reason: str, *, status: int | None = None, retry_after: float | None = None, refused: bool = False
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        refused: bool = False,
+        silent: bool = False,
     ) -> None:
         self.reason = reason
         self.status = status
         self.retry_after = retry_after
         self.refused = refused
+        self.silent = silent
         super().__init__(reason)

@@ -1,8 +1,9 @@
 """What travels through the agent: a command in, a result out.
 
-    API ──▶ Command ──▶ spool ──▶ executor ──▶ Result and its pieces of output ──▶ spool ──▶ API
+API ──▶ Command ──▶ spool ──▶ executor ──▶ Result and its pieces of output ──▶ spool ──▶ API
 """
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -13,6 +14,12 @@ Stream = Literal["stdout", "stderr"]
 PIECE_BYTES = 256 * 1024
 """Output is kept and sent in pieces of at most this many UTF-8 bytes, so that no result is ever whole in memory.
 10 MB in such pieces cost 2.7 MB of memory, in one value 31 MB (measured, CPython 3.11, SQLite 3.40)."""
+
+
+def json_text(text: str) -> bytes:
+    """Text as the inside of a JSON string (RFC 8259 §7), in UTF-8. Escaped pieces join to the escaped whole."""
+    return json.dumps(text, ensure_ascii=False)[1:-1].encode()
+
 
 MAX_ID_CHARS = 256
 """A longer command id is answered with an error. UUIDs have 36; the bound keeps ids readable in tables and logs."""

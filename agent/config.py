@@ -1,0 +1,215 @@
+"""The agent's configuration: environment variables in, one frozen `Config` out, or every mistake at once.
+
+`SETTINGS` is the one table of all variables; README's table and `kubently-agent run --help` are made from it.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from agent.errors import ConfigError
+from agent.settings import LOOPBACK, SETTINGS, STREAM_ONLY, Setting
+
+LinkName = Literal["poll", "stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that the agent is told from outside, checked. Bytes are bytes, times are seconds."""
+
+    api_url: str
+    """Without a slash at its end."""
+    cluster_id: str
+    token: str | None = field(repr=False)
+    """The token itself, if it was given in the environment; else it is in `token_file`."""
+    token_file: Path | None
+    log_level: str
+    log_format: str | None
+    link: LinkName
+    spool_path: Path
+    spool_max_bytes: int
+    retention_seconds: float
+    executors: int
+    max_output_bytes: int
+    command_timeout_max: float
+    kubectl: str
+    kubeconfig: Path | None
+    policy_file: Path | None
+    ca_cert: Path | None
+    client_cert: Path | None
+    client_key: Path | None
+    allow_http: bool
+    health_address: tuple[str, int]
+    drain_seconds: float
+    heartbeat_seconds: float
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Config":
+        """Read and check all variables.
+
+        Raises:
+            ConfigError: with one sentence for each mistake, each naming its variable and what would be right.
+        """
+        values, problems = _read(environ)
+        for check in (_token, _transport, _certificates, _spool, _refused_names):
+            problems.extend(check(values, environ))
+        if problems:
+            raise ConfigError(problems)
+        return cls(**values)
+
+    @property
+    def kubectl_home(self) -> Path:
+        """The folder on the writable volume that is kubectl's own: cache, kubeconfig, working folder."""
+        return self.spool_path.parent / "kubectl"
+
+    def effective(self) -> dict[str, Any]:
+        """What a log may show: every variable but the token."""
+        shown: dict[str, Any] = {}
+        for setting in SETTINGS:
+            value = getattr(self, setting.field)
+            if setting.field == "token":
+                shown[setting.name] = None if value is None else "(set)"
+            elif setting.field == "health_address":
+                shown[setting.name] = ":".join(map(str, value))
+            else:
+                shown[setting.name] = str(value) if isinstance(value, Path) else value
+        return shown
+
+
+def spool_path(environ: Mapping[str, str]) -> Path:
+    """Where the spool is, for the commands that need nothing else of the configuration."""
+    setting = next(s for s in SETTINGS if s.field == "spool_path")
+    return Path(environ.get(setting.name) or str(setting.default))
+
+
+Values = dict[str, Any]
+
+
+def _read(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
+    values: Values = {}
+    problems: list[str] = []
+    for setting in SETTINGS:
+        text = environ.get(setting.name, "").strip() or setting.default
+        try:
+            values[setting.field] = None if text is None else setting.read(text)
+        except ValueError as error:
+            values[setting.field] = None
+            problems.append(_sentence(setting, text, error))
+        else:
+            if text is None and setting.required:
+                problems.append(f"{setting.name} is not set. {setting.example}")
+    return values, problems
+
+
+def _sentence(setting: Setting, text: str | None, error: ValueError) -> str:
+    shown = "" if setting.secret else f" {text!r}"
+    return f"{setting.name}:{shown} {error}"
+
+
+def _token(values: Values, environ: Mapping[str, str]) -> list[str]:
+    given = [name for name in ("KUBENTLY_TOKEN", "KUBENTLY_TOKEN_FILE") if environ.get(name, "").strip()]
+    if not given:
+        return [
+            "KUBENTLY_TOKEN or KUBENTLY_TOKEN_FILE is not set. One of them must give this cluster's token for the API."
+        ]
+    if len(given) == 2:
+        return [
+            "KUBENTLY_TOKEN and KUBENTLY_TOKEN_FILE are both set. Unset one: the agent can't know which is current."
+        ]
+    return _readable("KUBENTLY_TOKEN_FILE", values["token_file"], check=_token_text)
+
+
+def _token_text(text: str) -> str | None:
+    if not text.strip():
+        return "is empty. It must hold this cluster's token."
+    if not text.strip().isascii() or any(c.isspace() for c in text.strip()):
+        return "doesn't hold a token: one word of ASCII without spaces is expected."
+    return None
+
+
+def _transport(values: Values, _: Mapping[str, str]) -> list[str]:
+    url = values["api_url"]
+    if url is None:
+        return []
+    parts = urlsplit(url)
+    if parts.scheme == "https" or parts.hostname in LOOPBACK or values["allow_http"]:
+        return []
+    return [
+        f"KUBENTLY_API_URL: {url!r} would send the token in clear text. Use https://, or set KUBENTLY_ALLOW_HTTP=true "
+        "if the network between is trusted."
+    ]
+
+
+def _certificates(values: Values, _: Mapping[str, str]) -> list[str]:
+    problems = []
+    for name, key in (
+        ("KUBENTLY_CA_CERT", "ca_cert"),
+        ("KUBENTLY_CLIENT_CERT", "client_cert"),
+        ("KUBENTLY_CLIENT_KEY", "client_key"),
+    ):
+        problems += _readable(name, values[key], check=_pem)
+    if values["client_key"] and not values["client_cert"]:
+        problems.append("KUBENTLY_CLIENT_KEY is set without KUBENTLY_CLIENT_CERT. Set both, or neither.")
+    problems += _readable("KUBENTLY_KUBECONFIG", values["kubeconfig"])
+    problems += _readable("KUBENTLY_POLICY_FILE", values["policy_file"])
+    return problems
+
+
+def _pem(text: str) -> str | None:
+    return None if "-----BEGIN " in text else "isn't a PEM file: it holds no line '-----BEGIN …'."
+
+
+def _readable(name: str, path: Path | None, check: Callable[[str], str | None] | None = None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        problem = (check or (lambda _: None))(path.read_text("utf-8", errors="replace"))
+    except OSError as error:
+        return [f"{name}: {str(path)!r} can't be read: {error.strerror}. Name a file that user {os.getuid()} may read."]
+    return [f"{name}: {str(path)!r} {problem}"] if problem else []
+
+
+def _spool(values: Values, _: Mapping[str, str]) -> list[str]:
+    path, most, output = values["spool_path"], values["spool_max_bytes"], values["max_output_bytes"]
+    problems = []
+    if path is not None:
+        folder = path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problems.append(
+                f"KUBENTLY_SPOOL_PATH: the folder {str(folder)!r} can't be made: {error.strerror}. "
+                "Mount a writable volume there."
+            )
+        else:
+            if not os.access(folder, os.W_OK | os.X_OK):
+                problems.append(
+                    f"KUBENTLY_SPOOL_PATH: the folder {str(folder)!r} can't be written by user {os.getuid()}. "
+                    "Mount a writable volume there (in Kubernetes: fsGroup)."
+                )
+    if most and output and output * 2 > most:
+        problems.append(
+            f"KUBENTLY_MAX_OUTPUT_BYTES: {output} is more than half of KUBENTLY_SPOOL_MAX_BYTES ({most}). "
+            "One output must fit the spool beside another."
+        )
+    return problems
+
+
+def _refused_names(_: Values, environ: Mapping[str, str]) -> list[str]:
+    problems = []
+    verify = environ.get("KUBENTLY_SSL_VERIFY", "").strip().lower()
+    if verify in {"false", "0", "no", "off"}:
+        problems.append(
+            "KUBENTLY_SSL_VERIFY: certificates are always verified, or anybody between could drive kubectl. "
+            "Name your own CA with KUBENTLY_CA_CERT, and unset KUBENTLY_SSL_VERIFY."
+        )
+    if environ.get("KUBENTLY_LINK", "poll").strip().lower() == "poll":
+        problems += [
+            f"{name} has no meaning with KUBENTLY_LINK=poll. Unset it, or set KUBENTLY_LINK=stream."
+            for name in STREAM_ONLY
+            if environ.get(name)
+        ]
+    return problems

@@ -1,0 +1,8 @@
+"""The central API, as the rest of the agent sees it: commands in, results out.
+
+Nothing above this room knows which contract is spoken, or that there is HTTP at all.
+"""
+
+from agent.link.contract import Batch, Link, Parcel, Reply, Verdict
+
+__all__ = ["Batch", "Link", "Parcel", "Reply", "Verdict"]

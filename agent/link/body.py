@@ -1,0 +1,113 @@
+"""The body of a result on its way: JSON whose long texts are read from the spool while they are sent.
+
+A body is a list of segments: bytes as they are, or the name of a stream whose text goes there, escaped piece by piece.
+The spool knows every text's escaped size, so the Content-Length is known before anything is read.
+"""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from agent.link.contract import Parcel, Reply, Verdict
+from agent.link.http import Answer, Http
+from agent.model import Stream, json_text
+
+Segment = bytes | Stream
+
+RESULT_SECONDS = 10.0
+RESULT_BYTES_PER_SECOND = 64 * 1024
+"""A result's limit is 10 s, and longer by its size at this rate: a 10 MB result over a bad link takes minutes."""
+
+_WHOLE_BYTES = 64 * 1024  # up to here a body is sent as one value: one write instead of several
+
+
+class Body:
+    """One result as the bytes of a request.
+
+    Args:
+        parcel: the result and its output.
+        segments: the body, in order.
+    """
+
+    def __init__(self, parcel: Parcel, segments: Sequence[Segment]) -> None:
+        self._parcel = parcel
+        self._segments = segments
+        self.length = sum(len(s) if isinstance(s, bytes) else parcel.json_bytes(s) for s in segments)
+
+    async def post(self, http: Http, path: str, headers: dict[str, str]) -> Answer:
+        """Send it and return the answer.
+
+        Raises:
+            LinkDown: there was none.
+        """
+        async with aclosing(self._pieces()) as pieces:
+            body: bytes | AsyncIterator[bytes] = pieces
+            if self.length <= _WHOLE_BYTES:
+                body = b"".join([piece async for piece in pieces])
+            return await http.request(
+                "POST",
+                path,
+                seconds=RESULT_SECONDS + self.length / RESULT_BYTES_PER_SECOND,
+                read_seconds=RESULT_SECONDS,
+                body=body,
+                length=self.length,
+                headers=headers,
+            )
+
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
+        for segment in self._segments:
+            if isinstance(segment, bytes):
+                yield segment
+            else:
+                async for text in self._parcel.pieces(segment):
+                    yield json_text(text)
+
+
+def result_segments(parcel: Parcel) -> list[Segment]:
+    """The result as a JSON object. `output` is stdout; `error` the agent's sentence, then stderr, unless all went well."""
+    result = parcel.result
+    fields: dict[str, Any] = {
+        "success": result.success,
+        "exit_code": result.exit_code,
+        "execution_time_ms": result.execution_time_ms,
+    }
+    if result.timed_out:
+        fields["timed_out"] = True
+    if result.truncated:
+        fields |= {"truncated": True, "output_bytes": result.output_bytes}
+    head = json.dumps(fields, separators=(",", ":"))[:-1].encode()
+    return [head, b',"output":"', "stdout", b'","error":', *_error(parcel), b"}"]
+
+
+def _error(parcel: Parcel) -> list[Segment]:
+    result = parcel.result
+    if result.success:
+        return [b"null"]
+    sentence = result.error or ""
+    has_stderr = parcel.json_bytes("stderr") > 0
+    between = "\n" if sentence and has_stderr else ""
+    return [b'"', json_text(sentence + between), "stderr", b'"']
+
+
+def trace_headers(parcel: Parcel) -> dict[str, str]:
+    """The command's own tracing ids, so that the API's log and the agent's can be read side by side."""
+    headers = {}
+    if parcel.correlation_id:
+        headers["X-Correlation-ID"] = parcel.correlation_id
+    if parcel.session_id:
+        headers["X-Session-ID"] = parcel.session_id
+    return headers
+
+
+def reply(answer: Answer, refusing: frozenset[int]) -> Reply:
+    """What an answer to a result means. `refusing` are the statuses that are about this one result."""
+    if 200 <= answer.status < 300:
+        return Reply(Verdict.STORED, answer.status)
+    if answer.status == 413:
+        verdict = Verdict.TOO_LARGE
+    elif answer.status in refusing:
+        verdict = Verdict.REFUSED
+    else:
+        verdict = Verdict.LATER
+    return Reply(verdict, answer.status, answer.words or f"HTTP {answer.status}", answer.retry_after)

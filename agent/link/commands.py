@@ -1,0 +1,101 @@
+"""From what the API sent to commands. Pure, and it trusts nothing: wrong types, missing and huge ids, other tools.
+
+A command whose id can be read becomes a `Command` or, if the rest makes no sense, a `Malformed` that is answered with
+an error. What has no readable id is only counted: there is nobody to answer to.
+"""
+
+import json
+import math
+from typing import Any
+
+from agent.link.contract import Batch
+from agent.model import MAX_ID_CHARS, Command, Malformed
+
+_LONGEST_ANSWERED_ID = 4096  # longer than allowed ids are still answered, up to here; beyond it is no id
+_MAX_SHOWN_TOOL = 64
+
+
+def read_batch(body: bytes) -> Batch | None:
+    """The commands of a poll's answer, `{"commands": [...]}`; None if it isn't one."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):  # ValueError covers broken JSON, broken UTF-8 and numbers of 5,000 digits
+        return None
+    if not isinstance(answer, dict) or not isinstance(answer.get("commands"), list):
+        return None
+    batch = Batch()
+    skipped = 0
+    for entry in answer["commands"]:
+        command = read_command(entry)
+        if isinstance(command, Command):
+            batch.commands.append(command)
+        elif isinstance(command, Malformed):
+            batch.malformed.append(command)
+        else:
+            skipped += 1
+    return Batch(batch.commands, batch.malformed, skipped)
+
+
+def read_command(entry: object) -> Command | Malformed | None:
+    """One command; None when not even its id can be read."""
+    if not isinstance(entry, dict) or not _is_id(entry.get("id")):
+        return None
+    command_id = entry["id"]
+    correlation_id, session_id = _trace(entry.get("correlation_id")), _trace(entry.get("session_id"))
+    problem = _problem(entry)
+    if problem is not None:
+        return Malformed(command_id, problem, correlation_id, session_id)
+    timeout = entry.get("timeout")
+    return Command(
+        id=command_id,
+        args=tuple(entry["args"]),
+        timeout=None if timeout is None else float(timeout),
+        correlation_id=correlation_id,
+        session_id=session_id,
+    )
+
+
+def _problem(entry: dict[str, Any]) -> str | None:
+    if len(entry["id"]) > MAX_ID_CHARS:
+        return f"The command's id has {len(entry['id'])} characters; at most {MAX_ID_CHARS} are allowed."
+    tool = entry.get("tool")
+    if tool not in (None, "kubectl"):
+        return f"This agent runs kubectl only, not the tool {_shown(tool)}."
+    args = entry.get("args")
+    if not isinstance(args, list) or not all(isinstance(arg, str) for arg in args):
+        return 'The command\'s "args" must be a list of strings.'
+    if not all(_encodable(arg) for arg in args):
+        return 'The command\'s "args" hold a lone surrogate, which is no character.'
+    return _timeout_problem(entry.get("timeout"))
+
+
+def _timeout_problem(timeout: object) -> str | None:
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        return 'The command\'s "timeout" must be a number of seconds.'
+    if not 0 < timeout < math.inf:
+        return 'The command\'s "timeout" must be more than 0 seconds, and finite.'
+    return None
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ANSWERED_ID and value.isprintable()
+
+
+def _trace(value: object) -> str | None:
+    """A tracing id that can go into a header and a log line; anything else is left out."""
+    fits = isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARS and value.isascii() and value.isprintable()
+    return str(value) if fits else None
+
+
+def _shown(tool: object) -> str:
+    return repr(tool)[:_MAX_SHOWN_TOOL].encode("ascii", "replace").decode()
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

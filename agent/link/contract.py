@@ -1,0 +1,99 @@
+"""What every link gives and takes."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from agent.model import Command, Malformed, Result, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one receive brought."""
+
+    commands: list[Command] = field(default_factory=list)
+    malformed: list[Malformed] = field(default_factory=list)
+    skipped: int = 0
+    """Things in the answer from which not even an id could be read."""
+
+
+class Verdict(StrEnum):
+    """What the API did with one result."""
+
+    STORED = "stored"
+    """It has it."""
+    REFUSED = "refused"
+    """It refuses this one result for good; sending it again won't help."""
+    TOO_LARGE = "too_large"
+    """It would take a smaller one."""
+    LATER = "later"
+    """It couldn't be reached, was busy, or something else answered in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to one result. `words` are the API's, cut, or say what went wrong; `retry_after` is in seconds."""
+
+    verdict: Verdict
+    status: int | None = None
+    words: str = ""
+    retry_after: float | None = None
+
+
+class Parcel(Protocol):
+    """One result that is on its way, with its output as pieces that are read when they are sent."""
+
+    @property
+    def command_id(self) -> str:
+        """Whose result it is."""
+
+    @property
+    def result(self) -> Result:
+        """Everything but the output."""
+
+    @property
+    def correlation_id(self) -> str | None:
+        """As the command brought it."""
+
+    @property
+    def session_id(self) -> str | None:
+        """As the command brought it."""
+
+    @property
+    def executed_at(self) -> float | None:
+        """When the command was started, in seconds since the epoch; None if it never was."""
+
+    def json_bytes(self, stream: Stream) -> int:
+        """How many bytes the stream's text has as the inside of a JSON string (see `agent.model.json_text`)."""
+
+    def pieces(self, stream: Stream) -> AsyncIterator[str]:
+        """The stream's text, piece by piece, in order."""
+
+
+class Link(Protocol):
+    """A way to the central API. All waiting has a limit, and every fault of the API's is a `LinkDown` or a `Reply`."""
+
+    holds: bool
+    """Whether commands stay at the API while nobody receives. If not, they are pushed, and there must be an answer."""
+    burst: int
+    """How many commands one receive may bring although less room was left."""
+
+    async def receive(self, *, eager: bool) -> Batch:
+        """Wait for commands, for a while. An empty batch is normal.
+
+        Args:
+            eager: answer as soon as the API is known to be there, rather than wait for commands.
+
+        Raises:
+            LinkDown: the API couldn't be reached, or what answered wasn't the API.
+        """
+
+    async def deliver(self, parcel: Parcel) -> Reply:
+        """Send one result."""
+
+    async def run(self) -> None:
+        """Whatever must go on beside receiving and delivering; ends only when cancelled."""
+
+    async def aclose(self) -> None:
+        """Close connections."""

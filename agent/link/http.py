@@ -1,0 +1,219 @@
+"""HTTP to the central API: one client, one TLS context, limits on everything. The only place that imports httpx.
+
+What this room protects from, each seen in the wild or measured:
+
+- Redirects are never followed: the token would go wherever they point.
+- An answer in HTML isn't the API's, whatever its status: a proxy, a captive portal or an ingress without a backend.
+- Answers are read up to a bound, as they are on the wire: nothing is decompressed, so no bomb can go off.
+- The connection pool has no limit of its own. With one, httpcore on trio leaked a slot for good whenever a request was
+  cancelled while it waited for the pool (httpcore 1.0.9, trio 0.35, measured). Who sends how much is bounded above.
+"""
+
+import ssl
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import trio
+
+from agent import __version__
+from agent.config import Config
+from agent.errors import ConfigError, LinkDown
+from agent.link.token import Token
+
+# httpx imports its own command line, and click with it, if it can (1.3 MB, measured with httpx 0.28.1 on CPython 3.11).
+# A module that is None can't be imported, and httpx goes on without.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
+import httpx  # noqa: E402
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""The largest answer that is read: 10,000 commands of 800 bytes. Parsing costs several times its size in memory."""
+
+CONNECT_SECONDS = 5.0
+_WORDS = 256  # how much of the API's words is kept: enough for a sentence, too little for a dump
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def words(self) -> str:
+        """The beginning of the body, for people: printable and short."""
+        text = self.body[: 4 * _WORDS].decode("utf-8", "replace")
+        return "".join(c if c.isprintable() else " " for c in text)[:_WORDS].strip()
+
+    @property
+    def is_html(self) -> bool:
+        """Whether a browser was meant to read this: then it isn't the API's."""
+        return self.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
+
+    @property
+    def retry_after(self) -> float | None:
+        """Retry-After in seconds (RFC 9110 §10.2.3: a number, or a date), None without or if it can't be read."""
+        text = self.headers.get("retry-after", "").strip()
+        if text.isascii() and text.isdigit():
+            return float(text[:9])
+        try:
+            return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+        except (ValueError, TypeError):  # TypeError: a date without a zone
+            return None
+
+
+class Http:
+    """The client. Every request carries the token, the cluster's id and the agent's version.
+
+    Raises:
+        ConfigError: a certificate file can't be used.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.token = Token(config.token, config.token_file)
+        self._base = config.api_url
+        self._client = httpx.AsyncClient(
+            verify=tls_context(config),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=90),
+            follow_redirects=False,
+        )
+        # httpx's own Accept, Accept-Encoding and Connection say nothing here and cost 70 bytes a request.
+        self._client.headers = httpx.Headers(
+            {"User-Agent": f"kubently-agent/{__version__}", "X-Cluster-ID": config.cluster_id}
+        )
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        seconds: float,
+        read_seconds: float | None = None,
+        body: bytes | AsyncIterator[bytes] | None = None,
+        length: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request and its whole answer.
+
+        Args:
+            method: GET or POST.
+            path: from the API's base on, with its query.
+            seconds: the limit of everything together.
+            read_seconds: how long the answer may be silent; by default as long as everything together.
+            body: JSON, whole or in pieces.
+            length: the body's size in bytes, if it comes in pieces.
+            headers: more headers.
+
+        Raises:
+            LinkDown: no answer, or not the API's: HTML, a redirect, or larger than `MAX_BODY_BYTES`.
+        """
+        sent = {"Authorization": f"Bearer {self.token.current()}", **(headers or {})}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        if length is not None:
+            sent["Content-Length"] = str(length)
+        timeout = httpx.Timeout(read_seconds or seconds, connect=CONNECT_SECONDS, pool=None)
+        try:
+            with trio.fail_after(seconds):
+                async with self._client.stream(
+                    method, self._base + path, headers=sent, content=body, timeout=timeout
+                ) as response:
+                    answer = Answer(response.status_code, response.headers, await _bounded(response))
+        except trio.TooSlowError:
+            raise LinkDown(f"no whole answer within {seconds:g} s") from None
+        except httpx.ReadTimeout:
+            raise LinkDown(f"no answer within {read_seconds or seconds:g} s", silent=True) from None
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+            raise LinkDown(_reason(error)) from error
+        if 300 <= answer.status < 400:
+            raise LinkDown(f"HTTP {answer.status}: a redirect, and redirects are never followed", status=answer.status)
+        if answer.is_html:
+            raise LinkDown(
+                f"HTTP {answer.status} in HTML: not the API's answer",
+                status=answer.status,
+                retry_after=answer.retry_after,
+            )
+        return answer
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+
+def unhappy(answer: Answer) -> LinkDown:
+    """The error for an answer that isn't what the contract promises."""
+    words = f": {answer.words}" if answer.words else ""
+    return LinkDown(
+        f"HTTP {answer.status}{words}",
+        status=answer.status,
+        retry_after=answer.retry_after,
+        refused=answer.status in {401, 403},
+    )
+
+
+def tls_context(config: Config) -> ssl.SSLContext:
+    """The one TLS context: the system's CAs or the configured one, and the client's certificate if there is one.
+
+    For a plain http URL it trusts nobody: it is never used, and the system's CAs would cost 3 MB.
+
+    Raises:
+        ConfigError: a certificate file can't be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not config.api_url.startswith("https:"):
+        return context
+    try:
+        if config.ca_cert is not None:
+            context.load_verify_locations(config.ca_cert)
+        else:
+            _trust_system(context)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError([f"KUBENTLY_CA_CERT: {str(config.ca_cert)!r} can't be used as a CA: {error}"]) from error
+    if config.client_cert is not None:
+        try:
+            context.load_cert_chain(config.client_cert, config.client_key)
+        except (OSError, ssl.SSLError) as error:
+            message = (
+                f"KUBENTLY_CLIENT_CERT: {str(config.client_cert)!r} and its key can't be used: {error}. "
+                "They must be PEM, belong together, and have no passphrase."
+            )
+            raise ConfigError([message]) from error
+    return context
+
+
+def _trust_system(context: ssl.SSLContext) -> None:
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile or paths.capath:
+        context.set_default_verify_paths()  # honours SSL_CERT_FILE and SSL_CERT_DIR
+    else:
+        import certifi  # noqa: PLC0415  # 3 MB that most systems don't need
+
+        context.load_verify_locations(certifi.where())
+
+
+async def _bounded(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise LinkDown(
+                f"HTTP {response.status_code} with more than {MAX_BODY_BYTES >> 20} MiB: not the API's answer",
+                status=response.status_code,
+            )
+    return bytes(body)
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause's words: httpx often has none of its own."""
+    words = str(error)
+    cause: BaseException | None = error
+    while not words and cause is not None:
+        cause = cause.__cause__ or cause.__context__
+        words = str(cause or "")
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
