@@ -65,7 +65,7 @@ class Body:
 
 
 def result_segments(parcel: Parcel) -> list[Segment]:
-    """The result as a JSON object. `output` is stdout; `error` the agent's sentence, then stderr, unless all went well."""
+    """The result as a JSON object. `output` is stdout; `error` the agent's sentence and stderr, unless all is well."""
     result = parcel.result
     fields: dict[str, Any] = {
         "success": result.success,

@@ -117,13 +117,16 @@ class Http:
             sent["Content-Type"] = "application/json"
         if length is not None:
             sent["Content-Length"] = str(length)
-        timeout = httpx.Timeout(read_seconds or seconds, connect=CONNECT_SECONDS, pool=None)
+        request = self._client.build_request(
+            method,
+            self._base + path,
+            headers=sent,
+            content=body,
+            timeout=httpx.Timeout(read_seconds or seconds, connect=CONNECT_SECONDS, pool=None),
+        )
         try:
             with trio.fail_after(seconds):
-                async with self._client.stream(
-                    method, self._base + path, headers=sent, content=body, timeout=timeout
-                ) as response:
-                    answer = Answer(response.status_code, response.headers, await _bounded(response))
+                answer = await self._exchange(request, seconds)
         except trio.TooSlowError:
             raise LinkDown(f"no whole answer within {seconds:g} s") from None
         except httpx.ReadTimeout:
@@ -139,6 +142,28 @@ class Http:
                 retry_after=answer.retry_after,
             )
         return answer
+
+    async def _exchange(self, request: httpx.Request, seconds: float) -> Answer:
+        response = await self._client.send(request, stream=True)
+        # Once an answer has begun it is read to its end, even if the agent is being stopped: it may hold commands, and
+        # the API has already counted them as handed out.
+        body = bytearray()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + seconds) as reading:
+            try:
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) > MAX_BODY_BYTES:
+                        reading.cancel()  # leaves httpx's generators in order, which a plain break doesn't
+                if len(body) <= MAX_BODY_BYTES:
+                    return Answer(response.status_code, response.headers, bytes(body))
+            finally:
+                await response.aclose()
+        if len(body) > MAX_BODY_BYTES:
+            raise LinkDown(
+                f"HTTP {response.status_code} with more than {MAX_BODY_BYTES >> 20} MiB: not the API's answer",
+                status=response.status_code,
+            )
+        raise trio.TooSlowError
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -195,18 +220,6 @@ def _trust_system(context: ssl.SSLContext) -> None:
         import certifi  # noqa: PLC0415  # 3 MB that most systems don't need
 
         context.load_verify_locations(certifi.where())
-
-
-async def _bounded(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise LinkDown(
-                f"HTTP {response.status_code} with more than {MAX_BODY_BYTES >> 20} MiB: not the API's answer",
-                status=response.status_code,
-            )
-    return bytes(body)
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,328 @@
+"""The long-poll contract on a mocked transport: what is asked, and what each answer means."""
+
+import gzip
+import json
+
+import httpx
+import pytest
+import respx
+import trio
+
+from agent import __version__
+from agent.config import Config
+from agent.errors import LinkDown
+from agent.link import Verdict
+from agent.link.http import MAX_BODY_BYTES, Http
+from agent.link.poll import PollLink
+from agent.link.token import Token
+from agent.model import Outcome, Result
+from tests.tasks.fakes import FakeParcel
+
+COMMAND = {"id": "c1", "args": ["get", "pods"], "timeout": 5}
+OK = Result(Outcome.SUCCEEDED, exit_code=0, execution_time_ms=12, output_bytes=5)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config.from_environ(
+        {
+            "KUBENTLY_API_URL": "http://localhost:1/base",
+            "CLUSTER_ID": "prod",
+            "KUBENTLY_TOKEN": "t0ken",
+            "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db"),
+        }
+    )
+
+
+@pytest.fixture
+def api():
+    with respx.mock(base_url="http://localhost:1/base", assert_all_called=False) as router:
+        router.get("/agent/status").respond(json={"cluster_id": "prod", "is_active": False, "queue_depth": 0})
+        yield router
+
+
+@pytest.fixture
+async def link(config):
+    link = PollLink(Http(config), trio.current_time)
+    yield link
+    await link.aclose()
+
+
+def waits(api):
+    return [int(call.request.url.params["wait"]) for call in api.calls if call.request.url.path.endswith("/commands")]
+
+
+async def test_every_request_says_who_asks(link, api):
+    api.get("/agent/commands").respond(json={"commands": [COMMAND]})
+    batch = await link.receive(eager=False)
+    assert [c.id for c in batch.commands] == ["c1"]
+    for call in api.calls:
+        headers = call.request.headers
+        assert headers["authorization"] == "Bearer t0ken"
+        assert headers["x-cluster-id"] == "prod"
+        assert headers["user-agent"] == f"kubently-agent/{__version__}"
+    assert api.calls.last.request.extensions["timeout"]["read"] == 25
+
+
+async def test_the_rhythm_follows_the_session(link, api, autojump_clock):
+    route = api.get("/agent/commands").respond(204)
+    await link.receive(eager=False)
+    api.get("/agent/status").respond(json={"is_active": True})
+    await trio.sleep(61)
+    await link.receive(eager=False)
+    api.get("/agent/status").respond(json={"is_active": False})
+    await trio.sleep(11)
+    await link.receive(eager=False)
+    route.respond(json={"commands": [COMMAND]})
+    await link.receive(eager=False)
+    await link.receive(eager=False)
+    assert waits(api) == [20, 1, 20, 20, 1], "a command is a sign of a session, without asking"
+
+
+async def test_an_idle_minute_is_four_requests(link, api, autojump_clock):
+    async def hold(request):
+        await trio.sleep(int(request.url.params["wait"]))
+        return httpx.Response(204)
+
+    api.get("/agent/commands").mock(side_effect=hold)
+    began = trio.current_time()
+    while trio.current_time() - began < 600:
+        await link.receive(eager=False)
+    assert len(api.calls) == 40
+
+
+async def test_an_eager_poll_is_short_and_asks_no_status(link, api):
+    api.get("/agent/commands").respond(204)
+    await link.receive(eager=True)
+    assert waits(api) == [1]
+    assert len(api.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        httpx.Response(500),
+        httpx.Response(404),
+        httpx.Response(200, content=b"garbage"),
+        httpx.Response(200, content=b"[" * 100_000),
+        httpx.Response(200, json=[1]),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("slow"),
+    ],
+)
+async def test_a_status_that_fails_stops_nothing(link, api, status):
+    api.get("/agent/status").mock(side_effect=[status])
+    api.get("/agent/commands").respond(json={"commands": [COMMAND]})
+    assert len((await link.receive(eager=False)).commands) == 1
+    assert waits(api) == [20]
+
+
+async def test_a_server_that_doesnt_hold_polls_isnt_hammered(link, api, autojump_clock):
+    api.get("/agent/commands").respond(204)
+    began = trio.current_time()
+    for _ in range(10):
+        await link.receive(eager=False)
+    assert trio.current_time() - began >= 10
+
+
+async def test_one_silent_poll_is_normal_two_are_not(link, api, autojump_clock):
+    api.get("/agent/commands").mock(side_effect=httpx.ReadTimeout("slow"))
+    assert not (await link.receive(eager=False)).commands
+    with pytest.raises(LinkDown, match="no answer within 25 s"):
+        await link.receive(eager=False)
+
+
+async def test_a_silent_probe_is_a_failure(link, api):
+    api.get("/agent/commands").mock(side_effect=httpx.ReadTimeout("slow"))
+    with pytest.raises(LinkDown):
+        await link.receive(eager=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (httpx.Response(500, text="boom"), "HTTP 500: boom"),
+        (httpx.Response(502, text="<html>bad gateway"), "HTTP 502 in HTML"),
+        (httpx.Response(200, text="\ufeff \r\n<!doctype html>"), "in HTML"),
+        (httpx.Response(301, headers={"location": "http://evil/"}), "never followed"),
+        (httpx.Response(200, text="{}"), "isn't"),
+        (httpx.Response(200, json={"commands": "x"}), "not the API's answer"),
+        (httpx.Response(404, json={"detail": "no"}), "HTTP 404"),
+        (httpx.Response(200, content=b" " * (MAX_BODY_BYTES + 1)), "more than 8 MiB"),
+        (httpx.Response(200, content=gzip.compress(b'{"commands": []}')), "not the API's answer"),
+        (httpx.ConnectError("[Errno 111] Connection refused"), "Connection refused"),
+        (httpx.RemoteProtocolError("gone"), "gone"),
+        (httpx.ReadError(""), "ReadError"),
+    ],
+)
+async def test_what_isnt_the_contract_is_an_outage(link, api, answer, says):
+    api.get("/agent/commands").mock(side_effect=[answer])
+    if says == "isn't":
+        says = "not the API's answer"
+    with pytest.raises(LinkDown, match=says):
+        await link.receive(eager=False)
+
+
+async def test_a_redirect_is_not_followed(link, api):
+    evil = api.get("http://evil/").respond(204)
+    api.get("/agent/commands").respond(307, headers={"location": "http://evil/"})
+    with pytest.raises(LinkDown):
+        await link.receive(eager=False)
+    assert not evil.called
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7), ("0", 0), ("-3", None), ("soon", None), ("", None), ("9" * 40, 999_999_999), ("٣", None)],
+)
+async def test_retry_after(link, api, value, seconds):
+    api.get("/agent/commands").respond(
+        503, headers={"retry-after": value.encode()} if not value.isascii() else {"retry-after": value}
+    )
+    with pytest.raises(LinkDown) as caught:
+        await link.receive(eager=False)
+    assert caught.value.retry_after == seconds
+
+
+async def test_retry_after_as_a_date(link, api):
+    api.get("/agent/commands").respond(429, headers={"retry-after": "Wed, 01 Jan 2098 00:00:00 GMT"})
+    with pytest.raises(LinkDown) as caught:
+        await link.receive(eager=False)
+    assert caught.value.retry_after > 1e6
+    api.get("/agent/commands").respond(429, headers={"retry-after": "Wed, 01 Jan 2020 00:00:00 GMT"})
+    with pytest.raises(LinkDown) as caught:
+        await link.receive(eager=False)
+    assert caught.value.retry_after == 0
+
+
+async def test_a_rotated_token_is_used_after_a_401(config, api, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("old\n")
+    environ = {"KUBENTLY_API_URL": config.api_url, "CLUSTER_ID": "prod", "KUBENTLY_TOKEN_FILE": str(token)}
+    link = PollLink(Http(Config.from_environ({**environ, "KUBENTLY_SPOOL_PATH": str(tmp_path / "s.db")})), lambda: 0.0)
+    api.get("/agent/commands").mock(
+        side_effect=[httpx.Response(401), httpx.Response(200, json={"commands": [COMMAND]})]
+    )
+    with pytest.raises(LinkDown) as caught:
+        await link.receive(eager=True)
+    assert caught.value.refused
+    token.write_text("new\n")
+    assert (await link.receive(eager=True)).commands
+    assert [call.request.headers["authorization"] for call in api.calls] == ["Bearer old", "Bearer new"]
+    token.write_text("")
+    assert link._http.token.current() == "new", "an empty file is a rotation in progress"
+    token.unlink()
+    assert link._http.token.current() == "new"
+    await link.aclose()
+
+
+async def test_a_token_file_that_is_gone_before_it_was_read(tmp_path):
+    with pytest.raises(LinkDown, match="can't be read"):
+        Token(None, tmp_path / "none").current()
+    (tmp_path / "empty").touch()
+    with pytest.raises(LinkDown, match="is empty"):
+        Token(None, tmp_path / "empty").current()
+
+
+def sent(api):
+    request = api.calls.last.request
+    assert int(request.headers["content-length"]) == len(request.content)
+    assert "transfer-encoding" not in request.headers
+    return json.loads(request.content)
+
+
+async def test_a_result_on_the_wire(link, api):
+    api.post("/agent/results").respond(200)
+    parcel = FakeParcel(
+        OK, stdout=['NAME "a"\n', "ü\u2028\x01"], stderr=["warning"], correlation_id="t1", session_id="s1"
+    )
+    reply = await link.deliver(parcel)
+    assert reply.verdict is Verdict.STORED
+    assert sent(api) == {
+        "command_id": "c1",
+        "result": {
+            "success": True,
+            "exit_code": 0,
+            "execution_time_ms": 12,
+            "output": 'NAME "a"\nü\u2028\x01',
+            "error": None,
+        },
+    }
+    assert api.calls.last.request.headers["x-correlation-id"] == "t1"
+    assert api.calls.last.request.headers["x-session-id"] == "s1"
+    assert api.calls.last.request.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("result", "stderr", "expected"),
+    [
+        (Result(Outcome.FAILED, exit_code=1), ["no such pod\n"], {"error": "no such pod\n", "exit_code": 1}),
+        (Result(Outcome.FAILED, exit_code=1), [], {"error": ""}),
+        (Result(Outcome.REFUSED, error="no", rule="verb"), [], {"error": "no", "exit_code": None}),
+        (
+            Result(Outcome.TIMED_OUT, exit_code=143, error="too slow"),
+            ["so far"],
+            {"error": "too slow\nso far", "timed_out": True},
+        ),
+        (
+            Result(Outcome.FAILED, exit_code=1, truncated=True, output_bytes=99),
+            ["x"],
+            {"truncated": True, "output_bytes": 99},
+        ),
+    ],
+)
+async def test_what_the_error_says(link, api, result, stderr, expected):
+    api.post("/agent/results").respond(200)
+    await link.deliver(FakeParcel(result, stderr=stderr))
+    got = sent(api)["result"]
+    assert got["success"] is False
+    assert expected.items() <= got.items()
+
+
+async def test_a_large_result_is_read_piece_by_piece(link, api):
+    api.post("/agent/results").respond(201)
+    parcel = FakeParcel(OK, stdout=["x" * 50_000] * 10)
+    assert (await link.deliver(parcel)).verdict is Verdict.STORED
+    assert sent(api)["result"]["output"] == "x" * 500_000
+    assert parcel.read == 10
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (httpx.Response(200), Verdict.STORED),
+        (httpx.Response(202, text="ok"), Verdict.STORED),
+        (httpx.Response(200, text="<html>welcome to the hotel"), Verdict.LATER),
+        *[(httpx.Response(status, json={"detail": "why"}), Verdict.REFUSED) for status in (400, 404, 409, 422)],
+        (httpx.Response(404, text="<html>no backend"), Verdict.LATER),
+        (httpx.Response(413), Verdict.TOO_LARGE),
+        *[(httpx.Response(status), Verdict.LATER) for status in (302, 401, 403, 408, 425, 429, 500, 502, 503, 504)],
+        (httpx.ConnectError("refused"), Verdict.LATER),
+        (httpx.WriteTimeout("slow"), Verdict.LATER),
+        (httpx.ReadTimeout("slow"), Verdict.LATER),
+    ],
+)
+async def test_what_each_answer_to_a_result_means(link, api, answer, verdict):
+    api.post("/agent/results").mock(side_effect=[answer])
+    reply = await link.deliver(FakeParcel(OK))
+    assert reply.verdict is verdict
+    if verdict is Verdict.REFUSED:
+        assert reply.words == '{"detail":"why"}'
+    if verdict is Verdict.LATER:
+        assert reply.words
+
+
+async def test_a_result_that_trickles_is_given_up(link, api, autojump_clock):
+    async def trickle(_):
+        await trio.sleep(3600)
+
+    api.post("/agent/results").mock(side_effect=trickle)
+    reply = await link.deliver(FakeParcel(OK))
+    assert reply.verdict is Verdict.LATER
+    assert "no whole answer within 10" in reply.words
+
+
+async def test_nothing_goes_on_beside(link, autojump_clock):
+    with trio.move_on_after(10) as scope:
+        await link.run()
+    assert scope.cancelled_caught
