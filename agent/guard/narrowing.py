@@ -1,0 +1,128 @@
+"""The policy file: TOML in, a policy or a sentence out. It can only narrow what the tables allow.
+
+verbs = ["get", "describe", "logs", "events"]      # of those that `guard --explain` lists
+types = ["pods", "deployments", "events"]          # read these only …
+denied_types = ["configmaps"]                      # … or everything but these
+namespaces = ["prod", "staging"]                   # no -A, no other namespace, no cluster-scoped type
+cluster_types = ["nodes", "/readyz"]               # … but these
+namespaced_types = ["certificates"]                # custom types that live in namespaces
+max_output_bytes = 1048576
+max_timeout_seconds = 30
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.guard.grammar import groups, verbs
+from agent.guard.kinds import TYPE, denied, plural
+from agent.guard.policy import Policy
+from agent.guard.tables import NAMESPACE, RAW_PATHS
+
+_KNOWN_PATH = re.compile(r"/.*")
+
+
+class PolicyError(Exception):
+    """The policy file can't be used; the sentence names the key, what is wrong, and what would be right."""
+
+
+def parse_policy(text: str) -> Policy:
+    """The policy that a file's text describes.
+
+    Raises:
+        PolicyError: it isn't TOML, has an unknown key or a wrong type, or would allow more than the tables do.
+    """
+    try:
+        found = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise PolicyError(f"the policy file is not valid TOML: {error}") from error
+    for key in found:
+        if key not in _READERS:
+            raise PolicyError(f"{key} is not a key of a policy file; it knows {', '.join(_READERS)}")
+    read = {key: _READERS[key](key, value) for key, value in found.items()}
+    _check_together(read)
+    return Policy(**read)
+
+
+def _check_together(read: Mapping[str, Any]) -> None:
+    for key in ("cluster_types", "namespaced_types"):
+        if key in read and "namespaces" not in read:
+            raise PolicyError(f"{key} only makes sense with namespaces; add namespaces or drop it")
+
+
+def _texts(key: str, value: object) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
+        raise PolicyError(f'{key} must be a list of at least one text, as in {key} = ["…"]')
+    return value
+
+
+def _verbs(key: str, value: object) -> frozenset[str]:
+    chosen: set[str] = set()
+    for name in _texts(key, value):
+        every = [f"{name} {sub}" for sub in groups().get(name, ())] or [name]
+        for verb in every:
+            if verb not in verbs():
+                raise PolicyError(
+                    f'{key}: "{name}" can\'t be allowed, a policy file only narrows; it may name {", ".join(verbs())}'
+                )
+            chosen.add(verb)
+    return frozenset(chosen)
+
+
+def _types(key: str, value: object) -> frozenset[str]:
+    return frozenset(_type(key, kind) for kind in _texts(key, value))
+
+
+def _type(key: str, kind: str) -> str:
+    if not TYPE.fullmatch(kind):
+        raise PolicyError(
+            f'{key}: "{kind}" is not a resource type, as in pods or certificates.cert-manager.io'
+        )
+    if denied(kind):
+        raise PolicyError(f'{key}: "{kind}" is never read, its objects hold credentials; drop it')
+    return plural(kind)
+
+
+def _types_or_paths(key: str, value: object) -> frozenset[str]:
+    return frozenset(
+        _path(key, each) if _KNOWN_PATH.match(each) else _type(key, each) for each in _texts(key, value)
+    )
+
+
+def _path(key: str, path: str) -> str:
+    if RAW_PATHS.complaint(path):
+        raise PolicyError(f'{key}: the path "{path}" is never read; it may be one of {RAW_PATHS.says}')
+    return path
+
+
+def _namespaces(key: str, value: object) -> tuple[str, ...]:
+    names = _texts(key, value)
+    for name in names:
+        if NAMESPACE.complaint(name):
+            raise PolicyError(f'{key}: "{name}" is not {NAMESPACE.says}')
+    return tuple(dict.fromkeys(names))
+
+
+def _bytes(key: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise PolicyError(f"{key} must be a whole number of bytes from 1 up")
+    return value
+
+
+def _seconds(key: str, value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+        raise PolicyError(f"{key} must be a number of seconds above 0")
+    return float(value)
+
+
+_READERS: Mapping[str, Callable[[str, object], Any]] = {
+    "verbs": _verbs,
+    "types": _types,
+    "denied_types": _types,
+    "namespaces": _namespaces,
+    "cluster_types": _types_or_paths,
+    "namespaced_types": _types,
+    "max_output_bytes": _bytes,
+    "max_timeout_seconds": _seconds,
+}

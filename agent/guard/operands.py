@@ -1,0 +1,174 @@
+"""What may stand on a command line beside flags: types, names, fields, questions."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.guard.kinds import TYPE, denied
+from agent.guard.refused import Refused, shown
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:@~+-]{0,252}")
+"""Every name that Kubernetes gives (`system:node:n1` is one), and none that could be a path, a flag or an escape."""
+
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9._$-]{0,511}")
+_VERB = re.compile(r"\*|[a-z][a-z-]{0,62}")
+_ASKED = re.compile(
+    r"(?:\*|[A-Za-z][A-Za-z0-9-]*)(?:\.(?:\*|[A-Za-z0-9.-]*))?(?:/(?:\*|[A-Za-z0-9][A-Za-z0-9._:-]*))?"
+)
+_URL = re.compile(r"/[A-Za-z0-9._~/*-]{0,511}")
+
+Flags = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operands:
+    """A shape of operands."""
+
+    says: str
+    check: Callable[[Sequence[str], Flags], Sequence[str]]
+    """Returns the types that would be read. Raises Refused."""
+
+
+def check_type(kind: str, whole: str) -> str:
+    """A type that may be read.
+
+    Raises:
+        Refused: it is no type, or one whose objects are credentials.
+    """
+    if not TYPE.fullmatch(kind):
+        raise Refused("operand", shown(whole), f'"{shown(whole)}": "{shown(kind)}" is not a resource type')
+    if denied(kind):
+        raise Refused("type", shown(whole), f"{shown(kind)} may not be read: its objects hold credentials")
+    return kind
+
+
+def check_name(name: str, what: str = "name") -> None:
+    """A name, in whatever place.
+
+    Raises:
+        Refused: it could not be a name in Kubernetes.
+    """
+    if not NAME.fullmatch(name):
+        raise Refused(
+            "name", shown(name), f'"{shown(name)}" is not a valid {what}: letters, digits and . _ : - only'
+        )
+
+
+def check_pair(operand: str) -> str:
+    """The type of TYPE/NAME.
+
+    Raises:
+        Refused: it isn't of that form, or the type may not be read.
+    """
+    kind, _, name = operand.partition("/")
+    if "/" in name:
+        raise Refused(
+            "operand", shown(operand), f'"{shown(operand)}" has more than one slash; write TYPE/NAME'
+        )
+    check_type(kind, operand)
+    check_name(name)
+    return kind
+
+
+def _resources(operands: Sequence[str], flags: Flags) -> Sequence[str]:
+    if "raw" in flags:
+        if operands:
+            raise Refused(
+                "operand", shown(operands[0]), "--raw takes a path and nothing else; drop the resource"
+            )
+        return flags["raw"]
+    if not operands:
+        raise Refused(
+            "operand", "", "a resource is missing: TYPE, TYPE NAME or TYPE/NAME, as in pods or deploy/web"
+        )
+    if any("/" in operand for operand in operands):
+        for operand in operands:
+            if "/" not in operand:
+                sentence = f'"{shown(operand)}" stands beside TYPE/NAME; write every operand as TYPE/NAME, or TYPE NAME NAME'
+                raise Refused("operand", shown(operand), sentence)
+        return [check_pair(operand) for operand in operands]
+    kinds = [check_type(kind, operands[0]) for kind in operands[0].split(",")]
+    for name in operands[1:]:
+        check_name(name)
+    return kinds
+
+
+def _log(operands: Sequence[str], flags: Flags) -> Sequence[str]:
+    if not operands and "selector" not in flags:
+        raise Refused("operand", "", "logs needs a pod, TYPE/NAME, or -l with a selector")
+    if len(operands) > 2:
+        raise Refused(
+            "operand", shown(operands[2]), "logs takes one pod (or TYPE/NAME) and at most one container"
+        )
+    for container in operands[1:]:
+        check_name(container, "container")
+    if operands and "/" in operands[0]:
+        return ["pods", check_pair(operands[0])]
+    for pod in operands[:1]:
+        check_name(pod)
+    return ["pods"]
+
+
+def _name(operands: Sequence[str], _: Flags) -> Sequence[str]:
+    if len(operands) > 1:
+        raise Refused("operand", shown(operands[1]), "top takes at most one name; use -l to choose several")
+    for name in operands:
+        check_name(name)
+    return []
+
+
+def _field(operands: Sequence[str], _: Flags) -> Sequence[str]:
+    if len(operands) != 1:
+        raise Refused(
+            "operand",
+            shown(operands[1]) if operands else "",
+            "explain takes one TYPE or TYPE.FIELD, as in pods.spec",
+        )
+    if not _FIELD.fullmatch(operands[0]):
+        raise Refused(
+            "operand",
+            shown(operands[0]),
+            f'"{shown(operands[0])}" is not of the form TYPE or TYPE.FIELD.FIELD',
+        )
+    return []
+
+
+def _question(operands: Sequence[str], flags: Flags) -> Sequence[str]:
+    if flags.get("list") == ["true"]:
+        if operands:
+            raise Refused(
+                "operand", shown(operands[0]), "auth can-i --list takes nothing else; drop the operands"
+            )
+        return []
+    if len(operands) not in (2, 3):
+        raise Refused(
+            "operand",
+            "",
+            "auth can-i takes VERB TYPE, VERB TYPE/NAME or VERB /path, as in get pods; or --list",
+        )
+    verb, thing, *name = operands
+    if not _VERB.fullmatch(verb):
+        raise Refused("operand", shown(verb), f'"{shown(verb)}" is not a verb such as get, list or delete')
+    if not (_ASKED.fullmatch(thing) or _URL.fullmatch(thing)):
+        raise Refused("operand", shown(thing), f'"{shown(thing)}" is not a TYPE, a TYPE/NAME or a /path')
+    for one in name:
+        check_name(one)
+    return []
+
+
+def _none(operands: Sequence[str], _: Flags) -> Sequence[str]:
+    if operands:
+        raise Refused(
+            "operand",
+            shown(operands[0]),
+            f'"{shown(operands[0])}" is one word too many: this takes only flags',
+        )
+    return []
+
+
+RESOURCES = Operands("TYPE[,TYPE…] [NAME…] or TYPE/NAME…", _resources)
+LOG = Operands("POD [CONTAINER] or TYPE/NAME [CONTAINER]", _log)
+ONE_NAME = Operands("[NAME]", _name)
+FIELD = Operands("TYPE[.FIELD…]", _field)
+QUESTION = Operands("VERB TYPE[/NAME] or VERB /path", _question)
+NOTHING = Operands("", _none)

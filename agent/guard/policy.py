@@ -1,0 +1,120 @@
+"""What may run here: everything of the tables, or less."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.guard.kinds import is_namespaced, plural
+from agent.guard.refused import Refused, shown
+from agent.guard.tables import Verb
+
+Flags = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How the tables are narrowed. None and empty mean: not narrowed."""
+
+    verbs: frozenset[str] | None = None
+    """Full names, as in "rollout status"."""
+    types: frozenset[str] | None = None
+    """Only these types are read."""
+    denied_types: frozenset[str] = frozenset()
+    """These aren't read either, beside those that never are."""
+    namespaces: tuple[str, ...] | None = None
+    """Only these are read; `-A` isn't allowed then."""
+    cluster_types: frozenset[str] = frozenset()
+    """With `namespaces`: cluster-scoped types (and paths for `--raw`) that may be read all the same."""
+    namespaced_types: frozenset[str] = frozenset()
+    """With `namespaces`: custom types that are known to live in namespaces."""
+    max_output_bytes: int | None = None
+    max_timeout_seconds: float | None = None
+
+    def narrow(self, verb: Verb, types: Sequence[str], flags: Flags) -> Flags:
+        """The flags to run with.
+
+        Raises:
+            Refused: with the rule "policy", if the policy file takes this away.
+        """
+        for kind in types:
+            self._check_type(kind)
+        if self.namespaces is None:
+            return flags
+        if flags.get("all-namespaces") == ["true"]:
+            raise Refused(
+                "policy",
+                "--all-namespaces",
+                f"--all-namespaces is not allowed here; use -n with {self._choice()}",
+            )
+        for kind in types:
+            self._check_scope(verb, kind)
+        if verb.name == "cluster-info" and "kube-system" not in self.namespaces:
+            raise Refused(
+                "policy",
+                verb.name,
+                "cluster-info reads the namespace kube-system, which the policy doesn't allow",
+            )
+        if not verb.namespaced:
+            return flags
+        return {**flags, "namespace": [self._namespace(flags)]}
+
+    def check_verb(self, verb: Verb) -> None:
+        """Raise Refused if the policy file doesn't allow this verb."""
+        if self.verbs is not None and verb.name not in self.verbs:
+            allowed = ", ".join(sorted(self.verbs))
+            raise Refused(
+                "policy",
+                verb.name,
+                f"{verb.name} is not allowed by this agent's policy file; it allows {allowed}",
+            )
+
+    def _check_type(self, kind: str) -> None:
+        if kind.startswith("/"):
+            return
+        known = plural(kind)
+        if self.types is not None and known not in self.types:
+            allowed = ", ".join(sorted(self.types))
+            raise Refused(
+                "policy",
+                shown(kind),
+                f"{shown(kind)} may not be read by this agent's policy file; it allows {allowed}",
+            )
+        if self.denied_types and (
+            known in self.denied_types or kind.lower().partition(".")[0] in self.denied_types
+        ):
+            raise Refused("policy", shown(kind), f"{shown(kind)} may not be read by this agent's policy file")
+
+    def _check_scope(self, verb: Verb, kind: str) -> None:
+        known = plural(kind)
+        if known in self.cluster_types:
+            if verb.name == "describe" and known == "nodes":
+                sentence = "describe nodes lists the pods of all namespaces, which the policy doesn't allow; use get nodes"
+                raise Refused("policy", shown(kind), sentence)
+            return
+        if is_namespaced(kind) or known in self.namespaced_types:
+            return
+        sentence = (
+            f"{shown(kind)} is not known to live in a namespace, and this agent reads only {self._choice()}; "
+            "its policy file can name it under cluster_types or namespaced_types"
+        )
+        raise Refused("policy", shown(kind), sentence)
+
+    def _namespace(self, flags: Flags) -> str:
+        assert self.namespaces is not None
+        given = flags.get("namespace")
+        if given is None:
+            if len(self.namespaces) > 1:
+                raise Refused("policy", "", f"-n is missing; this agent reads {self._choice()}")
+            return self.namespaces[0]
+        if given[0] not in self.namespaces:
+            raise Refused(
+                "policy",
+                shown(given[0]),
+                f"namespace {shown(given[0])} is not allowed here; this agent reads {self._choice()}",
+            )
+        return given[0]
+
+    def _choice(self) -> str:
+        return " or ".join(self.namespaces or ())
+
+
+DEFAULT_POLICY = Policy()

@@ -1,0 +1,70 @@
+"""What a command line must look like before anybody reads it as one."""
+
+from agent.guard.refused import Refused, shown
+
+MAX_ARGUMENTS = 64
+"""The longest line of a person that we know of has 23 arguments."""
+
+MAX_BYTES = 16 * 1024
+"""In all, as UTF-8. Linux takes at most 128 KiB for one argument; a line for people never comes near."""
+
+
+def check_shape(args: object) -> list[str]:
+    """The arguments as a list of strings that any child process can be given.
+
+    A NUL, a lone surrogate or an argument of 200 KB would make starting the child fail with ValueError,
+    UnicodeEncodeError or OSError; control characters could move the cursor of whoever reads the log.
+
+    Raises:
+        Refused: with the rule "shape".
+    """
+    if not isinstance(args, list | tuple):
+        raise Refused(
+            "shape",
+            shown(type(args).__name__),
+            "the arguments must be a list of strings, without kubectl itself",
+        )
+    if not args:
+        raise Refused("shape", "", 'there are no arguments; a verb is needed, as in ["get", "pods"]')
+    if len(args) > MAX_ARGUMENTS:
+        raise Refused(
+            "shape", str(len(args)), f"{len(args)} arguments are too many; {MAX_ARGUMENTS} are allowed"
+        )
+    size = 0
+    for position, argument in enumerate(args):
+        if not isinstance(argument, str):
+            kind = type(argument).__name__
+            raise Refused(
+                "shape", shown(kind), f"argument {position + 1} is of type {kind}; every one must be a string"
+            )
+        size += len(argument)  # a lower bound of the bytes, so that nothing huge is looked at closely
+        if size > MAX_BYTES:
+            raise _too_long(argument)
+    for argument in args:
+        _check_characters(argument)
+    if sum(len(argument.encode()) for argument in args) > MAX_BYTES:
+        raise _too_long(args[0])
+    return list(args)
+
+
+def _check_characters(argument: str) -> None:
+    if not argument.isprintable():
+        raise Refused(
+            "shape",
+            shown(argument),
+            f'"{shown(argument)}" has characters that can\'t be printed (control characters, line breaks or half a '
+            "code point); in jsonpath and templates write \\n",
+        )
+    if "--kuberc" in argument:
+        # kubectl 1.33 and later look for this inside every argument, before they parse any.
+        raise Refused(
+            "shape",
+            shown(argument),
+            f'"{shown(argument)}" contains --kuberc, which makes kubectl load a local file; drop it',
+        )
+
+
+def _too_long(argument: str) -> Refused:
+    return Refused(
+        "shape", shown(argument), f"the arguments are too long; {MAX_BYTES} bytes in all are allowed"
+    )

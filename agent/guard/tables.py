@@ -1,0 +1,257 @@
+"""Verbs and flags that run, one a line. What isn't here is refused.
+
+Adding a flag is one line: its name as kubectl spells it, its kind, what its value may be, its short name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.guard import output
+from agent.guard.operands import FIELD, LOG, NAME, NOTHING, ONE_NAME, QUESTION, RESOURCES, Operands
+from agent.guard.kinds import TYPE
+from agent.guard.values import Kind, Rule, anything, duration, matching, number, only_false, timeout, words
+
+BOOL, INT, DURATION, TEXT, LIST = Kind.BOOL, Kind.INT, Kind.DURATION, Kind.TEXT, Kind.LIST
+ANY = anything()
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag of one verb."""
+
+    name: str
+    kind: Kind
+    rule: Rule = ANY
+    short: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb, with its subcommand if it has one."""
+
+    name: str
+    operands: Operands
+    flags: tuple[Flag, ...] = ()
+    reads: tuple[str, ...] = ()
+    """Types that it reads, whatever its operands."""
+    namespaced: bool = False
+    """Whether `-n` makes a difference to what it reads."""
+    always: tuple[tuple[str, str], ...] = ()
+    """Flags that it never runs without, whatever was asked."""
+
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_KEY = r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?"
+_WORD = r"[A-Za-z0-9*][A-Za-z0-9-]*"
+
+NAMESPACE = matching(_LABEL, "the name of one namespace (small letters, digits and -)")
+SELECTOR = matching(r"[A-Za-z0-9._/=!,()<> -]*", "a label selector, as in app=web,tier!=db")
+KEYS = matching(rf"{_KEY}(?:,{_KEY})*", "label names with commas, as in app,tier")
+CONTAINER = matching(_LABEL, "a container's name")
+GROUP = matching(r"(?:[a-z0-9][a-z0-9.-]*)?", "an API group, as in apps")
+VERSION = matching(r"[a-z0-9][a-z0-9.-]*(?:/[a-z0-9]+)?", "a version such as apps/v1")
+WORD_LIST = matching(rf"{_WORD}(?:,{_WORD})*", "words with commas, as in get,list")
+EVENT_TYPES = matching(
+    r"(?i:normal|warning)(?:,(?i:normal|warning))*", "Normal, Warning or both with a comma"
+)
+INVOLVED = matching(rf"(?:{TYPE.pattern}/)?{NAME.pattern}", "TYPE/NAME, as in pod/web-0")
+MOMENT = matching(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)",
+    "a time such as 2026-01-31T12:00:00Z",
+)
+RAW_PATHS = words(
+    "/healthz", "/livez", "/readyz", "/healthz?verbose", "/livez?verbose", "/readyz?verbose", "/version"
+)
+NO_WATCH = only_false("the agent answers once and never watches; drop -w")
+NO_FOLLOW = only_false("the agent answers once and never follows; drop -f, and use --tail or --since")
+
+ALL_NAMESPACES = Flag("all-namespaces", BOOL, short="A")
+BY_LABEL = Flag("selector", TEXT, SELECTOR, short="l")
+CHUNK_SIZE = Flag("chunk-size", INT, number(0))
+NO_HEADERS = Flag("no-headers", BOOL)
+REVISION = Flag("revision", INT, number(0))
+OUTPUT = Flag("output", TEXT, output.inline(*output.WORDS), short="o")
+
+GLOBAL = (
+    Flag("namespace", TEXT, NAMESPACE, short="n"),
+    Flag("help", BOOL, short="h"),
+    Flag("request-timeout", TEXT, timeout(300)),
+    Flag("v", TEXT, words("0")),  # the agent's own line has it, and that line must be a line that may run
+)
+
+VERBS: tuple[Verb, ...] = (
+    Verb("get", RESOURCES, namespaced=True, flags=(
+        ALL_NAMESPACES,
+        BY_LABEL,
+        OUTPUT,
+        CHUNK_SIZE,
+        NO_HEADERS,
+        Flag("label-columns", LIST, KEYS, short="L"),
+        Flag("field-selector", TEXT),
+        Flag("sort-by", TEXT),
+        Flag("show-labels", BOOL),
+        Flag("show-kind", BOOL),
+        Flag("show-managed-fields", BOOL),
+        Flag("ignore-not-found", BOOL),
+        Flag("allow-missing-template-keys", BOOL),
+        Flag("server-print", BOOL),
+        Flag("subresource", TEXT, words("status", "scale", "resize")),
+        Flag("watch", BOOL, NO_WATCH, short="w"),
+        Flag("raw", TEXT, RAW_PATHS),
+    )),
+    Verb("describe", RESOURCES, namespaced=True, flags=(
+        ALL_NAMESPACES,
+        BY_LABEL,
+        CHUNK_SIZE,
+        Flag("show-events", BOOL),
+    )),
+    Verb("logs", LOG, namespaced=True, flags=(
+        BY_LABEL,
+        Flag("container", TEXT, CONTAINER, short="c"),
+        Flag("previous", BOOL, short="p"),
+        Flag("all-containers", BOOL),
+        Flag("all-pods", BOOL),
+        Flag("prefix", BOOL),
+        Flag("timestamps", BOOL),
+        Flag("ignore-errors", BOOL),
+        Flag("tail", INT, number(-1)),
+        Flag("since", DURATION, duration()),
+        Flag("since-time", TEXT, MOMENT),
+        Flag("limit-bytes", INT, number(0)),
+        Flag("max-log-requests", INT, number(1, 50)),
+        Flag("pod-running-timeout", DURATION, duration(most=30)),
+        Flag("follow", BOOL, NO_FOLLOW, short="f"),
+    )),
+    Verb("top pod", ONE_NAME, reads=("pods",), namespaced=True, flags=(
+        ALL_NAMESPACES,
+        BY_LABEL,
+        NO_HEADERS,
+        Flag("containers", BOOL),
+        Flag("sum", BOOL),
+        Flag("field-selector", TEXT),
+        Flag("sort-by", TEXT, words("cpu", "memory")),
+        Flag("show-swap", BOOL),
+        Flag("use-protocol-buffers", BOOL),
+    )),
+    Verb("top node", ONE_NAME, reads=("nodes",), flags=(
+        BY_LABEL,
+        NO_HEADERS,
+        Flag("sort-by", TEXT, words("cpu", "memory")),
+        Flag("show-capacity", BOOL),
+        Flag("show-swap", BOOL),
+        Flag("use-protocol-buffers", BOOL),
+    )),
+    Verb("events", NOTHING, reads=("events",), namespaced=True, flags=(
+        ALL_NAMESPACES,
+        CHUNK_SIZE,
+        NO_HEADERS,
+        OUTPUT,
+        Flag("for", TEXT, INVOLVED),
+        Flag("types", LIST, EVENT_TYPES),
+        Flag("watch", BOOL, NO_WATCH, short="w"),
+    )),
+    Verb("api-resources", NOTHING, flags=(
+        NO_HEADERS,
+        Flag("api-group", TEXT, GROUP),
+        Flag("cached", BOOL),
+        Flag("categories", LIST, WORD_LIST),
+        Flag("namespaced", BOOL),
+        Flag("output", TEXT, words("wide", "name", "json", "yaml", "kyaml"), short="o"),
+        Flag("show-managed-fields", BOOL),
+        Flag("sort-by", TEXT, words("name", "kind")),
+        Flag("verbs", LIST, WORD_LIST),
+    )),
+    Verb("api-versions", NOTHING),
+    Verb("explain", FIELD, flags=(
+        Flag("api-version", TEXT, VERSION),
+        Flag("max-depth", INT, number(0)),
+        Flag("output", TEXT, words("plaintext", "plaintext-openapiv2"), short="o"),
+        Flag("recursive", BOOL, short="R"),
+    )),
+    Verb("version", NOTHING, flags=(
+        Flag("client", BOOL),
+        Flag("output", TEXT, words("json", "yaml"), short="o"),
+        Flag("short", BOOL),
+    )),
+    Verb("auth can-i", QUESTION, namespaced=True, flags=(
+        ALL_NAMESPACES,
+        NO_HEADERS,
+        Flag("list", BOOL),
+        Flag("quiet", BOOL, short="q"),
+        Flag("subresource", TEXT, matching(rf"{_WORD}(?:/{_WORD})*", "a subresource, as in log")),
+    )),
+    Verb("auth whoami", NOTHING, flags=(
+        Flag("output", TEXT, words("json", "yaml", "kyaml"), short="o"),
+    )),
+    Verb("rollout history", RESOURCES, namespaced=True, flags=(
+        BY_LABEL,
+        REVISION,
+        Flag("output", TEXT, words("json", "yaml", "kyaml"), short="o"),
+    )),
+    Verb("rollout status", RESOURCES, namespaced=True, always=(("watch", "false"), ("timeout", "10s")), flags=(
+        BY_LABEL,
+        REVISION,
+        Flag("watch", BOOL, NO_WATCH, short="w"),
+        Flag("timeout", DURATION, words("10s")),  # as the agent adds it
+    )),
+    Verb("cluster-info", NOTHING, reads=("services",)),
+)  # fmt: skip
+
+SUBCOMMAND_ALIASES: Mapping[str, str] = {
+    "top pods": "top pod",
+    "top po": "top pod",
+    "top nodes": "top node",
+    "top no": "top node",
+}
+
+BEFORE_VERB = frozenset({"namespace", "output", "selector", "request-timeout"})
+"""Flags that may stand before the verb. All take a value: kubectl takes the word after a flag that it doesn't know yet for
+its value, so `-A get pods` would look for the verb "pods"."""
+
+NEVER: Mapping[str, str] = {
+    "filename": "it opens local files and URLs; name the resource by TYPE and NAME",
+    "kustomize": "it opens local files and runs git; name the resource by TYPE and NAME",
+    "recursive": "it belongs to -f, which opens local files",
+    "template": "write the template inline, as in -o go-template=…",
+    "watch-only": "the agent answers once and never watches; drop it",
+    "output-watch-events": "the agent answers once and never watches; drop it",
+    "timeout": "the agent sets its own time limits; drop it",
+    "server": "the agent speaks only to its own cluster; drop it",
+    "proxy-url": "the agent speaks only to its own cluster; drop it",
+    "cluster": "the agent speaks only to its own cluster; drop it",
+    "context": "the agent speaks only to its own cluster; drop it",
+    "kubeconfig": "the agent speaks only to its own cluster; drop it",
+    "kuberc": "it loads a local file; drop it",
+    "tls-server-name": "the agent checks its cluster's certificate itself; drop it",
+    "certificate-authority": "the agent checks its cluster's certificate itself; drop it",
+    "insecure-skip-tls-verify": "the agent checks its cluster's certificate itself; drop it",
+    "insecure-skip-tls-verify-backend": "logs come only from kubelets with a valid certificate; drop it",
+    "client-certificate": "the agent acts only as itself; drop it",
+    "client-key": "the agent acts only as itself; drop it",
+    "token": "the agent acts only as itself; drop it",
+    "user": "the agent acts only as itself; drop it",
+    "username": "the agent acts only as itself; drop it",
+    "password": "the agent acts only as itself; drop it",
+    "as": "the agent acts only as itself; drop it",
+    "as-group": "the agent acts only as itself; drop it",
+    "as-uid": "the agent acts only as itself; drop it",
+    "as-user-extra": "the agent acts only as itself; drop it",
+    "cache-dir": "it writes to a local folder; drop it",
+    "profile": "it writes a local file; drop it",
+    "profile-output": "it writes a local file; drop it",
+    "v": "debug output shows requests and whole answers; drop it",
+    "vmodule": "debug output shows requests and whole answers; drop it",
+    "log-flush-frequency": "debug output shows requests and whole answers; drop it",
+    "match-server-version": "it isn't needed to read anything; drop it",
+    "disable-compression": "it isn't needed to read anything; drop it",
+    "warnings-as-errors": "it isn't needed to read anything; drop it",
+}
+"""Flags of kubectl that no verb here takes, or not every one, and what a refusal says of them."""
+
+NEVER_SHORT: Mapping[str, str] = {
+    "f": "filename",
+    "k": "kustomize",
+    "R": "recursive",
+    "s": "server",
+    "v": "v",
+}

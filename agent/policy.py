@@ -1,0 +1,78 @@
+"""The policy file on disk: read at start, and again when it changes."""
+
+from pathlib import Path
+
+from agent.errors import ConfigError
+from agent.guard import DEFAULT_POLICY, Policy, PolicyError, parse_policy
+from agent.log import Log
+
+_MAX_BYTES = 1024 * 1024  # a ConfigMap's own limit
+
+Stamp = tuple[int, int, int]
+
+
+class PolicyFile:
+    """The policy in force.
+
+    A ConfigMap's file is replaced as a whole when it changes (a link is turned to a new folder), so the file's identity,
+    size and time tell whether to read it again; one `stat` a command costs microseconds.
+    """
+
+    def __init__(self, path: Path | None, log: Log) -> None:
+        """Read the file once.
+
+        Raises:
+            ConfigError: there is a path, but no usable file at it.
+        """
+        self._path = path
+        self._log = log
+        self._policy = DEFAULT_POLICY
+        self._stamp: Stamp | None = None
+        self._complaint: str | None = None
+        if path is not None:
+            try:
+                self._stamp, self._policy = _stamp(path), _read(path)
+            except (OSError, PolicyError) as error:
+                raise ConfigError([f"KUBENTLY_POLICY_FILE: {_sentence(path, error)}"]) from error
+
+    def current(self) -> Policy:
+        """The policy for the next command. A new file that is missing or broken leaves the old policy in force."""
+        if self._path is None:
+            return self._policy
+        try:
+            stamp = _stamp(self._path)
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._policy = _read(self._path)
+                self._log.info("policy file read again", path=self._path)
+            self._complaint = None
+        except (OSError, PolicyError) as error:
+            self._complain(_sentence(self._path, error))
+        return self._policy
+
+    def _complain(self, sentence: str) -> None:
+        if sentence != self._complaint:
+            self._complaint = sentence
+            self._log.error("policy file unusable, the old policy stays", reason=sentence)
+
+
+def _stamp(path: Path) -> Stamp:
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _read(path: Path) -> Policy:
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise PolicyError(f"the policy file is larger than {_MAX_BYTES} bytes")
+    try:
+        return parse_policy(content.decode())
+    except UnicodeDecodeError as error:
+        raise PolicyError("the policy file is not UTF-8 text") from error
+
+
+def _sentence(path: Path, error: OSError | PolicyError) -> str:
+    if isinstance(error, OSError):
+        return f"{path} can't be read: {error.strerror}"
+    return f"{path}: {error}"
