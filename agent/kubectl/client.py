@@ -1,0 +1,209 @@
+"""`Kubectl`: run one command line, stream what it prints, say how it ended."""
+
+import functools
+import json
+import math
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from agent.errors import KubectlError
+from agent.kubectl.child import Child
+from agent.kubectl.output import Pump, Text
+from agent.kubectl.surroundings import SERVICE_ACCOUNT, Surroundings
+from agent.model import Stream
+
+Sink = Callable[[Stream, str], Awaitable[None]]
+"""Takes one piece of text, of at most 64 KiB in UTF-8."""
+
+STDERR_BYTES = 64 * 1024
+"""More of stderr than this helps nobody, and isn't kept."""
+
+_VERSION_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a child ended."""
+
+    code: int
+    """Its exit code; 128 + N when signal N ended it, as a shell reports it."""
+    signal: str | None
+    """The signal's name ("SIGKILL"), if one ended it."""
+    timed_out: bool
+    """The time limit was reached. What was printed until then has been handed on."""
+    duration_ms: int
+    stdout_bytes: int
+    """All that it printed, those beyond the cap included."""
+    truncated: bool
+    """Some of stdout was beyond the cap."""
+
+
+class Kubectl:
+    """The kubectl of this agent, ready to run."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+        self.path = surroundings.program
+        self.running = 0
+        """How many children there are now."""
+        self.trouble: str | None = None
+        """Why the last child couldn't be started; None if it could."""
+
+    @classmethod
+    def prepare(
+        cls,
+        *,
+        kubectl: str,
+        kubeconfig: Path | None,
+        home: Path,
+        environ: Mapping[str, str] = os.environ,
+        service_account: Path = SERVICE_ACCOUNT,
+    ) -> "Kubectl":
+        """Make the surroundings of every child, once. See `Surroundings.prepare`; raises KubectlError."""
+        return cls(
+            Surroundings.prepare(
+                kubectl=kubectl,
+                kubeconfig=kubeconfig,
+                home=home,
+                environ=environ,
+                service_account=service_account,
+            )
+        )
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,  # noqa: ASYNC109  # no scope of the caller's could keep what was printed
+        max_bytes: int,
+        sink: Sink,
+        grace: float = 2.0,
+    ) -> Exit:
+        """Run one command line that the guard has made, and return when nothing of it is left.
+
+        stdout and stderr go to `sink` while they are printed. At the time limit, when the caller is cancelled
+        and when the sink fails, the whole group is asked to end (SIGTERM) and after `grace` killed (SIGKILL);
+        what had been printed by then still reaches the sink, and only then does a Cancelled or the sink's
+        error travel on. Raises KubectlError if it can't be started.
+
+        Args:
+            argv: Without the program itself.
+            timeout: Seconds, from the start.
+            max_bytes: How much of stdout is handed on, in UTF-8 bytes.
+            sink: Is awaited for each piece, so that a slow one slows the child down; nothing heaps up.
+            grace: Seconds between SIGTERM and SIGKILL.
+        """
+        began = trio.current_time()
+        child = self._start(argv, timeout + grace)
+        self.running += 1
+        try:
+            stdout = Text(max_bytes)
+            run = _Run(child, timeout, grace)
+            await run.follow(stdout, Text(STDERR_BYTES), sink)
+        finally:
+            self.running -= 1
+            child.close()
+        code, name = _code(run.returned)
+        duration_ms = round((trio.current_time() - began) * 1000)
+        return Exit(code, name, run.timed_out, duration_ms, stdout.total, stdout.truncated)
+
+    async def version(self) -> str:
+        """The client's version ("v1.32.2"). Raises KubectlError if it can't be had: then this kubectl is no
+        good.
+        """
+        printed: dict[Stream, list[str]] = {"stdout": [], "stderr": []}
+
+        async def keep(stream: Stream, text: str) -> None:
+            printed[stream].append(text)
+
+        argv = ("version", "--client", "--output=json")
+        ended = await self.run(argv, timeout=_VERSION_SECONDS, max_bytes=STDERR_BYTES, sink=keep)
+        try:
+            version = json.loads("".join(printed["stdout"]))["clientVersion"]["gitVersion"]
+        except (ValueError, LookupError, TypeError):
+            version = None
+        if ended.code or ended.timed_out or not isinstance(version, str):
+            how = "didn't end in time" if ended.timed_out else f"ended with {ended.signal or f'code {ended.code}'}"
+            said = " ".join("".join(printed["stderr"]).split())[:200]
+            raise KubectlError(f"{self.path} isn't usable: `version --client` {how}{': ' if said else ''}{said}")
+        return version
+
+    def _start(self, argv: Sequence[str], seconds: float) -> Child:
+        around = self.surroundings
+        try:
+            child = Child.start(
+                (str(self.path), *around.flags, *argv),
+                environ=around.environ,
+                folder=around.folder,
+                # Twice the time, as Go collects garbage on other processors. It is a bound for a child whose
+                # agent was killed and can't end it any more.
+                cpu_seconds=2 * math.ceil(seconds),
+            )
+        except KubectlError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = None
+        return child
+
+
+class _Run:
+    """One child, from its start to its burial."""
+
+    def __init__(self, child: Child, timeout: float, grace: float) -> None:
+        self.timed_out = False
+        self.returned: int | None = None
+        self._child = child
+        self._grace = grace
+        self._limit = trio.CancelScope(deadline=trio.current_time() + timeout)
+        self._failure: Exception | None = None
+
+    async def follow(self, stdout: Text, stderr: Text, sink: Sink) -> None:
+        """Carry the output and wait for the end, which it brings about if need be."""
+        out = Pump(self._child.stdout, stdout, functools.partial(sink, "stdout"))
+        err = Pump(self._child.stderr, stderr, functools.partial(sink, "stderr"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._carry, out)
+            nursery.start_soon(self._carry, err)
+            ended = False
+            try:
+                with self._limit:
+                    await self._child.exited()
+                    ended = True
+            finally:
+                with trio.CancelScope(shield=True):
+                    if not ended:
+                        await self._child.end(self._grace)
+                    self.returned = await self._child.bury()
+                out.child_is_gone()
+                err.child_is_gone()
+        if self._failure is not None:
+            raise self._failure
+        self.timed_out = not ended
+
+    async def _carry(self, pump: Pump) -> None:
+        # Shielded, because what has been printed reaches the sink even if nobody waits for the result any
+        # more. It ends all the same: the child is ended then, and its pipe with it.
+        with trio.CancelScope(shield=True):
+            try:
+                await pump.run()
+            except Exception as error:  # whatever it is, the child must not outlive it
+                self._failure = self._failure or error
+                self._limit.cancel()
+
+
+def _code(returned: int | None) -> tuple[int, str | None]:
+    """The exit code as a shell reports it, and the signal's name."""
+    if returned is None:  # hangs inside the kernel, with SIGKILL on its way
+        return 128 + signal.SIGKILL, signal.SIGKILL.name
+    if returned >= 0:
+        return returned, None
+    try:
+        name = signal.Signals(-returned).name
+    except ValueError:  # a real-time signal has no name of its own
+        name = f"signal {-returned}"
+    return 128 - returned, name
