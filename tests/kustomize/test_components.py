@@ -1,0 +1,148 @@
+"""What each component adds, and how overlays build on it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.kustomize.builds import ROOT, Manifest, agent, build, of_kind, overlay, the
+
+MERGED = """
+configMapGenerator:
+  - name: kubently-agent
+    behavior: merge
+    literals:
+      - {setting}
+"""
+
+
+def environment(manifests: list[Manifest]) -> dict[str, str]:
+    """What the agent's process gets: the ConfigMap's settings, and the container's own over them."""
+    container = agent(manifests)
+    settings: dict[str, str] = {}
+    for source in container["envFrom"]:
+        name = source["configMapRef"]["name"]
+        (found,) = [each for each in of_kind(manifests, "ConfigMap") if each["metadata"]["name"] == name]
+        settings |= found["data"]
+    return settings | {variable["name"]: variable["value"] for variable in container["env"]}
+
+
+def volume(manifests: list[Manifest], name: str) -> Manifest:
+    volumes = the(manifests, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    (found,) = [each for each in volumes if each["name"] == name]
+    return dict(found)
+
+
+def test_the_example_names_its_cluster_in_two_values() -> None:
+    base, example = environment(build(ROOT / "base")), environment(build(ROOT / "overlays/example"))
+    assert set(example) - set(base) == {"KUBENTLY_API_URL", "CLUSTER_ID"}
+    assert base.items() <= example.items()
+
+
+def test_a_changed_setting_rolls_the_pod(tmp_path: Path) -> None:
+    pods = []
+    for level in ("DEBUG", "WARNING"):
+        manifests = build(overlay(tmp_path, more=MERGED.format(setting=f"LOG_LEVEL={level}")))
+        assert environment(manifests)["LOG_LEVEL"] == level
+        pods.append(the(manifests, "Deployment")["spec"]["template"])
+    assert pods[0] != pods[1]
+
+
+POLICY = """
+configMapGenerator:
+  - name: kubently-policy
+    files: [policy.toml]
+    options: {disableNameSuffixHash: true}
+"""
+
+
+def test_a_changed_policy_does_not_roll_the_pod(tmp_path: Path) -> None:
+    pods = []
+    for text in ("# one", "# other"):
+        (tmp_path / "policy.toml").write_text(text)
+        manifests = build(overlay(tmp_path, components=["policy"], more=POLICY))
+        (policy,) = [each for each in of_kind(manifests, "ConfigMap") if "policy.toml" in each["data"]]
+        assert volume(manifests, "policy")["configMap"] == {"name": policy["metadata"]["name"]}
+        assert policy["data"]["policy.toml"] == text
+        pods.append(the(manifests, "Deployment")["spec"]["template"])
+    assert pods[0] == pods[1]
+    assert environment(manifests)["KUBENTLY_POLICY_FILE"] == "/etc/kubently/policy/policy.toml"
+
+
+def test_persistent_spool_claims_a_volume_and_leaves_no_empty_dir_for_it(tmp_path: Path) -> None:
+    manifests = build(overlay(tmp_path, components=["persistent-spool"]))
+    claim = the(manifests, "PersistentVolumeClaim")["metadata"]["name"]
+    assert volume(manifests, "spool") == {"name": "spool", "persistentVolumeClaim": {"claimName": claim}}
+    assert environment(manifests)["KUBENTLY_SPOOL_PATH"].startswith("/var/lib/kubently/")
+
+
+@pytest.mark.parametrize(
+    ("component", "settings", "source"),
+    [
+        (
+            "custom-ca",
+            {"KUBENTLY_CA_CERT": "/etc/kubently/ca/ca.crt"},
+            {"configMap": {"name": "kubently-ca"}},
+        ),
+        (
+            "client-certificate",
+            {
+                "KUBENTLY_CLIENT_CERT": "/etc/kubently/client-certificate/tls.crt",
+                "KUBENTLY_CLIENT_KEY": "/etc/kubently/client-certificate/tls.key",
+            },
+            {"secret": {"secretName": "kubently-client-certificate", "defaultMode": 0o440}},
+        ),
+    ],
+)
+def test_certificates_come_from_objects_that_the_cluster_holds(
+    component: str, settings: dict[str, str], source: Manifest, tmp_path: Path
+) -> None:
+    manifests = build(overlay(tmp_path, components=[component]))
+    assert settings.items() <= environment(manifests).items()
+    name = component.removeprefix("custom-")
+    assert volume(manifests, name) == {"name": name, **source}
+
+
+def test_the_proxy_comes_after_the_settings_and_from_a_secret(tmp_path: Path) -> None:
+    sources = agent(build(overlay(tmp_path, components=["proxy"])))["envFrom"]
+    assert [next(iter(source)) for source in sources] == ["configMapRef", "secretRef"]
+    assert sources[1] == {"secretRef": {"name": "kubently-proxy"}}
+
+
+def test_the_network_policy_lets_out_dns_and_tls_only(tmp_path: Path) -> None:
+    policy = the(build(overlay(tmp_path, components=["network-policy"])), "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["ingress"] == [{"ports": [{"port": "http"}]}]
+    dns, server, api = policy["egress"]
+    assert {port["port"] for port in dns["ports"]} == {53}
+    assert {port["port"] for port in server["ports"]} == {443, 6443}
+    assert {port["port"] for port in api["ports"]} == {443}
+    for rule in (server, api):
+        for peer in rule["to"]:
+            assert peer["ipBlock"]["except"]  # the cloud's metadata service hands out the node's credentials
+
+
+def test_docs_show_how_to_narrow_the_network_policy(tmp_path: Path) -> None:
+    text = (ROOT.parent / "docs/deploying.md").read_text()
+    (snippet,) = [block.split("```")[0] for block in text.split("```yaml\n") if block.startswith("patches:")]
+    narrowed = the(build(overlay(tmp_path, components=["network-policy"], more=snippet)), "NetworkPolicy")[
+        "spec"
+    ]
+    for rule in narrowed["egress"][1:]:
+        (peer,) = rule["to"]
+        assert peer["ipBlock"]["cidr"].endswith("/32")
+
+
+def test_prometheus_asks_the_port_that_the_agent_serves(tmp_path: Path) -> None:
+    manifests = build(overlay(tmp_path, components=["prometheus", "scrape-annotations"]))
+    (endpoint,) = the(manifests, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    (port,) = agent(manifests)["ports"]
+    assert endpoint["port"] == port["name"]
+    annotations = the(manifests, "Deployment")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(port["containerPort"])
+    assert annotations["prometheus.io/path"] == endpoint["path"] == "/metrics"
+
+
+def test_docs_name_every_component() -> None:
+    text = (ROOT.parent / "docs/deploying.md").read_text()
+    for path in sorted((ROOT / "components").iterdir()):
+        assert f"`{path.name}`" in text, path.name
