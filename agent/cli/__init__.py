@@ -1,0 +1,42 @@
+"""`kubently-agent`: the commands and their exit codes.
+
+    0  done
+    1  it didn't work, or the answer is no: not found, refused, not healthy
+    2  a mistake in the configuration or in the command line
+
+Mistakes get a sentence, never a traceback.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from agent.errors import AgentError, ConfigError
+
+FAILED, MISTAKE = 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        if arguments in ([], ["run"]):
+            # The agent itself: without argparse and the other commands, which would stay in its memory for months.
+            from agent.cli.run import run  # noqa: PLC0415
+
+            return run()
+        from agent.cli.parser import run_command  # noqa: PLC0415
+
+        return run_command(arguments)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"kubently-agent: {problem}", file=sys.stderr)
+        return MISTAKE
+    except AgentError as error:
+        print(f"kubently-agent: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `kubently-agent spool list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

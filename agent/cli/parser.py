@@ -1,0 +1,49 @@
+"""The command line of every command. Each command's module is imported when it is called, and not before."""
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module
+
+from agent import __version__
+
+COMMANDS = {
+    "run": "run the agent (this is also what no command at all does)",
+    "check": "look at everything the agent needs, and say what is missing",
+    "status": "one look at the spool: what waits, since when, why",
+    "spool": "list, show, retry or export what is in the spool",
+    "guard": "say whether kubectl arguments are allowed, and what would run",
+    "demo": "see it work: a sample cluster, an outage, a kill, and nothing lost",
+}
+
+_EPILOG = """\
+The agent is configured by environment variables; README has the table, and a
+mistake in them is named. Exit codes: 0 done, 1 failed or "no", 2 a mistake in
+the configuration or the command line.
+"""
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Parse the command line and run the command it names; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="kubently-agent",
+        description="Runs read-only kubectl commands for a central API, and loses none of their results.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"kubently-agent {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    named = next((a for a in arguments if not a.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        if name != named:
+            commands.add_parser(name, help=summary)
+        elif name == "run":
+            commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        else:
+            import_module(f"agent.cli.{name}").add_parser(commands)
+    options = parser.parse_args(arguments)
+    if options.command == "run":
+        from agent.cli.run import run  # noqa: PLC0415
+
+        return run()
+    answer: int = import_module(f"agent.cli.{options.command}").run(options)
+    return answer
