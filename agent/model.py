@@ -52,6 +52,8 @@ class Outcome(StrEnum):
     """kubectl couldn't be started: it is missing, broken or not executable."""
     INTERRUPTED = "interrupted"
     """The agent was stopped or killed meanwhile, and running it again wasn't worth it."""
+    DAMAGED = "damaged"
+    """The command or its result was damaged on disk, and what was stored couldn't be trusted."""
     BUSY = "busy"
     """More commands arrived than the agent has room for. Nothing was started."""
 
