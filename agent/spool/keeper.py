@@ -1,0 +1,102 @@
+"""The side of the spool that keeps it in order."""
+
+import sqlite3
+from collections.abc import Callable
+
+from agent.errors import SpoolFull
+from agent.spool import retry, upkeep
+from agent.spool.clock import Stamp
+from agent.spool.results import Results
+from agent.spool.values import Counts, Swept
+from agent.spool.writer import Kind
+
+_SLACK_BYTES = 1024 * 1024  # free pages that stay in the file, so that it doesn't shrink and grow all day
+
+
+class Keeper(Results):
+    """Sweep and count."""
+
+    async def sweep(self) -> Swept:
+        """One round of upkeep: forget what is old, give up kept output where room is short, shrink the files, mend the
+        ballast, pick up what people asked for. In small commits, so that others don't wait for long.
+        """
+        await self._record()
+        retried = await self._retry()
+        try:
+            removed = await self._forget()
+            dropped = await self._drop()
+            pages = await self._repeat(lambda db: upkeep.shrink(db, self._slack_pages))
+        except SpoolFull as error:
+            self._log.warning("upkeep found no room to work in", reason=str(error))
+            removed = dropped = pages = 0
+        await self._measure()
+        await self._writer.run(upkeep.checkpoint, Kind.ALONE)
+        ballast = self._space.load_ballast()
+        return Swept(removed, dropped, pages * self._space.page_bytes, retried, ballast)
+
+    @property
+    def _slack_pages(self) -> int:
+        return min(_SLACK_BYTES, self._space.plan.soft_bytes // 16) // self._space.page_bytes
+
+    async def _repeat(self, work: Callable[[sqlite3.Connection], int]) -> int:
+        total = 0
+        while done := await self._writer.run(work, Kind.STATE):
+            total += done
+        return total
+
+    async def _forget(self) -> int:
+        now, seconds, rows = self._clock.now(), self._limits.retention_seconds, self._space.plan.kept_rows
+        old = await self._repeat(lambda db: upkeep.forget(db, now, seconds))
+        return old + await self._repeat(lambda db: upkeep.forget_oldest(db, rows))
+
+    async def _drop(self) -> int:
+        plan = self._space.plan
+        short = self._space.used_bytes > plan.soft_bytes // 2
+        kept = 0 if short else plan.kept_bytes
+
+        def work(db: sqlite3.Connection) -> int:
+            return upkeep.drop_kept(db, kept)[0] + upkeep.drop_rejected(db, plan.rejected_bytes)
+
+        return await self._writer.run(work, Kind.STATE)
+
+    async def _retry(self) -> int:
+        wanted = retry.requested(self._space.path)
+        if not wanted:
+            return 0
+
+        def then(again: list[tuple[int, int, str]]) -> None:
+            self._tally.again(again)
+
+        again = await self._writer.run(lambda db: retry.retry(db, wanted), Kind.STATE, then=then)
+        retry.done(self._space.path, wanted)
+        return len(again)
+
+    async def _measure(self) -> None:
+        await self._writer.run(upkeep.measure, Kind.READ, then=self._tally.measured)
+
+    async def counts(self) -> Counts:
+        """The spool in numbers. Cheap, and doesn't wait behind a caller that gave up."""
+        oldest = await self._writer.run(_oldest_pending, Kind.READ)
+        tally, space = self._tally, self._space
+        return Counts(
+            accepted=tally.accepted,
+            running=tally.running,
+            pending=tally.spooled - len(tally.unrecorded),
+            pending_bytes=tally.spooled_bytes,
+            oldest_pending_age_seconds=0.0 if oldest is None else self._clock.age_ms(oldest) / 1000,
+            delivered=tally.delivered,
+            rejected=tally.rejected,
+            size_bytes=space.size_bytes,
+            capacity_bytes=space.plan.capacity_bytes,
+            free_bytes=space.free_bytes,
+            output_bytes=self.output_bytes,
+            unrecorded=len(tally.unrecorded),
+        )
+
+
+def _oldest_pending(db: sqlite3.Connection) -> Stamp | None:
+    row = db.execute(
+        "select finished_unix_ms, finished_boot, finished_uptime_ms from results"
+        " where seq = (select min(seq) from commands where state = 'spooled')"
+    ).fetchone()
+    return None if row is None else Stamp(*row)

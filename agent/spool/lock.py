@@ -1,0 +1,84 @@
+"""Which process has the spool: one at a time.
+
+The lock is the kernel's, so it is gone with the process that held it, however that ended. The file beside it says who
+that was, and whether it was done: without a "closed" there has to be a write-ahead log.
+"""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+from agent.errors import SpoolError
+from agent.spool.space import beside
+
+
+class SpoolLock:
+    """Held from construction until `release`."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the lock of the spool at `path`.
+
+        Raises:
+            SpoolError: another process holds it, or it can't be taken at all.
+        """
+        self._path = beside(path, ".lock")
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SpoolError(
+                f"The spool's folder {path.parent} can't be written ({error.strerror}). "
+                f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to a folder that is writable."
+            ) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = self.note
+            os.close(self._fd)
+            raise SpoolError(
+                f"The spool {path} is in use by another process ({holder or error.strerror}). "
+                "Only one agent may have it: stop the other one, or set KUBENTLY_SPOOL_PATH to a path of its own."
+            ) from error
+
+    @property
+    def note(self) -> str:
+        """What the last holder wrote, "" if nothing."""
+        return os.pread(self._fd, 200, 0).decode("utf-8", "replace").strip()
+
+    @property
+    def was_open(self) -> bool:
+        """Whether the last holder died with the database open."""
+        return self.note.startswith("open")
+
+    def write(self, state: str) -> None:
+        """Say what this holder is doing: "open" or "closing"."""
+        text = f"{state}, process {os.getpid()}\n".encode()
+        with contextlib.suppress(OSError):  # a full disk: then the old words stay
+            os.pwrite(self._fd, text, 0)
+            os.ftruncate(self._fd, len(text))
+
+    def release(self) -> None:
+        """Let others have the spool."""
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether an agent has the spool at `path` now."""
+    try:
+        fd = os.open(beside(path, ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False

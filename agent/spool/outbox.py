@@ -1,0 +1,200 @@
+"""Results on disk: due, sent, settled. Functions of the database, to be run inside a transaction."""
+
+# ruff: noqa: S608  # what is put into these statements is this file's own
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from agent.model import PIECE_BYTES, Outcome, Result, Stream
+from agent.spool.clock import Stamp
+from agent.spool.journal import STREAMS
+from agent.spool.text import Written, clean, prefix, result_crc
+from agent.spool.values import Output
+
+HELD_BYTES = 32 * 1024
+"""Up to this size an output comes with its result. A few are in memory at a time."""
+
+_OUTCOMES = frozenset(outcome.value for outcome in Outcome)
+_COLUMNS = (
+    "r.seq, r.command_id, r.outcome, r.exit_code, r.error, r.execution_time_ms, r.output_bytes, r.truncated, r.rule,"
+    " r.attempts, r.stdout_bytes, r.stderr_bytes, r.stdout_json_bytes, r.stderr_json_bytes, r.crc32,"
+    " c.correlation_id, c.session_id, c.started_unix_ms"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A result as it is stored."""
+
+    seq: int
+    command_id: str
+    result: Result
+    attempts: int
+    correlation_id: str | None
+    session_id: str | None
+    executed_at: float | None
+    output: Mapping[Stream, Output]
+    crc: int
+    whole: bool | None
+    """Whether the checksum is right; None if the output is too large to look at here."""
+
+    @property
+    def bytes(self) -> int:
+        """Of stored output."""
+        return sum(output.bytes for output in self.output.values())
+
+
+def due(db: sqlite3.Connection, limit: int, without: Collection[int], *, record: bool) -> list[Due]:
+    """The oldest results to be sent.
+
+    `without` are the `seq` of those that aren't due now. `record` counts an attempt, on disk: a result that kills the
+    agent is found by that.
+    """
+    rows = db.execute(
+        "select seq from commands where state = 'spooled' and seq not in (select value from json_each(?))"
+        " order by seq limit ?",
+        (json.dumps(list(without)), limit),
+    ).fetchall()
+    found = []
+    for (seq,) in rows:
+        if record:
+            db.execute("update results set attempts = attempts + 1 where seq = ?", (seq,))
+        found.append(_read(db, seq))
+    return found
+
+
+def _read(db: sqlite3.Connection, seq: int) -> Due:
+    row = db.execute(f"select {_COLUMNS} from results r join commands c using (seq) where seq = ?", (seq,)).fetchone()
+    if row is None:
+        return _lost(db, seq)
+    _, command_id, outcome, exit_code, error, ms, size, truncated, rule, attempts, *rest = row
+    stdout, stderr, stdout_json, stderr_json, crc, correlation_id, session_id, started = rest
+    known = outcome in _OUTCOMES
+    result = Result(Outcome(outcome) if known else Outcome.DAMAGED, exit_code, error, ms, size, bool(truncated), rule)
+    held: dict[Stream, str | None] = dict.fromkeys(STREAMS)
+    whole = None if known else False
+    if known and stdout + stderr <= HELD_BYTES:
+        texts = {stream: "".join(_pieces(db, seq, stream)) for stream in STREAMS}
+        held.update(texts)
+        crcs = (zlib.crc32(texts[stream].encode()) for stream in STREAMS)
+        whole = result_crc(command_id, result, *crcs) == crc
+    output: dict[Stream, Output] = {
+        "stdout": Output(stdout, stdout_json, held["stdout"]),
+        "stderr": Output(stderr, stderr_json, held["stderr"]),
+    }
+    executed_at = None if started is None else started / 1000
+    return Due(seq, command_id, result, attempts, correlation_id, session_id, executed_at, output, crc, whole)
+
+
+def _lost(db: sqlite3.Connection, seq: int) -> Due:
+    (command_id,) = db.execute("select command_id from commands where seq = ?", (seq,)).fetchone()
+    return Due(seq, command_id, Result(Outcome.DAMAGED), 0, None, None, None, {}, 0, whole=False)
+
+
+def _pieces(db: sqlite3.Connection, seq: int, stream: Stream) -> list[str]:
+    rows = db.execute("select text from pieces where seq = ? and stream = ? order by part", (seq, stream))
+    return [text for (text,) in rows]
+
+
+def stored_bytes(db: sqlite3.Connection, seq: int) -> int:
+    """Of output, 0 if there is no such result."""
+    row = db.execute("select stdout_bytes + stderr_bytes from results where seq = ?", (seq,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def piece(db: sqlite3.Connection, seq: int, stream: Stream, part: int) -> str | None:
+    """One piece, or None after the last."""
+    row = db.execute(
+        "select text from pieces where seq = ? and stream = ? and part = ?", (seq, stream, part)
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def piece_crc(db: sqlite3.Connection, seq: int, stream: Stream, part: int, crc: int) -> int | None:
+    """The checksum so far with one more piece, or None after the last."""
+    text = piece(db, seq, stream, part)
+    return None if text is None else zlib.crc32(text.encode(), crc)
+
+
+def settle(
+    db: sqlite3.Connection,
+    seq: int,
+    state: str,
+    status: int | None,
+    words: str | None,
+    now: Stamp,
+    *,
+    keep: bool = True,
+) -> bool:
+    """The API has answered for good. False if the result wasn't waiting any more.
+
+    `state` is "delivered" or "rejected"; `keep` says whether a delivered result's output stays for people to look at.
+    """
+    changed = db.execute("update commands set state = ? where seq = ? and state = 'spooled'", (state, seq)).rowcount
+    if not changed:
+        return False
+    output = "whole" if state == "rejected" else "kept" if keep else "gone"
+    if output == "gone":
+        db.execute("delete from pieces where seq = ?", (seq,))
+    db.execute(
+        "update results set output = iif(stdout_bytes + stderr_bytes = 0, 'whole', ?),"
+        " settled_unix_ms = ?, settled_boot = ?, settled_uptime_ms = ?,"
+        " last_status = ?, last_words = ?, next_attempt_unix_ms = null where seq = ?",
+        (output, now.unix_ms, now.boot, now.uptime_ms, status, _words(words), seq),
+    )
+    return True
+
+
+def postpone(db: sqlite3.Connection, seq: int, until_unix_ms: int, status: int | None, words: str) -> None:
+    """Note for people why a result wasn't delivered and when it is tried again."""
+    db.execute(
+        "update results set next_attempt_unix_ms = ?, last_status = ?, last_words = ? where seq = ?",
+        (until_unix_ms, status, _words(words), seq),
+    )
+
+
+def _words(words: str | None) -> str | None:
+    return None if not words else clean(words)[:500]
+
+
+def cut(db: sqlite3.Connection, seq: int, max_bytes: int) -> int:
+    """Shorten each stream to at most `max_bytes` of UTF-8, at a character boundary. Returns the bytes that are left."""
+    sums: dict[Stream, Written] = {}
+    for stream in STREAMS:
+        written = Written()
+        while (text := piece(db, seq, stream, written.parts)) is not None:
+            kept = prefix(text.encode()[: min(PIECE_BYTES, max_bytes - written.bytes)])
+            if kept != text:
+                _end_pieces(db, seq, stream, written.parts, kept)
+            written = written.plus(kept)
+        sums[stream] = written
+    found = _read(db, seq)
+    left = sum(written.bytes for written in sums.values())
+    shorter = left < sum(output.bytes for output in found.output.values())
+    result = replace(found.result, truncated=found.result.truncated or shorter)
+    stdout, stderr = sums["stdout"], sums["stderr"]
+    db.execute(
+        "update results set truncated = ?, stdout_bytes = ?, stderr_bytes = ?, stdout_json_bytes = ?,"
+        " stderr_json_bytes = ?, crc32 = ? where seq = ?",
+        (
+            result.truncated,
+            stdout.bytes,
+            stderr.bytes,
+            stdout.json_bytes,
+            stderr.json_bytes,
+            result_crc(found.command_id, result, stdout.crc, stderr.crc),
+            seq,
+        ),
+    )
+    return left
+
+
+def _end_pieces(db: sqlite3.Connection, seq: int, stream: Stream, part: int, text: str) -> None:
+    db.execute("delete from pieces where seq = ? and stream = ? and part > ?", (seq, stream, part))
+    if text:
+        db.execute("update pieces set text = ? where seq = ? and stream = ? and part = ?", (text, seq, stream, part))
+    else:
+        db.execute("delete from pieces where seq = ? and stream = ? and part = ?", (seq, stream, part))

@@ -1,0 +1,186 @@
+"""How much disk the spool may use, and how much of it is left.
+
+The cap is for all files together:
+
+    | database, up to its soft limit | headroom | write-ahead log | ballast |
+
+What brings in more (commands, output) stops at the soft limit. What changes a state or ends a command may use the
+headroom: without it, at the cap, recording a delivery failed 696 times of 696 (measured). The ballast is a file that is
+there to be deleted when the disk itself is full, since then SQLite can't even delete a row.
+"""
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.errors import SpoolError
+
+PAGE_BYTES = 4096
+MB = 1024 * 1024
+SMALLEST_BYTES = 2 * MB
+"""With less than this there is no room for a single result worth having."""
+_ROW_BYTES = 16 * 1024  # a command, a result, their indexes and the pages these begin
+_STDERR_BYTES = 64 * 1024  # what the executor keeps of stderr at most
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a cap is divided."""
+
+    capacity_bytes: int
+    soft_pages: int
+    hard_pages: int
+    wal_bytes: int
+    ballast_bytes: int
+
+    @classmethod
+    def of(cls, capacity: int) -> "Plan":
+        """Divide `capacity` bytes."""
+        ballast = min(8 * MB, capacity // 8)
+        wal = min(8 * MB, capacity // 4)
+        headroom = min(MB, capacity // 8)
+        hard = (capacity - ballast - wal) // PAGE_BYTES
+        return cls(capacity, hard - headroom // PAGE_BYTES, hard, wal, ballast)
+
+    @property
+    def soft_bytes(self) -> int:
+        """Of the database."""
+        return self.soft_pages * PAGE_BYTES
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much output of delivered results may stay for people to look at."""
+        return min(8 * MB, self.soft_bytes // 16)
+
+    @property
+    def kept_rows(self) -> int:
+        """How many settled results may be remembered: a quarter of the spool at about 1 KB each, with their indexes."""
+        return min(100_000, self.soft_bytes // 4 // 1024)
+
+    @property
+    def rejected_bytes(self) -> int:
+        """How much output of rejected results may stay. An API that refuses everything must not fill the spool."""
+        return self.soft_bytes // 4
+
+    def reserve(self, output_bytes: int) -> int:
+        """Room to keep free for one command whose output has at most `output_bytes`: a quarter of the spool at most."""
+        return min(output_bytes + output_bytes // 32 + _STDERR_BYTES + _ROW_BYTES, self.soft_bytes // 4)
+
+    def output_bytes(self, output_bytes: int) -> int:
+        """How much output of one command is sure to fit into `reserve`."""
+        return min(output_bytes, (self.reserve(output_bytes) - _STDERR_BYTES - _ROW_BYTES) * 32 // 33)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """A file that belongs to the spool at `path`: "-wal", "-shm", ".ballast", ".lock" ..."""
+    return path.with_name(path.name + suffix)
+
+
+def file_bytes(path: Path) -> int:
+    """0 for a file that isn't there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def disk_free(folder: Path) -> int:
+    """Bytes that this user may still write there."""
+    figures = os.statvfs(folder)
+    return figures.f_bavail * figures.f_frsize
+
+
+def plan_for(path: Path, max_bytes: int) -> Plan:
+    """The cap is the smallest of what is configured and what the disk has, less the damaged files kept here.
+
+    Raises:
+        SpoolError: that is too little.
+    """
+    own = sum(file_bytes(beside(path, suffix)) for suffix in ("", "-wal", "-shm", ".ballast"))
+    on_disk = disk_free(path.parent) + own
+    aside = sum(file_bytes(file) for file in path.parent.glob(f"{path.name}.damaged-*"))
+    capacity = min(on_disk, max(max_bytes - aside, max_bytes // 4))
+    if capacity < SMALLEST_BYTES:
+        raise SpoolError(
+            f"The spool {path} may have only {capacity // 1024} KiB "
+            f"(configured: {max_bytes // 1024} KiB, free on its disk: {on_disk // 1024} KiB). "
+            f"It needs {SMALLEST_BYTES // MB} MiB or more: make room on the disk or raise KUBENTLY_SPOOL_MAX_BYTES."
+        )
+    return Plan.of(capacity)
+
+
+class Space:
+    """The files' sizes, measured after every commit by the writer's thread."""
+
+    page_bytes = PAGE_BYTES
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path = path
+        self.plan = plan
+        self._ballast = beside(path, ".ballast")
+        self._wal = beside(path, "-wal")
+        self._lock = threading.Lock()
+        self.used_bytes = 0
+        """Of the database, without its free pages."""
+        self.file_bytes = 0
+        self.wal_bytes = 0
+        self.disk_free = disk_free(path.parent)
+
+    def measure(self, pages: int, free_pages: int) -> None:
+        """Take note of the database's size, and look at the other files."""
+        self.file_bytes = pages * PAGE_BYTES
+        self.used_bytes = (pages - free_pages) * PAGE_BYTES
+        self.wal_bytes = file_bytes(self._wal)
+        self.disk_free = disk_free(self.path.parent)
+
+    @property
+    def free_bytes(self) -> int:
+        """Room left for commands and output.
+
+        While somebody's long query keeps the write-ahead log from starting over, whatever is written makes it longer:
+        then the files themselves have to stay below the cap.
+        """
+        plan = self.plan
+        headroom = (plan.hard_pages - plan.soft_pages) * PAGE_BYTES
+        free = min(plan.soft_bytes - self.used_bytes, self.disk_free - headroom)
+        if self.wal_bytes > plan.wal_bytes:
+            free = min(free, plan.capacity_bytes - plan.ballast_bytes - self.file_bytes - self.wal_bytes)
+        return max(0, free)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files, as they are now."""
+        return sum(file_bytes(beside(self.path, suffix)) for suffix in ("", "-wal", "-shm", ".ballast"))
+
+    @property
+    def has_ballast(self) -> bool:
+        """Whether there is something to throw overboard."""
+        return self._ballast.exists()
+
+    def drop_ballast(self) -> bool:
+        """Delete the ballast if the disk is full. True if that made room."""
+        with self._lock:
+            if not self.has_ballast or disk_free(self.path.parent) > self.plan.ballast_bytes:
+                return False
+            self._ballast.unlink()
+            return True
+
+    def load_ballast(self) -> bool:
+        """Put the ballast in place where there is room for it and some more. True if it is in place."""
+        with self._lock:
+            if self.has_ballast:
+                return True
+            if disk_free(self.path.parent) < 2 * self.plan.ballast_bytes:
+                return False
+            return _fill(self._ballast, self.plan.ballast_bytes)
+
+
+def _fill(path: Path, size: int) -> bool:
+    try:
+        with path.open("wb", buffering=0) as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError:
+        path.unlink(missing_ok=True)
+        return False
+    return True

@@ -1,0 +1,87 @@
+"""Output as text: made storable, cut into pieces, measured and summed.
+
+SQLite can't store lone surrogates, and a NUL makes its `length()` and the prompt's display lie. kubectl's output is
+decoded without either, but ids and messages come from elsewhere.
+"""
+
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from agent.model import PIECE_BYTES, Command, Result, json_text
+
+
+def clean(text: str) -> str:
+    """The same text, with what SQLite can't store or show replaced."""
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def split(text: str, size: int = PIECE_BYTES) -> Iterator[str]:
+    """Pieces of at most `size` UTF-8 bytes, ended at character boundaries."""
+    data = text.encode()
+    if len(data) <= size:
+        if text:
+            yield text
+        return
+    start = 0
+    while start < len(data):
+        piece = prefix(data[start : start + size])
+        yield piece
+        start += len(piece.encode())
+
+
+def prefix(data: bytes) -> str:
+    """`data` decoded, without the character that was cut in the middle at its end."""
+    return data.decode("utf-8", "ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was stored of one stream so far."""
+
+    parts: int = 0
+    bytes: int = 0
+    json_bytes: int = 0
+    """The same inside a JSON string."""
+    crc: int = 0
+
+    def plus(self, piece: str) -> Self:
+        """With one more piece."""
+        data = piece.encode()
+        return type(self)(
+            self.parts + 1,
+            self.bytes + len(data),
+            self.json_bytes + len(json_text(piece)),
+            zlib.crc32(data, self.crc),
+        )
+
+
+NOTHING = Written()
+
+
+def command_crc(command: Command) -> int:
+    """Over all that decides what is run and whom the result is for."""
+    return _crc(command.id, command.args, command.timeout, command.correlation_id, command.session_id)
+
+
+def result_crc(command_id: str, result: Result, stdout_crc: int, stderr_crc: int) -> int:
+    """Over all that the API will be told. Damage inside a page that SQLite can still read shows here alone."""
+    return _crc(
+        command_id,
+        result.outcome.value,
+        result.exit_code,
+        result.error,
+        result.execution_time_ms,
+        result.output_bytes,
+        result.truncated,
+        result.rule,
+        stdout_crc,
+        stderr_crc,
+    )
+
+
+def _crc(*parts: object) -> int:
+    return zlib.crc32(json.dumps(parts).encode())

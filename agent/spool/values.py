@@ -1,0 +1,149 @@
+"""What the spool takes and gives."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.model import Command, Result, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds a spool. Set by the configuration; the disk may bound it further."""
+
+    max_bytes: int
+    """Of all the spool's files together: database, write-ahead log, ballast, and damaged ones put aside."""
+    retention_seconds: float = 86_400.0
+    """How long a delivered or rejected result is remembered."""
+    journal: int = 8
+    """How many commands may wait or run here at a time; others stay at the API."""
+    output_bytes: int = 10 * 1024 * 1024
+    """The largest output of one command. Room for it is kept free for each command that is taken."""
+    rerun_seconds: float = 300.0
+    """After a crash an unfinished command younger than this is run again, an older one answered with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was found when the spool was opened."""
+
+    rerun: int = 0
+    """Unfinished commands that will run again."""
+    interrupted: int = 0
+    """Unfinished commands that were too old to run again and have an error result now."""
+    gave_up: int = 0
+    """Commands during which the agent died twice, and that have an error result now."""
+    moved_aside: Path | None = None
+    """Where the damaged file is now, if there was one."""
+    damage: str | None = None
+    """What was wrong with it, in a sentence."""
+    salvaged: int = 0
+    """Commands and results brought over from the damaged file."""
+    damaged: int = 0
+    """Of these, results that couldn't be brought over whole; an error result takes their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What became of a batch of commands: both are command ids, as given."""
+
+    new: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    """Seen before, in this batch or earlier. Nothing runs again; a known result is due to be sent once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A command to run now."""
+
+    command: Command
+    seq: int
+    runs: int
+    """Which run of this command this is; above 1 after a crash."""
+    waited_ms: int
+    """Time between acceptance and now."""
+    output_bytes: int
+    """How much output is sure to find room. More is for the executor to count and to cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What is stored of one stream."""
+
+    bytes: int
+    json_bytes: int
+    held: str | None = field(default=None, repr=False)
+    """The text itself when it is small, so that sending it needs no further look into the spool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A result that is due to be sent, and its output."""
+
+    seq: int
+    command_id: str
+    result: Result
+    attempts: int
+    """How often it was tried before, and this time."""
+    correlation_id: str | None
+    session_id: str | None
+    executed_at: float | None
+    """When the command was started, in seconds since the epoch; None if it never was."""
+    output: Mapping[Stream, Output]
+    read: Callable[[int, Stream], AsyncIterator[str]] = field(repr=False)
+
+    def json_bytes(self, stream: Stream) -> int:
+        """UTF-8 bytes of the stream's text inside a JSON string: a body's length is known before its output is read."""
+        return self.output[stream].json_bytes
+
+    async def pieces(self, stream: Stream) -> AsyncIterator[str]:
+        """The stream's text, piece by piece."""
+        output = self.output[stream]
+        if output.held is not None:
+            yield output.held
+        elif output.bytes:
+            async for piece in self.read(self.seq, stream):
+                yield piece
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The spool in numbers."""
+
+    accepted: int
+    running: int
+    pending: int
+    """Results not yet delivered."""
+    pending_bytes: int
+    """Of their output, UTF-8."""
+    oldest_pending_age_seconds: float
+    """0 when nothing is pending."""
+    delivered: int
+    """Delivered results still remembered."""
+    rejected: int
+    size_bytes: int
+    """Of all files together."""
+    capacity_bytes: int
+    """What they may have together."""
+    free_bytes: int
+    """Room left for output."""
+    output_bytes: int
+    """Room kept free for each command that waits or runs."""
+    unrecorded: int
+    """Results that the API has answered for but whose state couldn't be written yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one round of upkeep did."""
+
+    removed: int = 0
+    """Remembered results that were forgotten."""
+    outputs_dropped: int = 0
+    """Outputs of delivered or rejected results given up for room."""
+    freed_bytes: int = 0
+    """Given back to the filesystem."""
+    retried: int = 0
+    """Rejected results that are due again because a person asked for it."""
+    ballast: bool = True
+    """Whether the ballast is in place."""
