@@ -83,7 +83,7 @@ class Commands(Core):
         row = journal.claim(db, now)
         if row is None:
             return None
-        seq, command, runs, accepted, command_id = row
+        seq, command, runs, accepted = row
         if command is None:
             journal.finish(db, seq, Result(Outcome.DAMAGED, error=_DAMAGED), (), {}, now)
         return _Claimed(seq, command, runs, self._clock.age_ms(accepted))

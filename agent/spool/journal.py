@@ -123,13 +123,8 @@ def claim(db: sqlite3.Connection, now: Stamp) -> tuple[int, Command | None, int,
     if row is None:
         return None
     seq, command_id, args, timeout, correlation_id, session_id, runs, *stamp, crc = row
-    return (
-        seq,
-        read_command(command_id, args, timeout, correlation_id, session_id, crc),
-        runs,
-        Stamp(*stamp),
-        command_id,
-    )
+    command = read_command(command_id, args, timeout, correlation_id, session_id, crc)
+    return seq, command, runs, Stamp(*stamp)
 
 
 def read_command(

@@ -27,7 +27,7 @@ class Opened:
     connection: sqlite3.Connection
     damage: str | None = None
     moved_aside: Path | None = None
-    salvaged: Salvaged = Salvaged()
+    salvaged: Salvaged | None = None
 
 
 def open_database(path: Path, plan: Plan, lock: SpoolLock) -> Opened:
@@ -39,7 +39,7 @@ def open_database(path: Path, plan: Plan, lock: SpoolLock) -> Opened:
     """
     try:
         damage = look(path, was_open=lock.was_open)
-        moved, salvaged = None, Salvaged()
+        moved = salvaged = None
         if damage is not None:
             salvaged = salvage(path, _create(path, plan))
             beside(path, ".making").rename(beside(path, ".new"))

@@ -117,8 +117,8 @@ def _recover(opened: Opened, space: Space, limits: Limits, clock: Clock, lock: S
         found.gave_up,
         opened.moved_aside,
         opened.damage,
-        opened.salvaged.rows,
-        opened.salvaged.damaged,
+        opened.salvaged.rows if opened.salvaged else 0,
+        opened.salvaged.damaged if opened.salvaged else 0,
     )
     now = clock.now().readable
     upkeep.note(db, opened_at=now, pid=os.getpid(), capacity_bytes=space.plan.capacity_bytes)
