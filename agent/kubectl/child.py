@@ -164,7 +164,7 @@ def _wait(pid: int) -> None:
 
 
 def _sentence(program: str, folder: Path, error: OSError) -> str:
-    if error.filename == str(folder):
+    if str(error.filename) == str(folder):
         return f"kubectl can't be started: {folder}, its working folder: {error.strerror}. Restart the agent."
     reason = _START_ERRORS.get(error.errno or 0, error.strerror)
     return f"{program} can't be started: {reason}"

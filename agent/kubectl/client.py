@@ -89,7 +89,8 @@ class Kubectl:
         stdout and stderr go to `sink` while they are printed. At the time limit, when the caller is cancelled
         and when the sink fails, the whole group is asked to end (SIGTERM) and after `grace` killed (SIGKILL);
         what had been printed by then still reaches the sink, and only then does a Cancelled or the sink's
-        error travel on. Raises KubectlError if it can't be started.
+        error travel on. Cancelled while the child is being ended
+        anyway, it returns as usual. Raises KubectlError if the child can't be started.
 
         Args:
             argv: Without the program itself.

@@ -1,0 +1,342 @@
+"""What `Kubectl.run` makes of children that behave in every way that children do."""
+
+# ruff: noqa: ASYNC240  # small files on a local disk
+
+import os
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from agent.kubectl import Exit, Kubectl
+from agent.kubectl import child as child_module
+from agent.kubectl.child import Child
+from agent.kubectl.client import STDERR_BYTES
+from agent.model import Stream
+from tests.whole.kubectl.conftest import Kept, ends, open_files, runs
+
+Scripted = Callable[[str], Kubectl]
+
+
+async def run(kubectl: Kubectl, sink: Kept, *argv: str, seconds: float = 30.0, cap: int = 1 << 20) -> Exit:
+    return await kubectl.run(argv, timeout=seconds, max_bytes=cap, sink=sink, grace=0.2)
+
+
+async def test_what_it_prints_and_its_exit_code(scripted: Scripted, kept: Kept) -> None:
+    ended = await run(scripted('echo "out $1 $2"; echo wrong >&2; exit 3'), kept, "get", "pods")
+    assert (kept.stdout, kept.stderr) == ("out get pods\n", "wrong\n")
+    assert (ended.code, ended.signal, ended.timed_out) == (3, None, False)
+    assert (ended.stdout_bytes, ended.truncated) == (len("out get pods\n"), False)
+
+
+async def test_a_child_that_prints_nothing(scripted: Scripted, kept: Kept) -> None:
+    ended = await run(scripted("exit 0"), kept)
+    assert (ended.code, ended.stdout_bytes, kept.pieces) == (0, 0, [])
+
+
+async def test_the_duration_is_in_milliseconds(scripted: Scripted, kept: Kept) -> None:
+    ended = await run(scripted("/bin/sleep 0.2"), kept)
+    assert 200 <= ended.duration_ms < 20_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+async def test_an_end_by_signal_is_reported_as_a_shell_does(
+    scripted: Scripted, kept: Kept, number: signal.Signals
+) -> None:
+    ended = await run(scripted(f"echo before; kill -{int(number)} $$"), kept)
+    assert (ended.code, ended.signal, ended.timed_out) == (128 + number, number.name, False)
+    assert kept.stdout == "before\n"
+
+
+async def test_a_signal_without_a_name(scripted: Scripted, kept: Kept) -> None:
+    ended = await run(scripted("kill -40 $$"), kept)
+    assert (ended.code, ended.signal) == (168, "signal 40")
+
+
+async def test_output_is_handed_on_while_the_child_runs(scripted: Scripted, tmp_path: Path) -> None:
+    """The child goes on only after the sink has had its first line, so it would time out if that were held back."""
+    go_on = tmp_path / "go_on"
+
+    async def sink(stream: Stream, text: str) -> None:
+        go_on.touch()
+
+    ended = await scripted(f"echo first; while [ ! -e {go_on} ]; do /bin/sleep 0.01; done").run(
+        [], timeout=20.0, max_bytes=100, sink=sink
+    )
+    assert not ended.timed_out
+
+
+async def test_at_the_time_limit_what_was_printed_is_kept(scripted: Scripted, kept: Kept, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    kubectl = scripted(f"echo partial; echo also >&2; /bin/sleep 60 & echo $$ $! > {pids}; wait")
+    ended = await run(kubectl, kept, seconds=0.5)
+    assert (ended.code, ended.signal, ended.timed_out) == (143, "SIGTERM", True)
+    assert (kept.stdout, kept.stderr) == ("partial\n", "also\n")
+    child, grandchild = map(int, pids.read_text().split())
+    assert not runs(child)
+    assert ends(grandchild)
+
+
+async def test_a_child_that_ignores_sigterm_is_killed(scripted: Scripted, kept: Kept) -> None:
+    ended = await run(scripted("trap '' TERM; echo stubborn; while :; do /bin/sleep 60; done"), kept, seconds=0.3)
+    assert (ended.code, ended.signal, ended.timed_out) == (137, "SIGKILL", True)
+    assert kept.stdout == "stubborn\n"
+
+
+async def test_what_it_prints_on_sigterm_is_kept(scripted: Scripted, kept: Kept) -> None:
+    body = "trap 'echo last words; exit 7' TERM; echo ready; while :; do /bin/sleep 0.02; done"
+    ended = await run(scripted(body), kept, seconds=0.3)
+    assert kept.stdout == "ready\nlast words\n"
+    assert (ended.code, ended.signal, ended.timed_out) == (7, None, True)
+
+
+async def test_a_stopped_child_is_killed(scripted: Scripted, kept: Kept) -> None:
+    ended = await run(scripted("kill -STOP $$"), kept, seconds=0.2)
+    assert (ended.signal, ended.timed_out) == ("SIGKILL", True)
+
+
+async def test_a_grandchild_that_keeps_stdout_open_is_ended_too(scripted: Scripted, kept: Kept, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    ended = await run(scripted(f"/bin/sleep 60 & echo $! > {pid}; echo done"), kept)
+    assert (ended.code, ended.timed_out, kept.stdout) == (0, False, "done\n")
+    assert ends(int(pid.read_text()))
+
+
+async def test_a_grandchild_that_left_the_group_cannot_hold_the_result_up(
+    scripted: Scripted, kept: Kept, tmp_path: Path
+) -> None:
+    """It is beyond reach (kubectl starts none such), and goes on printing into the same pipe."""
+    pid = tmp_path / "pid"
+    body = f"/usr/bin/setsid /bin/sh -c 'echo $$ > {pid}; while :; do echo more; done' & echo mine"
+    ended = await run(scripted(f"{body}; while [ ! -s {pid} ]; do :; done"), kept)
+    escaped = int(pid.read_text())
+    try:
+        assert (ended.code, ended.timed_out) == (0, False)
+        assert "mine\n" in kept.stdout
+    finally:
+        os.kill(escaped, signal.SIGKILL)
+
+
+async def test_a_child_that_closes_its_output_and_lives_on(scripted: Scripted, kept: Kept) -> None:
+    ended = await run(scripted("echo out; exec >&- 2>&-; exec /bin/sleep 0.1"), kept)
+    assert (ended.code, ended.timed_out, kept.stdout) == (0, False, "out\n")
+    ended = await run(scripted("exec >&- 2>&-; exec /bin/sleep 60"), kept, seconds=0.2)
+    assert ended.timed_out
+
+
+async def test_output_beyond_the_cap_is_counted_and_costs_no_memory(scripted: Scripted, kept: Kept) -> None:
+    size = 300 << 20
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = peak_bytes()
+    ended = await run(scripted(f"/usr/bin/head -c {size} /dev/zero | /usr/bin/tr '\\0' x"), kept, cap=1000)
+    assert (ended.code, ended.stdout_bytes, ended.truncated) == (0, size, True)
+    assert kept.stdout == "x" * 1000
+    assert peak_bytes() - before < 4 << 20
+
+
+def peak_bytes() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+async def test_a_flood_ends_at_the_time_limit_and_lets_others_run(scripted: Scripted, kept: Kept) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        ended = await run(scripted("exec /bin/cat /dev/zero"), kept, seconds=0.3, cap=10)
+        nursery.cancel_scope.cancel()
+    assert ended.timed_out
+    assert ended.stdout_bytes > 1 << 20
+    assert turns > ended.stdout_bytes // (64 << 10)  # a turn for each read at least
+
+
+async def test_stderr_has_a_cap_of_its_own(scripted: Scripted, kept: Kept) -> None:
+    ended = await run(scripted("/usr/bin/head -c 1000000 /dev/zero >&2; echo fine"), kept)
+    assert len(kept.stderr.encode()) <= STDERR_BYTES
+    assert (kept.stdout, ended.truncated) == ("fine\n", False)
+
+
+async def test_pieces_end_at_characters_and_are_small(scripted: Scripted, kept: Kept, tmp_path: Path) -> None:
+    text = "aé€😀" * 60_000
+    (tmp_path / "text").write_text(text)
+    ended = await run(scripted(f"exec /bin/cat {tmp_path}/text"), kept)
+    assert kept.stdout == text
+    assert ended.stdout_bytes == len(text.encode())
+    assert max(len(piece.encode()) for _, piece in kept.pieces) <= 64 << 10
+
+
+async def test_binary_garbage(scripted: Scripted, kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "noise").write_bytes(bytes(range(256)) * 2000)
+    ended = await run(scripted(f"exec /bin/cat {tmp_path}/noise"), kept, cap=10 << 20)
+    assert kept.stdout == (bytes(range(256)) * 2000).decode(errors="replace").replace("\0", "\ufffd")
+    assert ended.stdout_bytes == 256 * 2000
+    assert max(len(piece.encode()) for _, piece in kept.pieces) <= 64 << 10
+
+
+async def test_a_sink_that_fails_ends_the_child_and_says_why(scripted: Scripted, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+
+    async def full(stream: Stream, text: str) -> None:
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        await scripted(f"echo $$ > {pid}; echo out; echo err >&2; exec /bin/sleep 60").run(
+            [], timeout=30.0, max_bytes=100, sink=full, grace=0.2
+        )
+    assert not runs(int(pid.read_text()))
+
+
+async def test_a_slow_sink_slows_the_child_and_loses_nothing(scripted: Scripted, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("line\n" * 100_000)
+    pieces = []
+
+    async def slow(stream: Stream, text: str) -> None:
+        await trio.sleep(0.02)
+        pieces.append(text)
+
+    ended = await scripted(f"exec /bin/cat {tmp_path}/text").run([], timeout=30.0, max_bytes=1 << 20, sink=slow)
+    assert "".join(pieces) == "line\n" * 100_000
+    assert not ended.timed_out
+
+
+@pytest.mark.parametrize("moment", ["printing", "in the sink", "with its output closed"])
+async def test_cancelled_from_outside(scripted: Scripted, tmp_path: Path, moment: str) -> None:
+    """Whatever the child is at: it is gone when the caller is, and what it printed has been handed on."""
+    pid, text = tmp_path / "pid", []
+    body = {
+        "printing": "echo out; while :; do echo more; done",
+        "in the sink": "echo out; exec /bin/sleep 60",
+        "with its output closed": "echo out; exec >&- 2>&-; exec /bin/sleep 60",
+    }[moment]
+    reached = trio.Event()
+
+    async def sink(stream: Stream, piece: str) -> None:
+        reached.set()
+        if moment == "in the sink":
+            await trio.sleep(0.05)
+        text.append(piece)
+
+    async with trio.open_nursery() as nursery:
+
+        async def call() -> None:
+            kubectl = scripted(f"echo $$ > {pid}; {body}")
+            await kubectl.run([], timeout=30.0, max_bytes=1 << 30, sink=sink, grace=0.3)
+            pytest.fail("a cancelled call must not return as if it had ended")
+
+        nursery.start_soon(call)
+        await reached.wait()
+        nursery.cancel_scope.cancel()
+    assert "".join(text).startswith("out\n")
+    assert not runs(int(pid.read_text()))
+
+
+async def test_cancelled_when_it_is_ending_anyway(scripted: Scripted) -> None:
+    """Then the whole result is there, and is returned: that is worth more than a Cancelled a moment earlier."""
+    asked, ended = trio.Event(), []
+
+    async def sink(stream: Stream, piece: str) -> None:
+        if "asked" in piece:
+            asked.set()
+
+    async with trio.open_nursery() as nursery:
+
+        async def call() -> None:
+            kubectl = scripted("trap 'echo asked' TERM; while :; do /bin/sleep 0.01; done")
+            ended.append(await kubectl.run([], timeout=0.2, max_bytes=1000, sink=sink, grace=0.3))
+
+        nursery.start_soon(call)
+        await asked.wait()
+        nursery.cancel_scope.cancel()
+    assert [(end.signal, end.timed_out) for end in ended] == [("SIGKILL", True)]
+
+
+async def test_cancelled_before_it_began(scripted: Scripted, kept: Kept, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    kubectl = scripted(f"trap '' TERM; echo $$ > {pid}; while :; do /bin/sleep 1; done")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await run(kubectl, kept)
+    assert scope.cancelled_caught
+    assert not pid.exists() or not runs(int(pid.read_text()))
+    assert kubectl.running == 0
+
+
+async def test_several_at_once(scripted: Scripted, tmp_path: Path) -> None:
+    go_on = tmp_path / "go_on"
+    kubectl = scripted(f"echo $1; while [ ! -e {go_on} ]; do /bin/sleep 0.01; done")
+    sinks = [Kept() for _ in range(4)]
+    async with trio.open_nursery() as nursery:
+        for number, sink in enumerate(sinks):
+            nursery.start_soon(run, kubectl, sink, str(number))
+        await trio.testing.wait_all_tasks_blocked()
+        most = kubectl.running
+        go_on.touch()
+    assert [sink.stdout for sink in sinks] == ["0\n", "1\n", "2\n", "3\n"]
+    assert (most, kubectl.running) == (4, 0)
+
+
+async def test_orphans_are_reaped_where_the_agent_is_process_1(
+    scripted: Scripted, kept: Kept, tmp_path: Path, adopting: None
+) -> None:
+    pid = tmp_path / "pid"
+    await run(scripted(f"/bin/sleep 60 & echo $! > {pid}"), kept)
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()  # not even as a zombie
+
+
+@pytest.mark.parametrize("fault", [None, OSError(38, "Function not implemented")])
+async def test_a_system_without_pidfd(
+    scripted: Scripted, kept: Kept, monkeypatch: pytest.MonkeyPatch, fault: OSError | None
+) -> None:
+    def refuse(pid: int) -> int:
+        assert fault is not None
+        raise fault
+
+    if fault is None:
+        monkeypatch.delattr(os, "pidfd_open")
+    else:
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert (await run(scripted("exit 4"), kept)).code == 4
+    assert (await run(scripted("exec /bin/sleep 60"), kept, seconds=0.2)).signal == "SIGTERM"
+
+
+@pytest.mark.filterwarnings("ignore:subprocess:ResourceWarning")
+async def test_one_that_hangs_inside_the_kernel_is_given_up(
+    scripted: Scripted, kept: Kept, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As with a dead network volume. Nothing here can make a real one: so signals have no effect instead."""
+    pid = tmp_path / "pid"
+    with monkeypatch.context() as patch:
+        patch.setattr(Child, "signal", lambda self, number: None)
+        patch.setattr(child_module, "KILLED_SECONDS", 0.05)
+        ended = await run(scripted(f"echo $$ > {pid}; exec /bin/sleep 60"), kept, seconds=0.3)
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    assert ends(int(pid.read_text()))
+    assert (ended.code, ended.signal, ended.timed_out) == (137, "SIGKILL", True)
+    await run(scripted("exit 0"), kept)  # the next start reaps it
+
+
+async def test_many_runs_leave_no_more_open_than_one(scripted: Scripted, kept: Kept) -> None:
+    kubectl = scripted("exit 0")
+    await run(kubectl, kept)
+    before = open_files()
+    for _ in range(20):
+        await run(kubectl, kept)
+    assert open_files() == before
+
+
+async def test_the_child_has_its_limits_while_it_prints(scripted: Scripted, kept: Kept) -> None:
+    """RLIMIT_AS is set right after the start: a child that asks for more than it allows doesn't get that."""
+    await run(scripted("/bin/sleep 0.1; ulimit -v; ulimit -t; ulimit -c"), kept, seconds=10.0)
+    assert kept.stdout.split() == [str(child_module.MEMORY_BYTES // 1024), "22", "0"]
+    assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY  # the agent's own is as it was

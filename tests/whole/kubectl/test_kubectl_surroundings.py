@@ -1,0 +1,200 @@
+"""The child's surroundings, each seen from inside a real child."""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.errors import KubectlError
+from agent.kubectl import Kubectl
+from agent.kubectl.surroundings import Surroundings
+from tests.whole.kubectl.conftest import Kept, write_config, write_script
+
+Inside = Callable[[str], Kubectl]
+
+
+@pytest.fixture
+def inside(tmp_path: Path, config: Path) -> Inside:
+    """A script in place of kubectl, prepared as the agent prepares the real one."""
+
+    def make(body: str) -> Kubectl:
+        view = json.dumps({"clusters": [{"cluster": {"server": "http://x"}}], "current-context": "lab"})
+        program = write_script(tmp_path / "kubectl", f"[ \"$1\" = config ] && echo '{view}' && exit\n{body}")
+        return Kubectl.prepare(kubectl=str(program), kubeconfig=config, home=tmp_path / "home")
+
+    return make
+
+
+async def seen(kubectl: Kubectl, *argv: str) -> str:
+    sink = Kept()
+    ended = await kubectl.run(argv, timeout=20.0, max_bytes=1 << 20, sink=sink)
+    assert (ended.code, sink.stderr) == (0, "")
+    return sink.stdout
+
+
+async def test_the_environment_is_exactly_this(inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KUBENTLY_TOKEN", "HTTPS_PROXY", "KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_MASTER"):
+        monkeypatch.setenv(name, "of the agent's own")
+    given = (await seen(inside("/bin/cat /proc/$$/environ"))).replace("\ufffd", "\n").splitlines()
+    home = tmp_path / "home"
+    assert sorted(given) == [
+        f"HOME={home}",
+        f"KUBECACHEDIR={home}/cache",
+        "KUBECTL_KUBERC=false",
+        "KUBERC=off",
+        f"PATH={home}/path",
+    ]
+
+
+async def test_path_and_the_working_folder_are_empty(inside: Inside, tmp_path: Path) -> None:
+    listed = await seen(inside('/bin/pwd; /bin/ls -A . "$PATH"'))
+    home = tmp_path / "home"
+    assert listed == f"{home}/work\n.:\n\n{home}/path:\n"
+    for folder in ("work", "path"):
+        assert (home / folder).stat().st_mode & 0o777 == 0o500
+
+
+async def test_kubeconfig_and_context_come_first(inside: Inside, config: Path) -> None:
+    line = await seen(inside('for each in "$@"; do echo "$each"; done'), "get", "pods", "--", "x y")
+    assert line.splitlines() == [f"--kubeconfig={config}", "--context=lab", "get", "pods", "--", "x y"]
+
+
+async def test_stdin_is_empty(inside: Inside) -> None:
+    assert await seen(inside("/bin/readlink /proc/$$/fd/0")) == "/dev/null\n"
+
+
+async def test_no_descriptor_is_inherited(inside: Inside, tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for descriptor in (ours.fileno(), theirs.fileno()):
+            os.set_inheritable(descriptor, True)
+        listed = await seen(inside("/bin/ls -l /proc/$$/fd"))
+    held = [line.split(" -> ")[1].split(":")[0] for line in listed.splitlines() if " -> " in line]
+    # The shell's own for its script, besides the three.
+    assert sorted(held) == sorted(["/dev/null", "pipe", "pipe", str(tmp_path / "kubectl")])
+
+
+async def test_a_session_and_a_group_of_its_own(inside: Inside) -> None:
+    fields = (await seen(inside("read line < /proc/$$/stat; echo $line"))).rsplit(")", 1)[1].split()
+    group, session = int(fields[2]), int(fields[3])
+    assert group == session != os.getsid(0)
+
+
+async def test_signals_are_as_at_the_start_of_any_program(inside: Inside) -> None:
+    status = dict(line.split(":\t") for line in (await seen(inside("/bin/cat /proc/$$/status"))).splitlines())
+    assert int(status["SigBlk"], 16) == 0
+    assert int(status["SigIgn"], 16) == 0  # Python ignores SIGPIPE
+
+
+async def test_its_limits(inside: Inside) -> None:
+    """They are set right after the start, so a script looks a moment later."""
+    lines = (await seen(inside("/bin/sleep 0.1; /bin/cat /proc/$$/limits"))).splitlines()
+    limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
+    assert limits["Max address space"] == [str(2 << 30)] * 2
+    assert limits["Max cpu time"] == ["44"] * 2  # twice the time limit and the grace
+    assert limits["Max core file size"] == ["0"] * 2
+
+
+async def test_the_kernel_takes_it_before_the_agent(inside: Inside) -> None:
+    assert await seen(inside("/bin/sleep 0.1; /bin/cat /proc/$$/oom_score_adj")) == "800\n"
+
+
+async def test_what_it_writes_is_its_own(inside: Inside) -> None:
+    assert await seen(inside("umask")) == "0077\n"
+
+
+async def test_a_template_bomb_ends_at_the_memory_limit(real: Path, config: Path, tmp_path: Path, kept: Kept) -> None:
+    """The guard refuses this one; here is what holds if it didn't."""
+    double = '{{$a := "xxxxxxxxxxxxxxxx"}}' + "".join("{{$a = printf `%s%s` $a $a}}" for _ in range(30)) + "{{$a}}"
+    kubectl = Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
+    argv = ("config", "view", "-o", f"go-template={double}")
+    ended = await kubectl.run(argv, timeout=60.0, max_bytes=1 << 20, sink=kept)
+    assert (ended.code, ended.timed_out) == (2, False)
+    assert "out of memory" in kept.stderr
+
+
+async def test_two_agents_in_turn_use_the_same_home(real: Path, config: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        kubectl = Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
+        assert (await kubectl.version()).startswith("v")
+
+
+async def test_no_program_is_found_in_path(real: Path, config: Path, tmp_path: Path, kept: Kept) -> None:
+    """A plugin that the agent's own PATH holds isn't run, and one in kubectl's PATH folder refuses the start."""
+    kubectl = Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
+    ended = await kubectl.run(("plugin", "list"), timeout=20.0, max_bytes=1000, sink=kept)
+    assert (ended.code, "unable to find any kubectl plugins" in kept.stderr) == (1, True)
+    write_script(tmp_path / "home" / "path" / "kubectl-evil", "echo evil")
+    with pytest.raises(KubectlError, match=r"Directory not empty: .*/path"):
+        Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
+
+
+@pytest.fixture
+def no_cluster(real: Path) -> Callable[[Path, Path], Surroundings]:
+    def prepare(config: Path, home: Path) -> Surroundings:
+        return Surroundings.prepare(kubectl=str(real), kubeconfig=config, home=home)
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "current-context must exist"),
+        ("{{{ not yaml", "yaml"),
+        ('{"current-context": "gone"}', "gone"),
+        ('{"current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "c"}}]}', "can't be used"),
+        (
+            '{"current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "c"}}],'
+            ' "clusters": [{"name": "c", "cluster": {}}]}',
+            "no server",
+        ),
+    ],
+)
+def test_kubeconfigs_that_would_mean_localhost(
+    no_cluster: Callable[[Path, Path], Surroundings], tmp_path: Path, content: str, words: str
+) -> None:
+    file = tmp_path / "config"
+    file.write_text(content)
+    with pytest.raises(KubectlError, match=words) as caught:
+        no_cluster(file, tmp_path / "home")
+    assert str(file) in str(caught.value)
+
+
+def test_a_kubeconfig_that_is_not_there(no_cluster: Callable[[Path, Path], Surroundings], tmp_path: Path) -> None:
+    with pytest.raises(KubectlError, match=r"KUBENTLY_KUBECONFIG names .*/nowhere, which can't be read: No such file"):
+        no_cluster(tmp_path / "nowhere", tmp_path / "home")
+
+
+def test_a_relative_kubeconfig_is_made_absolute(
+    no_cluster: Callable[[Path, Path], Surroundings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path / "relative", "http://127.0.0.1:1", context="here")
+    assert no_cluster(Path("relative"), tmp_path / "home").flags == (
+        f"--kubeconfig={tmp_path}/relative",
+        "--context=here",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [("echo hello", "isn't a kubectl"), ("exit 1", "can't be used"), ("exec /bin/sleep 60", "didn't end")],
+)
+def test_a_program_that_is_no_kubectl(
+    tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch, body: str, words: str
+) -> None:
+    monkeypatch.setattr("agent.kubectl.surroundings._READ_CONFIG_SECONDS", 0.3)
+    program = write_script(tmp_path / "kubectl", body)
+    with pytest.raises(KubectlError, match=words):
+        Surroundings.prepare(kubectl=str(program), kubeconfig=config, home=tmp_path / "home")
+
+
+def test_a_program_that_cannot_be_started(tmp_path: Path, config: Path) -> None:
+    program = write_script(tmp_path / "kubectl", "")
+    program.write_text("not a program")
+    with pytest.raises(KubectlError, match="can't be started: Exec format error"):
+        Surroundings.prepare(kubectl=str(program), kubeconfig=config, home=tmp_path / "home")
