@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 
 CORE   := agent/guard/*,agent/spool/*,agent/link/*,agent/outage.py,agent/reach.py,agent/config.py,agent/settings.py,agent/model.py,agent/errors.py
 
-.PHONY: help demo test coverage lint types layers lock clean
+.PHONY: help demo test coverage lint types layers lock image controlplane cluster-test clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -51,6 +51,21 @@ $(VENV)/.uv:
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet uv
 	@touch $@
+
+# The first that answers; docker's command is often there without its service.
+ENGINE   ?= $(shell for e in docker podman buildah; do $$e info >/dev/null 2>&1 && { echo $$e; break; }; done)
+VERSION  := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' agent/__init__.py)
+IMAGE    ?= kubently-agent:$(VERSION)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+image:  ## the container image, by docker, podman or buildah (ENGINE=…, IMAGE=…, BUILD_OPTIONS=…)
+	@test -n "$(ENGINE)" || { echo "None of docker, podman and buildah works here (try: docker info)"; exit 1; }
+	$(ENGINE) build $(BUILD_OPTIONS) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
+
+controlplane:  ## etcd, kube-apiserver and others for `make cluster-test`, built once with Go (10 min) into ~/.cache
+	@tests/cluster/build.sh
+
+cluster-test: $(STAMP)  ## tests on a real control plane, and of the image where podman is
+	$(BIN)/pytest -m "cluster or image" tests/cluster tests/image
 
 clean:  ## what the other targets made
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
