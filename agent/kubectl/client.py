@@ -49,10 +49,14 @@ class Kubectl:
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
         self.path = surroundings.program
-        self.running = 0
-        """How many children there are now."""
+        self._children: set[Child] = set()
         self.trouble: str | None = None
         """Why the last child couldn't be started; None if it could."""
+
+    @property
+    def running(self) -> int:
+        """How many children there are now."""
+        return len(self._children)
 
     @classmethod
     def prepare(
@@ -101,17 +105,22 @@ class Kubectl:
         """
         began = trio.current_time()
         child = self._start(argv, timeout + grace)
-        self.running += 1
+        self._children.add(child)
         try:
             stdout = Text(max_bytes)
             run = _Run(child, timeout, grace)
             await run.follow(stdout, Text(STDERR_BYTES), sink)
         finally:
-            self.running -= 1
+            self._children.discard(child)
             child.close()
         code, name = _code(run.returned)
         duration_ms = round((trio.current_time() - began) * 1000)
         return Exit(code, name, run.timed_out, duration_ms, stdout.total, stdout.truncated)
+
+    def kill(self) -> None:
+        """Kill all children at once, for an agent that ends at once."""
+        for child in self._children:
+            child.signal(signal.SIGKILL)
 
     async def version(self) -> str:
         """The client's version ("v1.32.2"). Raises KubectlError if it can't be had: then this kubectl is no

@@ -3,6 +3,7 @@
 Nothing above this room knows which contract is spoken, or that there is HTTP at all.
 """
 
+from agent.link.choose import open_link
 from agent.link.contract import Batch, Link, Parcel, Reply, Verdict
 
-__all__ = ["Batch", "Link", "Parcel", "Reply", "Verdict"]
+__all__ = ["Batch", "Link", "Parcel", "Reply", "Verdict", "open_link"]

@@ -76,6 +76,8 @@ class Link(Protocol):
 
     holds: bool
     """Whether commands stay at the API while nobody receives. If not, they are pushed, and there must be an answer."""
+    journal: int
+    """How many commands may wait here beyond those that the executors run."""
     burst: int
     """How many commands one receive may bring although less room was left."""
 

@@ -46,6 +46,7 @@ class PollLink:
     """
 
     holds = True
+    journal = 4
     burst = 10
 
     def __init__(self, http: Http, now: Callable[[], float]) -> None:

@@ -42,6 +42,11 @@ class Core:
         return max(0, min(in_journal, on_disk))
 
     @property
+    def pending(self) -> int:
+        """How many results aren't delivered yet."""
+        return self._tally.spooled - len(self._tally.unrecorded)
+
+    @property
     def output_bytes(self) -> int:
         """How much output of one command is sure to find room."""
         return self._space.plan.output_bytes(self._limits.output_bytes)

@@ -81,7 +81,7 @@ class Keeper(Results):
         return Counts(
             accepted=tally.accepted,
             running=tally.running,
-            pending=tally.spooled - len(tally.unrecorded),
+            pending=self.pending,
             pending_bytes=tally.spooled_bytes,
             oldest_pending_age_seconds=0.0 if oldest is None else self._clock.age_ms(oldest) / 1000,
             delivered=tally.delivered,
@@ -92,6 +92,15 @@ class Keeper(Results):
             output_bytes=self.output_bytes,
             unrecorded=len(tally.unrecorded),
         )
+
+    async def undelivered(self, limit: int) -> list[str]:
+        """The command ids of the oldest results that aren't delivered, at most so many."""
+
+        def work(db: sqlite3.Connection) -> list[str]:
+            rows = db.execute("select command_id from commands where state = 'spooled' order by seq limit ?", (limit,))
+            return [command_id for (command_id,) in rows]
+
+        return await self._writer.run(work, Kind.READ)
 
 
 def _oldest_pending(db: sqlite3.Connection) -> Stamp | None:

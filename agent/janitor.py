@@ -1,0 +1,42 @@
+"""Keeps the spool small and healthy: retention, checkpoint, giving space back, the reserve for a full disk."""
+
+from collections.abc import Callable
+
+import trio
+
+from agent.errors import SpoolError
+from agent.log import Log
+from agent.pulse import Pulse
+from agent.spool import Spool
+
+log = Log("janitor")
+
+EVERY_SECONDS = 10.0
+"""Often enough that space comes back while a backlog drains, rarely enough that an idle agent stays below 0.2 % CPU."""
+
+
+class Janitor:
+    """The task. `refresh` re-reads what operators may change on disk, such as the policy."""
+
+    def __init__(self, spool: Spool, refresh: Callable[[], object], *, pulse: Pulse) -> None:
+        self._spool = spool
+        self._refresh = refresh
+        self._pulse = pulse
+
+    async def run(self) -> None:
+        """Sweep, for ever. A sweep that fails, as on a full disk, is tried again at the next turn."""
+        failing = False
+        while True:
+            self._pulse.beat("janitor")
+            self._refresh()
+            try:
+                swept = await self._spool.sweep()
+            except SpoolError as error:
+                if not failing:
+                    log.error("sweep failed, trying again", reason=str(error))
+                failing = True
+            else:
+                failing = False
+                if swept.removed:
+                    log.debug("old results removed", count=swept.removed, freed_bytes=swept.freed_bytes)
+            await trio.sleep(EVERY_SECONDS)

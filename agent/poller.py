@@ -1,0 +1,120 @@
+"""Takes commands from the API and journals them: after that they are the agent's, before it they are the API's.
+
+While there is no room for them here (no free executor and a full journal, or a full spool) they stay at the API.
+"""
+
+from collections.abc import Callable, Sequence
+
+import trio
+
+from agent.errors import LinkDown, SpoolError
+from agent.link import Batch, Link
+from agent.log import Log
+from agent.metrics import Metrics
+from agent.model import Command, Malformed, Outcome, Result
+from agent.outage import backoff
+from agent.pulse import Pulse
+from agent.reach import Reach
+from agent.spool import Spool
+
+log = Log("poller")
+
+RETRY_JOURNAL_SECONDS = 1.0
+"""How often a write is tried again while the disk refuses it. The commands are in memory then, and nothing is taken."""
+
+
+class Poller:
+    """The task. `random` gives uniform draws from [0, 1)."""
+
+    def __init__(
+        self, link: Link, spool: Spool, reach: Reach, *, metrics: Metrics, pulse: Pulse, random: Callable[[], float]
+    ) -> None:
+        self._link = link
+        self._spool = spool
+        self._reach = reach
+        self._metrics = metrics
+        self._pulse = pulse
+        self._random = random
+
+    async def run(self) -> None:
+        """Receive and journal, for ever."""
+        failures = 0
+        while True:
+            self._pulse.beat("poller")
+            if self._link.holds:
+                await self._spool.space.wait()
+            batch, status = await self._receive()
+            if batch is not None:
+                failures = 0
+                with trio.CancelScope(shield=True):  # the API has handed these out: a stop must not lose them
+                    await self._journal(batch)
+            elif status is not None:
+                # It answered, only not to this. Others may find the API well and end the outage, so wait here too.
+                failures += 1
+                await trio.sleep(backoff(failures, self._random))
+
+    async def _receive(self) -> tuple[Batch | None, int | None]:
+        async with self._reach.turn() as attempt:
+            try:
+                batch = await self._link.receive(eager=attempt.probe)
+            except LinkDown as down:
+                self._metrics.poll("refused" if down.refused else "failed")
+                if down.refused:
+                    log.error("API refuses this agent", reason=down.reason, todo="check the token and CLUSTER_ID")
+                attempt.failed(down.reason, retry_after=down.retry_after)
+                return None, down.status
+            attempt.succeeded()
+            self._metrics.poll("commands" if batch.commands or batch.malformed else "empty")
+            return batch, None
+
+    async def _journal(self, batch: Batch) -> None:
+        if batch.skipped:
+            self._metrics.skipped(batch.skipped)
+            log.warning("commands without a readable id skipped", count=batch.skipped)
+        room = self._spool.room + self._link.burst
+        taken, beyond = batch.commands[:room], batch.commands[room:]
+        if taken:
+            await self._accept(taken)
+        for malformed in batch.malformed:
+            log.warning("malformed command refused", command_id=malformed.id[:64], reason=malformed.reason)
+            await self._answer(malformed, Result(Outcome.REFUSED, error=malformed.reason, rule="shape"))
+        if beyond:
+            log.warning("more commands than room", answered_busy=len(beyond), room=room)
+        for command in beyond:
+            await self._answer(command, Result(Outcome.BUSY, error=BUSY))
+
+    async def _accept(self, commands: Sequence[Command]) -> None:
+        intake = await self._until_written(lambda: self._spool.accept(commands))
+        new = set(intake.new)
+        for command in commands:
+            if command.id in new:
+                new.discard(command.id)
+                self._metrics.accepted()
+                log.info(
+                    "command accepted",
+                    command_id=command.id,
+                    correlation_id=command.correlation_id,
+                    session_id=command.session_id,
+                )
+        for known in intake.known:
+            log.info("command known already, not run again", command_id=known)
+
+    async def _answer(self, command: Command | Malformed, result: Result) -> None:
+        await self._until_written(lambda: self._spool.answer(command, result))
+        self._metrics.finished(result)
+
+    async def _until_written(self, write):
+        """Repeat a write until the spool takes it: what was received is in memory only, and mustn't be dropped."""
+        told = False
+        while True:
+            try:
+                return await write()
+            except SpoolError as error:
+                if not told:
+                    log.error("commands can't be journalled, trying again", reason=str(error))
+                    told = True
+            self._pulse.beat("poller")
+            await trio.sleep(RETRY_JOURNAL_SECONDS)
+
+
+BUSY = "The agent has no room for more commands just now. Nothing was run; ask again in a moment."

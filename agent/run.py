@@ -1,0 +1,244 @@
+"""The agent's life: what is built, which tasks run, and in which order they stop.
+
+    spool is opened                                             │ closed last
+      └── janitor, probes, signals        root nursery          │ cancelled when everything is drained
+            └── uploader × 4              stage 3               │ stops when nothing is due, or at the deadline
+                  └── executor × N        stage 2               │ stops when the journal is empty, or at its deadline
+                        └── poller        stage 1               │ stops at once: nothing new is taken
+
+Root tasks never end by themselves. If one fails, all end, the process exits with 1, and Kubernetes starts it again over
+the same spool. A second signal stops at once: the spool holds what there is, as after a kill.
+"""
+
+import os
+import random
+import signal
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import trio
+
+from agent import __version__
+from agent.config import Config
+from agent.errors import AgentError
+from agent.executor import Executor
+from agent.janitor import Janitor
+from agent.kubectl import Kubectl
+from agent.link import Link, open_link
+from agent.log import Log
+from agent.metrics import Metrics
+from agent.model import Outcome, Result
+from agent.outage import Outage
+from agent.policy import PolicyFile
+from agent.poller import Poller
+from agent.probes import Probes
+from agent.pulse import Pulse
+from agent.reach import Reach
+from agent.spool import Limits, Spool, open_spool
+from agent.uploader import Uploader
+
+log = Log("agent")
+
+UPLOADERS = 4
+"""Results under way at once: with answers after 30 ms, 4 deliver 111 results/s and 1 delivers 30 (measured)."""
+
+EXECUTORS_SHARE = 0.6
+"""The part of the drain that running commands may take; the rest is for delivering their results."""
+
+NAMED_AT_MOST = 20
+"""How many undelivered results are named in the last log line."""
+
+FRAMES = 3
+"""How many places of an unexpected error are named."""
+
+STOPPED, FAILED = 0, 1
+SIGNALLED = 128
+
+
+class Stage:
+    """Tasks that are started together and stopped together, before those that they hand over to."""
+
+    def __init__(self, *tasks: tuple[str, Callable[[], Awaitable[None]]]) -> None:
+        self._tasks = tasks
+        self._scope = trio.CancelScope()
+        self._ended = trio.Event()
+
+    async def run(self) -> None:
+        """Run the tasks until all have ended, or until `stop`."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    for name, task in self._tasks:
+                        nursery.start_soon(task, name=name)
+        finally:
+            self._ended.set()
+
+    async def stop(self, within: float = 0) -> None:
+        """Give the tasks so many seconds to end by themselves, then cancel them, and wait until they have ended."""
+        with trio.move_on_after(within):
+            await self._ended.wait()
+        self._scope.cancel()
+        await self._ended.wait()
+
+
+class Agent:
+    """Everything that makes up a running agent, built once."""
+
+    def __init__(self, config: Config, kubectl: Kubectl, policies: PolicyFile, spool: Spool, link: Link) -> None:
+        self._config = config
+        self._kubectl = kubectl
+        self._spool = spool
+        self._link = link
+        self.metrics = Metrics()
+        self.pulse = Pulse(trio.current_time)
+        self.outage = Outage(trio.current_time, random.random)
+        reach = Reach(self.outage, Log("api"), lambda: spool.pending)
+        shared = {"metrics": self.metrics, "pulse": self.pulse, "random": random.random}
+        self._poller = Poller(link, spool, reach, **shared)
+        self._executors = [
+            Executor(
+                spool,
+                kubectl,
+                policies,
+                timeout_max=config.command_timeout_max,
+                metrics=self.metrics,
+                pulse=self.pulse,
+            )
+            for _ in range(config.executors)
+        ]
+        self._uploaders = [Uploader(link, spool, reach, **shared) for _ in range(UPLOADERS)]
+        self._janitor = Janitor(spool, policies.current, pulse=self.pulse)
+        self._probes = Probes(config.health_address, self.outage, self.metrics, self.pulse, spool, kubectl)
+
+    async def run(self) -> None:
+        """Run until a signal has been obeyed, or a task fails."""
+        polling = Stage(("poller", self._poller.run))
+        executing = Stage(*((f"executor {n}", e.run) for n, e in enumerate(self._executors, 1)))
+        uploading = Stage(*((f"uploader {n}", u.run) for n, u in enumerate(self._uploaders, 1)))
+        async with trio.open_nursery() as root:
+            await root.start(self._probes.serve, name="probes")
+            root.start_soon(self._janitor.run, name="janitor")
+            root.start_soon(self._link.run, name="link")
+            root.start_soon(uploading.run, name="uploaders")
+            root.start_soon(executing.run, name="executors")
+            root.start_soon(polling.run, name="poller")
+            await self._first_signal(root)
+            await self._drain(polling, executing, uploading)
+            root.cancel_scope.cancel()
+
+    async def _first_signal(self, root: trio.Nursery) -> None:
+        """Return at the first SIGTERM or SIGINT; from then on a second one ends the process at once."""
+        first = trio.Event()
+        root.start_soon(self._signals, first, name="signals")
+        await first.wait()
+
+    async def _signals(self, first: trio.Event) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as numbers:
+            async for number in numbers:
+                name = signal.Signals(number).name
+                if first.is_set():
+                    log.warning("second signal, stopping at once", signal=name)
+                    self._kubectl.kill()
+                    os._exit(SIGNALLED + number)
+                log.info("signal, draining", signal=name, within_seconds=self._config.drain_seconds)
+                first.set()
+
+    async def _drain(self, polling: Stage, executing: Stage, uploading: Stage) -> None:
+        deadline = trio.current_time() + self._config.drain_seconds
+        self._probes.draining = True
+        await polling.stop()
+        for executor in self._executors:
+            executor.drain()
+        await executing.stop(within=self._config.drain_seconds * EXECUTORS_SHARE)
+        await self._answer_unstarted()
+        for uploader in self._uploaders:
+            uploader.drain()
+        await uploading.stop(within=deadline - trio.current_time())
+        await self._tell_what_is_left()
+
+    async def _answer_unstarted(self) -> None:
+        """Answer what was accepted and never started: the pod's volume may go with the pod, and somebody waits."""
+        with trio.move_on_after(1):  # a disk that is full must not hold up the rest
+            while (claim := await self._spool.claim()) is not None:
+                result = Result(Outcome.INTERRUPTED, error="The agent was stopped before this was started. Ask again.")
+                await self._spool.finish(claim.command.id, result)
+                self.metrics.finished(result)
+
+    async def _tell_what_is_left(self) -> None:
+        if self._spool.pending:
+            log.warning(
+                "stopped with results undelivered: they go with the volume, or are sent at the next start",
+                count=self._spool.pending,
+                command_ids=await self._spool.undelivered(NAMED_AT_MOST),
+            )
+        else:
+            log.info("drained, everything is delivered")
+
+
+async def run(config: Config) -> int:
+    """Build the agent and run it. Returns the exit code.
+
+    Raises:
+        AgentError: it couldn't even start; the sentence says why.
+    """
+    kubectl = Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)
+    link = open_link(config)
+    limits = Limits(
+        max_bytes=config.spool_max_bytes,
+        retention_seconds=config.retention_seconds,
+        journal=config.executors + link.journal,
+        output_bytes=config.max_output_bytes,
+    )
+    log.info("starting", version=__version__, **config.effective())
+    policies = PolicyFile(config.policy_file, Log("policy"))
+    async with AsyncExitStack() as stack:
+        spool = await stack.enter_async_context(open_spool(config.spool_path, limits))
+        stack.push_async_callback(link.aclose)
+        _tell_recovery(spool)
+        try:
+            await Agent(config, kubectl, policies, spool, link).run()
+        except Exception as failure:  # the last stop: one clear line and an exit code, whatever it was
+            for error in _leaves(failure):
+                log.error("stopping, a task failed", reason=_sentence(error))
+            return FAILED
+    log.info("stopped")
+    return STOPPED
+
+
+def _tell_recovery(spool: Spool) -> None:
+    found = spool.recovery
+    if found.moved_aside is not None:
+        log.error(
+            "the spool was damaged: moved aside, a new one begun",
+            damage=found.damage,
+            moved_to=found.moved_aside,
+            salvaged=found.salvaged,
+            damaged=found.damaged,
+        )
+    if found.rerun or found.interrupted or found.gave_up:
+        log.warning(
+            "commands were unfinished when the agent ended last",
+            run_again=found.rerun,
+            answered_interrupted=found.interrupted,
+            given_up=found.gave_up,
+        )
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors inside a group, which nurseries nest."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _sentence(error: BaseException) -> str:
+    """An own error speaks for itself; any other is a bug, and where it happened is what a report needs."""
+    if isinstance(error, AgentError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    at = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames[-FRAMES:]))
+    return f"{type(error).__name__}: {error} (at {at})"

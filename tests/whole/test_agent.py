@@ -1,0 +1,187 @@
+"""The whole agent, as its user sees it: a real process, a real API on a socket, real signals."""
+
+import os
+import random
+import signal
+import subprocess
+
+import pytest
+import trio
+
+from agent.sandbox.api import reference_api
+from tests.whole.agents import agent_process
+
+
+@pytest.fixture
+async def api():
+    async with reference_api(links=("poll",)) as api:
+        yield api
+
+
+async def ask(api, what, **kwargs):
+    return await api.ask(["get", "pods", what], **kwargs)
+
+
+async def answers(api, ids):
+    return [(await api.result(command_id)).result for command_id in ids]
+
+
+async def test_from_the_api_through_kubectl_to_the_api(api, tmp_path):
+    async with agent_process(api, tmp_path):
+        good, bad, refused = await ask(api, "echo-hello"), await ask(api, "fail"), await api.ask(["delete", "pod", "x"])
+        with trio.fail_after(20):
+            hello, failed, denied = await answers(api, [good, bad, refused])
+    assert hello["success"] is True
+    assert hello["output"] == "hello\n"
+    assert hello["error"] is None
+    assert hello["exit_code"] == 0
+    assert (failed["success"], failed["exit_code"], failed["output"]) == (False, 3, "some output\n")
+    assert failed["error"] == "no such pod\n"
+    assert (denied["success"], denied["exit_code"]) == (False, None)
+    assert "delete" in denied["error"]
+    assert api.problems == []
+
+
+async def test_a_short_command_overtakes_long_ones(api, tmp_path):
+    async with agent_process(api, tmp_path):
+        long = [await ask(api, "sleep-2"), await ask(api, "sleep-2.1")]
+        short = await ask(api, "sleep-0.1")
+        with trio.fail_after(20):
+            await api.result(short)
+            assert not any(api.record[i].answers for i in long)
+            await answers(api, long)
+
+
+async def test_a_timeout_ends_the_whole_family_and_keeps_what_was_printed(api, tmp_path):
+    async with agent_process(api, tmp_path):
+        slow = await ask(api, "family-60", timeout=1)
+        with trio.fail_after(20):
+            result = (await api.result(slow)).result
+    assert result["success"] is False
+    assert result.get("timed_out") is True, result
+    assert "after 1 s" in result["error"]
+    for pid in map(int, result["output"].split()):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+async def test_results_wait_for_an_api_that_is_away(api, tmp_path):
+    async with agent_process(api, tmp_path) as agent:
+        ids = [await ask(api, f"sleep-0.{n}") for n in range(3, 7)]
+        with trio.fail_after(30):
+            await agent.until("command accepted", 4)
+            await api.stop()
+            await agent.until("command finished", 4)
+            await agent.until("API can't be reached")
+            await api.start()
+            results = await answers(api, ids)
+            assert all(r["success"] for r in results)
+            await agent.until("API reached again")
+            await ask(api, "echo-afterwards")
+            await agent.until("result delivered", 5)
+
+
+async def test_a_kill_at_any_moment_loses_nothing_and_doubles_nothing(api, tmp_path):
+    """What the API handed out in an answer that a kill swallowed is the API's to hand out again: it does so here."""
+    chance = random.Random(20261123)
+    ids = []
+    async with agent_process(api, tmp_path, KUBENTLY_SPOOL_MAX_BYTES="16Mi", KUBENTLY_MAX_OUTPUT_BYTES="1Mi") as agent:
+        for _ in range(12):
+            ids += [await ask(api, f"sleep-0.{chance.randint(0, 9)}") for _ in range(3)]
+            await trio.sleep(chance.uniform(0.2, 1.0))
+            await agent.kill()
+            api.hand_out_again()
+            await agent.start()
+        with trio.fail_after(60):
+            results = await answers(api, ids)
+    for command_id, result in zip(ids, results, strict=True):
+        bodies = {str(answer.result) for answer in api.record[command_id].answers}
+        assert len(bodies) == 1, "the same result, however often it was sent"
+        assert result["success"] or "twice" in result["error"], result
+
+
+async def test_the_spool_answers_while_alive_stuck_and_dead(api, tmp_path):
+    query = ["sqlite3", "-readonly", str(tmp_path / "spool.db"), "select command_id from backlog"]
+    async with agent_process(api, tmp_path) as agent:
+        await agent.until("starting")
+        waiting = await ask(api, "sleep-0.5")
+        await agent.until("command accepted")
+        await api.stop()
+        await agent.until("command finished")
+        assert subprocess.run(query, capture_output=True, text=True, check=True).stdout == f"{waiting}\n"
+        agent.process.send_signal(signal.SIGSTOP)
+        assert subprocess.run(query, capture_output=True, text=True, check=True).stdout == f"{waiting}\n"
+        agent.process.send_signal(signal.SIGCONT)
+        await agent.kill()
+        assert subprocess.run(query, capture_output=True, text=True, check=True).stdout == f"{waiting}\n"
+
+
+async def test_sigterm_drains(api, tmp_path):
+    async with agent_process(api, tmp_path) as agent:
+        slow = await ask(api, "sleep-1")
+        await agent.until("command accepted")
+        with trio.fail_after(20):
+            assert await agent.stop() == 0
+    assert api.record[slow].answers[0].result["output"] == "began\nended\n"
+    assert agent.events("drained, everything is delivered")
+
+
+async def test_a_command_that_outlasts_the_drain_is_answered(api, tmp_path):
+    async with agent_process(api, tmp_path, KUBENTLY_DRAIN_SECONDS="2", KUBENTLY_EXECUTORS="1") as agent:
+        slow, never = await ask(api, "sleep-50", timeout=55), await ask(api, "echo-never")
+        await agent.until("command accepted", 2)
+        with trio.fail_after(20):
+            assert await agent.stop(signal.SIGINT) == 0
+    slow, never = (api.record[i].answers[0].result for i in (slow, never))
+    assert slow["success"] is False
+    assert slow["output"] == "began\n"
+    assert "stopped while this ran" in slow["error"]
+    assert "before this was started" in never["error"]
+
+
+async def test_what_a_drain_couldnt_deliver_is_named(api, tmp_path):
+    async with agent_process(api, tmp_path, KUBENTLY_DRAIN_SECONDS="1") as agent:
+        waiting = await ask(api, "sleep-0.3")
+        await agent.until("command accepted")
+        await api.stop()
+        await agent.until("command finished")
+        with trio.fail_after(20):
+            assert await agent.stop() == 0
+    (line,) = agent.events("stopped with results undelivered: they go with the volume, or are sent at the next start")
+    assert line["command_ids"] == [waiting]
+
+
+async def test_a_second_signal_stops_at_once(api, tmp_path):
+    async with agent_process(api, tmp_path) as agent:
+        slow = await ask(api, "sleep-50", timeout=55)
+        await agent.until("kubectl starts")
+        agent.process.send_signal(signal.SIGTERM)
+        await agent.until("signal, draining")
+        with trio.fail_after(5):
+            assert await agent.stop(signal.SIGINT) == 128 + signal.SIGINT
+    assert not api.record[slow].answers
+
+
+async def test_a_task_that_fails_ends_all_with_one_line(api, tmp_path):
+    async with agent_process(api, tmp_path) as agent:
+        await agent.until("starting")
+        port = next(e["address"] for e in agent.events("probes listen"))
+        folder = tmp_path / "second"
+        folder.mkdir()
+        async with agent_process(api, folder, KUBENTLY_HEALTH_ADDRESS=port) as second:
+            with trio.fail_after(20):
+                assert await second.process.wait() == 1
+            errors = [e for e in second.events() if e["level"] == "ERROR"]
+            assert len(errors) == 1
+            assert port.rpartition(":")[2] in errors[0]["reason"]
+            assert "Traceback" not in second.log.read_text()
+
+
+async def test_configuration_mistakes_are_sentences(api, tmp_path):
+    async with agent_process(api, tmp_path, KUBENTLY_API_URL="nonsense", KUBENTLY_EXECUTORS="many") as agent:
+        assert await agent.process.wait() == 2
+        said = agent.log.read_text()
+    assert said.count("\n") == 2
+    assert "KUBENTLY_API_URL" in said
+    assert "KUBENTLY_EXECUTORS" in said
+    assert "Traceback" not in said
