@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 
 from agent.errors import SpoolFull
 from agent.spool import retry, upkeep
@@ -25,12 +26,13 @@ class Keeper(Results):
         try:
             removed = await self._forget()
             dropped = await self._drop()
-            pages = await self._repeat(lambda db: upkeep.shrink(db, self._slack_pages))
+            pages = await self._repeat(lambda db: upkeep.shrink(db, self._slack_pages), Kind.ALONE)
         except SpoolFull as error:
             self._log.warning("upkeep found no room to work in", reason=str(error))
             removed = dropped = pages = 0
         await self._measure()
-        await self._writer.run(upkeep.checkpoint, Kind.ALONE)
+        whole = pages > 0 or self._space.wal_bytes > self._space.plan.wal_bytes
+        await self._writer.run(partial(upkeep.checkpoint, whole=whole), Kind.ALONE)
         ballast = self._space.load_ballast()
         return Swept(removed, dropped, pages * self._space.page_bytes, retried, ballast)
 
@@ -38,9 +40,9 @@ class Keeper(Results):
     def _slack_pages(self) -> int:
         return min(_SLACK_BYTES, self._space.plan.soft_bytes // 16) // self._space.page_bytes
 
-    async def _repeat(self, work: Callable[[sqlite3.Connection], int]) -> int:
+    async def _repeat(self, work: Callable[[sqlite3.Connection], int], kind: Kind = Kind.STATE) -> int:
         total = 0
-        while done := await self._writer.run(work, Kind.STATE):
+        while done := await self._writer.run(work, kind):
             total += done
         return total
 
@@ -68,7 +70,7 @@ class Keeper(Results):
             self._tally.again(again)
 
         again = await self._writer.run(lambda db: retry.retry(db, wanted), Kind.STATE, then=then)
-        retry.done(self._space.path, wanted)
+        retry.done(wanted)
         return len(again)
 
     async def _measure(self) -> None:

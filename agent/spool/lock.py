@@ -25,7 +25,7 @@ class SpoolLock:
         """
         self._path = beside(path, ".lock")
         try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise SpoolError(
                 f"The spool's folder {path.parent} can't be written ({error.strerror}). "

@@ -17,7 +17,10 @@ from agent.spool.space import PAGE_BYTES, Plan, beside, file_bytes
 
 _EMPTY = "the file is empty"
 _NO_TABLES = "its tables are gone, as when the write-ahead log was deleted"
-_NO_LOG = "the agent died with it open, and its write-ahead log is gone since"
+_NO_LOG = (
+    "the agent died with it open, and its write-ahead log is gone since: unless somebody opened it with sqlite3 "
+    "without -readonly, the last commands and results are lost"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +41,29 @@ def open_database(path: Path, plan: Plan, lock: SpoolLock) -> Opened:
         SpoolError: it can't be opened.
     """
     try:
-        damage = look(path, was_open=lock.was_open)
+        damage = look(path)
         moved = salvaged = None
-        if damage is not None:
-            salvaged = salvage(path, _create(path, plan))
+        if damage is None:
+            damage = _NO_LOG if lock.was_open and path.exists() and not beside(path, "-wal").exists() else None
+        else:
+            salvaged = salvage(path, _create(path), plan.soft_pages)
             beside(path, ".making").rename(beside(path, ".new"))
             moved = move_aside(path)
         if not path.exists():
-            _begin(path, plan)
+            _begin(path)
         connection = connect(path, plan)
         migrations.apply(Database(connection, execute_plugins=False, recursive_triggers=False))
     except sqlite3.Error as error:
         raise translate(error, path) from error
     except OSError as error:
-        raise SpoolError(f"The spool {path} can't be opened: {error.strerror} ({error.filename}).") from error
+        raise SpoolError(
+            f"The spool {path} can't be opened ({error.strerror}). "
+            f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to another path."
+        ) from error
     return Opened(connection, damage, moved, salvaged)
 
 
-def look(path: Path, *, was_open: bool) -> str | None:
+def look(path: Path) -> str | None:
     """What is wrong with the file, None if nothing. It is opened for reading only.
 
     Raises:
@@ -64,10 +72,10 @@ def look(path: Path, *, was_open: bool) -> str | None:
     """
     if not path.exists():
         return None
+    with path.open("r+b"):  # says best why not
+        pass
     if file_bytes(path) == 0:
         return _EMPTY
-    if was_open and not beside(path, "-wal").exists():
-        return _NO_LOG
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             tables = {name for (name,) in db.execute("select name from sqlite_schema where type = 'table'")}
@@ -97,13 +105,14 @@ def _refuse_newer(path: Path, db: sqlite3.Connection) -> None:
         )
 
 
-def _begin(path: Path, plan: Plan) -> None:
+def _begin(path: Path) -> None:
     """Put a database at `path` in one step: the one that salvage has left complete, or an empty one."""
+    beside(path, ".salvage").unlink(missing_ok=True)
     if beside(path, "-wal").exists() or beside(path, "-shm").exists():
         move_aside(path)  # of a database that somebody took away; they must not meet another
     ready = beside(path, ".new")
     if not ready.exists():
-        ready = _create(path, plan)
+        ready = _create(path)
     ready.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -112,7 +121,7 @@ def _begin(path: Path, plan: Plan) -> None:
         os.close(folder)
 
 
-def _create(path: Path, plan: Plan) -> Path:
+def _create(path: Path) -> Path:
     """Make an empty spool beside `path` and return where."""
     making = beside(path, ".making")
     for suffix in ("", "-wal", "-shm"):
@@ -121,8 +130,6 @@ def _create(path: Path, plan: Plan) -> Path:
     with closing(sqlite3.connect(making, isolation_level=None)) as db:
         db.execute(f"pragma page_size = {PAGE_BYTES}")
         db.execute("pragma auto_vacuum = incremental")  # only before the first table
-        db.execute("pragma journal_mode = wal").fetchall()
-        db.execute(f"pragma max_page_count = {plan.hard_pages}")
         migrations.apply(Database(db, execute_plugins=False, recursive_triggers=False))
     return making
 

@@ -1,19 +1,41 @@
-"""A damaged file: brought over row by row into a new one, then moved aside and kept."""
+"""A damaged file: brought over row by row into a new one, then moved aside and kept.
+
+SQLite reads what it can still find. What it returns is believed only where the checksum agrees; a result that can't be
+brought over whole is answered with an error instead, since its command was accepted and somebody waits.
+"""
+
+# ruff: noqa: S608  # what is put into these statements is this file's own
 
 import contextlib
+import shutil
+import sqlite3
 import time
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.spool.space import beside
+from agent.model import Command, Outcome, Result
+from agent.spool.clock import Stamp
+from agent.spool.failure import primary_code
+from agent.spool.journal import STREAMS, insert_command, insert_result, read_command
+from agent.spool.space import PAGE_BYTES, beside, disk_free, file_bytes
+from agent.spool.text import result_crc
+
+DAMAGED = "The record of this command was damaged on disk, and its result is lost. Ask again: the command only reads."
+_MOST_MISSES = 100_000  # keys tried one after another where a part of a table can't be read
+_FILES = ("", "-wal", "-shm")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Salvaged:
     """What was brought over."""
 
     rows: int = 0
+    """Commands, with their results if they had any."""
     damaged: int = 0
+    """Of these, the ones whose result is an error now."""
 
 
 def move_aside(path: Path) -> Path:
@@ -21,16 +43,196 @@ def move_aside(path: Path) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     aside = beside(path, f".damaged-{stamp}")
     number = 1
-    while any(beside(aside, suffix).exists() for suffix in ("", "-wal", "-shm")):
+    while any(beside(aside, suffix).exists() for suffix in _FILES):
         number += 1
         aside = beside(path, f".damaged-{stamp}-{number}")
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in _FILES:
         with contextlib.suppress(FileNotFoundError):
             beside(path, suffix).rename(beside(aside, suffix))
     return aside
 
 
-def salvage(path: Path, into: Path) -> Salvaged:
-    """Bring over what can be read."""
-    del path, into
-    return Salvaged()
+def salvage(path: Path, into: Path, pages: int) -> Salvaged:
+    """Bring over what can be read of the spool at `path`, which is left as it is, into the empty one at `into`.
+
+    It may grow to so many pages; what doesn't fit is left out.
+    """
+    with (
+        closing(sqlite3.connect(into, isolation_level=None)) as new,
+        contextlib.ExitStack() as stack,
+    ):
+        new.execute("pragma journal_mode = memory").fetchall()  # nobody reads this file before it is complete
+        new.execute("pragma synchronous = off")
+        new.execute(f"pragma max_page_count = {pages}")
+        old = _open(path, into, stack)
+        done = Salvaged() if old is None else _Salvage(old, new).run()
+        new.execute("pragma synchronous = full")  # the next commit brings the whole file to the disk
+        new.execute("insert or replace into meta (key, value) values ('salvaged_rows', ?)", (str(done.rows),))
+    return done
+
+
+def _open(path: Path, pattern: Path, stack: contextlib.ExitStack) -> sqlite3.Connection | None:
+    """The old database, or a copy of it with a new first page if its own says nothing."""
+    if (db := _try(path)) is None:
+        copy = beside(path, ".salvage")
+        stack.callback(_delete, copy)
+        if not _with_first_page_of(pattern, path, copy) or (db := _try(copy)) is None:
+            return None
+    stack.enter_context(closing(db))
+    return db
+
+
+def _try(path: Path) -> sqlite3.Connection | None:
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        (tables,) = db.execute(
+            "select count(*) from sqlite_schema where name in ('commands', 'results', 'pieces')"
+        ).fetchone()
+    except sqlite3.Error:
+        tables = 0
+    if tables < 3:
+        db.close()
+        return None
+    db.row_factory = sqlite3.Row
+    db.text_factory = lambda data: data.decode("utf-8", "replace")
+    return db
+
+
+def _with_first_page_of(pattern: Path, path: Path, copy: Path) -> bool:
+    """Copy a database, with the first page of an empty one in the place of its own: tables begin at the same pages.
+
+    False if there is no room for that, or nothing to copy.
+    """
+    size = file_bytes(path)
+    if size < 2 * PAGE_BYTES or disk_free(path.parent) < 2 * size:
+        return False
+    shutil.copyfile(path, copy)
+    with pattern.open("rb") as file:
+        page = bytearray(file.read(PAGE_BYTES))
+    page[28:32] = (size // PAGE_BYTES).to_bytes(4)  # pages in the file
+    page[32:40] = bytes(8)  # no free pages: which were is unknown
+    with copy.open("r+b") as file:
+        file.write(page)
+    return True
+
+
+def _delete(path: Path) -> None:
+    for suffix in _FILES:
+        beside(path, suffix).unlink(missing_ok=True)
+
+
+def _rows(db: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
+    """Row by row in the order of keys. Where a row can't be read, the next key is tried."""
+    seq, misses = -1, 0
+    while misses < _MOST_MISSES:
+        try:
+            for row in db.execute(f"select * from {table} where seq > ? order by seq", (seq,)):
+                seq, misses = row["seq"], 0
+                yield row
+        except sqlite3.DatabaseError as error:
+            if primary_code(error) == sqlite3.SQLITE_ERROR:
+                return
+            seq, misses = seq + 1, misses + 1
+        else:
+            return
+
+
+class _Salvage:
+    def __init__(self, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+        self._old = old
+        self._new = new
+        self._seen: set[int] = set()
+        self._done = Salvaged()
+
+    def run(self) -> Salvaged:
+        """What somebody waits for first, then the memory of what was delivered, then results without a command."""
+        for delivered in (False, True):
+            for row in _rows(self._old, "commands"):
+                if (row["state"] == "delivered") is delivered:
+                    self._bring(row)
+        for row in _rows(self._old, "results"):
+            if row["seq"] not in self._seen:
+                self._give_up(row["command_id"], delivered=row["settled_unix_ms"] is not None)
+        return self._done
+
+    def _bring(self, row: sqlite3.Row) -> None:
+        self._seen.add(row["seq"])
+        try:
+            with self._transaction():
+                self._copy(row)
+        except (sqlite3.Error, TypeError, ValueError):
+            self._give_up(row["command_id"], delivered=row["state"] == "delivered")
+        else:
+            self._done.rows += 1
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._new.execute("begin")
+        try:
+            yield
+            self._new.execute("commit")
+        except BaseException:
+            if self._new.in_transaction:
+                self._new.execute("rollback")
+            raise
+
+    def _copy(self, row: sqlite3.Row) -> None:
+        command = read_command(
+            *(row[name] for name in ("command_id", "args", "timeout_seconds", "correlation_id", "session_id", "crc32"))
+        )
+        if command is None:
+            raise ValueError("the command isn't what was stored")
+        self._insert("commands", row)
+        if row["state"] in {"accepted", "running"}:
+            return
+        result = self._old.execute("select * from results where seq = ?", (row["seq"],)).fetchone()
+        if result is None:
+            raise ValueError("the result is gone")
+        self._insert("results", result)
+        if result["output"] != "gone":
+            self._copy_pieces(result)
+
+    def _insert(self, table: str, row: sqlite3.Row) -> None:
+        names = row.keys()
+        places = ", ".join("?" * len(names))
+        self._new.execute(f"insert into {table} ({', '.join(names)}) values ({places})", tuple(row))
+
+    def _copy_pieces(self, result: sqlite3.Row) -> None:
+        crcs = dict.fromkeys(STREAMS, 0)
+        pieces = self._old.execute("select * from pieces where seq = ? order by stream, part", (result["seq"],))
+        for piece in pieces:
+            self._insert("pieces", piece)
+            crcs[piece["stream"]] = zlib.crc32(piece["text"].encode(), crcs[piece["stream"]])
+        if result_crc(result["command_id"], _result(result), crcs["stdout"], crcs["stderr"]) != result["crc32"]:
+            raise ValueError("the result isn't what was stored")
+
+    def _give_up(self, command_id: object, *, delivered: bool) -> None:
+        """An error in the place of what can't be brought over; nothing at all if not even its id is readable."""
+        now = Stamp(time.time_ns() // 1_000_000, "", 0)
+        if not isinstance(command_id, str) or not command_id:
+            return
+        with contextlib.suppress(sqlite3.Error), self._transaction():
+            state = "delivered" if delivered else "spooled"
+            seq = insert_command(self._new, Command(command_id, ()), state, now)
+            if seq is None:
+                return
+            insert_result(self._new, seq, command_id, Result(Outcome.DAMAGED, error=DAMAGED), {}, now)
+            if delivered:
+                self._new.execute(
+                    "update results set settled_unix_ms = ?, settled_boot = '', settled_uptime_ms = 0 where seq = ?",
+                    (now.unix_ms, seq),
+                )
+            self._done.rows += 1
+            self._done.damaged += 1
+
+
+def _result(row: sqlite3.Row) -> Result:
+    return Result(
+        Outcome(row["outcome"]),
+        row["exit_code"],
+        row["error"],
+        row["execution_time_ms"],
+        row["output_bytes"],
+        bool(row["truncated"]),
+        row["rule"],
+    )

@@ -18,8 +18,12 @@ from agent.errors import SpoolError
 
 PAGE_BYTES = 4096
 MB = 1024 * 1024
+OWN = ("", "-wal", "-shm", ".ballast")
+"""What counts against the cap, beside the damaged files that are kept."""
 SMALLEST_BYTES = 2 * MB
 """With less than this there is no room for a single result worth having."""
+_SPARE_PAGES = 64
+_FULL_BYTES = 512 * 1024  # a disk with less than this is full
 _ROW_BYTES = 16 * 1024  # a command, a result, their indexes and the pages these begin
 _STDERR_BYTES = 64 * 1024  # what the executor keeps of stderr at most
 
@@ -35,13 +39,13 @@ class Plan:
     ballast_bytes: int
 
     @classmethod
-    def of(cls, capacity: int) -> "Plan":
-        """Divide `capacity` bytes."""
+    def of(cls, capacity: int, pages: int = 0) -> "Plan":
+        """Divide `capacity` bytes. A database that has more `pages` already can still change its states."""
         ballast = min(8 * MB, capacity // 8)
         wal = min(8 * MB, capacity // 4)
         headroom = min(MB, capacity // 8)
         hard = (capacity - ballast - wal) // PAGE_BYTES
-        return cls(capacity, hard - headroom // PAGE_BYTES, hard, wal, ballast)
+        return cls(capacity, hard - headroom // PAGE_BYTES, max(hard, pages + _SPARE_PAGES), wal, ballast)
 
     @property
     def soft_bytes(self) -> int:
@@ -97,8 +101,8 @@ def plan_for(path: Path, max_bytes: int) -> Plan:
     Raises:
         SpoolError: that is too little.
     """
-    own = sum(file_bytes(beside(path, suffix)) for suffix in ("", "-wal", "-shm", ".ballast"))
-    on_disk = disk_free(path.parent) + own
+    own = sum(file_bytes(beside(path, suffix)) for suffix in OWN)
+    on_disk = (disk_free(path.parent) + own) * 15 // 16  # kubectl's cache and the lock are on this disk too
     aside = sum(file_bytes(file) for file in path.parent.glob(f"{path.name}.damaged-*"))
     capacity = min(on_disk, max(max_bytes - aside, max_bytes // 4))
     if capacity < SMALLEST_BYTES:
@@ -107,7 +111,8 @@ def plan_for(path: Path, max_bytes: int) -> Plan:
             f"(configured: {max_bytes // 1024} KiB, free on its disk: {on_disk // 1024} KiB). "
             f"It needs {SMALLEST_BYTES // MB} MiB or more: make room on the disk or raise KUBENTLY_SPOOL_MAX_BYTES."
         )
-    return Plan.of(capacity)
+    pages = (file_bytes(path) + file_bytes(beside(path, "-wal"))) // PAGE_BYTES
+    return Plan.of(capacity, pages)
 
 
 class Space:
@@ -142,8 +147,7 @@ class Space:
         then the files themselves have to stay below the cap.
         """
         plan = self.plan
-        headroom = (plan.hard_pages - plan.soft_pages) * PAGE_BYTES
-        free = min(plan.soft_bytes - self.used_bytes, self.disk_free - headroom)
+        free = min(plan.soft_bytes - self.used_bytes, self.disk_free - _FULL_BYTES)
         if self.wal_bytes > plan.wal_bytes:
             free = min(free, plan.capacity_bytes - plan.ballast_bytes - self.file_bytes - self.wal_bytes)
         return max(0, free)
@@ -151,7 +155,7 @@ class Space:
     @property
     def size_bytes(self) -> int:
         """Of all files, as they are now."""
-        return sum(file_bytes(beside(self.path, suffix)) for suffix in ("", "-wal", "-shm", ".ballast"))
+        return sum(file_bytes(beside(self.path, suffix)) for suffix in OWN)
 
     @property
     def has_ballast(self) -> bool:
@@ -161,7 +165,7 @@ class Space:
     def drop_ballast(self) -> bool:
         """Delete the ballast if the disk is full. True if that made room."""
         with self._lock:
-            if not self.has_ballast or disk_free(self.path.parent) > self.plan.ballast_bytes:
+            if not self.has_ballast or disk_free(self.path.parent) > _FULL_BYTES:
                 return False
             self._ballast.unlink()
             return True

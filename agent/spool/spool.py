@@ -107,6 +107,15 @@ def _open(path: Path, limits: Limits, clock: Clock, lock: SpoolLock) -> _Ready:
         raise
 
 
+def _aside(recovery: Recovery) -> str:
+    if recovery.moved_aside is None:
+        return ""
+    return (
+        f"; {recovery.salvaged} commands brought over, {recovery.damaged} of them with an error for a result; "
+        f"the old file is {recovery.moved_aside.name}"
+    )
+
+
 def _recover(opened: Opened, space: Space, limits: Limits, clock: Clock, lock: SpoolLock) -> tuple[Recovery, Measured]:
     db = opened.connection
     db.execute("begin immediate")
@@ -128,12 +137,8 @@ def _recover(opened: Opened, space: Space, limits: Limits, clock: Clock, lock: S
             recovery=f"{now}: {recovery.rerun} to run again, {recovery.interrupted} too old for that, "
             f"{recovery.gave_up} given up",
         )
-    if recovery.moved_aside:
-        upkeep.note(
-            db,
-            damage=f"{now}: {recovery.damage}; {recovery.salvaged} commands and results brought over, "
-            f"{recovery.damaged} of them damaged; the old file is {recovery.moved_aside.name}",
-        )
+    if recovery.damage:
+        upkeep.note(db, damage=f"{now}: {recovery.damage}{_aside(recovery)}")
     db.execute("commit")
     lock.write("open")
     space.load_ballast()

@@ -14,10 +14,11 @@ SLICE_ROWS = 500
 SLICE_PAGES = 1024
 """How much is done in one transaction, so that others don't wait for long."""
 
-_OLD = (
-    "case when settled_boot = :boot and :boot <> '' then :uptime_ms - settled_uptime_ms"
-    " else :unix_ms - settled_unix_ms end > :retention_ms"
-)
+_OLD = """
+select seq from (select seq from commands where state = :state order by seq limit :rows) join results using (seq)
+where case when settled_boot = :boot and :boot <> '' then :uptime_ms - settled_uptime_ms
+           else :unix_ms - settled_unix_ms end > :retention_ms
+"""  # results are settled nearly in the order of acceptance: only the oldest need to be looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +55,18 @@ def measure(db: sqlite3.Connection) -> Measured:
 
 def forget(db: sqlite3.Connection, now: Stamp, retention_seconds: float) -> int:
     """Remove some results that were settled longer ago than that. Returns how many."""
-    rows = db.execute(
-        f"select seq from results join commands using (seq) where settled_unix_ms is not null"
-        f" and state in ('delivered', 'rejected') and {_OLD} limit {SLICE_ROWS}",
-        {
+    removed = 0
+    for state in ("delivered", "rejected"):
+        parameters = {
+            "state": state,
+            "rows": SLICE_ROWS,
             "boot": now.boot,
             "uptime_ms": now.uptime_ms,
             "unix_ms": now.unix_ms,
             "retention_ms": retention_seconds * 1000,
-        },
-    ).fetchall()
-    return _remove(db, rows)
+        }
+        removed += _remove(db, db.execute(_OLD, parameters).fetchall())
+    return removed
 
 
 def forget_oldest(db: sqlite3.Connection, keep_rows: int) -> int:
@@ -116,7 +118,7 @@ def _drop(db: sqlite3.Connection, rows: list[tuple[int, int]], most_bytes: int) 
 
 
 def shrink(db: sqlite3.Connection, slack_pages: int) -> int:
-    """Give some free pages back to the filesystem, at the next checkpoint. Returns how many.
+    """Give some free pages back to the filesystem, at the next checkpoint. Returns how many. Outside of a transaction.
 
     `execute` would free one page only, `executescript` frees all that are asked for.
     """
@@ -128,11 +130,15 @@ def shrink(db: sqlite3.Connection, slack_pages: int) -> int:
     return pages
 
 
-def checkpoint(db: sqlite3.Connection) -> None:
-    """Bring the write-ahead log into the database and cut it to nothing, as far as no reader needs it."""
+def checkpoint(db: sqlite3.Connection, *, whole: bool) -> None:
+    """Bring the write-ahead log into the database, as far as no reader needs it. Outside of a transaction.
+
+    With `whole`, wait for nobody, but cut it to nothing if nobody reads; else leave the file's length as it is:
+    writing over it is cheaper than making it longer.
+    """
     db.execute("pragma busy_timeout = 0")
     try:
-        db.execute("pragma wal_checkpoint(truncate)").fetchall()
+        db.execute(f"pragma wal_checkpoint({'truncate' if whole else 'passive'})").fetchall()
     finally:
         db.execute("pragma busy_timeout = 5000")
 

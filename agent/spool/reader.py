@@ -1,0 +1,168 @@
+"""Looking into a spool, from outside the agent: live, stuck or dead, or a copy of the file.
+
+Nothing is written to it. SQLite needs the write-ahead log's index to read the log, and can't always have it: a user who
+may not write the folder finds none after a clean stop. Then a private copy is read instead.
+"""
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.errors import SpoolError
+from agent.model import Stream
+from agent.spool.clock import Stamp
+from agent.spool.failure import translate
+from agent.spool.space import beside, file_bytes
+
+VIEWS = ("status", "backlog", "recent", "stuck", "slow")
+Row = dict[str, Any]
+"""Column names to values, as the views give them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Everything about one command but its output."""
+
+    seq: int
+    fields: Row
+    has_output: bool
+    """Whether its output is still here; read it with `Reader.pieces`."""
+
+
+@contextmanager
+def open_reader(path: Path) -> Iterator["Reader"]:
+    """Open the spool at `path` for reading.
+
+    Raises:
+        SpoolError: there is none, or it can't be read.
+    """
+    with ExitStack() as stack:
+        try:
+            with path.open("rb"):  # says best why not
+                pass
+            yield Reader(path, _connect(path, stack))
+        except FileNotFoundError as error:
+            raise SpoolError(f"There is no spool at {path}. Name it with KUBENTLY_SPOOL_PATH.") from error
+        except OSError as error:
+            raise SpoolError(f"The spool {path} can't be read ({error.strerror}).") from error
+        except sqlite3.Error as error:
+            raise translate(error, path) from error
+
+
+def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    db = stack.enter_context(closing(_open(path)))
+    try:
+        db.execute("select count(*) from sqlite_schema").fetchone()
+    except sqlite3.OperationalError:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spool-")))
+        db = stack.enter_context(closing(_open(_copy(path, folder))))
+        db.execute("select count(*) from sqlite_schema").fetchone()
+    if db.execute("select count(*) from sqlite_schema where name = 'status'").fetchone() != (1,):
+        raise SpoolError(f"{path} isn't a spool of this agent.")
+    return db
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+    db.text_factory = lambda data: data.decode("utf-8", "replace")  # a damaged file is read as far as it goes
+    db.execute("pragma temp_store = memory")
+    return db
+
+
+def _copy(path: Path, folder: Path) -> Path:
+    """Both files as they are at one moment: tried again if they change meanwhile."""
+    copy = folder / path.name
+    for _ in range(10):
+        before = _state(path)
+        shutil.copyfile(path, copy)
+        if (wal := beside(path, "-wal")).exists():
+            shutil.copyfile(wal, beside(copy, "-wal"))
+        if _state(path) == before:
+            break
+    return copy
+
+
+def _state(path: Path) -> list[tuple[int, int]]:
+    files = [file for suffix in ("", "-wal") if (file := beside(path, suffix)).exists()]
+    return [(file_bytes(file), file.stat().st_mtime_ns) for file in files]
+
+
+class Reader:
+    """Made by `open_reader`."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self._path = path
+        self._db = db
+
+    def status(self) -> Row:
+        """The one row that says how things stand."""
+        return self.rows("status", 1)[0]
+
+    def rows(self, view: str, limit: int) -> list[Row]:
+        """Rows of one of `VIEWS`."""
+        if view not in VIEWS:
+            raise SpoolError(f"There is no list {view!r}; there are {', '.join(VIEWS)}.")
+        return self._rows(f"select * from {view} limit ?", limit)  # noqa: S608  # one of the names above
+
+    def show(self, command_id: str) -> Shown:
+        """Everything that is known of one command.
+
+        Raises:
+            SpoolError: it isn't in the spool.
+        """
+        rows = self._rows(
+            "select c.seq, c.command_id, c.args, c.timeout_seconds, c.correlation_id, c.session_id, c.state, c.runs,"
+            " c.accepted_unix_ms, c.started_unix_ms, r.outcome, r.exit_code, r.error, r.rule, r.execution_time_ms,"
+            " r.output_bytes, r.truncated, r.output, r.stdout_bytes, r.stderr_bytes, r.attempts, r.last_status,"
+            " r.last_words, r.finished_unix_ms, r.settled_unix_ms, r.next_attempt_unix_ms"
+            " from commands c left join results r using (seq) where c.command_id = ?",
+            command_id,
+        )
+        if not rows:
+            raise SpoolError(
+                f"Command {command_id} isn't in the spool {self._path}: it never came here, or it was delivered "
+                "so long ago that it was forgotten."
+            )
+        fields = {_readable_name(name): _readable(name, value) for name, value in rows[0].items()}
+        return Shown(fields.pop("seq"), fields, rows[0]["output"] != "gone")
+
+    def pieces(self, seq: int, stream: Stream) -> Iterator[str]:
+        """The output of one stream, piece by piece; of a running command, what there is so far."""
+        found = self._db.execute("select text from pieces where seq = ? and stream = ? order by part", (seq, stream))
+        for (text,) in found:
+            yield text
+
+    def export(self, to: Path) -> None:
+        """Write a consistent copy of everything, as one file.
+
+        Raises:
+            SpoolError: there is a file already, or it can't be written.
+        """
+        if to.exists():
+            raise SpoolError(f"{to} exists already. Name a file that doesn't.")
+        try:
+            with closing(sqlite3.connect(to)) as copy:
+                self._db.backup(copy)
+                copy.execute("pragma journal_mode = delete").fetchall()  # one file, readable from anywhere
+        except sqlite3.Error as error:
+            raise SpoolError(f"The copy {to} can't be written: {error}.") from error
+
+    def _rows(self, query: str, *values: object) -> list[Row]:
+        cursor = self._db.execute(query, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _readable_name(name: str) -> str:
+    return name.removesuffix("_unix_ms") + "_at" if name.endswith("_unix_ms") else name
+
+
+def _readable(name: str, value: Any) -> Any:
+    if name.endswith("_unix_ms") and value is not None:
+        return Stamp(value, "", 0).readable
+    return value
