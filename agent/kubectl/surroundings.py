@@ -191,8 +191,8 @@ def _current_context(program: Path, file: Path, environ: Mapping[str, str], fold
         raise KubectlError(f"The kubeconfig {file} can't be used: {said[:300]}")
     try:
         server, context = view["clusters"][0]["cluster"]["server"], view["current-context"]
-    except (LookupError, TypeError) as error:
-        raise KubectlError(f"The kubeconfig {file} can't be used: its current context has no server.") from error
+    except (LookupError, TypeError):
+        server = context = None
     if not server or not context:
         raise KubectlError(f"The kubeconfig {file} can't be used: its current context has no server.")
     return str(context)

@@ -176,6 +176,11 @@ async def test_pieces_end_at_characters_and_are_small(scripted: Scripted, kept: 
     assert max(len(piece.encode()) for _, piece in kept.pieces) <= 64 << 10
 
 
+async def test_a_character_that_is_never_finished(scripted: Scripted, kept: Kept) -> None:
+    await run(scripted(r"printf 'caf\303'"), kept)
+    assert kept.stdout == "caf\ufffd"
+
+
 async def test_binary_garbage(scripted: Scripted, kept: Kept, tmp_path: Path) -> None:
     (tmp_path / "noise").write_bytes(bytes(range(256)) * 2000)
     ended = await run(scripted(f"exec /bin/cat {tmp_path}/noise"), kept, cap=10 << 20)

@@ -84,7 +84,7 @@ async def test_a_session_and_a_group_of_its_own(inside: Inside) -> None:
 
 
 async def test_signals_are_as_at_the_start_of_any_program(inside: Inside) -> None:
-    status = dict(line.split(":\t") for line in (await seen(inside("/bin/cat /proc/$$/status"))).splitlines())
+    status = dict(line.split(":\t") for line in (await seen(inside("exec /bin/cat /proc/self/status"))).splitlines())
     assert int(status["SigBlk"], 16) == 0
     assert int(status["SigIgn"], 16) == 0  # Python ignores SIGPIPE
 
@@ -182,7 +182,12 @@ def test_a_relative_kubeconfig_is_made_absolute(
 
 @pytest.mark.parametrize(
     ("body", "words"),
-    [("echo hello", "isn't a kubectl"), ("exit 1", "can't be used"), ("exec /bin/sleep 60", "didn't end")],
+    [
+        ("echo hello", "isn't a kubectl"),
+        ("echo '[]'", "has no server"),
+        ("exit 1", "can't be used"),
+        ("exec /bin/sleep 60", "didn't end"),
+    ],
 )
 def test_a_program_that_is_no_kubectl(
     tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch, body: str, words: str
