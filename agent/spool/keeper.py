@@ -36,6 +36,11 @@ class Keeper(Results):
         ballast = self._space.load_ballast()
         return Swept(removed, dropped, pages * self._space.page_bytes, retried, ballast)
 
+    async def try_write(self) -> None:
+        """Write one small thing durably, to know whether that is possible. Raises SpoolFull or SpoolError."""
+        now = self._clock.now().readable
+        await self._writer.run(lambda db: upkeep.note(db, checked_at=now), Kind.GROW)
+
     @property
     def _slack_pages(self) -> int:
         return min(_SLACK_BYTES, self._space.plan.soft_bytes // 16) // self._space.page_bytes
