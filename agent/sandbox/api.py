@@ -24,7 +24,7 @@ from starlette.responses import Response
 
 from agent.sandbox.record import Answer, Asked, HandOut, LinkName, Record, Seen
 from agent.sandbox.routes import app_of
-from agent.sandbox.server import Server, serving
+from agent.sandbox.server import Server, Tls, serving
 
 BOTH: Collection[LinkName] = ("poll", "stream")
 
@@ -36,7 +36,14 @@ class ReferenceApi:
     """State and behaviour; `routes.py` and `sse.py` put them on the wire."""
 
     def __init__(
-        self, *, token: str, cluster_id: str, links: Collection[LinkName], folder: Path, port: int = 0
+        self,
+        *,
+        token: str,
+        cluster_id: str,
+        links: Collection[LinkName],
+        folder: Path,
+        port: int = 0,
+        tls: Tls | None = None,
     ) -> None:
         self.token = token
         """The one that is accepted. Set another to rotate; open streams live on, as on the real server."""
@@ -61,7 +68,7 @@ class ReferenceApi:
         self.listeners: set[trio.MemorySendChannel[Asked]] = set()
         self._queue: deque[Asked] = deque()
         self._queued = trio.Event()
-        self._server = Server(app_of(self), port)
+        self._server = Server(app_of(self), port, tls)
 
     @property
     def url(self) -> str:
@@ -177,10 +184,13 @@ async def reference_api(
     cluster_id: str = "sample",
     links: Collection[LinkName] = BOTH,
     port: int = 0,
+    tls: Tls | None = None,
 ) -> AsyncIterator[ReferenceApi]:
     """A running API on a port of its own. What it kept is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="kubently-api-") as folder:
-        api = ReferenceApi(token=token, cluster_id=cluster_id, links=links, folder=Path(folder), port=port)
+        api = ReferenceApi(
+            token=token, cluster_id=cluster_id, links=links, folder=Path(folder), port=port, tls=tls
+        )
         try:
             async with api.running():
                 yield api

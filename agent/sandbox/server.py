@@ -6,8 +6,10 @@ So the accept loop is here, and of Hypercorn only what speaks HTTP on one connec
 
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
@@ -22,11 +24,21 @@ from starlette.types import ASGIApp
 _log = logging.getLogger("kubently.sandbox")
 
 
+@dataclass(frozen=True)
+class Tls:
+    """For a server that speaks HTTPS."""
+
+    context: ssl.SSLContext
+    authority: str
+    """The certificate that vouches for it, as PEM, for its clients."""
+
+
 class Server:
     """Serves `app` on 127.0.0.1. `port` 0 takes a free one, which is kept from then on."""
 
-    def __init__(self, app: ASGIApp, port: int = 0) -> None:
+    def __init__(self, app: ASGIApp, port: int = 0, tls: Tls | None = None) -> None:
         self.port = port
+        self.tls = tls
         self._config = _config()
         self._app = wrap_app(cast("ASGIFramework", app), self._config.wsgi_max_body_size, "asgi")
         self._nursery: trio.Nursery | None = None
@@ -36,7 +48,7 @@ class Server:
     @property
     def url(self) -> str:
         """Where it listens, or did before it went away."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def up(self) -> bool:
@@ -68,7 +80,10 @@ class Server:
             await self._silent.wait()
 
     async def _listen(self, *, task_status: trio.TaskStatus[None]) -> None:
+        listener: trio.abc.Listener[trio.SocketStream] | trio.SSLListener[trio.SocketStream]
         listener = trio.SocketListener(self._bind())
+        if self.tls:
+            listener = trio.SSLListener(listener, self.tls.context, https_compatible=True)
         self._silent = trio.Event()
         try:
             with trio.CancelScope() as self._listening:
@@ -91,7 +106,7 @@ class Server:
         self.port = plain.getsockname()[1]
         return trio.socket.from_stdlib_socket(plain)
 
-    async def _connection(self, stream: trio.SocketStream) -> None:
+    async def _connection(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
         # TCPServer is written for TLS streams too, hence its annotation.
         state = ConnectionState(LifespanState({}))
         http = TCPServer(self._app, self._config, WorkerContext(None), state, stream)  # type: ignore[arg-type]
