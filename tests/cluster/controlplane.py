@@ -1,7 +1,7 @@
 """A Kubernetes control plane of plain processes on loopback: etcd, kube-apiserver, kube-controller-manager.
 
-There is no scheduler and no kubelet: tests bind pods to a node and write their status themselves. The node's kubelet is a
-stand-in that serves logs (`node.py`).
+There is no scheduler and no kubelet: tests bind pods to a node and write their status themselves. The node's kubelet is
+a stand-in that serves logs (`node.py`).
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ CONTROLLERS = (
     "garbage-collector-controller",
     "deployment-controller",
     "replicaset-controller",
+    "persistentvolumeclaim-protection-controller",
 )
 """Those whose work the tests see. The node controllers stay off: they'd find a node without heartbeats."""
 
@@ -46,7 +47,6 @@ class Cluster:
     kubelet: Kubelet
     tokens: Mapping[str, str]
     programs: Mapping[str, Path]
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ca(self) -> Path:
@@ -100,6 +100,12 @@ class Cluster:
     def set_status(self, kind: str, name: str, status: Mapping[str, Any], namespace: str = "default") -> None:
         patch = json.dumps({"status": status})
         self.kubectl("patch", kind, name, "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
+
+    def bind(self, binding: Mapping[str, Any]) -> None:
+        """Puts a pod on a node, as a scheduler does."""
+        pod = binding["metadata"]
+        path = f"/api/v1/namespaces/{pod['namespace']}/pods/{pod['name']}/binding"
+        self.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(binding))
 
     def service_account(self, namespace: str, name: str = "kubently-agent") -> Path:
         """A kubeconfig with a token that the server itself made for a service account."""

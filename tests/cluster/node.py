@@ -35,7 +35,8 @@ class Kubelet:
     def answer(self, target: str) -> tuple[int, bytes]:
         """The status and body for one request's target."""
         url = urlsplit(target)
-        lines = self.logs.get(tuple(url.path.removeprefix("/containerLogs/").split("/")))  # type: ignore[call-overload]
+        _, _, namespace, pod, container = url.path.split("/")
+        lines = self.logs.get((namespace, pod, container))
         if lines is None:
             return 404, b"no such container\n"
         (tail,) = parse_qs(url.query).get("tailLines", [""])
@@ -54,7 +55,7 @@ class Kubelet:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *args: object) -> None:
                 """Nothing: the API server's own log has it."""
 
         return Handler

@@ -19,9 +19,7 @@ OVERLAYS = sorted(path.parent.name for path in ROOT.glob("overlays/*/kustomizati
 CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
 
 
-def overlay(
-    folder: Path, *, components: Sequence[str] = (), namespace: str = "kubently", more: str = ""
-) -> Path:
+def overlay(folder: Path, *, components: Sequence[str] = (), namespace: str = "kubently", more: str = "") -> Path:
     """Writes an overlay over the base into `folder`, as a user would have it beside the repo."""
     root = os.path.relpath(ROOT, folder)
     lines = [

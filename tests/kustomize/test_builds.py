@@ -36,9 +36,7 @@ def manifests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         return build(ROOT / name)
     if name == "base":
         return build(ROOT / "base")
-    return build(
-        overlay(tmp_path_factory.mktemp("overlay"), components=VARIANTS[name], namespace="elsewhere")
-    )
+    return build(overlay(tmp_path_factory.mktemp("overlay"), components=VARIANTS[name], namespace="elsewhere"))
 
 
 def pod(manifests: list[Manifest]) -> Any:

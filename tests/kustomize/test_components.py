@@ -108,6 +108,18 @@ def test_the_proxy_comes_after_the_settings_and_from_a_secret(tmp_path: Path) ->
     assert sources[1] == {"secretRef": {"name": "kubently-proxy"}}
 
 
+def test_a_second_agent_in_one_cluster_needs_a_suffix_alone(tmp_path: Path) -> None:
+    manifests = build(overlay(tmp_path, namespace="second", more="nameSuffix: -second\n"))
+    for manifest in of_kind(manifests, "ClusterRole", "ClusterRoleBinding"):
+        assert manifest["metadata"]["name"].endswith("-second")
+    account = the(manifests, "ServiceAccount")["metadata"]["name"]
+    roles = set()
+    for binding in of_kind(manifests, "ClusterRoleBinding"):
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "second"}]
+        roles.add(binding["roleRef"]["name"])
+    assert roles == {"view", "kubently-agent-second"}
+
+
 def test_the_network_policy_lets_out_dns_and_tls_only(tmp_path: Path) -> None:
     policy = the(build(overlay(tmp_path, components=["network-policy"])), "NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
@@ -124,9 +136,7 @@ def test_the_network_policy_lets_out_dns_and_tls_only(tmp_path: Path) -> None:
 def test_docs_show_how_to_narrow_the_network_policy(tmp_path: Path) -> None:
     text = (ROOT.parent / "docs/deploying.md").read_text()
     (snippet,) = [block.split("```")[0] for block in text.split("```yaml\n") if block.startswith("patches:")]
-    narrowed = the(build(overlay(tmp_path, components=["network-policy"], more=snippet)), "NetworkPolicy")[
-        "spec"
-    ]
+    narrowed = the(build(overlay(tmp_path, components=["network-policy"], more=snippet)), "NetworkPolicy")["spec"]
     for rule in narrowed["egress"][1:]:
         (peer,) = rule["to"]
         assert peer["ipBlock"]["cidr"].endswith("/32")

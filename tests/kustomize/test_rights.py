@@ -33,9 +33,7 @@ def test_nothing_but_reading_is_granted(component: str, tmp_path: Path) -> None:
 
 def test_no_resource_is_granted_twice() -> None:
     rules = rules_without_wildcards(build(ROOT / "base"))
-    granted = [
-        (group, resource) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]
-    ]
+    granted = [(group, resource) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]]
     assert len(granted) == len(set(granted))
 
 

@@ -31,9 +31,7 @@ def client(api: ReferenceApi, token: str = "t0ken", cluster: str = "c1") -> http
     return httpx.AsyncClient(base_url=api.url, headers=headers, trust_env=False)
 
 
-async def test_a_command_goes_out_and_its_result_comes_back(
-    api: ReferenceApi, agent: httpx.AsyncClient
-) -> None:
+async def test_a_command_goes_out_and_its_result_comes_back(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
     command_id = await api.ask(["get", "pods"], timeout=5)
     reply = await agent.get("/agent/commands?wait=20")
     assert reply.json() == {"commands": [{"id": command_id, "args": ["get", "pods"], "timeout": 5}]}
@@ -45,9 +43,7 @@ async def test_a_command_goes_out_and_its_result_comes_back(
     assert len(api.record[command_id].handed_out) == 1
 
 
-async def test_at_most_ten_commands_at_once_and_one_after_waiting(
-    api: ReferenceApi, agent: httpx.AsyncClient
-) -> None:
+async def test_at_most_ten_commands_at_once_and_one_after_waiting(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
     for _ in range(12):
         await api.ask(["version"])
     assert len((await agent.get("/agent/commands?wait=1")).json()["commands"]) == 10
@@ -67,9 +63,7 @@ async def test_at_most_ten_commands_at_once_and_one_after_waiting(
     assert (await agent.get("/agent/commands?wait=0")).status_code == 204
 
 
-async def test_a_poll_whose_agent_is_gone_takes_no_command(
-    api: ReferenceApi, agent: httpx.AsyncClient
-) -> None:
+async def test_a_poll_whose_agent_is_gone_takes_no_command(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
     with trio.move_on_after(0.1):
         await agent.get("/agent/commands?wait=20")
     await trio.sleep(0.05)
@@ -109,9 +103,7 @@ async def test_a_result_of_the_wrong_shape_is_refused(
     assert not api.record[command_id].answers
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'{"command_id": 1}', b"\xff", b'"\\x"', b'{"a": NaN}', b"<html>"]
-)
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"command_id": 1}', b"\xff", b'"\\x"', b'{"a": NaN}', b"<html>"])
 async def test_what_is_no_result_at_all_is_refused(agent: httpx.AsyncClient, body: bytes) -> None:
     assert (await agent.post("/agent/results", content=body)).status_code == 400
     assert (await agent.post("/executor/results", content=body)).status_code == 422
@@ -138,9 +130,7 @@ async def test_only_its_own_agent_may_ask(api: ReferenceApi) -> None:
     assert reply.json() == {"cluster_id": "c1", "is_active": True, "queue_depth": 0}
 
 
-async def test_it_goes_away_and_comes_back_with_all_it_knew(
-    api: ReferenceApi, agent: httpx.AsyncClient
-) -> None:
+async def test_it_goes_away_and_comes_back_with_all_it_knew(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
     command_id = await api.ask(["version"])
     await agent.get("/agent/commands?wait=1")
     url = api.url
@@ -181,9 +171,7 @@ async def test_too_large_is_413(api: ReferenceApi, agent: httpx.AsyncClient) -> 
     api.max_body_bytes = 1000
     command_id = await api.ask(["logs", "x"])
     result = GOOD | {"output": "x" * 1_000_000}
-    assert (
-        await agent.post("/agent/results", json={"command_id": command_id, "result": result})
-    ).status_code == 413
+    assert (await agent.post("/agent/results", json={"command_id": command_id, "result": result})).status_code == 413
     assert not api.record[command_id].answers
 
 
@@ -198,9 +186,7 @@ async def test_the_same_answer_twice_isnt_a_contradiction_but_another_is(
     assert api.record.contradicted == [api.record[command_id]]
 
 
-async def test_unanswered_commands_can_be_handed_out_again(
-    api: ReferenceApi, agent: httpx.AsyncClient
-) -> None:
+async def test_unanswered_commands_can_be_handed_out_again(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
     command_id = await api.ask(["version"])
     await agent.get("/agent/commands?wait=1")
     assert api.hand_out_again() == 1
@@ -279,9 +265,7 @@ async def test_capabilities_and_heartbeat(api: ReferenceApi, agent: httpx.AsyncC
     assert (await agent.post("/executor/capabilities", json=report)).status_code == 404
 
 
-async def test_a_flat_result_must_have_its_time_as_an_integer(
-    api: ReferenceApi, agent: httpx.AsyncClient
-) -> None:
+async def test_a_flat_result_must_have_its_time_as_an_integer(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
     command_id = await api.ask(["version"])
     flat = {"command_id": command_id, "success": True, "execution_time_ms": 3}
     wrong = flat | {"execution_time_ms": 3.5}
