@@ -131,8 +131,10 @@ def read_command(
     command_id: str, args: str, timeout: float | None, correlation_id: str | None, session_id: str | None, crc: int
 ) -> Command | None:
     """A command from its row, or None if the row isn't what was written."""
+    # `returning` gives a whole number stored as REAL back as an integer (SQLite 3.40): 1 for 1.0.
+    seconds = None if timeout is None else float(timeout)
     try:
-        command = Command(command_id, tuple(json.loads(args)), timeout, correlation_id, session_id)
+        command = Command(command_id, tuple(json.loads(args)), seconds, correlation_id, session_id)
         return command if command_crc(command) == crc else None
     except (TypeError, ValueError):
         return None
