@@ -9,7 +9,6 @@ from agent.log import Log
 from agent.metrics import Metrics
 from agent.model import PIECE_BYTES, Command, Outcome, Result, Stream
 from agent.policy import PolicyFile
-from agent.pulse import Pulse
 from agent.spool import Claim, Spool
 
 log = Log("executor")
@@ -66,7 +65,6 @@ class Executor:
         policies: the guard's policy, as the file has it now.
         timeout_max: the longest that a command may run, in seconds.
         metrics: counters.
-        pulse: signs of life.
     """
 
     def __init__(
@@ -77,14 +75,12 @@ class Executor:
         *,
         timeout_max: float,
         metrics: Metrics,
-        pulse: Pulse,
     ) -> None:
         self._spool = spool
         self._kubectl = kubectl
         self._policies = policies
         self._timeout_max = timeout_max
         self._metrics = metrics
-        self._pulse = pulse
         self._draining = False
         self._waiting = trio.CancelScope()
 
@@ -120,7 +116,7 @@ class Executor:
         began = trio.current_time()
         try:
             result = await self._result(claim, output)
-        except trio.Cancelled:
+        except* trio.Cancelled:  # alone or, from a nursery inside, in a group
             result = Result(Outcome.INTERRUPTED, error=INTERRUPTED, execution_time_ms=_ms(began))
             with trio.CancelScope(shield=True):
                 await self._finish(command, result, output)

@@ -14,6 +14,9 @@ log = Log("janitor")
 EVERY_SECONDS = 10.0
 """Often enough that space comes back while a backlog drains, rarely enough that an idle agent stays below 0.2 % CPU."""
 
+TURNS_WITHIN_SECONDS = 180.0
+"""A sweep goes through the spool's thread: silence means that the loop, that thread or the disk hangs."""
+
 
 class Janitor:
     """The task. `refresh` re-reads what operators may change on disk, such as the policy."""
@@ -25,6 +28,7 @@ class Janitor:
 
     async def run(self) -> None:
         """Sweep, for ever. A sweep that fails, as on a full disk, is tried again at the next turn."""
+        self._pulse.expect("janitor", TURNS_WITHIN_SECONDS)
         failing = False
         while True:
             self._pulse.beat("janitor")

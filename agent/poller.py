@@ -3,7 +3,7 @@
 While there is no room for them here (no free executor and a full journal, or a full spool) they stay at the API.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -15,12 +15,15 @@ from agent.model import Command, Malformed, Outcome, Result
 from agent.outage import backoff
 from agent.pulse import Pulse
 from agent.reach import Reach
-from agent.spool import Spool
+from agent.spool import Intake, Spool
 
 log = Log("poller")
 
 RETRY_JOURNAL_SECONDS = 1.0
 """How often a write is tried again while the disk refuses it. The commands are in memory then, and nothing is taken."""
+
+TURNS_WITHIN_SECONDS = 900.0
+"""A turn may last as long as a server's Retry-After (5 min), a long poll and a wait of its own together, not longer."""
 
 
 class Poller:
@@ -40,9 +43,10 @@ class Poller:
         """Receive and journal, for ever."""
         failures = 0
         while True:
-            self._pulse.beat("poller")
             if self._link.holds:
+                self._pulse.dismiss("poller")  # room may be long in coming
                 await self._spool.space.wait()
+            self._pulse.expect("poller", TURNS_WITHIN_SECONDS)
             batch, status = await self._receive()
             if batch is not None:
                 failures = 0
@@ -103,7 +107,7 @@ class Poller:
         await self._until_written(lambda: self._spool.answer(command, result))
         self._metrics.finished(result)
 
-    async def _until_written(self, write):
+    async def _until_written(self, write: Callable[[], Awaitable[Intake]]) -> Intake:
         """Repeat a write until the spool takes it: what was received is in memory only, and mustn't be dropped."""
         told = False
         while True:

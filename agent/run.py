@@ -95,8 +95,7 @@ class Agent:
         self.pulse = Pulse(trio.current_time)
         self.outage = Outage(trio.current_time, random.random)
         reach = Reach(self.outage, Log("api"), lambda: spool.pending)
-        shared = {"metrics": self.metrics, "pulse": self.pulse, "random": random.random}
-        self._poller = Poller(link, spool, reach, **shared)
+        self._poller = Poller(link, spool, reach, metrics=self.metrics, pulse=self.pulse, random=random.random)
         self._executors = [
             Executor(
                 spool,
@@ -104,11 +103,12 @@ class Agent:
                 policies,
                 timeout_max=config.command_timeout_max,
                 metrics=self.metrics,
-                pulse=self.pulse,
             )
             for _ in range(config.executors)
         ]
-        self._uploaders = [Uploader(link, spool, reach, **shared) for _ in range(UPLOADERS)]
+        self._uploaders = [
+            Uploader(link, spool, reach, metrics=self.metrics, random=random.random) for _ in range(UPLOADERS)
+        ]
         self._janitor = Janitor(spool, policies.current, pulse=self.pulse)
         self._probes = Probes(config.health_address, self.outage, self.metrics, self.pulse, spool, kubectl)
 

@@ -13,7 +13,6 @@ from agent.link import Link, Reply, Verdict
 from agent.log import Log
 from agent.metrics import Metrics
 from agent.outage import backoff
-from agent.pulse import Pulse
 from agent.reach import Reach
 from agent.spool import Delivery, Spool
 
@@ -39,13 +38,12 @@ class Uploader:
     """One of several senders. `random` gives uniform draws from [0, 1)."""
 
     def __init__(
-        self, link: Link, spool: Spool, reach: Reach, *, metrics: Metrics, pulse: Pulse, random: Callable[[], float]
+        self, link: Link, spool: Spool, reach: Reach, *, metrics: Metrics, random: Callable[[], float]
     ) -> None:
         self._link = link
         self._spool = spool
         self._reach = reach
         self._metrics = metrics
-        self._pulse = pulse
         self._random = random
         self._draining = False
         self._waiting = trio.CancelScope()

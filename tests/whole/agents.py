@@ -1,7 +1,7 @@
 """The real agent as its own process, with a kubectl that does what its arguments say.
 
-The stand-in kubectl is a shell script, for faults that a real one doesn't show on demand. After the guard's `--` it finds
-`pods WHAT`, where WHAT is one of:
+The stand-in kubectl is a shell script, for faults that a real one does not show on demand. After the guard's `--` it
+finds `pods WHAT`, where WHAT is one of:
 
     echo-TEXT       prints TEXT
     sleep-SECONDS   prints "began", sleeps, prints "ended"
