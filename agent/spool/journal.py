@@ -131,9 +131,8 @@ def read_command(
     command_id: str, args: str, timeout: float | None, correlation_id: str | None, session_id: str | None, crc: int
 ) -> Command | None:
     """A command from its row, or None if the row isn't what was written."""
-    # `returning` gives a whole number stored as REAL back as an integer (SQLite 3.40): 1 for 1.0.
-    seconds = None if timeout is None else float(timeout)
     try:
+        seconds = None if timeout is None else float(timeout)  # `returning` gives 5 for 5.0
         command = Command(command_id, tuple(json.loads(args)), seconds, correlation_id, session_id)
         return command if command_crc(command) == crc else None
     except (TypeError, ValueError):
