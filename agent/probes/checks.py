@@ -12,7 +12,7 @@ import trio
 from agent.errors import AgentError
 from agent.log import Log
 from agent.outage import Outage
-from agent.spool import Counts
+from agent.spool import Counts, Recovery
 
 log = Log("probes")
 
@@ -43,6 +43,8 @@ class Check:
 
 class Spool(Protocol):
     """What is needed of the spool."""
+
+    recovery: Recovery
 
     async def counts(self) -> Counts:
         """The spool in numbers."""

@@ -24,7 +24,8 @@ def of_agent(kubectl_version: str, checks: Mapping[str, int]) -> Iterator[Family
 
 def of_api(outage: Outage, now: float) -> Iterator[Family]:
     """The central API, as seen from here. `now` is the clock of the outage."""
-    yield gauge("kubently_api_up", "0 during an outage of the API.", int(not outage.down))
+    up = int(outage.last_success is not None and not outage.down)
+    yield gauge("kubently_api_up", "1 if the API answered when it was asked last.", up)
     yield gauge("kubently_api_outage_seconds", "How long the API has been away; 0 if it isn't.", outage.seconds)
     if outage.last_success is not None:
         when = time.time() - (now - outage.last_success)

@@ -5,15 +5,14 @@ from http import HTTPStatus
 import trio
 
 from agent.errors import SpoolError
-from agent.kubectl import Kubectl
 from agent.log import Log
 from agent.metrics import CONTENT_TYPE, Metrics
 from agent.outage import Outage
 from agent.probes import gauges
-from agent.probes.checks import Check, Checks
+from agent.probes.checks import Check, Checks, Kubectl, Spool
 from agent.probes.server import Page, Server, listen
 from agent.pulse import Pulse
-from agent.spool import Counts, Spool
+from agent.spool import Counts
 
 log = Log("probes")
 
@@ -65,14 +64,18 @@ class Probes:
             ConfigError: the address can't be opened.
         """
         listeners = await listen(self._address)
-        server = Server(self._page)
         ports = [listener.socket.getsockname()[1] for listener in listeners]
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._checks.run, name="probes: checks")
+        server = Server(self._page)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._checks.run, name="probes: checks")
+                for listener in listeners:
+                    nursery.start_soon(server.accept, listener, name="probes: server")
+                log.info("probes are served", address=self._address[0], port=ports[0])
+                task_status.started(ports)
+        finally:
             for listener in listeners:
-                nursery.start_soon(server.accept, listener, name="probes: server")
-            log.info("probes are served", address=self._address[0], port=ports[0])
-            task_status.started(ports)
+                listener.socket.close()
 
     async def _page(self, path: str, query: str) -> Page:
         if path == "/livez":

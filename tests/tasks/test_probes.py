@@ -1,0 +1,496 @@
+"""The pages, over real sockets; the spool and kubectl behind them are stand-ins."""
+
+import contextlib
+import itertools
+import ssl
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+
+from agent.errors import ConfigError, KubectlError, SpoolError, SpoolFull
+from agent.metrics import Metrics
+from agent.outage import Outage
+from agent.probes import Probes, checks, probes, server
+from agent.pulse import Pulse
+from agent.spool import Counts, Recovery
+
+MIB = 1 << 20
+COUNTS = Counts(
+    accepted=1,
+    running=2,
+    pending=3,
+    pending_bytes=4096,
+    oldest_pending_age_seconds=5.5,
+    delivered=6,
+    rejected=7,
+    size_bytes=8 * MIB,
+    capacity_bytes=64 * MIB,
+    free_bytes=40 * MIB,
+    output_bytes=10 * MIB,
+    unrecorded=0,
+)
+
+
+class FakeSpool:
+    def __init__(self) -> None:
+        self.recovery = Recovery(rerun=2, interrupted=1)
+        self.found: Counts | Exception = COUNTS
+        self.fault: Exception | None = None
+        self.hangs = False
+        self.writes = 0
+
+    async def counts(self) -> Counts:
+        if self.hangs:
+            await trio.sleep_forever()
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+    async def try_write(self) -> None:
+        self.writes += 1
+        if self.hangs:
+            await trio.sleep_forever()
+        if self.fault is not None:
+            raise self.fault
+
+
+class FakeKubectl:
+    def __init__(self) -> None:
+        self.trouble: str | None = None
+        self.running = 0
+        self.fault: Exception | None = None
+        self.runs = 0
+
+    async def version(self) -> str:
+        self.runs += 1
+        if self.fault is not None:
+            raise self.fault
+        return "v1.37.1"
+
+
+class Bench:
+    """Everything around the pages, and a client."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.spool = FakeSpool()
+        self.kubectl = FakeKubectl()
+        self.pulse = Pulse(lambda: self.now)
+        self.outage = Outage(trio.current_time, lambda: 0.5)
+        self.outage.succeeded(probe=False)
+        self.metrics = Metrics()
+        self.probes = Probes(
+            ("127.0.0.1", 0),
+            self.outage,
+            self.metrics,
+            self.pulse,
+            self.spool,
+            self.kubectl,
+        )
+        self.port = 0
+
+    async def raw(self, *pieces: bytes) -> bytes:
+        """What comes back for these bytes."""
+        stream = await trio.open_tcp_stream("127.0.0.1", self.port)
+        async with stream:
+            for piece in pieces:
+                await stream.send_all(piece)
+            return b"".join([chunk async for chunk in stream])
+
+    async def get(self, target: str, method: str = "GET") -> tuple[int, str]:
+        """Status and body."""
+        answer = await self.raw(f"{method} {target} HTTP/1.1\r\nHost: agent\r\n\r\n".encode())
+        head, _, body = answer.decode().partition("\r\n\r\n")
+        lengths = [int(line.split(": ")[1]) for line in head.split("\r\n") if line.startswith("Content-Length")]
+        assert lengths == [len(body.encode())] or method == "HEAD"
+        return int(head.split()[1]), body
+
+    async def settled(self) -> None:
+        """Wait until what is looked at in the background has been looked at."""
+        with trio.fail_after(10):
+            while "not looked at yet" in (await self.get("/readyz"))[1]:  # noqa: ASYNC110  # nothing else tells
+                await trio.sleep(0.005)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    made = Bench()
+    async with trio.open_nursery() as nursery:
+        (made.port,) = await nursery.start(made.probes.serve)
+        await made.settled()
+        yield made
+        nursery.cancel_scope.cancel()
+
+
+# Alive
+
+
+async def test_alive(bench: Bench):
+    assert await bench.get("/livez") == (200, "ok\n")
+
+
+async def test_alive_whatever_else_is_wrong(bench: Bench):
+    """A restart mends none of these, and the results are here."""
+    bench.spool.fault = bench.spool.found = SpoolError("broken")
+    bench.spool.hangs = True
+    bench.kubectl.trouble = "gone"
+    bench.outage.failed("connection refused", probe=False)
+    bench.probes.draining = True
+    assert await bench.get("/livez") == (200, "ok\n")
+
+
+async def test_a_task_that_doesnt_turn_is_named(bench: Bench):
+    bench.pulse.expect("janitor", 60)
+    bench.now += 61
+    assert await bench.get("/livez") == (503, "janitor hasn't turned for 61 s\n")
+    bench.pulse.beat("janitor")
+    assert await bench.get("/livez") == (200, "ok\n")
+
+
+# Ready
+
+
+async def test_ready(bench: Bench):
+    assert await bench.get("/readyz") == (200, "ok\n")
+    assert await bench.get("/readyz?verbose") == (
+        200,
+        "[+] spool: 8 of 64 MiB used, 3 results waiting\n[+] kubectl: v1.37.1\n[+] api: answered 0 s ago\nready\n",
+    )
+
+
+async def test_before_the_api_was_reached():
+    fresh = Bench()
+    fresh.outage = Outage(trio.current_time, lambda: 0.5)
+    fresh.probes = Probes(
+        ("127.0.0.1", 0),
+        fresh.outage,
+        fresh.metrics,
+        fresh.pulse,
+        fresh.spool,
+        fresh.kubectl,
+    )
+    async with trio.open_nursery() as nursery:
+        (fresh.port,) = await nursery.start(fresh.probes.serve)
+        status, body = await fresh.get("/readyz")
+        assert (status, "[-] api: not reached yet\n" in body) == (503, True)
+        assert "kubently_api_up 0\n" in (await fresh.get("/metrics"))[1]
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_api_was_reached_lately_enough(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    bench.outage.failed("connection refused", probe=False)
+    status, body = await bench.get("/readyz?verbose")
+    assert status == 200
+    assert "[+] api: answered 0 s ago; away for 0 s: connection refused\n" in body
+    monkeypatch.setattr(checks, "LATELY_SECONDS", -1.0)
+    assert (await bench.get("/readyz"))[0] == 503
+
+
+async def test_kubectl_that_couldnt_be_started(bench: Bench):
+    bench.kubectl.trouble = "/usr/bin/kubectl can't be started: it isn't there any more"
+    status, body = await bench.get("/readyz")
+    assert status == 503
+    assert "[-] kubectl: /usr/bin/kubectl can't be started: it isn't there any more\n" in body
+    bench.kubectl.trouble = None
+    assert (await bench.get("/readyz"))[0] == 200
+
+
+async def test_a_spool_without_room(bench: Bench):
+    bench.spool.found = Counts(**{**{n: getattr(COUNTS, n) for n in COUNTS.__slots__}, "free_bytes": 9 * MIB})
+    status, body = await bench.get("/readyz")
+    assert status == 503
+    assert "[-] spool: full, no commands are taken: 8 of 64 MiB used, 3 results waiting\n" in body
+    assert "kubently_spool_full 1\n" in (await bench.get("/metrics"))[1]
+
+
+async def test_a_spool_that_fails(bench: Bench):
+    bench.spool.found = SpoolError("The spool is closed.")
+    status, body = await bench.get("/readyz")
+    assert (status, "[-] spool: doesn't answer\n" in body) == (503, True)
+
+
+async def test_a_spool_that_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(probes, "COUNTS_SECONDS", 0.05)
+    bench.spool.hangs = True
+    assert "[-] spool: doesn't answer\n" in (await bench.get("/readyz"))[1]
+    status, body = await bench.get("/metrics")
+    assert status == 200
+    assert "kubently_spool_up 0\n" in body
+    assert "kubently_spool_size_bytes" not in body
+
+
+async def test_stopping(bench: Bench):
+    assert not bench.probes.draining
+    bench.probes.draining = True
+    assert bench.probes.draining
+    status, body = await bench.get("/readyz")
+    assert (status, "[-] running: the agent is stopping\n" in body) == (503, True)
+
+
+# What is looked at in the background
+
+
+async def look(watch: checks.Watch, seconds: float) -> checks.Check:
+    """What a watch has found after a while of virtual time."""
+    with trio.move_on_after(seconds):
+        await watch.run()
+    return watch.check
+
+
+async def test_what_works_is_rarely_tried(autojump_clock: trio.testing.MockClock):
+    tries = itertools.count()
+
+    async def attempt() -> str:
+        return f"try {next(tries)}"
+
+    watch = checks.Watch("it", attempt, 600)
+    assert not watch.check.ok
+    assert await look(watch, 1801) == checks.Check("it", ok=True, words="try 3")
+
+
+async def test_what_fails_is_tried_soon_and_told_once(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+):
+    told = []
+    monkeypatch.setattr(checks.log, "error", lambda event, **fields: told.append((event, fields)))
+    answers = iter([KubectlError("missing")] * 3 + [None])
+
+    async def attempt() -> str:
+        if (answer := next(answers)) is not None:
+            raise answer
+        return "there"
+
+    watch = checks.Watch("kubectl", attempt, 600)
+    assert await look(watch, 5) == checks.Check("kubectl", ok=False, words="missing")
+    assert await look(watch, 25) == checks.Check("kubectl", ok=True, words="there")
+    assert told == [("not ready", {"check": "kubectl", "reason": "missing"})]
+
+
+async def test_a_try_that_doesnt_come_back(autojump_clock: trio.testing.MockClock):
+    watch = checks.Watch("spool", trio.sleep_forever, 60)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.run)
+        await trio.sleep(checks.SLOW_SECONDS + 1)
+        assert watch.check == checks.Check("spool", ok=False, words="hasn't answered for 16 s")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_spool_that_cant_be_written_isnt_ready(autojump_clock: trio.testing.MockClock):
+    bench = Bench()
+    bench.spool.fault = SpoolFull("The spool can't be written now: the disk or the file is read-only")
+    looked = checks.Checks(bench.outage, bench.spool, bench.kubectl)
+    with trio.move_on_after(1):
+        await looked.run()
+    found = {check.name: check for check in looked.all(COUNTS, trio.current_time())}
+    assert found["spool"] == checks.Check(
+        "spool", ok=False, words="The spool can't be written now: the disk or the file is read-only"
+    )
+    assert found["kubectl"].ok
+
+
+async def test_kubectl_isnt_tried_beside_others(autojump_clock: trio.testing.MockClock):
+    """Each takes 46 MB: one more than the executors' could be one too many."""
+    bench = Bench()
+    looked = checks.Checks(bench.outage, bench.spool, bench.kubectl)
+    with trio.move_on_after(1):
+        await looked.run()
+    bench.kubectl.running = 4
+    with trio.move_on_after(3 * checks.AGAIN_SECONDS):
+        await looked.run()
+    assert bench.kubectl.runs == 1
+    bench.kubectl.running = 0
+    with trio.move_on_after(1):
+        await looked.run()
+    assert bench.kubectl.runs == 2
+
+
+# Metrics
+
+
+async def test_metrics(bench: Bench):
+    bench.metrics.accepted()
+    status, body = await bench.get("/metrics")
+    assert status == 200
+    for line in (
+        "kubently_commands_accepted_total 1",
+        'kubently_ready{check="spool"} 1',
+        "kubently_api_up 1",
+        "kubently_api_outage_seconds 0",
+        'kubently_recovered_commands_total{outcome="rerun"} 2',
+        'kubently_spool_commands{state="running"} 2',
+        'kubently_spool_commands{state="spooled"} 3',
+        "kubently_spool_pending_results 3",
+        "kubently_spool_pending_bytes 4096",
+        "kubently_spool_oldest_pending_age_seconds 5.5",
+        f"kubently_spool_capacity_bytes {64 * MIB}",
+        f"kubently_spool_free_bytes {40 * MIB}",
+        "kubently_spool_full 0",
+        "kubently_spool_moved_aside 0",
+    ):
+        assert f"\n{line}\n" in body
+    assert 'kubectl="v1.37.1"' in body
+    assert "process_resident_memory_bytes" in body
+
+
+async def test_an_outage_is_seen(bench: Bench):
+    bench.outage.failed("connection refused", probe=False)
+    body = (await bench.get("/metrics"))[1]
+    assert "kubently_api_up 0\n" in body
+    assert "kubently_api_last_success_timestamp_seconds 1" in body
+
+
+# HTTP
+
+
+async def test_pages_that_are_there_and_are_not(bench: Bench):
+    assert (await bench.get("/"))[0] == 200
+    status, body = await bench.get("/nothing")
+    assert (status, "/readyz" in body) == (404, True)
+    assert (await bench.get("/livez", "HEAD")) == (200, "")
+    assert (await bench.get("/livez", "POST"))[0] == 405
+
+
+async def test_a_request_in_small_pieces(bench: Bench):
+    answer = await bench.raw(b"G", b"ET /live", b"z HTTP/1.1\r\nHost", b": x\r\n\r", b"\n")
+    assert answer.endswith(b"\r\n\r\nok\n")
+
+
+async def test_a_request_with_bare_line_feeds(bench: Bench):
+    assert (await bench.raw(b"GET /livez HTTP/1.0\n\n")).endswith(b"\r\n\r\nok\n")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\r\n\r\n", 400),
+        (b"GET\r\n\r\n", 400),
+        (b"GET /livez\r\n\r\n", 400),
+        (b"GET /livez FTP/1.0\r\n\r\n", 400),
+        (b"GET /livez HTTP/2.0\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (bytes(range(256)), 400),
+        (b"GET /" + b"x" * 100_000, 431),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000, 431),
+        (b"POST /livez HTTP/1.1\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000, 405),
+    ],
+)
+async def test_garbage_is_answered_and_does_no_harm(bench: Bench, sent: bytes, status: int):
+    assert (await bench.raw(sent)).startswith(f"HTTP/1.1 {status} ".encode())
+    assert (await bench.get("/livez"))[0] == 200
+
+
+async def test_tls_on_a_plain_port(bench: Bench):
+    context = ssl.create_default_context()
+    stream = await trio.open_tcp_stream("127.0.0.1", bench.port)
+    async with trio.SSLStream(stream, context, server_hostname="agent") as tls:
+        with pytest.raises(trio.BrokenResourceError):
+            await tls.do_handshake()
+    assert (await bench.get("/livez"))[0] == 200
+
+
+async def test_clients_that_go_away(bench: Bench):
+    for sent in (b"", b"GET", b"GET /metrics HTTP/1.1\r\n\r\n"):
+        stream = await trio.open_tcp_stream("127.0.0.1", bench.port)
+        stream.setsockopt(1, 13, b"\1\0\0\0\0\0\0\0")  # SO_LINGER 0: a reset instead of an end
+        await stream.send_all(sent)
+        await trio.aclose_forcefully(stream)
+    assert (await bench.get("/livez"))[0] == 200
+
+
+async def test_a_slow_client_is_dropped(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.05)
+    stream = await trio.open_tcp_stream("127.0.0.1", bench.port)
+    async with stream:
+        await stream.send_all(b"GET /live")
+        assert await stream.receive_some() == b""
+
+
+async def test_a_client_that_doesnt_take_its_answer_is_dropped(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(probes, "_INDEX", "x" * (32 * MIB))
+    stream = await trio.open_tcp_stream("127.0.0.1", bench.port)
+    async with stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+        await trio.sleep(0.3)
+        received = 0
+        with contextlib.suppress(trio.BrokenResourceError):
+            async for chunk in stream:
+                received += len(chunk)
+        assert received < 32 * MIB
+
+
+async def test_many_idle_connections_cant_keep_a_probe_out(bench: Bench):
+    idle = [await trio.open_tcp_stream("127.0.0.1", bench.port) for _ in range(3 * server.CONNECTIONS)]
+    for stream in idle:
+        await stream.send_all(b"GET /livez HTTP/1.1\r\n")
+    assert await bench.get("/livez") == (200, "ok\n")
+    for stream in idle:
+        await trio.aclose_forcefully(stream)
+
+
+async def test_many_at_once(bench: Bench):
+    answers = []
+
+    async def ask() -> None:
+        answers.append(await bench.get("/livez"))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(server.CONNECTIONS):
+            nursery.start_soon(ask)
+    assert answers == [(200, "ok\n")] * server.CONNECTIONS
+
+
+async def test_a_page_that_cant_be_made(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    def broken() -> dict[str, float]:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(bench.pulse, "silent", broken)
+    assert await bench.get("/livez") == (500, "Look into the agent's log.\n")
+    assert (await bench.get("/readyz"))[0] == 200
+
+
+async def test_too_many_open_files_is_waited_out(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    faults = iter([OSError(24, "Too many open files")] * 2)
+    accept = trio.SocketListener.accept
+
+    async def sometimes(listener: trio.SocketListener) -> trio.SocketStream:
+        if (fault := next(faults, None)) is not None:
+            raise fault
+        return await accept(listener)
+
+    monkeypatch.setattr(trio.SocketListener, "accept", sometimes)
+    for _ in range(3):
+        assert await bench.get("/livez") == (200, "ok\n")
+    assert next(faults, None) is None
+
+
+# The address
+
+
+async def serve(address: tuple[str, int]) -> None:
+    made = Bench()
+    task = Probes(address, made.outage, made.metrics, made.pulse, made.spool, made.kubectl)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(task.serve)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_port_that_is_taken(bench: Bench):
+    with pytest.RaisesGroup(ConfigError) as caught:
+        await serve(("127.0.0.1", bench.port))
+    assert str(caught.value.exceptions[0]) == (
+        f"KUBENTLY_HEALTH_ADDRESS: 127.0.0.1:{bench.port} can't be opened: "
+        "another program has it already; end that one or choose another port."
+    )
+
+
+async def test_an_address_of_another_machine():
+    with pytest.RaisesGroup(pytest.RaisesExc(ConfigError, match="doesn't have that address")):
+        await serve(("192.0.2.1", 0))
+
+
+async def test_a_name_that_isnt_known():
+    with pytest.RaisesGroup(pytest.RaisesExc(ConfigError, match=r"KUBENTLY_HEALTH_ADDRESS: no\.such\.invalid:0")):
+        await serve(("no.such.invalid", 0))

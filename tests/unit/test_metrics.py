@@ -1,0 +1,133 @@
+"""Counters, and their text."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.link import Verdict
+from agent.metrics import DURATION_BUCKETS, POLLS, RULES, UPLOADS, Counter, Histogram, Metrics, gauge, gauges
+from agent.model import Outcome, Result
+
+LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)*)\})? (\S+)')
+
+
+def read(text: str) -> dict[str, float]:
+    """Name and labels to value, as a scraper reads it; checks the form of each line."""
+    values = {}
+    described: set[str] = set()
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            name = line.split()[2]
+            assert name not in described
+            described.add(name)
+        elif not line.startswith("# TYPE "):
+            match = LINE.fullmatch(line)
+            assert match, line
+            assert re.sub("_(bucket|sum|count)$", "", match[1]) in described or match[1] in described
+            values[line.rsplit(" ", 1)[0]] = float(match[3])
+    return values
+
+
+def test_every_counter_is_there_from_the_start():
+    values = read(Metrics().render())
+    assert set(values.values()) == {0}
+    for outcome in Outcome:
+        assert f'kubently_commands_finished_total{{outcome="{outcome.value}"}}' in values
+    for rule in RULES:
+        assert f'kubently_commands_refused_total{{rule="{rule}"}}' in values
+
+
+def test_the_links_verdicts_are_the_uploads_outcomes():
+    assert set(UPLOADS) == {verdict.value for verdict in Verdict}
+
+
+def test_what_tasks_tell_is_counted():
+    metrics = Metrics()
+    metrics.accepted()
+    metrics.accepted()
+    metrics.skipped(3)
+    for outcome in POLLS:
+        metrics.poll(outcome)
+    metrics.upload(Verdict.STORED)
+    values = read(metrics.render())
+    assert values["kubently_commands_accepted_total"] == 2
+    assert values["kubently_commands_skipped_total"] == 3
+    assert [values[f'kubently_polls_total{{outcome="{outcome}"}}'] for outcome in POLLS] == [1, 1, 1, 1]
+    assert values['kubently_uploads_total{outcome="stored"}'] == 1
+
+
+def test_a_finished_command():
+    metrics = Metrics()
+    metrics.finished(Result(Outcome.FAILED, exit_code=1, execution_time_ms=70, output_bytes=500, truncated=True))
+    values = read(metrics.render())
+    assert values['kubently_commands_finished_total{outcome="failed"}'] == 1
+    assert values["kubently_commands_truncated_total"] == 1
+    assert values["kubently_command_output_bytes_total"] == 500
+    assert values["kubently_command_duration_seconds_count"] == 1
+    assert values["kubently_command_duration_seconds_sum"] == pytest.approx(0.07)
+
+
+def test_what_never_ran_has_no_duration():
+    metrics = Metrics()
+    metrics.finished(Result(Outcome.REFUSED, rule="verb", execution_time_ms=0))
+    values = read(metrics.render())
+    assert values['kubently_commands_refused_total{rule="verb"}'] == 1
+    assert values["kubently_command_duration_seconds_count"] == 0
+
+
+def test_kubectl_that_runs():
+    metrics = Metrics()
+    with metrics.kubectl_running(), metrics.kubectl_running():
+        assert read(metrics.render())["kubently_kubectl_running"] == 2
+    with pytest.raises(ZeroDivisionError), metrics.kubectl_running():
+        1 / 0  # noqa: B018
+    assert read(metrics.render())["kubently_kubectl_running"] == 0
+
+
+def test_buckets_hold_all_that_is_smaller():
+    histogram = Histogram("h", "", (1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 2.0, 7.25):
+        histogram.observe(value)
+    samples = {(suffix, labels.get("le")): value for suffix, labels, value in histogram.family().samples}
+    assert samples == {
+        ("_bucket", "1"): 2,
+        ("_bucket", "2"): 4,
+        ("_bucket", "+Inf"): 5,
+        ("_sum", None): 12.25,
+        ("_count", None): 5,
+    }
+
+
+def test_bounds_are_in_order():
+    assert sorted(set(DURATION_BUCKETS)) == list(DURATION_BUCKETS)
+
+
+def test_a_label_never_has_more_than_so_many_values():
+    """Whatever an API or a later guard may send, a scrape stays small."""
+    counter = Counter("c_total", "", "rule", ("known",))
+    for number in range(1000):
+        counter.add(f"new {number}")
+    counter.add("known")
+    values = {labels["rule"]: value for _, labels, value in counter.family().samples}
+    assert len(values) <= 41
+    assert values["known"] == 1
+    assert sum(values.values()) == 1001
+
+
+@given(st.text())
+def test_any_text_can_be_a_label(text: str):
+    rendered = Metrics().render([gauges("g", "help", "label", {text: 1})])
+    line = rendered.removesuffix("\n").rsplit("# TYPE g gauge\n", 1)[1]
+    inside = line.removeprefix('g{label="').removesuffix('"} 1')
+    assert "\n" not in line
+    assert re.sub(r"\\(.)", lambda m: {"n": "\n"}.get(m[1], m[1]), inside) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0, "0"), (3, "3"), (2.0, "2"), (0.25, "0.25"), (1 << 60, str(1 << 60)), (1795446567.288, "1795446567.288")],
+)
+def test_numbers(value: float, written: str):
+    assert Metrics().render([gauge("g", "help", value)]).endswith(f"\ng {written}\n")
