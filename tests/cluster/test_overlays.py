@@ -1,5 +1,6 @@
 """Every overlay and component on a server that validates, admits and authorizes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,12 @@ CASES = [*(f"overlays/{name}" for name in OVERLAYS), *(f"components/{name}" for 
 
 
 @pytest.fixture
-def made(cluster: Cluster, request: pytest.FixtureRequest, tmp_path: Path) -> list[dict[str, object]]:
+def deployed(cluster: Cluster, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Manifest]]:
     """One of the cases, applied, and removed after the test."""
     kind, _, name = request.param.partition("/")
-    folder = (
-        ROOT / request.param if kind == "overlays" else overlay(tmp_path, components=[name], namespace=f"with-{name}")
-    )
+    folder = ROOT / request.param
+    if kind == "components":
+        folder = overlay(tmp_path, components=[name], namespace=f"with-{name}")
     manifests = build(folder)
     namespace = the(manifests, "ServiceAccount")["metadata"]["namespace"]
     if not of_kind(manifests, "Namespace"):
@@ -34,6 +35,8 @@ def made(cluster: Cluster, request: pytest.FixtureRequest, tmp_path: Path) -> li
     assert said.stderr == ""  # a pod template that isn't restricted enough would be warned about here
     yield manifests
     cluster.kubectl("delete", "-k", folder, "--wait=false")
+    if of_kind(manifests, "PodMonitor"):
+        cluster.kubectl("delete", "crd", *(kind["metadata"]["name"] for kind in OPERATOR))
 
 
 def restricted(namespace: str) -> Manifest:
@@ -42,11 +45,11 @@ def restricted(namespace: str) -> Manifest:
     return made
 
 
-@pytest.mark.parametrize("made", CASES, indirect=True)
+@pytest.mark.parametrize("deployed", CASES, indirect=True)
 def test_the_server_accepts_it_and_makes_its_pod_under_the_restricted_level(
-    made: list[Manifest], cluster: Cluster
+    deployed: list[Manifest], cluster: Cluster
 ) -> None:
-    namespace = the(made, "ServiceAccount")["metadata"]["namespace"]
+    namespace = the(deployed, "ServiceAccount")["metadata"]["namespace"]
     labels = cluster.get("namespace", namespace)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     wait_for("the pod", lambda: cluster.get("pods", "-n", namespace)["items"], 30)

@@ -1,4 +1,4 @@
-"""What the server lets the agent's service account do, with no guard in between."""
+"""What the server lets the agent's service account do: all that the guard allows, and nothing beyond it."""
 
 import json
 import re
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.guard import Refused, decide
+from agent.guard.tables import VERBS
 from tests.cluster.conftest import AGENT_NAMESPACE
 from tests.cluster.controlplane import Cluster
 from tests.cluster.workload import LOG, NAMESPACE, NODE, SECRET
@@ -133,9 +135,20 @@ def versions(cluster: Cluster) -> list[str]:
 
 @pytest.mark.parametrize("line", ALLOWED)
 def test_what_the_guard_allows_is_answered(line: str, cluster: Cluster, account: Path, kubectl: Path) -> None:
-    done = cluster.kubectl(*line.split(), kubeconfig=account, program=kubectl)
+    done = cluster.kubectl(*decide(line.split()).argv, kubeconfig=account, program=kubectl)
     assert ALLOWED[line] in done.stdout
     assert SECRET not in done.stdout
+
+
+def test_every_verb_of_the_guard_is_among_them() -> None:
+    tried = {decide(line.split()).verb for line in ALLOWED}
+    assert tried == {verb.name for verb in VERBS}
+
+
+@pytest.mark.parametrize("line", FORBIDDEN)
+def test_the_guard_refuses_it_too(line: str) -> None:
+    with pytest.raises(Refused):
+        decide(line.split(" "))
 
 
 @pytest.mark.parametrize("line", FORBIDDEN)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kustomize.builds import ROOT, Manifest, agent, build, of_kind, overlay, the
+from agent.guard import Refused, decide, parse_policy
+from tests.kustomize.builds import OVERLAYS, ROOT, Manifest, agent, build, of_kind, overlay, the
 
 MERGED = """
 configMapGenerator:
@@ -32,10 +33,21 @@ def volume(manifests: list[Manifest], name: str) -> Manifest:
     return dict(found)
 
 
-def test_the_example_names_its_cluster_in_two_values() -> None:
-    base, example = environment(build(ROOT / "base")), environment(build(ROOT / "overlays/example"))
-    assert set(example) - set(base) == {"KUBENTLY_API_URL", "CLUSTER_ID"}
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_names_its_cluster_in_two_values(name: str) -> None:
+    base, example = (environment(build(folder)) for folder in (ROOT / "base", ROOT / "overlays" / name))
+    assert set(example) - set(base) - {"KUBENTLY_POLICY_FILE"} == {"KUBENTLY_API_URL", "CLUSTER_ID"}
     assert base.items() <= example.items()
+
+
+def test_the_policy_of_the_locked_down_overlay_is_one(tmp_path: Path) -> None:
+    manifests = build(ROOT / "overlays/locked-down")
+    (policy,) = [each for each in of_kind(manifests, "ConfigMap") if "policy.toml" in each["data"]]
+    assert volume(manifests, "policy")["configMap"]["name"] == policy["metadata"]["name"]
+    parsed = parse_policy(policy["data"]["policy.toml"])
+    assert parsed.namespaces == (policy["metadata"]["namespace"],)
+    with pytest.raises(Refused):
+        decide(["get", "configmaps", "-n", "payments"], parsed)
 
 
 def test_a_changed_setting_rolls_the_pod(tmp_path: Path) -> None:
