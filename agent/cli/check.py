@@ -1,0 +1,106 @@
+"""`kubently-agent check`: one line a check, and what to do about each that fails."""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+
+import trio
+
+from agent.check import Finding, Verdict, check_everything
+
+_SIGNS = {Verdict.PASSED: "√", Verdict.WARNED: "!", Verdict.FAILED: "×", Verdict.SKIPPED: "–"}
+_COLOURS = {Verdict.PASSED: "32", Verdict.WARNED: "33", Verdict.FAILED: "31", Verdict.SKIPPED: "2"}
+_WIDTH = 18  # the longest check's name and a little
+
+_EPILOG = """\
+√ as it should be   ! works, but look at it   × to be put right   – not looked at
+
+Exit codes: 0 nothing failed, 1 something did, 2 a mistake in the configuration.
+It may run beside a live agent: kubectl exec deploy/kubently-agent -- kubently-agent check
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command's own command line."""
+    summary = "look at everything the agent needs, and say what is missing"
+    parser = subparsers.add_parser(
+        "check",
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}: configuration, API, cluster, spool, probes. Changes nothing.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make all checks and tell them; returns the exit code."""
+    lines = _Lines(quiet=args.json)
+    config = trio.run(check_everything, os.environ, lines.tell)
+    lines.flush()
+    failed = sum(f.verdict is Verdict.FAILED for f in lines.findings)
+    if args.json:
+        print(
+            json.dumps({"ok": not failed, "checks": [asdict(f) for f in lines.findings]}, indent=2, ensure_ascii=False)
+        )
+    else:
+        print(f"\n{_summary(lines.findings)}")
+    if config is None:
+        return 2
+    return 1 if failed else 0
+
+
+class _Lines:
+    """Prints findings as they come: some take seconds, and a person wants to see what is being waited for."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.findings: list[Finding] = []
+        self._quiet = quiet
+        self._coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self._area = ""
+        self._skipped: list[Finding] = []
+
+    def tell(self, finding: Finding) -> None:
+        """Take the next one. What was skipped for one reason makes one line."""
+        self.findings.append(finding)
+        if self._quiet:
+            return
+        if self._skipped and (finding.area, finding.words) != (self._skipped[0].area, self._skipped[0].words):
+            self.flush()
+        if finding.verdict is Verdict.SKIPPED:
+            self._skipped.append(finding)
+        else:
+            self._print(finding, finding.check)
+
+    def flush(self) -> None:
+        """Print what is held back."""
+        if self._skipped:
+            names = ", ".join(f.check for f in self._skipped)
+            self._print(self._skipped[0], names if len(names) <= _WIDTH else f"{len(self._skipped)} checks")
+            self._skipped.clear()
+
+    def _print(self, finding: Finding, checks: str) -> None:
+        if finding.area != self._area:
+            print(f"{'' if not self._area else chr(10)}{finding.area}")
+            self._area = finding.area
+        print(f"  {self._sign(finding.verdict)} {checks:<{_WIDTH}} {finding.words}", flush=True)
+        if finding.hint:
+            print(f"    {'':<{_WIDTH}} → {finding.hint}", flush=True)
+
+    def _sign(self, verdict: Verdict) -> str:
+        sign = _SIGNS[verdict]
+        return f"\x1b[{_COLOURS[verdict]}m{sign}\x1b[0m" if self._coloured else sign
+
+
+def _summary(findings: list[Finding]) -> str:
+    count = {verdict: sum(f.verdict is verdict for f in findings) for verdict in Verdict}
+    parts = [f"{count[Verdict.PASSED]} of {len(findings)} checks passed"]
+    if count[Verdict.FAILED]:
+        parts.append(f"{count[Verdict.FAILED]} failed")
+    if count[Verdict.WARNED]:
+        parts.append(f"{count[Verdict.WARNED]} to look at")
+    if count[Verdict.SKIPPED]:
+        parts.append(f"{count[Verdict.SKIPPED]} not looked at")
+    return ", ".join(parts) + "."
