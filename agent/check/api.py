@@ -59,7 +59,7 @@ async def _ask(area: Area, config: Config) -> Answer | None:
         finally:
             await http.aclose()
     except LinkDown as down:
-        area.failed("answer", f"{method} {path}: {down.reason}", _down_hint(down))
+        area.failed("answer", f"{method} {path}: {down.reason}", _down_hint(down, config))
         return None
     except AgentError as error:
         area.failed("answer", f"{method} {path} can't be sent: {error}", "Correct that variable.")
@@ -80,14 +80,18 @@ async def _ask(area: Area, config: Config) -> Answer | None:
     return answer
 
 
-def _down_hint(down: LinkDown) -> str:
+def _down_hint(down: LinkDown, config: Config) -> str:
     if down.status is not None and 300 <= down.status < 400:
         return "Name the address that it leads to in KUBENTLY_API_URL: the token doesn't go wherever a redirect points."
     if down.status is not None:
         return _ELSEWHERE
     if "CERTIFICATE" in down.reason.upper():
         return "The API wants another client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY."
-    return "Connections are taken but not answered: look at the API itself, and at load balancers in front of it."
+    hint = "Connections are taken but not answered: look at the API itself, and at load balancers in front of it."
+    if config.api_url.startswith("https:") and config.client_cert is None:
+        # With TLS 1.3 a server asks for it after the handshake, and often just ends the connection.
+        hint += " If it wants a client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY."
+    return hint
 
 
 def _hint(status: int, config: Config) -> str:

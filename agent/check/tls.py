@@ -203,9 +203,10 @@ def _broken(error: Exception) -> tuple[str, str]:
             f"the API ended the handshake: {reason.replace('_', ' ').lower()}",
             "It may want a client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY.",
         )
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return f"the handshake failed: {error}", "Whoever runs the API can see why in its TLS log."
+    words = "" if isinstance(error, ssl.SSLEOFError) else f": {error}"
     return (
-        f"the connection broke off in the handshake: {error}",
+        f"the connection broke off in the handshake{words}",
         "A firewall or a proxy that inspects TLS does this, and a load balancer without a backend.",
     )

@@ -3,7 +3,9 @@
 import argparse
 import json
 import os
+import shutil
 import sys
+import textwrap
 from dataclasses import asdict
 
 import trio
@@ -12,7 +14,8 @@ from agent.check import Finding, Verdict, check_everything
 
 _SIGNS = {Verdict.PASSED: "√", Verdict.WARNED: "!", Verdict.FAILED: "×", Verdict.SKIPPED: "–"}
 _COLOURS = {Verdict.PASSED: "32", Verdict.WARNED: "33", Verdict.FAILED: "31", Verdict.SKIPPED: "2"}
-_WIDTH = 18  # the longest check's name and a little
+_WIDTH = 17  # of the longest check's name
+_COLUMNS = 110  # beyond that lines are hard to read
 
 _EPILOG = """\
 √ as it should be   ! works, but look at it   × to be put right   – not looked at
@@ -85,9 +88,16 @@ class _Lines:
         if finding.area != self._area:
             print(f"{'' if not self._area else chr(10)}{finding.area}")
             self._area = finding.area
-        print(f"  {self._sign(finding.verdict)} {checks:<{_WIDTH}} {finding.words}", flush=True)
-        if finding.hint:
-            print(f"    {'':<{_WIDTH}} → {finding.hint}", flush=True)
+        first, *more = self._wrap(finding.words)
+        print(f"  {self._sign(finding.verdict)} {checks:<{_WIDTH}} {first}")
+        for line in (*more, *self._wrap(f"→ {finding.hint}", hang="  ")) if finding.hint else more:
+            print(f"    {'':<{_WIDTH}} {line}")
+        sys.stdout.flush()
+
+    def _wrap(self, words: str, hang: str = "") -> list[str]:
+        width = max(40, min(shutil.get_terminal_size((_COLUMNS, 0)).columns, _COLUMNS) - _WIDTH - 5)
+        plain = textwrap.TextWrapper(width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
+        return plain.wrap(words) or [""]
 
     def _sign(self, verdict: Verdict) -> str:
         sign = _SIGNS[verdict]

@@ -1,0 +1,323 @@
+"""The way to the API, step by step, with each step broken in turn: real sockets, real certificates."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from agent.check import Finding, Verdict
+from agent.check.api import CHECKS, check_api
+from agent.check.findings import Area
+from agent.config import Config
+from agent.sandbox.api import reference_api
+from tests.whole.check.tls_servers import Authority, plain_server, self_signed, tls_server
+
+Made = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    def make(url: str, **more: str) -> Config:
+        return Config.from_environ(
+            {
+                "KUBENTLY_API_URL": url,
+                "CLUSTER_ID": "sample",
+                "KUBENTLY_TOKEN": "reference-token",
+                "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool" / "spool.db"),
+                **more,
+            }
+        )
+
+    return make
+
+
+async def found(config: Config) -> dict[str, Finding]:
+    findings: list[Finding] = []
+    area = Area("Central API", CHECKS, findings.append)
+    await check_api(area, config)
+    area.skip_rest()
+    assert sorted(f.check for f in findings) == sorted(CHECKS)  # each is told, once
+    return {f.check: f for f in findings}
+
+
+def signs(findings: dict[str, Finding]) -> str:
+    marks = {Verdict.PASSED: "√", Verdict.WARNED: "!", Verdict.FAILED: "×", Verdict.SKIPPED: "–"}
+    return "".join(marks[findings[check].verdict] for check in CHECKS)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    made = Authority("Example Root")
+    (tmp_path / "ca.pem").write_bytes(made.pem)
+    return made
+
+
+async def test_all_is_well_over_tls(made: Made, authority: Authority, tmp_path: Path) -> None:
+    async with tls_server(authority.issue(tmp_path / "s.pem", "localhost", ends=90.5)) as port:
+        findings = await found(made(f"https://localhost:{port}", KUBENTLY_CA_CERT=str(tmp_path / "ca.pem")))
+    assert signs(findings) == "√√√√–"  # that server sends no Date
+    tls = findings["TLS"].words
+    assert "localhost by Example Root" in tls
+    assert f"trusted through KUBENTLY_CA_CERT ({tmp_path / 'ca.pem'})" in tls
+    assert "(90 days)" in tls
+
+
+async def test_a_certificate_that_ends_soon_is_said_before_it_does(
+    made: Made, authority: Authority, tmp_path: Path
+) -> None:
+    async with tls_server(authority.issue(tmp_path / "s.pem", "localhost", ends=5.5)) as port:
+        findings = await found(made(f"https://localhost:{port}", KUBENTLY_CA_CERT=str(tmp_path / "ca.pem")))
+    assert signs(findings) == "√√!√–"
+    assert "(6 days)" in findings["TLS"].words or "(5 days)" in findings["TLS"].words
+    assert "expires soon" in (findings["TLS"].hint or "")
+
+
+FAULTS = {
+    "expired": ("expired on", "has to renew it"),
+    "not yet valid": ("valid only from", "Set the node's clock"),
+    "another name": ("is for api.example.com, not for localhost", "Use one of its names"),
+    "self-signed": ("localhost is self-signed", "name it with KUBENTLY_CA_CERT"),
+    "unknown CA": ("signed by Somebody Else, which isn't among", "Name that CA's PEM file"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_each_fault_of_a_certificate_has_its_own_words(
+    fault: str, made: Made, authority: Authority, tmp_path: Path
+) -> None:
+    file = tmp_path / "s.pem"
+    if fault == "self-signed":
+        self_signed(file, "localhost")
+    elif fault == "unknown CA":
+        Authority("Somebody Else").issue(file, "localhost")
+    elif fault == "another name":
+        authority.issue(file, "api.example.com")
+    else:
+        begins, ends = {"expired": (-30, -2), "not yet valid": (2, 30)}[fault]
+        authority.issue(file, "localhost", begins=begins, ends=ends)
+    async with tls_server(file) as port:
+        findings = await found(made(f"https://localhost:{port}", KUBENTLY_CA_CERT=str(tmp_path / "ca.pem")))
+    assert signs(findings) == "√√×––"
+    words, hint = FAULTS[fault]
+    assert words in findings["TLS"].words
+    assert hint in (findings["TLS"].hint or "")
+
+
+async def test_the_ca_itself_has_expired(made: Made, tmp_path: Path) -> None:
+    old = Authority("Old Root", begins=-400, ends=-35)
+    (tmp_path / "ca.pem").write_bytes(old.pem)
+    async with tls_server(old.issue(tmp_path / "s.pem", "localhost")) as port:
+        findings = await found(made(f"https://localhost:{port}", KUBENTLY_CA_CERT=str(tmp_path / "ca.pem")))
+    assert signs(findings) == "√√×––"
+    assert "the CA Old Root in KUBENTLY_CA_CERT" in findings["TLS"].words
+    assert "Put the API's current CA into that file" in (findings["TLS"].hint or "")
+
+
+async def test_an_expired_ca_beside_the_right_one_is_said(made: Made, authority: Authority, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(Authority("Old Root", begins=-400, ends=-35).pem + authority.pem)
+    async with tls_server(authority.issue(tmp_path / "s.pem", "localhost")) as port:
+        findings = await found(made(f"https://localhost:{port}", KUBENTLY_CA_CERT=str(bundle)))
+    assert signs(findings) == "√√!√–"
+    assert "expired Old Root" in (findings["TLS"].hint or "")
+
+
+async def test_a_client_certificate_is_wanted(made: Made, authority: Authority, tmp_path: Path) -> None:
+    served = authority.issue(tmp_path / "s.pem", "localhost")
+    async with tls_server(served, clients=tmp_path / "ca.pem") as port:
+        findings = await found(made(f"https://localhost:{port}", KUBENTLY_CA_CERT=str(tmp_path / "ca.pem")))
+    # In TLS 1.3 the server says so only after the handshake.
+    assert signs(findings) == "√√√×–"
+    assert "KUBENTLY_CLIENT_CERT" in (findings["answer"].hint or "")
+
+
+async def test_the_agents_own_certificate_expires_soon(made: Made, authority: Authority, tmp_path: Path) -> None:
+    own = authority.issue(tmp_path / "own.pem", "agent-7", ends=3)
+    files = {"KUBENTLY_CA_CERT": str(tmp_path / "ca.pem"), "KUBENTLY_CLIENT_CERT": str(own)}
+    async with tls_server(authority.issue(tmp_path / "s.pem", "localhost"), clients=tmp_path / "ca.pem") as port:
+        findings = await found(made(f"https://localhost:{port}", **files))
+    assert signs(findings) == "√√!√–"
+    assert "agent-7, is valid until" in (findings["TLS"].hint or "")
+
+
+async def test_no_tls_at_that_port(made: Made) -> None:
+    async def plain(stream: trio.SocketStream) -> None:
+        await stream.receive_some(1000)
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await stream.aclose()
+
+    async with plain_server(plain) as port:
+        findings = await found(made(f"https://localhost:{port}"))
+    assert signs(findings) == "√√×––"
+    assert findings["TLS"].words == "what answers there doesn't speak TLS"
+
+
+async def test_the_connection_is_dropped_in_the_handshake(made: Made) -> None:
+    async def rude(stream: trio.SocketStream) -> None:
+        await stream.receive_some(1000)
+        await trio.aclose_forcefully(stream)
+
+    async with plain_server(rude) as port:
+        findings = await found(made(f"https://localhost:{port}"))
+    assert signs(findings) == "√√×––"
+    assert "broke off in the handshake" in findings["TLS"].words
+
+
+async def test_a_handshake_that_never_ends_is_given_up(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.check.tls.HANDSHAKE_SECONDS", 0.1)
+
+    async def silent(stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    async with plain_server(silent) as port:
+        findings = await found(made(f"https://localhost:{port}"))
+    assert signs(findings) == "√√×––"
+    assert "no end of the handshake within 0.1 s" in findings["TLS"].words
+
+
+async def test_nothing_listens(made: Made) -> None:
+    async with plain_server(lambda stream: stream.aclose()) as port:
+        pass
+    findings = await found(made(f"http://127.0.0.1:{port}"))
+    assert signs(findings) == "√×–––"
+    assert "Connection refused" in findings["connection"].words
+    assert "look at the port" in (findings["connection"].hint or "")
+    assert findings["answer"].words == "not looked at: connection failed"
+
+
+async def test_the_name_doesnt_resolve(made: Made) -> None:
+    findings = await found(made("https://api.invalid"))
+    assert signs(findings) == "×––––"
+    assert "api.invalid can't be found" in findings["name"].words
+    assert "typed rightly" in (findings["name"].hint or "")
+
+
+async def test_through_a_proxy(
+    made: Made, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    async with tls_server(authority.issue(tmp_path / "s.pem", "api.example")) as api_port:
+
+        async def proxy(stream: trio.SocketStream) -> None:
+            head = await stream.receive_some(4096)
+            if not head:  # the look at the connection alone
+                return
+            asked.append(head)
+            async with await trio.open_tcp_stream("127.0.0.1", api_port) as onward, trio.open_nursery() as both:
+                await stream.send_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                both.start_soon(_pump, stream, onward)
+                await _pump(onward, stream)
+                both.cancel_scope.cancel()
+
+        async with plain_server(proxy) as proxy_port:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://me:s%40cret@127.0.0.1:{proxy_port}")
+            findings = await found(made("https://api.example", KUBENTLY_CA_CERT=str(tmp_path / "ca.pem")))
+    assert signs(findings) == "√√√√–"
+    assert "the proxy 127.0.0.1" in findings["name"].words
+    assert asked[0].startswith(b"CONNECT api.example:443 HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic bWU6c0BjcmV0" in asked[0]
+    assert "cret" not in str(findings)
+
+
+async def _pump(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+    try:
+        while chunk := await source.receive_some(65536):
+            await sink.send_all(chunk)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+
+
+async def test_a_proxy_that_refuses(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(stream: trio.SocketStream) -> None:
+        await stream.receive_some(4096)
+        await stream.send_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+        await stream.aclose()
+
+    async with plain_server(refuse) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{port}")
+        findings = await found(made("https://api.example"))
+    assert signs(findings) == "√√×––"
+    assert "407 Proxy Authentication Required" in findings["TLS"].words
+
+
+@pytest.mark.parametrize("link", ["poll", "stream"])
+async def test_the_reference_api_answers(made: Made, link: str) -> None:
+    async with reference_api() as api:
+        findings = await found(made(api.url, KUBENTLY_LINK=link))
+    assert signs(findings) == "√√–√√"
+    assert "the token is accepted" in findings["answer"].words
+    assert api.problems == []
+
+
+ANSWERS: dict[str, tuple[Response, str, str]] = {
+    "redirect": (RedirectResponse("https://elsewhere.example"), "a redirect", "Name the address"),
+    "HTML": (Response("<html>login", media_type="text/html"), "HTML", "Something else answers"),
+    "no JSON": (Response("fine"), "no JSON object", "Something else answers"),
+    "404": (JSONResponse({"detail": "Not Found"}, 404), "HTTP 404", "KUBENTLY_LINK=poll (the other is stream)"),
+    "403": (JSONResponse({"detail": "no"}, 403), "HTTP 403", "CLUSTER_ID"),
+    "502": (Response("bad gateway", 502), "HTTP 502", "loses nothing"),
+    "another cluster": (
+        JSONResponse({"cluster_id": "prod-us", "is_active": False, "queue_depth": 0}),
+        "for cluster 'prod-us'",
+        "correct one of them",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+async def test_an_answer_that_isnt_the_apis_is_explained(made: Made, what: str) -> None:
+    response, words, hint = ANSWERS[what]
+
+    async def interfere(request: Request) -> Response | None:
+        return response
+
+    async with reference_api() as api:
+        api.interfere = interfere
+        findings = await found(made(api.url))
+    assert findings["answer"].verdict is Verdict.FAILED
+    assert words in findings["answer"].words
+    assert hint in (findings["answer"].hint or "")
+
+
+async def test_the_token_isnt_accepted(made: Made) -> None:
+    async with reference_api(token="another") as api:
+        findings = await found(made(api.url))
+    assert signs(findings) == "√√–×√"
+    assert "doesn't know this token" in (findings["answer"].hint or "")
+    assert "reference-token" not in str(findings)
+
+
+async def test_clocks_apart(made: Made) -> None:
+    await _apart(made, "Wed, 01 Jan 2025 00:00:00 GMT", "ahead of")
+    await _apart(made, "Wed, 01 Jan 2098 00:00:00 GMT", "behind")
+
+
+async def _apart(made: Made, date: str, words: str) -> None:
+    async def interfere(request: Request) -> Response | None:
+        body = {"cluster_id": "sample", "is_active": False, "queue_depth": 0}
+        return JSONResponse(body, headers={"Date": date})
+
+    async with reference_api() as api:
+        api.interfere = interfere
+        findings = await found(made(api.url))
+    assert findings["clock"].verdict is Verdict.WARNED
+    assert words in findings["clock"].words
+    assert "NTP" in (findings["clock"].hint or "")
+
+
+async def test_an_old_stream_api_without_heartbeats(made: Made) -> None:
+    async with reference_api(links=["stream"]) as api:
+        api.reports_capabilities = False
+        findings = await found(made(api.url, KUBENTLY_LINK="stream"))
+    assert findings["answer"].verdict is Verdict.WARNED
