@@ -41,7 +41,7 @@ async def test_everybody_may_go_while_the_api_answers(reach):
 
 
 async def test_one_probes_the_others_wait_for_its_outcome(reach, autojump_clock):
-    order = []
+    order: list[tuple[str, bool, object]] = []
 
     async def other(name):
         async with reach.turn() as attempt:
@@ -83,7 +83,7 @@ async def test_begin_and_end_are_told_once_with_their_counts(reach, lines, autoj
 
 async def test_a_long_outage_is_mentioned_now_and_then(reach, lines, autojump_clock):
     began = trio.current_time()
-    told = []
+    told: list[int] = []
     while trio.current_time() - began < 3 * 3600:
         await fail(reach)
         if len(lines.said) > len(told) + 1:

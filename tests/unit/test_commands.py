@@ -74,6 +74,7 @@ def test_what_isnt_the_contracts_json(body):
 def test_good_bad_and_hopeless_in_one_answer():
     body = json.dumps({"commands": [{"id": "a", "args": ["get"]}, {"id": "b"}, 7, {"no": "id"}]}).encode()
     batch = read_batch(body)
+    assert batch is not None
     assert [c.id for c in batch.commands] == ["a"]
     assert [m.id for m in batch.malformed] == ["b"]
     assert batch.skipped == 2

@@ -20,6 +20,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -75,28 +76,32 @@ class AgentProcess:
             },
             **environ,
         }
-        self.process: trio.Process | None = None
+        self._process: trio.Process | None = None
+
+    @property
+    def process(self) -> trio.Process:
+        """The one that runs now, or ran last."""
+        assert self._process is not None, "not started yet"
+        return self._process
 
     async def start(self) -> None:
         """Start it over the spool as it is."""
         with self.log.open("ab") as log:
-            self.process = await trio.lowlevel.open_process(
+            self._process = await trio.lowlevel.open_process(
                 [sys.executable, "-m", "agent"], env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     async def kill(self) -> None:
         """SIGKILL, as a node that has no memory left would."""
-        assert self.process is not None
         self.process.kill()
         await self.process.wait()
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """A signal, and the exit code that follows."""
-        assert self.process is not None
         self.process.send_signal(number)
         return await self.process.wait()
 
-    def events(self, event: str | None = None) -> list[dict[str, object]]:
+    def events(self, event: str | None = None) -> list[dict[str, Any]]:
         """The log so far, or the lines of one event."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [line for line in lines if event is None or line["event"] == event]
@@ -104,7 +109,6 @@ class AgentProcess:
     async def until(self, event: str, count: int = 1) -> None:
         """Wait until the log has this event."""
         while len(self.events(event)) < count:
-            assert self.process is not None
             assert self.process.poll() is None, self.log.read_text()
             await trio.sleep(0.02)
 
@@ -122,7 +126,7 @@ async def agent_process(api, folder: Path, **environ: str) -> AsyncIterator[Agen
     try:
         yield agent
     finally:
-        if agent.process is not None and agent.process.poll() is None:
+        if agent.process.poll() is None:
             agent.process.kill()
             with trio.CancelScope(shield=True):
                 await agent.process.wait()

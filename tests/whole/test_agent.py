@@ -15,7 +15,7 @@ from tests.whole.agents import agent_process
 
 @pytest.fixture
 async def api():
-    async with reference_api(links=("poll",)) as api:
+    async with reference_api(links=["poll"]) as api:
         yield api
 
 
