@@ -1,0 +1,102 @@
+"""What tests of the spool share: clocks that are stepped by hand, and short ways to say common things."""
+
+import shutil
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+import trio.testing
+
+from agent.model import Command, Outcome, Result, Stream
+from agent.spool import Claim, Delivery, Limits, Spool
+from agent.spool.clock import Clock
+from agent.spool.writer import Kind
+
+MB = 1024 * 1024
+LIMITS = Limits(max_bytes=32 * MB, output_bytes=256 * 1024, journal=1000)
+OK = Result(Outcome.SUCCEEDED, exit_code=0, execution_time_ms=7)
+
+
+@dataclass
+class Hands:
+    """The hands of all clocks."""
+
+    wall: float = 1_800_000_000.0
+    uptime: float = 5_000.0
+    boot: str = "boot-one"
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.wall, lambda: self.uptime, self.boot)
+
+    def pass_(self, seconds: float) -> None:
+        self.wall += seconds
+        self.uptime += seconds
+
+
+def command(id: str, *args: str) -> Command:  # noqa: A002
+    return Command(id, args or ("get", "pods", id), 5.0, f"correlation-{id}", f"session-{id}")
+
+
+async def accept(spool: Spool, *ids: str) -> None:
+    await spool.accept([command(name) for name in ids])
+
+
+async def start(spool: Spool, id: str) -> Claim:  # noqa: A002
+    await accept(spool, id)
+    claim = await spool.claim()
+    assert claim is not None
+    assert claim.command.id == id
+    return claim
+
+
+async def run(spool: Spool, id: str, out: str = "", err: str = "", result: Result = OK) -> None:  # noqa: A002
+    """From acceptance to a result that is due."""
+    await start(spool, id)
+    tail: list[tuple[Stream, str]] = [("stdout", out), ("stderr", err)]
+    await spool.finish(id, result, tail)
+
+
+async def take_one(spool: Spool) -> Delivery:
+    (delivery,) = await spool.take(1)
+    return delivery
+
+
+async def text(delivery: Delivery, stream: Stream = "stdout") -> str:
+    return "".join([piece async for piece in delivery.pieces(stream)])
+
+
+async def deliver_all(spool: Spool) -> dict[str, str]:
+    """Send everything that is due. Returns what arrived: ids and their stdout."""
+    arrived = {}
+    while deliveries := await spool.take(8):
+        for delivery in deliveries:
+            arrived[delivery.command_id] = await text(delivery)
+            await spool.delivered(delivery.seq, 200)
+    return arrived
+
+
+def snapshot(path: Path, to: Path) -> Path:
+    """The files as a killed agent leaves them. Without the log's index, which is only memory."""
+    to.mkdir(parents=True)
+    for suffix in ("", "-wal", ".lock"):
+        file = path.with_name(path.name + suffix)
+        if file.exists():
+            shutil.copyfile(file, to / file.name)
+    return to / path.name
+
+
+@asynccontextmanager
+async def held(spool: Spool) -> AsyncIterator[threading.Event]:
+    """The spool's thread does nothing meanwhile, or until the event is set."""
+    go = threading.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: spool._writer.run(lambda _: go.wait(10), Kind.READ))
+        await trio.testing.wait_all_tasks_blocked()
+        try:
+            yield go
+        finally:
+            go.set()

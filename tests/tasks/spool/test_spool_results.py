@@ -1,0 +1,215 @@
+"""Take, send, settle."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from agent.model import Outcome, Result
+from agent.spool import Spool, open_spool
+from tests.tasks.spool.kit import LIMITS, Hands, accept, command, deliver_all, run, take_one, text
+
+
+def look(path: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        return db.execute(query).fetchall()
+
+
+async def test_results_are_taken_oldest_first_and_only_once(spool: Spool) -> None:
+    for name in "abc":
+        await run(spool, name)
+    assert [delivery.command_id for delivery in await spool.take(2)] == ["a", "b"]
+    assert [delivery.command_id for delivery in await spool.take(2)] == ["c"]
+    assert await spool.take(2) == []
+
+
+async def test_uploaders_that_take_at_once_share_nothing(spool: Spool) -> None:
+    for n in range(12):
+        await run(spool, str(n))
+    taken: list[str] = []
+
+    async def uploader() -> None:
+        taken.extend([delivery.command_id for delivery in await spool.take(3)])
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(uploader)
+    assert sorted(taken, key=int) == [str(n) for n in range(12)]
+
+
+async def test_an_attempt_is_on_disk_before_it_is_made(spool: Spool, path: Path) -> None:
+    await run(spool, "a")
+    delivery = await take_one(spool)
+    assert look(path, "select attempts from results") == [(1,)]
+    spool.release(delivery.seq)
+    assert (await take_one(spool)).attempts == 2
+
+
+async def test_delivered_and_rejected_are_settled_for_good(spool: Spool, path: Path) -> None:
+    for name in "ab":
+        await run(spool, name, "out")
+    first, second = await spool.take(2)
+    await spool.delivered(first.seq, 200)
+    await spool.rejected(second.seq, 404, "unknown command")
+    assert await spool.take(5) == []
+    counts = await spool.counts()
+    assert (counts.pending, counts.pending_bytes, counts.delivered, counts.rejected) == (0, 0, 1, 1)
+    rows = look(path, "select state, last_status, last_words, output from commands join results using (seq)")
+    assert rows == [("delivered", 200, None, "kept"), ("rejected", 404, "unknown command", "whole")]
+
+
+async def test_one_that_is_postponed_holds_up_no_other(spool: Spool) -> None:
+    for name in "ab":
+        await run(spool, name)
+    await spool.postponed((await take_one(spool)).seq, 3600, 503, "busy")
+    assert (await take_one(spool)).command_id == "b"
+
+
+async def test_a_postponed_result_is_due_again_in_time(
+    spool: Spool, path: Path, hands: Hands, autojump_clock: trio.testing.MockClock
+) -> None:
+    autojump_clock.autojump_threshold = 0.05
+    await run(spool, "a")
+    seq = (await take_one(spool)).seq
+    hands.wall -= 1e6  # a stepped clock doesn't matter
+    began = trio.current_time()
+    await spool.postponed(seq, 30, 503, "busy")
+    assert look(path, "select last_status, last_words from results") == [(503, "busy")]
+    assert look(path, "select next_attempt_unix_ms from results") == [(round((hands.wall + 30) * 1000),)]
+    await spool.due.wait()
+    assert trio.current_time() - began == pytest.approx(30)
+    assert (await take_one(spool)).attempts == 2
+
+
+async def test_a_waiter_learns_of_a_sooner_moment(spool: Spool, autojump_clock: trio.testing.MockClock) -> None:
+    autojump_clock.autojump_threshold = 0.05
+    for name in "ab":
+        await run(spool, name)
+    first, second = await spool.take(2)
+    await spool.postponed(first.seq, 1000, None, "refused")
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(spool.due.wait)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await spool.postponed(second.seq, 5, None, "refused")
+    assert trio.current_time() - began == pytest.approx(5, abs=0.5)
+
+
+async def test_an_open_spool_wakes_the_uploader_for_each_result(spool: Spool) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(spool.due.wait)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        with trio.fail_after(5):
+            await run(spool, "a")
+
+
+async def test_a_result_that_is_too_large_is_cut_and_sent(spool: Spool) -> None:
+    await run(spool, "a", "é" * 400_000, "x" * 300_000, Result(Outcome.SUCCEEDED, 0, output_bytes=800_000))
+    await spool.cut((await take_one(spool)).seq, 300_001)
+    delivery = await take_one(spool)
+    assert await text(delivery) == "é" * 150_000
+    assert await text(delivery, "stderr") == "x" * 300_000
+    assert delivery.json_bytes("stdout") == 300_000
+    assert (delivery.result.truncated, delivery.result.output_bytes) == (True, 800_000)
+    assert (await spool.counts()).pending_bytes == 600_000
+    await spool.cut(delivery.seq, 0)
+    delivery = await take_one(spool)
+    assert [piece async for piece in delivery.pieces("stdout")] == [""]
+    assert delivery.result.outcome is Outcome.SUCCEEDED
+
+
+async def test_a_small_result_isnt_marked_when_nothing_was_cut(spool: Spool) -> None:
+    await run(spool, "a", "short")
+    await spool.cut((await take_one(spool)).seq, 1000)
+    assert not (await take_one(spool)).result.truncated
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update pieces set text = replace(text, 'x', 'y')",
+        "update pieces set text = substr(text, 2)",
+        "delete from pieces",
+        "update results set exit_code = 1",
+        "update results set outcome = 'no such thing'",
+        "delete from results",
+    ],
+)
+async def test_a_damaged_result_is_answered_with_an_error(spool: Spool, path: Path, size: int, damage: str) -> None:
+    await run(spool, "a", "x" * size)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(damage)
+    delivery = await take_one(spool)
+    assert delivery.result.outcome is Outcome.DAMAGED
+    assert not delivery.result.success
+    assert "Ask again" in str(delivery.result.error)
+    assert (await text(delivery), delivery.json_bytes("stdout")) == ("", 0)
+    assert "result of a was damaged" in str(look(path, "select last_damage from status"))
+    spool.release(delivery.seq)
+    assert (await take_one(spool)).result == delivery.result
+    await spool.delivered(delivery.seq, 200)
+    counts = await spool.counts()
+    assert (counts.pending, counts.delivered) == (0, 1)
+
+
+async def test_a_cancelled_take_gives_everything_back(spool: Spool) -> None:
+    await run(spool, "a", "x" * 3_000_000)  # read in many pieces for its checksum
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(spool.take, 1)
+            while not spool._tally.in_flight:
+                await trio.lowlevel.checkpoint()
+            scope.cancel()
+    assert (await take_one(spool)).attempts == 2
+
+
+async def test_settling_twice_changes_nothing(spool: Spool) -> None:
+    await run(spool, "a")
+    seq = (await take_one(spool)).seq
+    await spool.delivered(seq, 200)
+    await spool.rejected(seq, 404, "?")
+    counts = await spool.counts()
+    assert (counts.pending, counts.delivered, counts.rejected) == (0, 1, 0)
+
+
+async def test_counts_know_how_long_the_oldest_waits(spool: Spool, hands: Hands) -> None:
+    assert (await spool.counts()).oldest_pending_age_seconds == 0
+    await run(spool, "a", "12345")
+    hands.pass_(90)
+    hands.wall -= 1e6
+    await run(spool, "b")
+    counts = await spool.counts()
+    assert (counts.oldest_pending_age_seconds, counts.pending, counts.pending_bytes) == (90, 2, 5)
+
+
+async def test_states_survive_a_restart_and_results_arrive_once(path: Path, hands: Hands) -> None:
+    async with open_spool(path, LIMITS, clock=hands.clock) as spool:
+        for name in "abc":
+            await run(spool, name, f"output of {name}")
+        await spool.delivered((await take_one(spool)).seq, 200)
+        await spool.postponed((await take_one(spool)).seq, 3600, 503, "busy")
+    async with open_spool(path, LIMITS, clock=hands.clock) as spool:
+        assert (await spool.accept([command("a"), command("b")])).known == ("a", "b")
+        assert await deliver_all(spool) == {name: f"output of {name}" for name in "abc"}  # a once more, as asked
+    async with open_spool(path, LIMITS, clock=hands.clock) as spool:
+        assert await deliver_all(spool) == {}
+        await accept(spool, "d")
+        assert (await spool.counts()).accepted == 1
+
+
+async def test_recent_output_stays_for_people_within_a_budget(spool: Spool, path: Path) -> None:
+    budget = spool._space.plan.kept_bytes
+    for n in range(budget // 200_000 + 3):
+        await run(spool, str(n), "x" * 200_000)
+        await spool.delivered((await take_one(spool)).seq, 200)
+    kept = look(path, "select command_id from results where output = 'kept'")
+    newest = budget // 200_000 + 2
+    assert kept[-1] == (str(newest),)
+    assert ("0",) not in kept
+    (bytes_,) = look(path, "select sum(length(text)) from pieces")[0]
+    assert isinstance(bytes_, int)
+    assert 200_000 < bytes_ <= budget

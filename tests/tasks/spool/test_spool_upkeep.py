@@ -1,0 +1,197 @@
+"""Forgetting, shrinking, and people's wishes."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from agent.errors import SpoolError
+from agent.spool import Limits, Spool, open_spool
+from agent.spool.reader import open_reader
+from agent.spool.retry import Retried, ask
+from agent.spool.space import beside, file_bytes
+from agent.spool.writer import Kind
+from tests.tasks.spool.kit import LIMITS, MB, OK, Hands, accept, command, deliver_all, run, start, take_one, text
+
+DAY = 86_400
+
+
+async def settle(spool: Spool, id: str, state: str = "delivered", size: int = 10) -> None:  # noqa: A002
+    await run(spool, id, "x" * size)
+    delivery = await take_one(spool)
+    if state == "delivered":
+        await spool.delivered(delivery.seq, 200)
+    else:
+        await spool.rejected(delivery.seq, 404, "unknown")
+
+
+async def test_retention_forgets_only_what_was_settled_long_ago(spool: Spool, hands: Hands) -> None:
+    await settle(spool, "delivered")
+    await settle(spool, "rejected", "rejected")
+    hands.pass_(1)
+    await settle(spool, "young")
+    await run(spool, "waiting")
+    await start(spool, "running")
+    await accept(spool, "accepted")
+    hands.pass_(DAY - 1)
+    assert (await spool.sweep()).removed == 0
+    hands.pass_(1)
+    assert (await spool.sweep()).removed == 2
+    counts = await spool.counts()
+    assert (counts.accepted, counts.running, counts.pending, counts.delivered, counts.rejected) == (1, 1, 1, 1, 0)
+    hands.pass_(1000 * DAY)
+    assert (await spool.sweep()).removed == 1
+    names = ("delivered", "waiting", "running", "accepted")
+    assert (await spool.accept([command(name) for name in names])).known == names[1:]
+
+
+@pytest.mark.parametrize("step", [-10 * DAY, 10 * DAY])
+async def test_a_stepped_clock_makes_nothing_forgotten_nor_remembered_for_ever(
+    spool: Spool, hands: Hands, step: int
+) -> None:
+    await settle(spool, "a")
+    hands.wall += step
+    assert (await spool.sweep()).removed == 0
+    hands.pass_(DAY + 1)
+    assert (await spool.sweep()).removed == 1
+
+
+async def test_after_a_reboot_the_wall_clock_has_to_do(path: Path, hands: Hands) -> None:
+    async with open_spool(path, LIMITS, clock=hands.clock) as spool:
+        await settle(spool, "a")
+    hands.boot, hands.uptime = "boot-two", 10.0
+    async with open_spool(path, LIMITS, clock=hands.clock) as spool:
+        assert (await spool.sweep()).removed == 0
+    hands.wall += DAY + 1
+    async with open_spool(path, LIMITS, clock=hands.clock) as spool:
+        assert (await spool.sweep()).removed == 1
+
+
+async def test_the_memory_of_what_was_delivered_is_bounded(path: Path) -> None:
+    async with open_spool(path, Limits(4 * MB, output_bytes=1000, journal=10_000)) as spool:
+        most = spool._space.plan.kept_rows
+        for start_at in range(0, most + 100, 50):
+            await accept(spool, *(str(start_at + n) for n in range(50)))
+            while claim := await spool.claim():
+                await spool.finish(claim.command.id, OK)
+            await deliver_all(spool)
+        await spool.sweep()
+        assert (await spool.counts()).delivered == most
+        assert (await spool.accept([command("0"), command(str(most + 99))])).new == ("0",)
+
+
+async def test_the_file_shrinks_after_a_backlog(path: Path) -> None:
+    async with open_spool(path, Limits(64 * MB, output_bytes=MB, journal=100)) as spool:
+        for n in range(40):
+            await start(spool, str(n))
+            for _ in range(4):
+                await spool.append(str(n), "stdout", "x" * (MB // 4))
+            await spool.finish(str(n), OK)
+        assert file_bytes(path) + file_bytes(beside(path, "-wal")) > 40 * MB
+        full = (await spool.counts()).size_bytes
+        assert full < 64 * MB
+        assert len(await deliver_all(spool)) == 40
+        swept = await spool.sweep()
+        assert swept.freed_bytes > 36 * MB
+        assert file_bytes(path) < 2 * MB
+        assert (await spool.counts()).size_bytes < 2 * MB + spool._space.plan.ballast_bytes
+
+
+async def test_a_long_open_reader_stops_intake_rather_than_letting_the_log_grow(path: Path) -> None:
+    async with open_spool(path, Limits(16 * MB, output_bytes=MB, journal=100)) as spool:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)) as reader:
+            reader.execute("begin")
+            reader.execute("select * from status").fetchall()
+            n = 0
+            while spool.room:
+                await start(spool, str(n))
+                for _ in range(4):
+                    await spool.append(str(n), "stdout", "x" * (MB // 4))
+                await spool.finish(str(n), OK)
+                await deliver_all(spool)
+                await spool.sweep()
+                n += 1
+                assert n < 100
+            counts = await spool.counts()
+            assert counts.size_bytes <= counts.capacity_bytes
+        await spool.sweep()
+        assert spool.room > 0
+        assert (await spool.counts()).size_bytes < 6 * MB
+
+
+async def test_kept_output_goes_when_room_is_short(path: Path) -> None:
+    async with open_spool(path, Limits(8 * MB, output_bytes=MB, journal=100)) as spool:
+        await settle(spool, "early", size=100_000)
+        for n in range(3):
+            await run(spool, str(n), "x" * 900_000)
+        assert (await spool.sweep()).outputs_dropped == 1
+        await spool.delivered((await take_one(spool)).seq, 200)
+        assert (await spool.sweep()).outputs_dropped == 0
+
+
+async def test_an_api_that_refuses_everything_doesnt_fill_the_spool(path: Path) -> None:
+    async with open_spool(path, Limits(8 * MB, output_bytes=MB // 2, journal=100)) as spool:
+        for n in range(40):
+            assert spool.room > 0, n
+            await settle(spool, str(n), "rejected", size=MB // 2)
+            await spool.sweep()
+        counts = await spool.counts()
+        assert (counts.rejected, counts.delivered) == (40, 0)
+        with open_reader(path) as reader:
+            assert reader.show("0").fields["last_words"] == "unknown"
+            assert not reader.show("0").has_output
+            assert reader.show("39").has_output
+
+
+async def test_a_person_has_rejected_results_sent_again_beside_a_live_agent(spool: Spool, path: Path) -> None:
+    for name in "abc":
+        await settle(spool, name, "rejected")
+    assert ask(path, "b") is Retried.ASKED
+    assert (await spool.sweep()).retried == 1
+    assert await text(await take_one(spool)) == "x" * 10
+    assert (await spool.counts()).rejected == 2
+    ask(path, None)
+    beside(path, ".retry").joinpath("nonsense.json").write_text("{")
+    beside(path, ".retry").joinpath("more.json").write_text("[]")
+    assert (await spool.sweep()).retried == 2
+    assert list(beside(path, ".retry").iterdir()) == []
+    assert [delivery.command_id for delivery in await spool.take(5)] == ["a", "c"]
+    assert (await spool.sweep()).retried == 0
+
+
+async def test_a_person_has_rejected_results_sent_again_by_the_next_agent(path: Path) -> None:
+    async with open_spool(path, LIMITS) as spool:
+        for name in "ab":
+            await settle(spool, name, "rejected")
+    assert ask(path, "a") is Retried.DONE
+    with pytest.raises(SpoolError, match="no rejected result of command a "):
+        ask(path, "a")
+    async with open_spool(path, LIMITS) as spool:
+        assert spool.recovery.damage is None
+        assert list(await deliver_all(spool)) == ["a"]
+    assert ask(path, None) is Retried.DONE
+    with pytest.raises(SpoolError, match="no rejected result in"):
+        ask(path, None)
+
+
+def test_asking_without_a_spool_or_a_readable_one(path: Path) -> None:
+    with pytest.raises(SpoolError, match="There is no spool at"):
+        ask(path, None)
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(SpoolError, match="damaged"):
+        ask(path, None)
+
+
+async def test_a_wish_that_cant_be_left(spool: Spool, path: Path) -> None:
+    beside(path, ".retry").write_text("in the way")
+    with pytest.raises(SpoolError, match="can't be asked"):
+        ask(path, None)
+
+
+async def test_counting_is_cheap_with_much_to_remember(spool: Spool) -> None:
+    plan = await spool._writer.run(
+        lambda db: db.execute("explain query plan select count(*) from commands where state = 'spooled'").fetchall(),
+        Kind.READ,
+    )
+    assert "COVERING INDEX by_state" in plan[0][3]

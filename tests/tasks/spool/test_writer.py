@@ -1,0 +1,211 @@
+"""The thread behind the spool: what waits together is committed together, and each gets its own answer."""
+
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from agent.errors import SpoolError, SpoolFull
+from agent.spool.space import MB, Plan, Space
+from agent.spool.writer import Kind, Writer
+
+
+class Bench:
+    """A writer on an empty table, whose thread can be held."""
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path = path
+        self.statements: list[str] = []
+        self.changes = 0
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        db.execute("pragma journal_mode = wal").fetchall()
+        db.execute("create table t (x integer primary key, y text)")
+        db.set_trace_callback(self.statements.append)
+        self.space = Space(path, plan)
+        self.writer = Writer(db, self.space, self._changed)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    async def insert(
+        self, x: int, y: str = "", kind: Kind = Kind.STATE, then: Callable[[object], None] | None = None
+    ) -> int:
+        def work(db: sqlite3.Connection) -> int:
+            db.execute("insert into t values (?, ?)", (x, y))
+            return x
+
+        return await self.writer.run(work, kind, weight=len(y), then=then)
+
+    def rows(self) -> list[int]:
+        with closing(sqlite3.connect(self.path)) as db:
+            return [x for (x,) in db.execute("select x from t order by x")]
+
+    def commits(self) -> int:
+        return sum(statement.lower() == "commit" for statement in self.statements)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[trio.Nursery]:
+        """What is started inside waits for the thread together."""
+        go = threading.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: self.writer.run(lambda _: go.wait(10), Kind.READ))
+            await trio.testing.wait_all_tasks_blocked()
+            try:
+                yield nursery
+                await trio.testing.wait_all_tasks_blocked()
+            finally:
+                go.set()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path / "w.db", Plan.of(32 * MB))
+    yield bench
+    await bench.writer.close()
+
+
+async def test_what_waits_together_is_one_commit(bench: Bench) -> None:
+    async with bench.held() as nursery:
+        for n in range(20):
+            nursery.start_soon(bench.insert, n)
+    assert bench.rows() == list(range(20))
+    assert bench.commits() == 1
+
+
+async def test_one_that_fails_doesnt_undo_the_others(bench: Bench) -> None:
+    await bench.insert(3)
+    failed: list[int] = []
+
+    async def try_insert(n: int) -> None:
+        try:
+            await bench.insert(n)
+        except SpoolError:
+            failed.append(n)
+
+    async with bench.held() as nursery:
+        for n in range(6):
+            nursery.start_soon(try_insert, n)
+    assert failed == [3]
+    assert bench.rows() == list(range(6))
+
+
+async def test_an_error_of_the_work_itself_is_the_callers(bench: Bench) -> None:
+    def work(db: sqlite3.Connection) -> None:
+        db.execute("insert into t values (1, '')")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await bench.writer.run(work, Kind.STATE)
+    assert bench.rows() == []
+
+
+async def test_a_group_is_bounded_in_bytes(bench: Bench) -> None:
+    async with bench.held() as nursery:
+        for n in range(6):
+            nursery.start_soon(bench.insert, n, "x" * (MB // 2))
+    assert bench.commits() == 3
+
+
+async def test_what_must_be_alone_is(bench: Bench) -> None:
+    seen: list[bool] = []
+
+    async def alone() -> None:
+        await bench.writer.run(lambda db: seen.append(db.in_transaction), Kind.ALONE)
+
+    async with bench.held() as nursery:
+        for n in range(3):
+            nursery.start_soon(bench.insert, n)
+            nursery.start_soon(alone)
+    assert seen == [False] * 3
+    assert bench.rows() == [0, 1, 2]
+
+
+async def test_an_abandoned_look_is_forgotten_and_its_value_too(bench: Bench) -> None:
+    told: list[int] = []
+    with trio.CancelScope() as scope:
+        async with bench.held() as nursery:
+            nursery.start_soon(lambda: bench.writer.run(lambda _: 1, Kind.READ, then=told.append))
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+    assert scope.cancelled_caught
+    assert await bench.writer.run(lambda _: 2, Kind.READ, then=told.append) == 2
+    assert told == [2]
+
+
+async def test_then_is_called_in_the_order_of_commits_before_anybody_hears(bench: Bench) -> None:
+    order: list[object] = []
+
+    async def insert(n: int) -> None:
+        await bench.insert(n, then=order.append)
+        assert len(order) == 10
+
+    async with bench.held() as nursery:
+        for n in range(10):
+            nursery.start_soon(insert, n)
+    values = [value for value in order if isinstance(value, int)]
+    assert [statement.split("(")[1].split(",")[0] for statement in bench.statements if "insert" in statement] == [
+        str(value) for value in values
+    ]
+
+
+async def test_close_carries_out_what_waits(bench: Bench) -> None:
+    async with bench.held() as nursery:
+        for n in range(5):
+            nursery.start_soon(bench.insert, n)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(bench.writer.close)
+    assert bench.rows() == list(range(5))
+    with pytest.raises(SpoolError, match="closed"):
+        await bench.insert(9)
+
+
+async def test_growth_stops_below_what_a_change_of_state_may_use(tmp_path: Path) -> None:
+    plan = Plan(2 * MB, soft_pages=50, hard_pages=80, wal_bytes=MB, ballast_bytes=0)
+    bench = Bench(tmp_path / "w.db", plan)
+    try:
+        with pytest.raises(SpoolFull, match="no room left"):  # noqa: PT012
+            for n in range(100):
+                await bench.insert(n, "x" * 4000, Kind.GROW)
+        assert bench.space.file_bytes <= 50 * 4096
+        for n in range(100, 120):
+            await bench.insert(n, "x" * 4000)
+        with pytest.raises(SpoolFull):
+            await bench.insert(200, "x" * 200_000)
+        assert bench.space.file_bytes <= 80 * 4096
+    finally:
+        await bench.writer.close()
+
+
+async def test_a_lock_that_somebody_keeps_is_full_for_now(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "w.db", Plan.of(32 * MB))
+    await bench.writer.run(lambda db: db.execute("pragma busy_timeout = 10"), Kind.ALONE)
+    with closing(sqlite3.connect(bench.path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        with pytest.raises(SpoolFull, match="another program keeps it locked"):
+            await bench.insert(1)
+        assert await bench.writer.run(lambda db: db.execute("select 1").fetchone(), Kind.READ) == (1,)
+    await bench.insert(1)
+    await bench.writer.close()
+
+
+def test_a_thread_whose_loop_is_gone_ends_quietly(tmp_path: Path) -> None:
+    benches: list[Bench] = []
+    go = threading.Event()
+
+    async def main() -> None:
+        bench = Bench(tmp_path / "w.db", Plan.of(32 * MB))
+        benches.append(bench)
+        with trio.move_on_after(0.05):
+            await bench.writer.run(lambda _: go.wait(10), Kind.READ)
+
+    trio.run(main)
+    go.set()
+    (bench,) = benches
+    bench.writer._waiting.put(None)
+    bench.writer._thread.join(10)
+    assert not bench.writer._thread.is_alive()
