@@ -1,0 +1,173 @@
+"""Alerts and dashboard ask for metrics that there are, and the alerts ring when they should."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.metrics import Metrics
+from agent.outage import Outage
+from agent.probes import gauges
+from agent.spool import Counts, Recovery
+from tests.kustomize.builds import ROOT, build, of_kind, overlay, the
+
+FOLDER = ROOT / "components/prometheus"
+PROMTOOL = shutil.which("promtool")
+
+
+@pytest.fixture(scope="module")
+def scrape() -> str:
+    outage = Outage(lambda: 0.0, lambda: 0.0)
+    outage.succeeded(probe=False)
+    counts = Counts(1, 2, 3, 4, 5.0, 6, 7, 8, 9, 10, 11, 12)
+    return Metrics().render(
+        [
+            *gauges.of_agent("v1.37.1", {"spool": 1, "kubectl": 1, "api": 1}),
+            *gauges.of_api(outage, 0.0),
+            *gauges.of_spool(counts, Recovery()),
+            *gauges.of_process(),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def rules() -> dict[str, Any]:
+    found = yaml.safe_load((FOLDER / "alerts.yaml").read_text())
+    return dict(found["spec"])
+
+
+@pytest.fixture(scope="module")
+def dashboard() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())
+    return found
+
+
+def queries(node: object) -> Iterator[str]:
+    """Every expression in a dashboard or in rules."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in {"expr", "definition"}:
+                yield value
+            yield from queries(value)
+    elif isinstance(node, list):
+        for each in node:
+            yield from queries(each)
+
+
+def unknown(expressions: list[str], scrape: str) -> set[str]:
+    """Names, and values of labels, that no scrape ever has."""
+    assert expressions
+    told = {line.split("{")[0].split()[0] for line in scrape.splitlines() if not line.startswith("#")}
+    asked = {name for each in expressions for name in re.findall(r"\b(?:kubently|process)_[a-z_]+\b", each)}
+    labels = {pair for each in expressions for pair in re.findall(r'\b(?:check|state|outcome|rule)!?="[a-z_]+"', each)}
+    return (asked - told) | {label for label in labels if label.replace("!", "") not in scrape}
+
+
+def test_the_alerts_ask_for_what_there_is(rules: dict[str, Any], scrape: str):
+    assert unknown(list(queries(rules)), scrape) == set()
+
+
+def test_the_dashboard_asks_for_what_there_is(dashboard: dict[str, Any], scrape: str):
+    assert unknown(list(queries(dashboard)), scrape) == set()
+
+
+def test_every_alert_says_what_to_do(rules: dict[str, Any]):
+    alerts = [rule for group in rules["groups"] for rule in group["rules"]]
+    assert len(alerts) == 3
+    for alert in alerts:
+        assert set(alert["annotations"]) == {"summary", "description", "runbook"}
+        assert "kubectl -n" in alert["annotations"]["runbook"]
+        assert alert["labels"]["severity"] in {"warning", "critical"}
+
+
+def test_the_dashboards_panels_dont_overlap(dashboard: dict[str, Any]):
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert max(x for x, _ in cells) < 24
+        assert not cells & taken
+        taken |= cells
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_the_dashboard_travels_in_a_config_map(dashboard: dict[str, Any], tmp_path: Path):
+    manifests = build(overlay(tmp_path, components=["prometheus"]))
+    (found,) = [m for m in of_kind(manifests, "ConfigMap") if "dashboard.json" in m["data"]]
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(found["data"]["dashboard.json"]) == dashboard
+    assert the(manifests, "PrometheusRule")["spec"]["groups"]
+
+
+@pytest.fixture
+def promtool(rules: dict[str, Any], tmp_path: Path) -> Path:
+    """A folder with the rules as Prometheus itself reads them."""
+    if PROMTOOL is None:
+        pytest.skip("promtool isn't installed (Debian: apt-get install prometheus)")
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules))
+    return tmp_path
+
+
+def check(*arguments: str, text: str = "", folder: Path | None = None) -> None:
+    done = subprocess.run(
+        [str(PROMTOOL), *arguments], input=text, capture_output=True, text=True, check=False, cwd=folder
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_accepts_rules_and_metrics(promtool: Path, scrape: str):
+    check("check", "rules", "rules.yaml", folder=promtool)
+    check("check", "metrics", text=scrape)
+
+
+POD = 'namespace="kubently", pod="agent-1"'
+BUILD = {"series": f"kubently_build_info{{{POD}}}", "values": "1x60"}
+
+
+@pytest.mark.parametrize(
+    ("alert", "minute", "rings", "series"),
+    [
+        ("KubentlyResultsWaiting", 20, True, {f"kubently_spool_oldest_pending_age_seconds{{{POD}}}": "0+60x60"}),
+        ("KubentlyResultsWaiting", 12, False, {f"kubently_spool_oldest_pending_age_seconds{{{POD}}}": "0+60x60"}),
+        ("KubentlyAgentNotReady", 11, True, {f'kubently_ready{{{POD}, check="api"}}': "0x60"}),
+        ("KubentlyAgentNotReady", 9, False, {f'kubently_ready{{{POD}, check="api"}}': "0x60"}),
+        ("KubentlyAgentNotReady", 30, False, {f'kubently_ready{{{POD}, check="api"}}': "1x60"}),
+        ("KubentlyAgentGone", 30, True, {f"process_start_time_seconds{{{POD}}}": "0+100x60"}),
+        ("KubentlyAgentGone", 30, False, {f"process_start_time_seconds{{{POD}}}": "1x60"}),
+        ("KubentlyAgentGone", 30, False, {'process_start_time_seconds{namespace="x", pod="y"}': "0+100x60"}),
+    ],
+)
+def test_an_alert_rings_when_it_should(
+    promtool: Path, rules: dict[str, Any], alert: str, minute: int, rings: bool, series: dict[str, str]
+):
+    run_rules(promtool, alert, minute, rings, [BUILD, *({"series": s, "values": v} for s, v in series.items())])
+
+
+def test_no_agent_at_all_rings(promtool: Path):
+    run_rules(promtool, "KubentlyAgentGone", 6, True, [])
+
+
+def run_rules(folder: Path, alert: str, minute: int, rings: bool, series: list[dict[str, str]]) -> None:
+    """Through promtool's own count of alerts: what they say is for people."""
+    counted = {
+        "expr": f'count(ALERTS{{alertname="{alert}", alertstate="firing"}}) or vector(0)',
+        "eval_time": f"{minute}m",
+        "exp_samples": [{"labels": "{}", "value": int(rings)}],
+    }
+    case = {
+        "rule_files": ["rules.yaml"],
+        "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [counted]}],
+    }
+    (folder / "test.yaml").write_text(yaml.safe_dump(case))
+    check("test", "rules", "test.yaml", folder=folder)
