@@ -188,9 +188,7 @@ async def reference_api(
 ) -> AsyncIterator[ReferenceApi]:
     """A running API on a port of its own. What it kept is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="kubently-api-") as folder:
-        api = ReferenceApi(
-            token=token, cluster_id=cluster_id, links=links, folder=Path(folder), port=port, tls=tls
-        )
+        api = ReferenceApi(token=token, cluster_id=cluster_id, links=links, folder=Path(folder), port=port, tls=tls)
         try:
             async with api.running():
                 yield api

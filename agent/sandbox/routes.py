@@ -39,9 +39,7 @@ def app_of(api: "ReferenceApi") -> Starlette:
     )
 
 
-def _guarded(
-    api: "ReferenceApi", link: LinkName, handler: Handler
-) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(api: "ReferenceApi", link: LinkName, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         at = trio.current_time()
         try:
@@ -73,9 +71,7 @@ def _refusal(api: "ReferenceApi", link: LinkName, request: Request) -> Response 
     if not secrets.compare_digest(sent, f"Bearer {api.token}".encode()):
         return JSONResponse({"detail": "Invalid executor credentials"}, 401)
     if request.headers.get("x-cluster-id") != api.cluster_id:
-        return JSONResponse(
-            {"detail": "This token belongs to another cluster, or X-Cluster-ID is missing"}, 401
-        )
+        return JSONResponse({"detail": "This token belongs to another cluster, or X-Cluster-ID is missing"}, 401)
     return None
 
 
@@ -137,9 +133,7 @@ async def executor_results(api: "ReferenceApi", request: Request) -> Response:
 async def _result(api: "ReferenceApi", request: Request, link: LinkName) -> Response:
     body = Body(api.folder)
     try:
-        await _each_chunk(
-            request, lambda chunk: body.feed(chunk) if body.bytes <= api.max_body_bytes else None
-        )
+        await _each_chunk(request, lambda chunk: body.feed(chunk) if body.bytes <= api.max_body_bytes else None)
         if body.bytes > api.max_body_bytes:
             return _closing(body, JSONResponse({"detail": "Request Entity Too Large"}, 413))
         parsed = body.parse()

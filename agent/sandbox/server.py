@@ -89,9 +89,7 @@ class Server:
             with trio.CancelScope() as self._listening:
                 async with listener, trio.open_nursery() as connections:
                     connections.start_soon(
-                        partial(
-                            trio.serve_listeners, self._connection, [listener], handler_nursery=connections
-                        )
+                        partial(trio.serve_listeners, self._connection, [listener], handler_nursery=connections)
                     )
                     task_status.started()
         finally:

@@ -68,9 +68,7 @@ class SampleCluster:
         self.log_delay_seconds = 0.0
         """How long each log takes to arrive: a busy node, for commands that stay in flight for a while."""
         self._store = sample_world()
-        self._server = Server(
-            Starlette(routes=[Route("/{path:path}", self._serve, methods=_METHODS)]), port, tls
-        )
+        self._server = Server(Starlette(routes=[Route("/{path:path}", self._serve, methods=_METHODS)]), port, tls)
 
     @property
     def url(self) -> str:
@@ -121,9 +119,7 @@ class SampleCluster:
 
     async def _serve(self, request: Request) -> Response:
         at, path = trio.current_time(), request.url.path.removeprefix(self._prefix)
-        response = (
-            await self._answer(request, path) if self._knows(request) else status.failure(401, "Unauthorized")
-        )
+        response = await self._answer(request, path) if self._knows(request) else status.failure(401, "Unauthorized")
         self.calls.append(Call(at, request.method, path, dict(request.query_params), response.status_code))
         return response
 
@@ -144,9 +140,7 @@ class SampleCluster:
             return _forbidden("get" if target.name else "list", target)
         if target.subresource == "log":
             await trio.sleep(self.log_delay_seconds)
-        return Reading(self._store, target.kind, target.namespace, request).answer(
-            target.name, target.subresource
-        )
+        return Reading(self._store, target.kind, target.namespace, request).answer(target.name, target.subresource)
 
 
 def target_of(path: str) -> Target | None:

@@ -91,9 +91,7 @@ def _hpa_targets(hpa: Object) -> str:
 
 _NAME = Column("Name", lambda t: t["metadata"]["name"])
 _AGE = Column("Age", _age)
-_CONTAINERS = Column(
-    "Containers", lambda t: ",".join(c["name"] for c in _template(t)["containers"]), wide=True
-)
+_CONTAINERS = Column("Containers", lambda t: ",".join(c["name"] for c in _template(t)["containers"]), wide=True)
 _IMAGES = Column("Images", lambda t: ",".join(c["image"] for c in _template(t)["containers"]), wide=True)
 _SELECTOR = Column("Selector", _selector, wide=True)
 

@@ -133,7 +133,6 @@ def _aggregated_row(kind: ResourceType) -> dict[str, Any]:
         row["categories"] = kind.categories
     if kind.subresources:
         row["subresources"] = [
-            {"subresource": name, "responseKind": response_kind, "verbs": ("get",)}
-            for name in kind.subresources
+            {"subresource": name, "responseKind": response_kind, "verbs": ("get",)} for name in kind.subresources
         ]
     return row

@@ -19,9 +19,7 @@ def container_of(pod: Object, asked: str | None) -> str:
     name = pod["metadata"]["name"]
     containers = [container["name"] for container in pod["spec"]["containers"]]
     if asked is None and len(containers) > 1:
-        raise NoLog(
-            f"a container name must be specified for pod {name}, choose one of: [{' '.join(containers)}]"
-        )
+        raise NoLog(f"a container name must be specified for pod {name}, choose one of: [{' '.join(containers)}]")
     if asked is not None and asked not in containers:
         raise NoLog(f"container {asked} is not valid for pod {name}")
     return asked or str(containers[0])

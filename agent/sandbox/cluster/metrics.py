@@ -14,9 +14,7 @@ def pod_metrics(pod: Object) -> Object | None:
     return {
         "apiVersion": _API,
         "kind": "PodMetrics",
-        "metadata": {
-            key: pod["metadata"][key] for key in ("name", "namespace", "labels") if key in pod["metadata"]
-        }
+        "metadata": {key: pod["metadata"][key] for key in ("name", "namespace", "labels") if key in pod["metadata"]}
         | {"creationTimestamp": timestamp()},
         "timestamp": timestamp(12),
         "window": "15s",

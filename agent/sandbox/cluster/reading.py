@@ -96,9 +96,7 @@ class Reading:
                 yield _line({"type": "ADDED", "object": thing})
             yield _line({"type": "BOOKMARK", "object": self._bookmark()})
         seconds = self._query.get("timeoutSeconds", "")
-        await trio.sleep(
-            min(int(seconds) if seconds.isdecimal() else _LONGEST_WATCH_SECONDS, _LONGEST_WATCH_SECONDS)
-        )
+        await trio.sleep(min(int(seconds) if seconds.isdecimal() else _LONGEST_WATCH_SECONDS, _LONGEST_WATCH_SECONDS))
 
     def _bookmark(self) -> Object:
         annotations = {"k8s.io/initial-events-end": "true"}

@@ -61,8 +61,6 @@ def _rules() -> Object:
             {"verbs": list(READ), "apiGroups": [""], "resources": readable},
             {"verbs": list(READ), "apiGroups": ["apps", "autoscaling", "batch"], "resources": ["*"]},
         ],
-        "nonResourceRules": [
-            {"verbs": ["get"], "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version"]}
-        ],
+        "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version"]}],
         "incomplete": False,
     }

@@ -113,9 +113,7 @@ TYPES = (
         categories=_ALL,
         subresources=("scale", "status"),
     ),
-    ResourceType(
-        "replicasets", "ReplicaSet", "apps", short=("rs",), categories=_ALL, subresources=("scale", "status")
-    ),
+    ResourceType("replicasets", "ReplicaSet", "apps", short=("rs",), categories=_ALL, subresources=("scale", "status")),
     ResourceType(
         "statefulsets",
         "StatefulSet",
@@ -139,9 +137,7 @@ TYPES = (
     ResourceType("jobs", "Job", "batch", categories=_ALL, subresources=("status",)),
     ResourceType("leases", "Lease", "coordination.k8s.io"),
     ResourceType("endpointslices", "EndpointSlice", "discovery.k8s.io"),
-    ResourceType(
-        "nodes", "NodeMetrics", "metrics.k8s.io", "v1beta1", namespaced=False, verbs=("get", "list")
-    ),
+    ResourceType("nodes", "NodeMetrics", "metrics.k8s.io", "v1beta1", namespaced=False, verbs=("get", "list")),
     ResourceType("pods", "PodMetrics", "metrics.k8s.io", "v1beta1", verbs=("get", "list")),
     ResourceType("ingresses", "Ingress", "networking.k8s.io", short=("ing",), subresources=("status",)),
     ResourceType("networkpolicies", "NetworkPolicy", "networking.k8s.io", short=("netpol",)),

@@ -119,7 +119,7 @@ async def test_the_story_can_be_read(kubectl: Kubectl) -> None:
     assert "Back-off restarting failed container checkout" in described
     log = (await kubectl("logs", pod, "-n", "shop", "--previous")).stdout
     assert "PAYMENT_GATEWAY_URL is not set" in log
-    assert len(log.splitlines()) == 6
+    assert len(log.splitlines()) == 7
     events = (await kubectl("events", "-n", "shop", "--for", f"pod/{pod}", "--types=Warning")).stdout
     assert len(events.splitlines()) == 2
     assert (

@@ -59,9 +59,7 @@ class World:
         self._addresses[node] = self._addresses.get(node, 3) + 1
         return f"10.244.{NODES.index(node)}.{self._addresses[node]}"
 
-    def event(
-        self, thing: Object, by: By, reason: str, message: str, when: When, *, warning: bool = False
-    ) -> None:
+    def event(self, thing: Object, by: By, reason: str, message: str, when: When, *, warning: bool = False) -> None:
         """Something that happened to `thing`."""
         self._events += 1
         metadata = thing["metadata"]

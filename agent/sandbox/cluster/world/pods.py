@@ -200,6 +200,4 @@ def started(world: World, made: Object, age: float) -> None:
 
 def kubelet_of(made: Object) -> By:
     """The kubelet that looks after a pod's container."""
-    return By(
-        "kubelet", made["spec"]["nodeName"], f"spec.containers{{{made['spec']['containers'][0]['name']}}}"
-    )
+    return By("kubelet", made["spec"]["nodeName"], f"spec.containers{{{made['spec']['containers'][0]['name']}}}")

@@ -40,9 +40,7 @@ def _healthy(world: World) -> None:
         ("catalog", "2.31.0", (WORKER_B, WORKER_A), 9 * DAY + 2 * HOUR),
         ("payments", "5.6.1", (WORKER_A, WORKER_B), 26 * DAY + 7 * HOUR),
     ):
-        container = Container(
-            name=name, image=f"{_IMAGES}/{name}:{tag}", port=8080, cpu="100m", memory="128Mi"
-        )
+        container = Container(name=name, image=f"{_IMAGES}/{name}:{tag}", port=8080, cpu="100m", memory="128Mi")
         made, replica_set = deployment(world, name, SPACE, container, nodes=nodes, age=_AGE, released=age)
         for one in pods_of(world, replica_set):
             world.logs[SPACE, one["metadata"]["name"], name] = ContainerLog(chatter.requests(name, one))
@@ -78,9 +76,7 @@ def _checkout(world: World) -> None:
         released=6 * DAY + 3 * HOUR,
     )
     for one in pods_of(world, replica_set):
-        world.logs[SPACE, one["metadata"]["name"], "checkout"] = ContainerLog(
-            chatter.requests("checkout", one)
-        )
+        world.logs[SPACE, one["metadata"]["name"], "checkout"] = ContainerLog(chatter.requests("checkout", one))
     latest = add_replica_set(world, made, new, revision=18, nodes=(WORKER_B,), age=RELEASED)
     latest["status"] |= {"readyReplicas": 0, "availableReplicas": 0}
     for one in pods_of(world, latest):
@@ -131,9 +127,7 @@ def _recommender(world: World) -> None:
     made, replica_set = deployment(world, "recommender", SPACE, container, nodes=(WORKER_A,), age=age)
     made["status"] |= {"readyReplicas": 0, "availableReplicas": 0, "unavailableReplicas": 1}
     short = "Deployment does not have minimum availability."
-    made["status"]["conditions"][0] = condition(
-        "Available", "False", age, "MinimumReplicasUnavailable", short
-    )
+    made["status"]["conditions"][0] = condition("Available", "False", age, "MinimumReplicasUnavailable", short)
     replica_set["status"] |= {"readyReplicas": 0, "availableReplicas": 0}
     for one in pods_of(world, replica_set):
         image_missing(world, one, age=age)

@@ -12,9 +12,7 @@ _IMAGES = "registry.k8s.io"
 
 def add(world: World) -> None:
     """DNS, proxies, metrics and the control plane itself."""
-    dns = Container(
-        name="coredns", image=f"{_IMAGES}/coredns/coredns:v1.13.1", port=8080, cpu="100m", memory="70Mi"
-    )
+    dns = Container(name="coredns", image=f"{_IMAGES}/coredns/coredns:v1.13.1", port=8080, cpu="100m", memory="70Mi")
     deployment(world, "coredns", _SPACE, dns, nodes=(CONTROL, CONTROL), age=AGE)
     service(world, "kube-dns", _SPACE, port=53, target=53, address="10.96.0.10", age=AGE)
     proxy = Container(name="kube-proxy", image=f"{_IMAGES}/kube-proxy:v1.36.4")
@@ -37,9 +35,7 @@ def add(world: World) -> None:
         pod(world, f"{name}-{CONTROL}", _SPACE, container, node=CONTROL, age=AGE, labels=labels)
     for namespace in ("default", _SPACE, "shop"):
         world.add(
-            config_map(
-                "kube-root-ca.crt", namespace, AGE, {"ca.crt": "(the certificate of the sample cluster)\n"}
-            )
+            config_map("kube-root-ca.crt", namespace, AGE, {"ca.crt": "(the certificate of the sample cluster)\n"})
         )
     world.add(_kubernetes_service())
 

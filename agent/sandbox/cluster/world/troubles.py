@@ -71,9 +71,7 @@ def image_missing(world: World, made: Object, *, age: float) -> Object:
         "ready": False,
         "started": False,
         "imageID": "",
-        "state": {
-            "waiting": {"reason": "ImagePullBackOff", "message": f"{backing_off}: ErrImagePull: {fault}"}
-        },
+        "state": {"waiting": {"reason": "ImagePullBackOff", "message": f"{backing_off}: ErrImagePull: {fault}"}},
     }
     del status["containerID"]
     made["status"]["phase"] = "Pending"

@@ -64,9 +64,7 @@ def deployment(
     world.add(made)
     replica_set = add_replica_set(world, made, container, revision=revision, nodes=nodes, age=released or age)
     progress = f'ReplicaSet "{replica_set["metadata"]["name"]}" has successfully progressed.'
-    made["status"]["conditions"].append(
-        condition("Progressing", "True", age, "NewReplicaSetAvailable", progress)
-    )
+    made["status"]["conditions"].append(condition("Progressing", "True", age, "NewReplicaSetAvailable", progress))
     return made, replica_set
 
 
@@ -109,14 +107,11 @@ def pods_of(world: World, owner: Object) -> list[Object]:
     return [
         thing
         for thing in world.objects
-        if thing["kind"] == "Pod"
-        and any(ref["uid"] == uid for ref in thing["metadata"].get("ownerReferences", []))
+        if thing["kind"] == "Pod" and any(ref["uid"] == uid for ref in thing["metadata"].get("ownerReferences", []))
     ]
 
 
-def stateful_set(
-    world: World, name: str, namespace: str, container: Container, *, node: str, age: float
-) -> Object:
+def stateful_set(world: World, name: str, namespace: str, container: Container, *, node: str, age: float) -> Object:
     """A stateful set of one."""
     labels = {"app": name}
     made: Object = {
@@ -173,9 +168,7 @@ def daemon_set(
     return made
 
 
-def service(
-    world: World, name: str, namespace: str, *, port: int, target: int, address: str, age: float
-) -> Object:
+def service(world: World, name: str, namespace: str, *, port: int, target: int, address: str, age: float) -> Object:
     """A service in front of the pods with `app: NAME`, and its endpoint slice."""
     labels = {"app": name}
     made = {
@@ -263,8 +256,7 @@ def cron_job(
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": meta("Job", job_name, namespace, last, labels=labels, owner=made),
-        "spec": spec
-        | {"selector": {"matchLabels": {"batch.kubernetes.io/job-name": job_name}}, "suspend": False},
+        "spec": spec | {"selector": {"matchLabels": {"batch.kubernetes.io/job-name": job_name}}, "suspend": False},
         "status": {
             "succeeded": 1,
             "startTime": timestamp(last),

@@ -1,0 +1,11 @@
+"""The story that `kubently-agent demo` tells.
+
+story.py       the acts, in order
+stage.py       what they play on: API, cluster, agent process, spool, and waiting with a limit
+questions.py   what is asked in the sample cluster, and which part of an answer is shown
+process.py     the real agent, as a process of its own
+ledger.py      what the agent's spool says of each command
+tally.py       executed, spooled, delivered, lost
+proof.py       the table at the end, from three independent records
+screen.py      how it looks on a terminal, and without one
+"""
