@@ -10,9 +10,6 @@ from tests.cluster.controlplane import Cluster, running
 from tests.cluster.programs import kubectls
 from tests.kustomize.builds import overlay
 
-AGENT_NAMESPACE = "kubently-elsewhere"
-"""Not the base's own, so that whatever doesn't follow the overlay's namespace is found out."""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of this folder carry the marker."""
@@ -32,7 +29,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def agent_overlay(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The base in another namespace, as a user's overlay has it."""
-    return overlay(tmp_path_factory.mktemp("overlay"), namespace=AGENT_NAMESPACE)
+    return overlay(tmp_path_factory.mktemp("overlay"), namespace=workload.AGENT_NAMESPACE)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +40,7 @@ def account(cluster: Cluster, agent_overlay: Path) -> Path:
     """
     said = cluster.kubectl("apply", "-k", agent_overlay, program=kubectls()["newer"])
     assert said.stderr == ""
-    return cluster.service_account(AGENT_NAMESPACE)
+    return cluster.service_account(workload.AGENT_NAMESPACE)
 
 
 @pytest.fixture(scope="session", params=["newer", "same", "older"])

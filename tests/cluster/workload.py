@@ -8,6 +8,8 @@ from tests.cluster.controlplane import Cluster, wait_for
 Manifest = dict[str, Any]
 NODE = "node-1"
 NAMESPACE = "shop"
+AGENT_NAMESPACE = "kubently-elsewhere"
+"""Not the base's own, so that whatever doesn't follow the overlay's namespace is found out."""
 LOG = ["listening on :8080", "GET /cart 200", "GET /cart 500"]
 SECRET = "correct-horse-battery-staple"
 WHEN = "2026-01-02T03:04:05Z"
