@@ -41,11 +41,13 @@ class Outage:
     Args:
         now: a monotonic clock, in seconds.
         random: uniform draws from [0, 1).
+        cap: the longest delay that is chosen here, in seconds.
     """
 
-    def __init__(self, now: Callable[[], float], random: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], random: Callable[[], float], cap: float = CAP_SECONDS) -> None:
         self._now = now
         self._random = random
+        self._cap = cap
         self._since: float | None = None
         self._not_before = 0.0
         self._probing = False
@@ -114,7 +116,7 @@ class Outage:
         return ended
 
     def _delay(self, retry_after: float | None) -> float:
-        own = backoff(self.failures, self._random)
+        own = backoff(self.failures, self._random, self._cap)
         if retry_after is None:
             return own
         # A tenth of jitter on top: the server told the same to everybody, and they shouldn't all come back at once.

@@ -37,18 +37,30 @@ class Attempt:
 
 
 class Reach:
-    """Shared by poller and uploader.
+    """Shared by poller and uploader. Where commands arrive on a stream of their own the poller has one of its own.
 
     Args:
         outage: the picture.
         log: where the beginning, the end and the length of an outage are told.
         waiting: how many results wait for delivery, for those lines.
+        what: what can't be reached, in those lines.
+        wakes: another picture that is out of date once this outage is over.
     """
 
-    def __init__(self, outage: Outage, log: Log, waiting: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        outage: Outage,
+        log: Log,
+        waiting: Callable[[], int],
+        *,
+        what: str = "API",
+        wakes: "Reach | None" = None,
+    ) -> None:
         self.outage = outage
         self._log = log
         self._waiting = waiting
+        self._what = what
+        self._wakes = wakes
         self._changed = trio.Event()
         self._reminders = 0
 
@@ -71,23 +83,25 @@ class Reach:
         ended = self.outage.succeeded(probe=probe)
         if ended is not None:
             self._log.info(
-                "API reached again",
+                f"{self._what} reached again",
                 outage_seconds=round(ended.seconds, 1),
                 failed_attempts=ended.failures,
                 results_waiting=self._waiting(),
             )
             self._wake()
+            if self._wakes is not None:
+                self._wakes.on_success(probe=False)
 
     def on_failure(self, reason: str, *, probe: bool, retry_after: float | None) -> None:
         """An attempt failed."""
         begins = self.outage.failed(reason, probe=probe, retry_after=retry_after)
         if begins:
             self._reminders = 0
-            self._log.warning("API can't be reached", reason=reason, results_waiting=self._waiting())
+            self._log.warning(f"{self._what} can't be reached", reason=reason, results_waiting=self._waiting())
         elif self.outage.seconds >= self._next_reminder():
             self._reminders += 1
             self._log.warning(
-                f"API still can't be reached after {_minutes(self.outage.seconds)}",
+                f"{self._what} still can't be reached after {_minutes(self.outage.seconds)}",
                 reason=reason,
                 failed_attempts=self.outage.failures,
                 results_waiting=self._waiting(),
