@@ -45,6 +45,7 @@ class Config:
     health_address: tuple[str, int]
     drain_seconds: float
     heartbeat_seconds: float
+    report_capabilities: bool
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
@@ -205,6 +206,11 @@ def _refused_names(_: Values, environ: Mapping[str, str]) -> list[str]:
         problems.append(
             "KUBENTLY_SSL_VERIFY: certificates are always verified, or anybody between could drive kubectl. "
             "Name your own CA with KUBENTLY_CA_CERT, and unset KUBENTLY_SSL_VERIFY."
+        )
+    if environ.get("KUBENTLY_WHITELIST_CONFIG"):
+        problems.append(
+            "KUBENTLY_WHITELIST_CONFIG: the file of Kubently's own executor isn't read, and without it more might run "
+            "here than it allows. Write what is to be narrower into KUBENTLY_POLICY_FILE, and unset this."
         )
     if environ.get("KUBENTLY_LINK", "poll").strip().lower() == "poll":
         problems += [

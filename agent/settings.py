@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hosts to which the token may travel in clear text: it doesn't leave the machine."""
 
-STREAM_ONLY = ("KUBENTLY_HEARTBEAT_INTERVAL",)
+STREAM_ONLY = ("KUBENTLY_HEARTBEAT_INTERVAL", "KUBENTLY_REPORT_CAPABILITIES")
 """Variables that only the stream link reads."""
 
 _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
@@ -266,5 +266,12 @@ SETTINGS: tuple[Setting, ...] = (
         "300",
         _seconds(10, 3000),
         "With the stream link: seconds between two heartbeats.",
+    ),
+    Setting(
+        "KUBENTLY_REPORT_CAPABILITIES",
+        "report_capabilities",
+        "true",
+        _flag,
+        "With the stream link: whether the API is told what may be run here.",
     ),
 )
