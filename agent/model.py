@@ -95,3 +95,15 @@ class Malformed:
     """A sentence for the sender."""
     correlation_id: str | None = None
     session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What may be run here, in the words that the API shows to people and models. Most important first."""
+
+    verbs: tuple[str, ...]
+    """As in "get" and "rollout status"."""
+    restricted_types: tuple[str, ...]
+    """Resource types that are never read, in the plural."""
+    flags: tuple[str, ...]
+    """With their dashes, as in "--selector"."""

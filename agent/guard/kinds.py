@@ -130,6 +130,11 @@ def plural(kind: str) -> str:
     return known if known and (not rest or group in _GROUPS) else kind.lower()
 
 
+def own_types() -> tuple[str, ...]:
+    """Every type of Kubernetes' own, by its plural: those in namespaces first."""
+    return tuple(dict.fromkeys(_plurals().values()))
+
+
 def is_namespaced(kind: str) -> bool:
     """Whether a type is known to live in namespaces. Of custom types nothing is known."""
     return plural(kind) in _namespaced()

@@ -64,10 +64,17 @@ class Body:
                     yield json_text(text)
 
 
-def result_segments(parcel: Parcel) -> list[Segment]:
-    """The result as a JSON object. `output` is stdout; `error` the agent's sentence and stderr, unless all is well."""
+def result_segments(parcel: Parcel, *, all_in_output: bool = False, **first: Any) -> list[Segment]:
+    """The result as a JSON object. `output` is stdout; `error` the agent's sentence and stderr, unless all is well.
+
+    Args:
+        parcel: the result and its output.
+        all_in_output: let the sentence and stderr follow stdout in `output` too, for readers that look at nothing else.
+        first: fields that stand before the result's own.
+    """
     result = parcel.result
     fields: dict[str, Any] = {
+        **first,
         "success": result.success,
         "exit_code": result.exit_code,
         "execution_time_ms": result.execution_time_ms,
@@ -77,17 +84,22 @@ def result_segments(parcel: Parcel) -> list[Segment]:
     if result.truncated:
         fields |= {"truncated": True, "output_bytes": result.output_bytes}
     head = json.dumps(fields, separators=(",", ":"))[:-1].encode()
-    return [head, b',"output":"', "stdout", b'","error":', *_error(parcel), b"}"]
+    aside = _aside(parcel)
+    error: list[Segment] = [b"null"] if result.success else [b'"', *aside, b'"']
+    output: list[Segment] = ["stdout"]
+    if all_in_output and aside:
+        output += [*([json_text("\n")] if parcel.json_bytes("stdout") else []), *aside]
+    return [head, b',"output":"', *output, b'","error":', *error, b"}"]
 
 
-def _error(parcel: Parcel) -> list[Segment]:
-    result = parcel.result
-    if result.success:
-        return [b"null"]
-    sentence = result.error or ""
-    has_stderr = parcel.json_bytes("stderr") > 0
-    between = "\n" if sentence and has_stderr else ""
-    return [b'"', json_text(sentence + between), "stderr", b'"']
+def _aside(parcel: Parcel) -> list[Segment]:
+    """What was said beside stdout: the agent's sentence, and stderr."""
+    aside: list[Segment] = []
+    if parcel.result.error:
+        aside.append(json_text(parcel.result.error))
+    if parcel.json_bytes("stderr"):
+        aside += [json_text("\n"), "stderr"] if aside else ["stderr"]
+    return aside
 
 
 def trace_headers(parcel: Parcel) -> dict[str, str]:

@@ -1,13 +1,33 @@
 """Which link is spoken."""
 
+import random
+from collections.abc import Callable
+
 import trio
 
 from agent.config import Config
+from agent.link.capabilities import Reporter
 from agent.link.contract import Link
 from agent.link.http import Http
 from agent.link.poll import PollLink
+from agent.link.stream import StreamLink
+from agent.model import Capabilities
 
 
-def open_link(config: Config) -> Link:
-    """The link that the configuration names."""
-    return PollLink(Http(config), trio.current_time)
+def open_link(config: Config, capabilities: Callable[[], Capabilities] | None = None) -> Link:
+    """The link that the configuration names.
+
+    Args:
+        config: the configuration.
+        capabilities: what may be run here, for links that report it; None to report nothing.
+
+    Raises:
+        ConfigError: a certificate file can't be used.
+    """
+    http = Http(config)
+    if config.link == "poll":
+        return PollLink(http, trio.current_time)
+    reporter = None
+    if capabilities is not None and config.report_capabilities:
+        reporter = Reporter(http, capabilities, config.heartbeat_seconds)
+    return StreamLink(http, reporter, now=trio.current_time, random=random.random)

@@ -80,6 +80,8 @@ class Link(Protocol):
     """How many commands may wait here beyond those that the executors run."""
     burst: int
     """How many commands one receive may bring although less room was left."""
+    pause_seconds: float
+    """The longest pause between two attempts while the API can't be reached."""
 
     async def receive(self, *, eager: bool) -> Batch:
         """Wait for commands, for a while. An empty batch is normal.

@@ -11,7 +11,8 @@ What this room protects from, each seen in the wild or measured:
 
 import ssl
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -112,39 +113,53 @@ class Http:
         Raises:
             LinkDown: no answer, or not the API's: HTML, a redirect, or larger than `MAX_BODY_BYTES`.
         """
-        sent = {"Authorization": f"Bearer {self.token.current()}", **(headers or {})}
+        sent = dict(headers or {})
         if body is not None:
             sent["Content-Type"] = "application/json"
         if length is not None:
             sent["Content-Length"] = str(length)
-        request = self._client.build_request(
-            method,
-            self._base + path,
-            headers=sent,
-            content=body,
-            timeout=httpx.Timeout(read_seconds or seconds, connect=CONNECT_SECONDS, pool=None),
-        )
-        try:
-            with trio.fail_after(seconds):
-                answer = await self._exchange(request, seconds)
-        except trio.TooSlowError:
-            raise LinkDown(f"no whole answer within {seconds:g} s") from None
-        except httpx.ReadTimeout:
-            raise LinkDown(f"no answer within {read_seconds or seconds:g} s", silent=True) from None
-        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
-            raise LinkDown(_reason(error)) from error
-        if 300 <= answer.status < 400:
-            raise LinkDown(f"HTTP {answer.status}: a redirect, and redirects are never followed", status=answer.status)
-        if answer.is_html:
-            raise LinkDown(
-                f"HTTP {answer.status} in HTML: not the API's answer",
-                status=answer.status,
-                retry_after=answer.retry_after,
-            )
-        return answer
+        silence = read_seconds or seconds
+        request = self._request(method, path, sent, httpx.Timeout(silence, connect=CONNECT_SECONDS, pool=None), body)
+        with _as_link_down(f"no whole answer within {seconds:g} s", silence), trio.fail_after(seconds):
+            answer = await self._whole(await self._client.send(request, stream=True), seconds)
+        return _from_api(answer)
 
-    async def _exchange(self, request: httpx.Request, seconds: float) -> Answer:
-        response = await self._client.send(request, stream=True)
+    async def open_stream(self, path: str, *, media_type: str, seconds: float) -> "OpenStream":
+        """Begin a GET whose answer has no end.
+
+        Args:
+            path: from the API's base on.
+            media_type: what the answer must be.
+            seconds: the limit until it has begun.
+
+        Raises:
+            LinkDown: no answer, or another one.
+        """
+        sent = {"Accept": media_type, "Accept-Encoding": "identity"}
+        request = self._request("GET", path, sent, httpx.Timeout(None, connect=CONNECT_SECONDS))
+        with _as_link_down(f"no answer within {seconds:g} s"), trio.fail_after(seconds):
+            response = await self._client.send(request, stream=True)
+            if response.status_code != 200:
+                raise unhappy(_from_api(await self._whole(response, seconds)))
+        got = response.headers.get("content-type", "no content type").partition(";")[0].strip()
+        coding = response.headers.get("content-encoding", "identity")
+        if got.lower() != media_type or coding != "identity":
+            await response.aclose()
+            raise LinkDown(f"HTTP 200 with {got} ({coding}) where {media_type} was expected", status=200)
+        return OpenStream(response)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        timeout: httpx.Timeout,
+        body: bytes | AsyncIterator[bytes] | None = None,
+    ) -> httpx.Request:
+        sent = {"Authorization": f"Bearer {self.token.current()}", **headers}
+        return self._client.build_request(method, self._base + path, headers=sent, content=body, timeout=timeout)
+
+    async def _whole(self, response: httpx.Response, seconds: float) -> Answer:
         # Once an answer has begun it is read to its end, even if the agent is being stopped: it may hold commands, and
         # the API has already counted them as handed out.
         body = bytearray()
@@ -168,6 +183,58 @@ class Http:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+
+class OpenStream:
+    """An answer without an end, read as it comes. Not decompressed, and nothing of it is kept."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._chunks = response.aiter_raw()
+
+    async def read(self) -> bytes | None:
+        """The next bytes, at most 64 KiB; None at the end. When cancelled, the connection is closed.
+
+        Raises:
+            LinkDown: the connection is lost.
+        """
+        with _as_link_down("connection lost"):
+            return await anext(self._chunks, None)
+
+    async def aclose(self) -> None:
+        """Close the connection, at once."""
+        # A generator that is merely dropped stays suspended until it is collected. One that is cancelled while it reads
+        # unwinds, and all those below it in httpx and httpcore too.
+        with trio.CancelScope() as closing, suppress(httpx.HTTPError):
+            closing.cancel()
+            while await anext(self._chunks, None) is not None:
+                pass
+        with trio.CancelScope(shield=True):
+            await self._response.aclose()
+
+
+@contextmanager
+def _as_link_down(too_slow: str, silence: float = 0) -> Iterator[None]:
+    try:
+        yield
+    except trio.TooSlowError:
+        raise LinkDown(too_slow) from None
+    except httpx.ReadTimeout:
+        raise LinkDown(f"no answer within {silence:g} s", silent=True) from None
+    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+        raise LinkDown(_reason(error)) from error
+
+
+def _from_api(answer: Answer) -> Answer:
+    if 300 <= answer.status < 400:
+        raise LinkDown(f"HTTP {answer.status}: a redirect, and redirects are never followed", status=answer.status)
+    if answer.is_html:
+        raise LinkDown(
+            f"HTTP {answer.status} in HTML: not the API's answer",
+            status=answer.status,
+            retry_after=answer.retry_after,
+        )
+    return answer
 
 
 def unhappy(answer: Answer) -> LinkDown:

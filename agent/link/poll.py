@@ -48,6 +48,7 @@ class PollLink:
     holds = True
     journal = 4
     burst = 10
+    pause_seconds = 60.0
 
     def __init__(self, http: Http, now: Callable[[], float]) -> None:
         self._http = http

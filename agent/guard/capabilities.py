@@ -1,0 +1,46 @@
+"""What a policy allows, in the words that the API shows to people and models before they ask."""
+
+from agent.guard.kinds import DENIED_TYPES, is_namespaced, own_types
+from agent.guard.policy import DEFAULT_POLICY, Policy
+from agent.guard.tables import GLOBAL, VERBS, Flag, Verb
+from agent.model import Capabilities
+
+_WHOLE = {"top": ("top pod", "top node")}
+"""Verbs of which every subcommand that kubectl has is in the tables, so that the verb alone is true as well."""
+
+_AGENTS_OWN = frozenset({"v", "help", "watch", "follow", "timeout"})
+"""Flags that are in the tables only so that the agent's own line, or a harmless `--watch=false`, may have them."""
+
+
+def capabilities(policy: Policy = DEFAULT_POLICY) -> Capabilities:
+    """The verbs, the types that aren't read, and the flags. The most important first: the API takes only so many."""
+    verbs = [verb for verb in VERBS if policy.verbs is None or verb.name in policy.verbs]
+    names = [verb.name for verb in verbs]
+    whole = [verb for verb, subcommands in _WHOLE.items() if all(name in names for name in subcommands)]
+    return Capabilities(verbs=(*names, *whole), restricted_types=_restricted_types(policy), flags=_flags(policy, verbs))
+
+
+def _restricted_types(policy: Policy) -> tuple[str, ...]:
+    unread = [kind for kind in own_types() if not _reads(policy, kind)]
+    credentials = [kind for kind in DENIED_TYPES if _is_plural(kind)]
+    return tuple(dict.fromkeys(["secrets", *sorted(policy.denied_types), *unread, *sorted(credentials)]))
+
+
+def _reads(policy: Policy, kind: str) -> bool:
+    if policy.types is not None and kind not in policy.types:
+        return False
+    return policy.namespaces is None or is_namespaced(kind) or kind in policy.cluster_types
+
+
+def _is_plural(kind: str) -> bool:
+    return kind.removesuffix("s") in DENIED_TYPES - {kind} or kind.removesuffix("es") in DENIED_TYPES - {kind}
+
+
+def _flags(policy: Policy, verbs: list[Verb]) -> tuple[str, ...]:
+    flags = [flag for flag in (*GLOBAL, *(flag for verb in verbs for flag in verb.flags)) if _is_offered(policy, flag)]
+    shorts = [f"-{flag.short}" for flag in flags if flag.short]
+    return tuple(dict.fromkeys([*(f"--{flag.name}" for flag in flags), *shorts]))
+
+
+def _is_offered(policy: Policy, flag: Flag) -> bool:
+    return flag.name not in _AGENTS_OWN and not (flag.name == "all-namespaces" and policy.namespaces is not None)

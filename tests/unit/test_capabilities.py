@@ -1,0 +1,62 @@
+"""What the API is told of a policy: the truth, within its bounds."""
+
+import pytest
+
+from agent.guard import DEFAULT_POLICY, Refused, decide, parse_policy
+from agent.guard.capabilities import capabilities
+from agent.link.capabilities import MAX_FLAGS, MAX_RESTRICTED_TYPES, MAX_VERBS, report
+from agent.sandbox.contract import capability_problems
+
+NARROW = parse_policy('verbs = ["get", "logs", "rollout status"]\nnamespaces = ["prod"]\ndenied_types = ["configmaps"]')
+A_FEW_TYPES = parse_policy('types = ["pods", "events"]')
+
+
+@pytest.mark.parametrize("policy", [DEFAULT_POLICY, NARROW, A_FEW_TYPES])
+def test_the_api_takes_the_report(policy):
+    told = report(capabilities(policy))
+    assert capability_problems({k: list(v) if isinstance(v, tuple) else v for k, v in told.items()}) == []
+    assert told["mode"] == "readOnly"
+
+
+def test_nothing_is_cut_from_the_default_report():
+    told = capabilities()
+    assert len(told.verbs) <= MAX_VERBS
+    assert len(told.restricted_types) <= MAX_RESTRICTED_TYPES
+    assert len(told.flags) <= MAX_FLAGS
+
+
+@pytest.mark.parametrize("policy", [DEFAULT_POLICY, NARROW, A_FEW_TYPES])
+def test_no_restricted_type_is_read(policy):
+    told = capabilities(policy).restricted_types
+    assert told[0] == "secrets"
+    for kind in told:
+        with pytest.raises(Refused):
+            decide(["get", kind], policy)
+
+
+@pytest.mark.parametrize("policy", [DEFAULT_POLICY, NARROW, A_FEW_TYPES])
+def test_every_type_that_is_not_restricted_is_read(policy):
+    told = capabilities(policy).restricted_types
+    for kind in ("pods", "events", "configmaps", "nodes", "namespaces"):
+        if kind not in told:
+            assert decide(["get", kind], policy).verb == "get"
+
+
+def test_the_verbs_are_those_of_the_policy():
+    assert capabilities(NARROW).verbs == ("get", "logs", "rollout status")
+    assert "top" in capabilities().verbs
+    assert "top" not in capabilities(parse_policy('verbs = ["top pod"]')).verbs
+    assert "rollout" not in capabilities().verbs, "rollout restart is a rollout too"
+
+
+def test_flags_that_the_guard_refuses_are_not_offered():
+    offered = set(capabilities().flags)
+    assert {"--namespace", "-n", "--selector", "--tail"} <= offered
+    assert not offered & {"--watch", "-w", "--follow", "-f", "--v", "--kubeconfig", "--token", "--timeout"}
+    assert not set(capabilities(NARROW).flags) & {"--all-namespaces", "-A"}
+
+
+def test_a_report_of_anything_stays_within_the_bounds():
+    told = capabilities(parse_policy('types = ["pods"]'))
+    assert len(told.restricted_types) > MAX_RESTRICTED_TYPES
+    assert len(report(told)["restricted_resources"]) == MAX_RESTRICTED_TYPES
