@@ -24,6 +24,7 @@ from agent import __version__
 from agent.config import Config
 from agent.errors import AgentError
 from agent.executor import Executor
+from agent.guard.capabilities import capabilities
 from agent.janitor import Janitor
 from agent.kubectl import Kubectl
 from agent.link import Link, open_link
@@ -95,7 +96,14 @@ class Agent:
         self.pulse = Pulse(trio.current_time)
         self.outage = Outage(trio.current_time, random.random)
         reach = Reach(self.outage, Log("api"), lambda: spool.pending)
-        self._poller = Poller(link, spool, reach, metrics=self.metrics, pulse=self.pulse, random=random.random)
+        self._poller = Poller(
+            link,
+            spool,
+            reach if link.holds else self._stream_reach(reach),
+            metrics=self.metrics,
+            pulse=self.pulse,
+            random=random.random,
+        )
         self._executors = [
             Executor(
                 spool,
@@ -111,6 +119,11 @@ class Agent:
         ]
         self._janitor = Janitor(spool, policies.current, pulse=self.pulse)
         self._probes = Probes(config.health_address, self.outage, self.metrics, self.pulse, spool, kubectl)
+
+    def _stream_reach(self, reach: Reach) -> Reach:
+        """A picture of the stream's own: it may be down while results are taken, and must come back sooner."""
+        outage = Outage(trio.current_time, random.random, cap=self._link.pause_seconds)
+        return Reach(outage, Log("api"), lambda: self._spool.pending, what="stream of commands", wakes=reach)
 
     async def run(self) -> None:
         """Run until a signal has been obeyed, or a task fails."""
@@ -184,7 +197,8 @@ async def run(config: Config) -> int:
         AgentError: it couldn't even start; the sentence says why.
     """
     kubectl = Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)
-    link = open_link(config)
+    policies = PolicyFile(config.policy_file, Log("policy"))
+    link = open_link(config, lambda: capabilities(policies.current()))
     limits = Limits(
         max_bytes=config.spool_max_bytes,
         retention_seconds=config.retention_seconds,
@@ -192,7 +206,6 @@ async def run(config: Config) -> int:
         output_bytes=config.max_output_bytes,
     )
     log.info("starting", version=__version__, **config.effective())
-    policies = PolicyFile(config.policy_file, Log("policy"))
     async with AsyncExitStack() as stack:
         spool = await stack.enter_async_context(open_spool(config.spool_path, limits))
         stack.push_async_callback(link.aclose)
