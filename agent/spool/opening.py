@@ -41,10 +41,11 @@ def open_database(path: Path, plan: Plan, lock: SpoolLock) -> Opened:
         SpoolError: it can't be opened.
     """
     try:
-        damage = look(path)
+        log_is_gone = lock.was_open and path.exists() and not beside(path, "-wal").exists()
+        damage = look(path)  # begins a new log
         moved = salvaged = None
         if damage is None:
-            damage = _NO_LOG if lock.was_open and path.exists() and not beside(path, "-wal").exists() else None
+            damage = _NO_LOG if log_is_gone else None
         else:
             salvaged = salvage(path, _create(path), plan.soft_pages)
             beside(path, ".making").rename(beside(path, ".new"))

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from agent.model import Command, Outcome, Result
 from agent.spool.clock import Stamp
-from agent.spool.failure import primary_code
 from agent.spool.journal import STREAMS, insert_command, insert_result, read_command
 from agent.spool.space import PAGE_BYTES, beside, disk_free, file_bytes
 from agent.spool.text import result_crc
 
 DAMAGED = "The record of this command was damaged on disk, and its result is lost. Ask again: the command only reads."
-_MOST_MISSES = 100_000  # keys tried one after another where a part of a table can't be read
+_MOST_MISSES = 20_000  # a key may be damaged too, and say anything
+_MORE_KEYS = 1000  # tried beyond the last that was read
 _FILES = ("", "-wal", "-shm")
 
 
@@ -63,9 +63,8 @@ def salvage(path: Path, into: Path, pages: int) -> Salvaged:
     ):
         new.execute("pragma journal_mode = memory").fetchall()  # nobody reads this file before it is complete
         new.execute("pragma synchronous = off")
-        new.execute(f"pragma max_page_count = {pages}")
         old = _open(path, into, stack)
-        done = Salvaged() if old is None else _Salvage(old, new).run()
+        done = Salvaged() if old is None else _Salvage(old, new, pages).run()
         new.execute("pragma synchronous = full")  # the next commit brings the whole file to the disk
         new.execute("insert or replace into meta (key, value) values ('salvaged_rows', ?)", (str(done.rows),))
     return done
@@ -73,16 +72,19 @@ def salvage(path: Path, into: Path, pages: int) -> Salvaged:
 
 def _open(path: Path, pattern: Path, stack: contextlib.ExitStack) -> sqlite3.Connection | None:
     """The old database, or a copy of it with a new first page if its own says nothing."""
-    if (db := _try(path)) is None:
+    db = _try(path)
+    if db is None:
         copy = beside(path, ".salvage")
         stack.callback(_delete, copy)
-        if not _with_first_page_of(pattern, path, copy) or (db := _try(copy)) is None:
-            return None
-    stack.enter_context(closing(db))
+        db = _try(copy) if _with_first_page_of(pattern, path, copy) else None
+    if db is not None:
+        stack.enter_context(closing(db))
     return db
 
 
 def _try(path: Path) -> sqlite3.Connection | None:
+    if file_bytes(path) == 0:
+        return None  # SQLite would delete the log beside it
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
         (tables,) = db.execute(
@@ -101,15 +103,18 @@ def _try(path: Path) -> sqlite3.Connection | None:
 def _with_first_page_of(pattern: Path, path: Path, copy: Path) -> bool:
     """Copy a database, with the first page of an empty one in the place of its own: tables begin at the same pages.
 
-    False if there is no room for that, or nothing to copy.
+    False if there is no room for that.
     """
-    size = file_bytes(path)
-    if size < 2 * PAGE_BYTES or disk_free(path.parent) < 2 * size:
+    size, log = file_bytes(path), beside(path, "-wal")
+    if disk_free(path.parent) < 2 * (size + file_bytes(log)):
         return False
-    shutil.copyfile(path, copy)
+    _delete(copy)
+    shutil.copyfile(path if size > PAGE_BYTES else pattern, copy)
+    if log.exists():
+        shutil.copyfile(log, beside(copy, "-wal"))
     with pattern.open("rb") as file:
         page = bytearray(file.read(PAGE_BYTES))
-    page[28:32] = (size // PAGE_BYTES).to_bytes(4)  # pages in the file
+    page[28:32] = (file_bytes(copy) // PAGE_BYTES).to_bytes(4)  # pages in the file
     page[32:40] = bytes(8)  # no free pages: which were is unknown
     with copy.open("r+b") as file:
         file.write(page)
@@ -121,36 +126,47 @@ def _delete(path: Path) -> None:
         beside(path, suffix).unlink(missing_ok=True)
 
 
-def _rows(db: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
-    """Row by row in the order of keys. Where a row can't be read, the next key is tried."""
-    seq, misses = -1, 0
-    while misses < _MOST_MISSES:
+def _rows(db: sqlite3.Connection, table: str, last: int) -> Iterator[sqlite3.Row]:
+    """Row by row in the order of keys. Where a row can't be read, the next key is tried, up to `last` and a few more."""
+    seq, end, misses = -1, last + _MORE_KEYS, 0
+    while seq < end and misses < _MOST_MISSES:
         try:
             for row in db.execute(f"select * from {table} where seq > ? order by seq", (seq,)):
-                seq, misses = row["seq"], 0
+                seq = row["seq"]
+                end = max(end, seq + _MORE_KEYS)
                 yield row
-        except sqlite3.DatabaseError as error:
-            if primary_code(error) == sqlite3.SQLITE_ERROR:
-                return
+        except sqlite3.DatabaseError:
             seq, misses = seq + 1, misses + 1
         else:
             return
 
 
+def _last_seq(db: sqlite3.Connection) -> int:
+    """The highest key that can be read anywhere."""
+    found = [0]
+    for table in ("commands", "results", "pieces"):
+        with contextlib.suppress(sqlite3.DatabaseError):
+            found.append(db.execute(f"select ifnull(max(seq), 0) from {table}").fetchone()[0])
+    return max(found)
+
+
 class _Salvage:
-    def __init__(self, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+    def __init__(self, old: sqlite3.Connection, new: sqlite3.Connection, pages: int) -> None:
         self._old = old
         self._new = new
+        self._pages = pages
         self._seen: set[int] = set()
         self._done = Salvaged()
 
     def run(self) -> Salvaged:
         """What somebody waits for first, then the memory of what was delivered, then results without a command."""
-        for delivered in (False, True):
-            for row in _rows(self._old, "commands"):
+        last = _last_seq(self._old)
+        for delivered, pages in ((False, self._pages * 7 // 8), (True, self._pages)):
+            self._new.execute(f"pragma max_page_count = {pages}")
+            for row in _rows(self._old, "commands", last):
                 if (row["state"] == "delivered") is delivered:
                     self._bring(row)
-        for row in _rows(self._old, "results"):
+        for row in _rows(self._old, "results", last):
             if row["seq"] not in self._seen:
                 self._give_up(row["command_id"], delivered=row["settled_unix_ms"] is not None)
         return self._done
