@@ -19,7 +19,7 @@ if typing.TYPE_CHECKING:
 
 MOST_AT_ONCE = 10
 LONGEST_WAIT_SECONDS = 60
-_GONE = 499  # the client went away before the answer; nobody reads this
+_GONE = Response(status_code=499)  # the client went away before the answer; nobody reads this
 
 Handler = Callable[["ReferenceApi", Request], Awaitable[Response]]
 
@@ -45,7 +45,7 @@ def _guarded(api: "ReferenceApi", link: LinkName, handler: Handler) -> Callable[
         try:
             response = await _answer(api, link, handler, request)
         except ClientDisconnect:
-            response = Response(status_code=_GONE)
+            response = _GONE
         agent = request.headers.get("user-agent", "")
         url = request.url
         api.requests.append(Seen(at, request.method, url.path, url.query, response.status_code, agent))
@@ -132,26 +132,33 @@ async def executor_results(api: "ReferenceApi", request: Request) -> Response:
 
 async def _result(api: "ReferenceApi", request: Request, link: LinkName) -> Response:
     body = Body(api.folder)
+    response = _GONE
     try:
-        await _each_chunk(request, lambda chunk: body.feed(chunk) if body.bytes <= api.max_body_bytes else None)
-        if body.bytes > api.max_body_bytes:
-            return _closing(body, JSONResponse({"detail": "Request Entity Too Large"}, 413))
+        response = await _store(api, request, link, body)
+    finally:  # also when the API goes away amid an upload
+        if response.status_code != 200:
+            body.close()
+    return response
+
+
+async def _store(api: "ReferenceApi", request: Request, link: LinkName, body: Body) -> Response:
+    await _each_chunk(request, lambda chunk: body.feed(chunk) if body.bytes <= api.max_body_bytes else None)
+    if body.bytes > api.max_body_bytes:
+        return JSONResponse({"detail": "Request Entity Too Large"}, 413)
+    try:
         parsed = body.parse()
     except BadBody as error:
-        return _closing(body, _bad(api, link, [str(error)]))
-    except ClientDisconnect:
-        body.close()
-        raise
+        return _bad(api, link, [str(error)])
     problems = contract.poll_problems(parsed) if link == "poll" else contract.stream_problems(parsed)
     if problems or not isinstance(parsed, dict):
-        return _closing(body, _bad(api, link, problems))
+        return _bad(api, link, problems)
     fields = parsed["result"] if link == "poll" else parsed
     command_id = parsed["command_id"]
     if api.store(command_id, Answer(trio.current_time(), link, fields, body)):
         return JSONResponse({"status": "accepted", "command_id": command_id})
     if link == "poll":
-        return _closing(body, JSONResponse({"detail": f"Unknown command {command_id}"}, 404))
-    return _closing(body, JSONResponse({"detail": "Command was not issued to this cluster"}, 403))
+        return JSONResponse({"detail": f"Unknown command {command_id}"}, 404)
+    return JSONResponse({"detail": "Command was not issued to this cluster"}, 403)
 
 
 async def _each_chunk(request: Request, take: Callable[[bytes], None]) -> None:
@@ -168,8 +175,3 @@ async def _each_chunk(request: Request, take: Callable[[bytes], None]) -> None:
 def _bad(api: "ReferenceApi", link: LinkName, problems: list[str]) -> Response:
     api.problems.extend(problems)
     return JSONResponse({"detail": problems}, 400 if link == "poll" else 422)
-
-
-def _closing(body: Body, response: Response) -> Response:
-    body.close()
-    return response

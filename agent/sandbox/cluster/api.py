@@ -65,8 +65,8 @@ class SampleCluster:
     def __init__(self, *, token: str, port: int = 0, tls: Tls | None = None) -> None:
         self.token = token
         self.calls: deque[Call] = deque(maxlen=100_000)
-        self.log_delay_seconds = 0.0
-        """How long each log takes to arrive: a busy node, for commands that stay in flight for a while."""
+        self.log_delay: Callable[[], float] = float
+        """Called for each log: the seconds it takes to arrive. A busy node keeps commands in flight for a while."""
         self._store = sample_world()
         self._server = Server(Starlette(routes=[Route("/{path:path}", self._serve, methods=_METHODS)]), port, tls)
 
@@ -139,7 +139,7 @@ class SampleCluster:
         if target.kind.plural == "secrets":
             return _forbidden("get" if target.name else "list", target)
         if target.subresource == "log":
-            await trio.sleep(self.log_delay_seconds)
+            await trio.sleep(self.log_delay())
         return Reading(self._store, target.kind, target.namespace, request).answer(target.name, target.subresource)
 
 

@@ -73,7 +73,7 @@ def _from_cluster(evidence: Evidence, cluster: SampleCluster) -> list[Finding]:
         command_id for command_id, tail in burst.items() if reads[tail] > 1 + (command_id in evidence.interrupted)
     ]
     return [
-        Finding("log reads that really reached the cluster", sum(reads[tail] for tail in burst.values()), "cluster"),
+        Finding(f"log reads served, for {len(burst)} commands", sum(reads[tail] for tail in burst.values()), "cluster"),
         Finding("  of these more than the kill explains", len(surplus), "cluster", wanted=0),
         Finding("requests that would change something", len(cluster.writes), "cluster", wanted=0),
     ]

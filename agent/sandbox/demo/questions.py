@@ -95,7 +95,7 @@ def burst(chance: random.Random, pods: Sequence[str], size: int) -> list[Questio
 
 def burst_anywhere(size: int) -> list[Question]:
     """Many reads at once, in a cluster of which nothing is known."""
-    return [Question(("get", "pods", "-A", "-o", "wide", "-l", f"demo!=question-{n}")) for n in range(size)]
+    return [Question(("describe", "nodes", "-l", f"demo!=question-{n}")) for n in range(size)]
 
 
 def tail_of(args: Sequence[str]) -> str | None:

@@ -62,7 +62,11 @@ class Screen:
 
     def command(self, words: str, right: str) -> None:
         """A kubectl command, and how long it took."""
-        rows = textwrap.wrap(words, self.width - len(right) - 7, break_on_hyphens=False)
+        glued = re.sub(r" (-[\w-]+) (?!-)", " \\1\u00a0", words)  # a flag stays with its value
+        rows = [
+            row.replace("\u00a0", " ")
+            for row in textwrap.wrap(glued, self.width - len(right) - 7, break_on_hyphens=False)
+        ]
         gap = " " * (self.width - len(right) - 5 - len(rows[0]))
         self.line(f"   {self.style(f'$ {rows[0]}', 'bold')}{gap}{self.style(right, 'dim')}")
         for row in rows[1:]:

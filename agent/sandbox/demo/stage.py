@@ -54,18 +54,18 @@ class Stage:
         """Ask without waiting; the commands' ids."""
         return [await self.api.ask(question.args, timeout=20) for question in questions]
 
-    async def connected(self) -> None:
-        """Until the agent is at the API: with a poll of its own, or listening on a stream."""
-        before = len(self.api.requests)
-        await self.until(lambda: bool(self.api.listeners) or len(self.api.requests) > before, "the agent at the API")
+    async def listening(self) -> None:
+        """Until a command can be sent: a poll finds it whenever it comes, a stream must be there."""
+        if "stream" in self.api.links:
+            await self.until(lambda: bool(self.api.listeners), "the agent's stream")
 
-    async def until(self, condition: Callable[[], bool], what: str) -> None:
+    async def until(self, condition: Callable[[], bool], what: str, every: float = _LOOK_SECONDS) -> None:
         """Wait for something. Raises DemoFailed when it doesn't come, or the agent ends meanwhile."""
         with trio.move_on_after(_PATIENCE_SECONDS):
             while not condition():
                 if not self.expected_down and self.agent.exit_code is not None:
                     raise DemoFailed(f"the agent ended with exit code {self.agent.exit_code}")
-                await trio.sleep(_LOOK_SECONDS)
+                await trio.sleep(every)
             return
         raise DemoFailed(f"waited {_PATIENCE_SECONDS:.0f} s for {what}, and it didn't come")
 

@@ -12,26 +12,27 @@ from agent.sandbox.demo.questions import Question
 from agent.sandbox.demo.stage import DemoFailed, Stage
 from agent.sandbox.record import Answer
 
-_READING_SECONDS = 0.9
-"""A pause after each answer, so that a person can follow."""
-
 _BURST = {"poll": 14, "stream": 8}
 """With poll the agent takes as many as it has room for, and the others stay at the API. A stream can't be told
 to wait: what came beyond the room would be answered with "busy"."""
 
+_SOON_SECONDS = 0.02
+"""How often to look for a moment that passes quickly."""
+
 _QUERY = "select * from recent"
 
-_BUSY_NODE_SECONDS = 1.3
-"""How long each log takes to arrive during the outage."""
+_BUSY_NODE_SECONDS = (0.7, 1.9)
+"""How long a log takes to arrive during the outage."""
 
 
 class Story:
     """Told once from the beginning to the end."""
 
-    def __init__(self, stage: Stage, link: str, seed: int) -> None:
+    def __init__(self, stage: Stage, *, link: str, seed: int, pause: float) -> None:
         self._stage = stage
         self._screen = stage.screen
         self._link = link
+        self._pause = pause
         self._chance = random.Random(seed)
         self._pods: list[str] = []
         self._crashing = ""
@@ -39,7 +40,7 @@ class Story:
     async def tell(self) -> bool:
         """All acts; whether the proof holds."""
         await self._stage.agent.start()
-        await self._stage.connected()
+        await self._stage.listening()
         if self._stage.cluster:
             await self._why()
         else:
@@ -64,7 +65,7 @@ class Story:
             "Five questions, five answers, nothing touched.",
             "green",
         )
-        await trio.sleep(_READING_SECONDS)
+        await trio.sleep(self._pause)
 
     async def _look_around(self) -> None:
         self._screen.act(1, "What is going on in your cluster?")
@@ -78,24 +79,24 @@ class Story:
             self._screen.answer(question.excerpt(answer.output))
         else:
             self._screen.remark(answer.error, "red")
-        await trio.sleep(_READING_SECONDS)
+        await trio.sleep(self._pause)
         return answer
 
     async def _never(self) -> None:
         self._screen.act(2, "What it never does")
-        for question in questions.forbidden(self._crashing or "any"):
+        for question in questions.forbidden(self._crashing or "no-such-pod"):
             answer = await self._stage.answer(question)
             if answer.success:
                 raise DemoFailed(f"{question.words} was not refused")
             self._screen.command(question.words, "refused")
             self._screen.remark(answer.error, "yellow")
-        await trio.sleep(_READING_SECONDS)
+        await trio.sleep(self._pause)
 
     async def _api_goes_away(self) -> None:
         stage, screen = self._stage, self._screen
         screen.act(3, "The API goes away while commands are in flight")
         if stage.cluster:
-            stage.cluster.log_delay_seconds = _BUSY_NODE_SECONDS
+            stage.cluster.log_delay = lambda: self._chance.uniform(*_BUSY_NODE_SECONDS)
         ids = await stage.ask_all(self._burst())
 
         def all_taken() -> bool:
@@ -105,7 +106,7 @@ class Story:
             on_the_wire = [asked for asked in stage.api.record.handed_out if asked.id not in ledger]
             return bool(taken) and not on_the_wire and stage.tally().in_flight >= min(4, len(ids))
 
-        await stage.until(all_taken, "commands in flight")
+        await stage.until(all_taken, "commands in flight", every=_SOON_SECONDS)
         await stage.api.stop()
         tally = stage.tally()
         here = f"{tally.in_flight} commands are in flight, {tally.running} of them running"
@@ -115,8 +116,8 @@ class Story:
             screen.say("The agent goes on working. Results gather in its spool.")
 
         async def some_results() -> None:
-            await stage.until(lambda: stage.tally().spooled >= self._chance.randint(2, 4), "results in the spool")
-            await trio.sleep(self._chance.uniform(0.2, 0.8))
+            some = self._chance.randint(1, 5)
+            await stage.until(lambda: stage.tally().spooled >= some, "results in the spool", every=_SOON_SECONDS)
 
         await stage.watching(some_results, "API away")
 
@@ -138,14 +139,15 @@ class Story:
             f"kill -9 {pid}. What is left is one SQLite file. It says: {tally.spooled} results wait to be sent, "
             f"{tally.running} commands were running, {tally.waiting} had not begun."
         )
-        await trio.sleep(2 * _READING_SECONDS)
+        await trio.sleep(2 * self._pause)
 
     async def _both_come_back(self) -> None:
         stage, screen = self._stage, self._screen
         screen.act(5, "Both come back")
         await stage.agent.start()
         stage.expected_down = False
-        screen.say(f"The agent first, as process {stage.agent.pid}: it begins again what was interrupted.")
+        first = f"The agent first, as process {stage.agent.pid}"
+        screen.say(f"{first}: it begins again what was interrupted." if stage.interrupted else f"{first}.")
 
         async def catching_up() -> None:
             await stage.until(lambda: not stage.tally().in_flight, "the interrupted commands")
@@ -162,14 +164,13 @@ class Story:
         else:
             screen.say("Then the API. The stream is there again, and the results are delivered.")
         if stage.cluster:
-            stage.cluster.log_delay_seconds = 0.0
+            stage.cluster.log_delay = float
 
         async def delivered() -> None:
             await stage.until(lambda: not stage.api.record.unanswered and not stage.api.queue_depth, "all results")
 
         await stage.watching(delivered, "API back")
-        if self._link == "stream":
-            await stage.until(lambda: bool(stage.api.listeners), "the stream")
+        await stage.listening()
         await self._show(Question(("get", "deployments", "-A"), show="NAME|checkout|coredns", most=5))
 
     async def _proof(self) -> bool:

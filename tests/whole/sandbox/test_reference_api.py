@@ -175,6 +175,21 @@ async def test_too_large_is_413(api: ReferenceApi, agent: httpx.AsyncClient) -> 
     assert not api.record[command_id].answers
 
 
+async def test_it_goes_away_amid_an_upload(api: ReferenceApi) -> None:
+    command_id = await api.ask(["logs", "x"])
+    stream = await trio.open_tcp_stream("127.0.0.1", int(api.url.rpartition(":")[2]))
+    async with stream:
+        await stream.send_all(
+            b"POST /agent/results HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t0ken\r\nX-Cluster-ID: c1\r\n"
+            b"Content-Length: 1000000\r\n\r\n" + b" " * 1000
+        )
+        await trio.sleep(0.05)
+        await api.stop()
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.send_all(b" " * 10_000_000)
+    assert not api.record[command_id].answers
+
+
 async def test_the_same_answer_twice_isnt_a_contradiction_but_another_is(
     api: ReferenceApi, agent: httpx.AsyncClient
 ) -> None:

@@ -55,8 +55,7 @@ async def crashing(kubectl: Kubectl) -> str:
     return next(
         str(pod["metadata"]["name"])
         for pod in json.loads(done.stdout)["items"]
-        if pod["metadata"]["name"].startswith("checkout-")
-        and not pod["status"]["containerStatuses"][0]["ready"]
+        if pod["metadata"]["name"].startswith("checkout-") and not pod["status"]["containerStatuses"][0]["ready"]
     )
 
 
@@ -122,13 +121,8 @@ async def test_the_story_can_be_read(kubectl: Kubectl) -> None:
     assert len(log.splitlines()) == 7
     events = (await kubectl("events", "-n", "shop", "--for", f"pod/{pod}", "--types=Warning")).stdout
     assert len(events.splitlines()) == 2
-    assert (
-        "PAYMENTS_URL" in (await kubectl("get", "cm", "checkout-config", "-n", "shop", "-o", "yaml")).stdout
-    )
-    assert (
-        "3 desired | 1 updated | 4 total"
-        in (await kubectl("describe", "deploy/checkout", "-n", "shop")).stdout
-    )
+    assert "PAYMENTS_URL" in (await kubectl("get", "cm", "checkout-config", "-n", "shop", "-o", "yaml")).stdout
+    assert "3 desired | 1 updated | 4 total" in (await kubectl("describe", "deploy/checkout", "-n", "shop")).stdout
 
 
 async def test_logs_are_cut_as_asked(kubectl: Kubectl) -> None:

@@ -41,7 +41,7 @@ def checkout_crash(ended: str) -> Lines:
         (-1.62, "INFO  orders-db: connected to orders-db.shop.svc:5432 in 14ms"),
         (-1.57, "INFO  catalog: http://catalog.shop.svc is reachable"),
         (-0.06, "ERROR payments: PAYMENT_GATEWAY_URL is not set"),
-        (-0.06, "ERROR payments: PAYMENTS_URL is set, but no longer read since 4.2.0"),
+        (-0.06, "ERROR payments: PAYMENTS_URL is no longer read since 4.2.0"),
         (-0.05, "FATAL checkout cannot take payments, giving up: exit code 1"),
     )
     return tuple((end + offset, f"{_clock(end + offset)} {text}") for offset, text in lines)
