@@ -18,7 +18,7 @@ PATIENCE = 60
 
 @pytest.fixture
 async def api() -> AsyncIterator[ReferenceApi]:
-    async with reference_api(links=("poll",)) as api:
+    async with reference_api() as api:
         yield api
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,18 @@ def pod(cluster: Cluster) -> str:
     return str(cluster.get("pods", "-n", NAMESPACE)["items"][0]["metadata"]["name"])
 
 
-def versions(cluster: Cluster) -> list[str]:
-    """Of all that a forbidden command might have changed."""
+@pytest.fixture(scope="module")
+def unchanged(cluster: Cluster, account: Path) -> Iterator[None]:
+    """Nothing that a forbidden command might have changed was."""
+    before = versions(cluster)
+    yield
+    assert versions(cluster) == before
+
+
+def versions(cluster: Cluster) -> dict[str, str]:
     kinds = "deploy,cm,svc,sa,pods,nodes,clusterroles,clusterrolebindings,namespaces"
-    return [item["metadata"]["resourceVersion"] for item in cluster.get(kinds, "-n", NAMESPACE)["items"]]
+    items = cluster.get(kinds, "-n", NAMESPACE)["items"]
+    return {f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["resourceVersion"] for item in items}
 
 
 def test_every_verb_of_the_guard_is_among_them() -> None:
@@ -48,15 +57,14 @@ def test_the_guard_refuses_it_too(line: str) -> None:
         decide(line.split(" "))
 
 
+@pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("line", FORBIDDEN)
 def test_the_server_refuses_by_itself(line: str, cluster: Cluster, account: Path, pod: str) -> None:
     args = [word.replace(POD, pod) for word in line.split(" ")]
     stdin = ROLE if args[0] == "auth" else OBJECT
-    before = versions(cluster)
     done = cluster.kubectl(*args, kubeconfig=account, stdin=stdin, check=False)
     assert re.search("forbidden|Forbidden", done.stderr), done.stderr  # `cordon` says so and still exits with 0
     assert SECRET not in done.stdout + done.stderr
-    assert versions(cluster) == before
 
 
 def test_every_kind_but_secrets_can_be_read(cluster: Cluster, account: Path) -> None:
