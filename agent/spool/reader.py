@@ -48,6 +48,8 @@ def open_reader(path: Path) -> Iterator["Reader"]:
             yield Reader(path, _connect(path, stack))
         except FileNotFoundError as error:
             raise SpoolError(f"There is no spool at {path}. Name it with KUBENTLY_SPOOL_PATH.") from error
+        except BrokenPipeError:  # whoever reads what the caller prints has had enough
+            raise
         except OSError as error:
             raise SpoolError(f"The spool {path} can't be read ({error.strerror}).") from error
         except sqlite3.Error as error:
@@ -108,6 +110,15 @@ class Reader:
         if view not in VIEWS:
             raise SpoolError(f"There is no list {view!r}; there are {', '.join(VIEWS)}.")
         return self._rows(f"select * from {view} limit ?", limit)  # noqa: S608  # one of the names above
+
+    def ids(self, beginning: str, limit: int) -> list[str]:
+        """Ids that begin like this, the exact one first if it is there."""
+        found = self._db.execute(
+            "select command_id from commands where command_id >= ? and command_id < ? || char(0x10ffff)"
+            " order by command_id limit ?",
+            (beginning, beginning, limit),
+        )
+        return [command_id for (command_id,) in found]
 
     def show(self, command_id: str) -> Shown:
         """Everything that is known of one command.
