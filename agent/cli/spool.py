@@ -1,0 +1,252 @@
+"""`kubently-agent spool`: list, show, retry and export what is in a spool."""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from agent.cli.lists import LISTS, shortened
+from agent.cli.table import plain, plain_lines, seconds_since, table
+from agent.config import spool_path
+from agent.errors import SpoolError
+from agent.model import Stream
+from agent.spool import retry
+from agent.spool.reader import Reader, Shown, open_reader
+from agent.words import age, size
+
+_VIEWS = ("recent", "backlog", "stuck", "slow")
+_ROWS = 20
+_SIMILAR = 5
+
+_EPILOG = """\
+An ID may be cut as long as it is the only one that begins so.
+Works beside a running agent, on the file of a dead one, and on a copy; only `retry` writes.
+"""
+
+_EXPORTED = """\
+{path}: {size}, everything that was in the spool at this moment, outputs included.
+Look into it with `kubently-agent status {path}` or `sqlite3 -readonly {path} 'select * from status'`."""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command's own command line."""
+    summary = "list, show, retry or export what is in the spool"
+    parser = subparsers.add_parser(
+        "spool",
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--spool", type=Path, metavar="FILE", help="the spool (default: KUBENTLY_SPOOL_PATH)")
+    actions = parser.add_subparsers(title="what", metavar="WHAT", required=True)
+
+    action = actions.add_parser("list", parents=[common], help="commands, the newest first")
+    action.add_argument("--view", choices=_VIEWS, default="recent", help="default: recent")
+    action.add_argument("--limit", type=_positive, default=_ROWS, metavar="N", help=f"rows at most (default: {_ROWS})")
+    action.add_argument("--json", action="store_true", help="a JSON list, for programs")
+    action.set_defaults(action=_list)
+
+    action = actions.add_parser("show", parents=[common], help="one command and its output")
+    action.add_argument("id", metavar="ID")
+    how = action.add_mutually_exclusive_group()
+    how.add_argument(
+        "--raw", action="store_true", help="its output alone, as it was: stdout to stdout, stderr to stderr"
+    )
+    how.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    action.set_defaults(action=_show)
+
+    action = actions.add_parser("retry", parents=[common], help="send rejected results once more")
+    which = action.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", metavar="ID", nargs="?")
+    which.add_argument("--all", action="store_true", help="all that are rejected")
+    action.set_defaults(action=_retry)
+
+    action = actions.add_parser("export", parents=[common], help="a consistent copy in one file, to look at elsewhere")
+    action.add_argument("file", metavar="FILE", help="a new file, or - for standard output")
+    action.set_defaults(action=_export)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked for."""
+    path = args.spool or spool_path(os.environ)
+    answer: int = args.action(path, args)
+    return answer
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a whole number above 0")
+    return int(text)
+
+
+def _list(path: Path, args: argparse.Namespace) -> int:
+    with open_reader(path) as reader:
+        rows = reader.rows(args.view, args.limit)
+    if args.json:
+        print(json.dumps(rows, indent=2))
+    elif rows:
+        print("\n".join(table(LISTS[args.view], shortened(rows))))
+    else:
+        print(f"Nothing in the list {args.view}.", file=sys.stderr)
+    return 0
+
+
+def _show(path: Path, args: argparse.Namespace) -> int:
+    with open_reader(path) as reader:
+        shown = reader.show(_whole_id(reader, args.id))
+        if args.raw:
+            _raw(reader, shown, path)
+        elif args.json:
+            output = {stream: "".join(reader.pieces(shown.seq, stream)) for stream in _streams()}
+            print(json.dumps({**shown.fields, "args": json.loads(shown.fields["args"]), **output}, indent=2))
+        else:
+            print("\n".join(_facts(shown)))
+            for stream in _streams():
+                _print_output(stream, reader.pieces(shown.seq, stream))
+    return 0
+
+
+def _streams() -> Sequence[Stream]:
+    return ("stdout", "stderr")
+
+
+def _raw(reader: Reader, shown: Shown, path: Path) -> None:
+    if not shown.has_output:
+        raise SpoolError(f"The output of {shown.fields['command_id']} isn't in {path} any more: it was delivered.")
+    for stream in _streams():
+        out = getattr(sys, stream).buffer
+        for piece in reader.pieces(shown.seq, stream):
+            out.write(piece.encode())
+        out.flush()
+
+
+def _print_output(stream: Stream, pieces: Iterator[str]) -> None:
+    first = next(pieces, None)
+    if first is None:
+        return
+    print(f"\n── {stream}")
+    end = "\n"
+    for piece in chain([first], pieces):
+        # On a terminal nothing is sent that it would obey; into a file or a pipe the output goes as it was.
+        sys.stdout.write(plain_lines(piece) if sys.stdout.isatty() else piece)
+        end = piece[-1:]
+    if end != "\n":
+        print()
+
+
+def _facts(shown: Shown) -> list[str]:
+    fields = shown.fields
+    rows = [
+        ("command", plain("kubectl " + shlex.join(json.loads(fields["args"])))),
+        ("id", plain(fields["command_id"])),
+        ("trace", ", ".join(f"{k[:-3]} {plain(fields[k])}" for k in ("correlation_id", "session_id") if fields[k])),
+        ("state", _state(fields)),
+        ("accepted", _when(fields["accepted_at"])),
+        ("started", _when(fields["started_at"]) + (f", for the {fields['runs']}. time" if fields["runs"] > 1 else "")),
+        ("ended", _ending(fields)),
+        ("error", plain(fields["error"] or "")),
+        ("output", _output(shown)),
+        ("sending", _sending(fields)),
+    ]
+    return [f"{title:<9} {words}" for title, words in rows if words]
+
+
+def _state(fields: dict[str, Any]) -> str:
+    meaning = {
+        "accepted": "waits to run",
+        "running": "runs, or did when the agent ended",
+        "spooled": "has run, its result waits to be sent",
+        "delivered": "the API has its result",
+        "rejected": "the API refused its result; `kubently-agent spool retry ID` sends it once more",
+    }
+    return f"{fields['state']}: {meaning[fields['state']]}"
+
+
+def _when(time: str | None) -> str:
+    return f"{time} ({age(seconds_since(time))} ago)" if time else ""
+
+
+def _ending(fields: dict[str, Any]) -> str:
+    if fields["outcome"] is None:
+        return ""
+    words = f"{_when(fields['finished_at'])}, {fields['outcome']}"
+    if fields["exit_code"] is not None:
+        words += f", exit code {fields['exit_code']} after {fields['execution_time_ms']} ms"
+    return words + (f", rule {plain(fields['rule'])}" if fields["rule"] else "")
+
+
+def _output(shown: Shown) -> str:
+    fields = shown.fields
+    if fields["outcome"] is None:
+        return ""
+    words = f"{size(fields['stdout_bytes'])} of stdout, {size(fields['stderr_bytes'])} of stderr"
+    if fields["truncated"]:
+        words += f"; stdout was cut, it had {size(fields['output_bytes'])}"
+    return words if shown.has_output else f"{words}; not here any more"
+
+
+def _sending(fields: dict[str, Any]) -> str:
+    if not fields["attempts"]:
+        return ""
+    words = f"{fields['attempts']} {'attempt' if fields['attempts'] == 1 else 'attempts'}"
+    if fields["last_status"]:
+        words += f", HTTP {fields['last_status']}"
+    if fields["last_words"]:
+        words += f", {plain(fields['last_words'])}"
+    if fields["settled_at"]:
+        return f"{words}, {fields['state']} {_when(fields['settled_at'])}"
+    return words + (f", next at {fields['next_attempt_at']}" if fields["next_attempt_at"] else "")
+
+
+def _retry(path: Path, args: argparse.Namespace) -> int:
+    command_id = None
+    if args.id is not None:
+        with open_reader(path) as reader:
+            command_id = _whole_id(reader, args.id)
+            state = reader.show(command_id).fields["state"]
+        if state != "rejected":
+            raise SpoolError(f"Command {command_id} is {state}, not rejected: there is nothing to retry.")
+    if retry.ask(path, command_id) is retry.Retried.ASKED:
+        print("The running agent has been told. It sends within a minute; see `kubently-agent status`.")
+    else:
+        print("Done. It is sent when an agent is started with this spool.")
+    return 0
+
+
+def _export(path: Path, args: argparse.Namespace) -> int:
+    os.umask(0o077)  # outputs may hold what not everybody should read
+    if args.file != "-":
+        to = Path(args.file)
+        with open_reader(path) as reader:
+            reader.export(to)
+        print(_EXPORTED.format(path=to, size=size(to.stat().st_size)), file=sys.stderr)
+        return 0
+    if sys.stdout.isatty():
+        raise SpoolError("A database isn't for a terminal: `kubently-agent spool export - > spool.db`.")
+    with tempfile.TemporaryDirectory(prefix="spool-") as folder, open_reader(path) as reader:
+        to = Path(folder) / "spool.db"
+        reader.export(to)
+        with to.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    return 0
+
+
+def _whole_id(reader: Reader, given: str) -> str:
+    """The command's id, of which a person may have typed the beginning."""
+    found = reader.ids(given, _SIMILAR)
+    if given in found or len(found) == 1:
+        return given if given in found else found[0]
+    if found:
+        more = ", …" if len(found) == _SIMILAR else ""
+        raise SpoolError(f"Several ids begin with {given}: {', '.join(found)}{more}")
+    return given  # `show` says best why it isn't there

@@ -1,0 +1,145 @@
+"""`kubently-agent status`: how things stand in a spool, whose agent may be running, stuck or dead."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agent.cli.lists import LISTS, shortened
+from agent.cli.table import plain, seconds_since, table
+from agent.config import spool_path
+from agent.errors import SpoolError
+from agent.spool.lock import is_held
+from agent.spool.reader import Row, open_reader
+from agent.words import age, size
+
+WATCH_SECONDS = 2.0
+_SHOWN = 5  # of what runs, and of what is stuck
+_CLEAR = "\x1b[H\x1b[2J"
+
+_EPILOG = """\
+Works beside a running agent, on the file of a dead one, and on a copy; it never writes.
+More: kubently-agent spool list --view backlog|recent|stuck|slow, kubently-agent spool show ID.
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command's own command line."""
+    summary = "one look at the spool: what waits, since when, why"
+    parser = subparsers.add_parser(
+        "status",
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("spool", nargs="?", type=Path, metavar="SPOOL", help="its file (default: KUBENTLY_SPOOL_PATH)")
+    parser.add_argument("--json", action="store_true", help="one JSON object, for programs; with --watch one a line")
+    parser.add_argument("--watch", action="store_true", help=f"again every {WATCH_SECONDS:g} s, until Ctrl-C")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show it once, or until interrupted."""
+    path = args.spool or spool_path(os.environ)
+    if not args.watch:
+        print(_look(path, as_json=args.json, indent=2))
+        return 0
+    try:
+        while True:
+            _show_again(path, as_json=args.json)
+            time.sleep(WATCH_SECONDS)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _show_again(path: Path, *, as_json: bool) -> None:
+    try:
+        shown = _look(path, as_json=as_json, indent=None)
+    except SpoolError as error:  # it may come back: an agent that restarts moves a damaged file aside
+        shown = json.dumps({"spool": str(path), "error": str(error)}) if as_json else str(error)
+    if as_json:
+        print(shown, flush=True)
+    elif sys.stdout.isatty():
+        print(f"{_CLEAR}{shown}\n\n{datetime.now(UTC):%H:%M:%S} UTC, Ctrl-C ends", flush=True)
+    else:
+        print(f"{shown}\n", flush=True)
+
+
+def _look(path: Path, *, as_json: bool, indent: int | None) -> str:
+    with open_reader(path) as reader:
+        status = reader.status()
+        unfinished = [row for row in reader.rows("recent", 100) if row["state"] in {"accepted", "running"}]
+        stuck = reader.rows("stuck", _SHOWN + 1)
+    held = is_held(path)
+    if as_json:
+        found = {"spool": str(path), "agent_running": held, **status, "unfinished": unfinished, "stuck": stuck[:_SHOWN]}
+        return json.dumps(found, indent=indent)
+    lines = _summary(path, status, held=held)
+    if unfinished:
+        lines += ["", "Now", *_rows("unfinished", unfinished)]
+    if stuck:
+        lines += ["", "Stuck", *_rows("stuck", stuck)]
+    return "\n".join(lines)
+
+
+def _rows(name: str, rows: Sequence[Row]) -> list[str]:
+    lines = table(LISTS[name], shortened(rows[:_SHOWN]))
+    if len(rows) > _SHOWN:
+        lines.append(f"… and more: kubently-agent spool list --view {'stuck' if name == 'stuck' else 'recent'}")
+    return lines
+
+
+def _summary(path: Path, status: Mapping[str, Any], *, held: bool) -> list[str]:
+    used = sum(_bytes(Path(f"{path}{suffix}")) for suffix in ("", "-wal", "-shm"))
+    lines = [
+        ("Spool", f"{path}, {size(used)} of {size(status['capacity_bytes'] or 0)}"),
+        ("Agent", _agent(status, held=held)),
+    ]
+    lines.append(("To run", _to_run(status)))
+    lines.append(("To send", _to_send(status)))
+    if status["waiting_to_be_sent"] and status["last_trouble"]:
+        lines.append(("", f"last trouble: {plain(status['last_trouble'])}"))
+    if status["rejected"]:
+        lines.append(("Rejected", f"{status['rejected']}, refused by the API; kept, see `kubently-agent spool retry`"))
+    delivered = f"{status['delivered']} remembered"
+    if status["last_delivered_at"]:
+        delivered += f", the last {age(seconds_since(status['last_delivered_at']))} ago"
+    lines.append(("Delivered", delivered))
+    if status["last_damage"]:
+        lines.append(("Damage", plain(status["last_damage"])))
+    return [f"{title:<10} {words}" for title, words in lines]
+
+
+def _agent(status: Mapping[str, Any], *, held: bool) -> str:
+    since = f"{age(seconds_since(status['opened_at']))}" if status["opened_at"] else "an unknown time"
+    if held:
+        return f"running for {since}, process {status['pid']}"
+    return f"not running here; one opened this spool {since} ago"
+
+
+def _to_run(status: Mapping[str, Any]) -> str:
+    words = f"{status['waiting_to_run']} waiting, {status['running']} running"
+    if status["last_accepted_at"]:
+        words += f"; the last command came {age(seconds_since(status['last_accepted_at']))} ago"
+    return words
+
+
+def _to_send(status: Mapping[str, Any]) -> str:
+    if not status["waiting_to_be_sent"]:
+        return "nothing"
+    waited = age(seconds_since(status["oldest_waiting_since_at"]))
+    count = status["waiting_to_be_sent"]
+    results = "1 result" if count == 1 else f"{count} results"
+    return f"{results}, {size(status['waiting_to_be_sent_bytes'])} of output, the oldest waits for {waited}"
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512
+    except OSError:
+        return 0
