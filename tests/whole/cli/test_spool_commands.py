@@ -1,0 +1,308 @@
+"""`status` and `spool` on the files of live, stopped and dead agents, on copies, and for users who may only read."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trio
+
+from agent.cli import main
+from agent.model import Command
+from agent.sandbox.api import reference_api
+from agent.spool import open_spool
+from agent.spool.reader import open_reader
+from tests.whole.agents import agent_process
+from tests.whole.cli.spools import ACCEPTED, DELIVERED, LIMITS, PODS, REJECTED, RUNNING, WAITING, fill
+
+
+@pytest.fixture
+def spool(tmp_path, monkeypatch):
+    path = tmp_path / "spool" / "spool.db"
+    path.parent.mkdir()
+    trio.run(fill, path)
+    monkeypatch.setenv("KUBENTLY_SPOOL_PATH", str(path))
+    monkeypatch.setenv("COLUMNS", "100")
+    return path
+
+
+@pytest.fixture
+def cli(capsysbinary):
+    def call(*argv):
+        code = main(argv)
+        out, err = capsysbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return call
+
+
+def test_status_says_what_waits_since_when_and_why(spool, cli):
+    code, out, err = cli("status")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith(f"Spool      {spool}, ")
+    assert lines[0].endswith(" of 32 MiB")
+    assert lines[1].startswith("Agent      not running here; one opened this spool ")
+    assert lines[2].startswith("To run     1 waiting, 1 running; the last command came ")
+    assert lines[3].startswith("To send    1 result, 6 B of output, the oldest waits for ")
+    assert lines[4] == "           last trouble: connection refused"
+    assert lines[5].startswith("Rejected   1, refused by the API")
+    assert lines[6].startswith("Delivered  1 remembered, the last ")
+    assert any("top node" in line and "accepted" in line for line in lines[7:])
+    assert any("logs web-0" in line and "404" in line for line in lines[7:])
+    assert max(map(len, lines[1:])) <= 100
+
+
+def test_status_for_programs(spool, cli):
+    _, out, _ = cli("status", "--json")
+    found = json.loads(out)
+    assert found["agent_running"] is False
+    assert found["waiting_to_be_sent"] == 1
+    assert [row["command_id"] for row in found["unfinished"]] == [ACCEPTED, RUNNING]
+    assert [row["command_id"] for row in found["stuck"]] == [REJECTED]
+
+
+def test_a_copy_can_be_named(spool, cli, tmp_path, monkeypatch):
+    copy = tmp_path / "mailed.db"
+    assert cli("spool", "export", str(copy))[0] == 0
+    monkeypatch.delenv("KUBENTLY_SPOOL_PATH")
+    assert f"Spool      {copy}, " in cli("status", str(copy))[1]
+    assert WAITING in cli("spool", "list", "--view", "backlog", "--json", "--spool", str(copy))[1]
+
+
+@pytest.mark.parametrize(
+    ("view", "ids"),
+    [
+        ("recent", [ACCEPTED, RUNNING, WAITING, REJECTED, DELIVERED]),
+        ("backlog", [WAITING]),
+        ("stuck", [REJECTED]),
+    ],
+)
+def test_lists(view, ids, spool, cli):
+    code, out, _ = cli("spool", "list", "--view", view, "--json")
+    assert (code, [row["command_id"] for row in json.loads(out)]) == (0, ids)
+    _, out, _ = cli("spool", "list", "--view", view)
+    header, *lines = out.splitlines()
+    assert "COMMAND" in header
+    assert len(lines) == len(ids)
+    assert all(command_id[:8] in line for command_id, line in zip(ids, lines, strict=True))
+
+
+def test_a_list_has_as_many_rows_as_wanted(spool, cli):
+    assert len(cli("spool", "list", "--limit", "2")[1].splitlines()) == 3
+    with pytest.raises(SystemExit) as caught:
+        cli("spool", "list", "--limit", "0")
+    assert caught.value.code == 2
+
+
+def test_an_empty_list_says_so(tmp_path, cli):
+    async def make():
+        async with open_spool(tmp_path / "empty.db", LIMITS):
+            pass
+
+    trio.run(make)
+    assert cli("spool", "list", "--spool", str(tmp_path / "empty.db")) == (0, "", "Nothing in the list recent.\n")
+
+
+def test_show_one_command_by_the_beginning_of_its_id(spool, cli):
+    code, out, _ = cli("spool", "show", DELIVERED[:3])
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "command   kubectl get pods -n 'a b'"
+    assert lines[1] == f"id        {DELIVERED}"
+    assert lines[2] == "trace     correlation trace-7, session session-9"
+    assert lines[3] == "state     delivered: the API has its result"
+    assert any(line.startswith("ended") and line.endswith("succeeded, exit code 0 after 52 ms") for line in lines)
+    assert any(line.startswith("sending   1 attempt, HTTP 200, delivered ") for line in lines)
+    assert out.endswith(f"\n── stdout\n{PODS}\n── stderr\nWarning: \x1b[31mred\x1b[0m\n")
+
+
+def test_show_raw_gives_both_streams_as_they_were(spool, cli):
+    assert cli("spool", "show", DELIVERED, "--raw") == (0, PODS, "Warning: \x1b[31mred\x1b[0m\n")
+    assert cli("spool", "show", REJECTED, "--raw") == (0, "first line\nlast line without its end", "")
+
+
+def test_show_for_programs(spool, cli):
+    found = json.loads(cli("spool", "show", REJECTED, "--json")[1])
+    assert found["args"] == ["logs", "web-0"]
+    assert (found["state"], found["last_status"]) == ("rejected", 404)
+    assert (found["stdout"], found["stderr"]) == ("first line\nlast line without its end", "")
+
+
+@pytest.mark.parametrize("command_id", [RUNNING, ACCEPTED, WAITING])
+def test_show_what_has_no_end_yet(command_id, spool, cli):
+    code, out, _ = cli("spool", "show", command_id)
+    assert code == 0
+    assert f"id        {command_id}" in out
+
+
+def test_an_unknown_id_and_one_that_is_several(spool, cli):
+    code, out, err = cli("spool", "show", "nothing-like-it")
+    assert (code, out) == (1, "")
+    assert "nothing-like-it isn't in the spool" in err
+
+    async def more():
+        async with open_spool(spool, LIMITS) as opened:
+            await opened.accept([Command(f"same-{n}", ("version",)) for n in range(2)])
+
+    trio.run(more)
+    assert cli("spool", "show", "same-")[2] == "kubently-agent: Several ids begin with same-: same-0, same-1\n"
+    assert cli("spool", "show", "same-1")[0] == 0
+
+
+def test_retry_lets_a_rejected_result_wait_again(spool, cli):
+    assert cli("spool", "retry", REJECTED[:4]) == (
+        0,
+        "Done. It is sent when an agent is started with this spool.\n",
+        "",
+    )
+    with open_reader(spool) as reader:
+        assert reader.show(REJECTED).fields["state"] == "spooled"
+    code, _, err = cli("spool", "retry", "--all")
+    assert (code, "no rejected result" in err) == (1, True)
+
+
+def test_retry_says_why_there_is_nothing_to_retry(spool, cli):
+    code, _, err = cli("spool", "retry", DELIVERED)
+    assert code == 1
+    assert err == f"kubently-agent: Command {DELIVERED} is delivered, not rejected: there is nothing to retry.\n"
+
+
+async def test_retry_beside_a_running_agent_asks_it(spool, cli):
+    async with open_spool(spool, LIMITS) as opened:
+        code, out, _ = cli("spool", "retry", "--all")
+        assert (code, out.startswith("The running agent has been told.")) == (0, True)
+        assert (await opened.sweep()).retried == 1
+
+
+def test_export_is_whole_private_and_never_overwrites(spool, cli, tmp_path):
+    to = tmp_path / "out.db"
+    code, out, err = cli("spool", "export", str(to))
+    assert (code, out) == (0, "")
+    assert f"sqlite3 -readonly {to}" in err
+    assert to.stat().st_mode & 0o077 == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"spool", "out.db"}
+    with closing(sqlite3.connect(to)) as db:
+        assert db.execute("select count(*) from pieces").fetchone() == (4,)
+        assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+    code, _, err = cli("spool", "export", str(to))
+    assert (code, "exists already" in err) == (1, True)
+
+
+def test_export_to_standard_output(spool, tmp_path):
+    done = subprocess.run([sys.executable, "-m", "agent", "spool", "export", "-"], capture_output=True, check=True)
+    (tmp_path / "piped.db").write_bytes(done.stdout)
+    with open_reader(tmp_path / "piped.db") as reader:
+        assert reader.status()["rejected"] == 1
+
+
+@pytest.mark.parametrize("command", ["status", "spool list", "spool show x", "spool retry --all"])
+def test_no_spool_there(command, cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBENTLY_SPOOL_PATH", str(tmp_path / "none.db"))
+    code, out, err = cli(*command.split())
+    assert (code, out) == (1, "")
+    assert err == f"kubently-agent: There is no spool at {tmp_path / 'none.db'}. Name it with KUBENTLY_SPOOL_PATH.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_something_else_than_a_spool(cli, tmp_path):
+    (tmp_path / "notes.txt").write_text("hello\n" * 1000)
+    code, _, err = cli("status", str(tmp_path / "notes.txt"))
+    assert code == 1
+    assert err.startswith("kubently-agent: ")
+    assert "Traceback" not in err
+
+
+AS_ANOTHER_USER = """
+import os, sys
+from agent.cli import main
+import agent.cli.parser, agent.cli.spool, agent.cli.status  # before: that user may not read the checkout
+os.chdir("/")
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_for_a_user_who_may_only_read():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        trio.run(fill, folder / "spool.db")
+        folder.chmod(0o755)
+        (folder / "spool.db").chmod(0o644)
+        before = sorted(p.name for p in folder.iterdir())
+        for command in ("status", "spool list", f"spool show {REJECTED} --raw"):
+            done = subprocess.run(
+                [sys.executable, "-c", AS_ANOTHER_USER, *command.split()],
+                env={**os.environ, "KUBENTLY_SPOOL_PATH": str(folder / "spool.db")},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout
+        assert sorted(p.name for p in folder.iterdir()) == before
+
+
+async def test_a_live_agents_spool_and_then_its_remains(tmp_path, cli):
+    async with reference_api(links=["poll"]) as api, agent_process(api, tmp_path) as agent:
+        command_id = await api.ask(["get", "pods", "sleep-30"], timeout=60)
+        with trio.fail_after(20):
+            await agent.until("command accepted")
+            while not agent.runs("sleep-30"):  # noqa: ASYNC110  # another process writes it
+                await trio.sleep(0.02)
+        _, out, _ = cli("status", str(agent.spool))
+        assert "Agent      running for " in out
+        assert "To run     0 waiting, 1 running" in out
+        assert "get pods sleep-30" in out
+        await agent.kill()
+        _, out, _ = cli("status", str(agent.spool))
+        assert "Agent      not running here" in out
+        assert "get pods sleep-30" in out
+        shutil.copytree(agent.folder, tmp_path / "copied", ignore=lambda *_: ["copied"])
+        _, out, _ = cli("spool", "show", command_id[:8], "--spool", str(tmp_path / "copied" / "spool.db"))
+        assert "state     running: runs, or did when the agent ended" in out
+
+
+def test_watch_shows_it_again_until_interrupted(spool, monkeypatch, cli):
+    looks = iter([None, None])
+
+    def sleep(_seconds):
+        if next(looks, "enough") == "enough":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("agent.cli.status.time.sleep", sleep)
+    code, out, _ = cli("status", "--watch", "--json")
+    assert code == 0
+    assert [json.loads(line)["waiting_to_be_sent"] for line in out.splitlines()] == [1, 1, 1]
+
+
+def test_watch_survives_a_spool_that_is_gone_for_a_while(tmp_path, monkeypatch, cli):
+    def stop(_seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agent.cli.status.time.sleep", stop)
+    code, out, _ = cli("status", "--watch", str(tmp_path / "none.db"))
+    assert (code, "There is no spool" in out) == (0, True)
+
+
+def test_a_reader_that_has_had_enough_is_no_error(spool):
+    script = f"{sys.executable} -m agent spool show {DELIVERED} | true"
+    done = subprocess.run(["/bin/bash", "-o", "pipefail", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_help_names_every_action(capsys):
+    with pytest.raises(SystemExit):
+        main(["spool", "--help"])
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("list", "show", "retry", "export"))
