@@ -193,7 +193,7 @@ class OpenStream:
         self._chunks = response.aiter_raw()
 
     async def read(self) -> bytes | None:
-        """The next bytes, at most 64 KiB; None at the end. When cancelled, the connection is closed.
+        """The next bytes, at most 64 KiB; None at the end. Can't be read any more once it was cancelled.
 
         Raises:
             LinkDown: the connection is lost.
@@ -202,10 +202,10 @@ class OpenStream:
             return await anext(self._chunks, None)
 
     async def aclose(self) -> None:
-        """Close the connection, at once."""
+        """Close the connection, at once, even when cancelled."""
         # A generator that is merely dropped stays suspended until it is collected. One that is cancelled while it reads
         # unwinds, and all those below it in httpx and httpcore too.
-        with trio.CancelScope() as closing, suppress(httpx.HTTPError):
+        with trio.CancelScope(shield=True) as closing, suppress(httpx.HTTPError):
             closing.cancel()
             while await anext(self._chunks, None) is not None:
                 pass

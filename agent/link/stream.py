@@ -93,6 +93,9 @@ class StreamLink:
         listening = self._listening
         try:
             return _batch(listening.parser.feed(await self._read(listening)))
+        except trio.Cancelled:
+            await self._close()  # whoever sends to it now should know at once that nobody listens
+            raise
         except LinkDown as ended:
             await self._close()
             self._check_brief(listening, ended)

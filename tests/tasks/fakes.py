@@ -6,12 +6,22 @@ from agent.model import Result, json_text
 class FakeParcel:
     """A result on its way, held in memory."""
 
-    def __init__(self, result: Result, *, stdout=(), stderr=(), command_id="c1", correlation_id=None, session_id=None):
+    def __init__(
+        self,
+        result: Result,
+        *,
+        stdout=(),
+        stderr=(),
+        command_id="c1",
+        correlation_id=None,
+        session_id=None,
+        executed_at: float | None = 1_700_000_000.0,
+    ):
         self.command_id = command_id
         self.result = result
         self.correlation_id = correlation_id
         self.session_id = session_id
-        self.executed_at = 1_700_000_000.0
+        self.executed_at = executed_at
         self._texts = {"stdout": stdout, "stderr": stderr}
         self.read = 0
 

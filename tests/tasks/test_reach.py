@@ -108,3 +108,28 @@ async def test_retry_after_makes_everybody_wait(reach, autojump_clock):
     began = trio.current_time()
     async with reach.turn():
         assert 30 <= trio.current_time() - began <= 33
+
+
+async def test_results_wait_no_longer_once_the_stream_is_back(reach, autojump_clock):
+    said = Lines()
+    stream = Reach(Outage(trio.current_time, lambda: 0.5, cap=10), said, lambda: 0, what="event stream", wakes=reach)
+    for _ in range(7):
+        await fail(reach)
+    await fail(stream)
+    async with stream.turn() as attempt:
+        assert reach.outage.wait() > 0
+        attempt.succeeded()
+    assert reach.outage.wait() == 0
+    assert [event for event, _ in said.said] == ["event stream can't be reached", "event stream reached again"]
+
+
+async def test_results_flow_while_the_stream_is_down(reach, autojump_clock):
+    stream = Reach(Outage(trio.current_time, lambda: 0.5, cap=10), Lines(), lambda: 0, wakes=reach)
+    await fail(stream)
+    began = trio.current_time()
+    for _ in range(3):
+        async with reach.turn() as attempt:
+            assert not attempt.probe
+            attempt.succeeded()
+    assert trio.current_time() == began
+    assert stream.outage.down, "that results are taken says nothing of the stream"

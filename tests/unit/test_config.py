@@ -93,6 +93,8 @@ def test_an_empty_variable_is_a_missing_one(environ):
         ("KUBENTLY_KUBECONFIG", "/a\0b", "holds a NUL"),
         ("KUBENTLY_SSL_VERIFY", "False", "KUBENTLY_CA_CERT"),
         ("KUBENTLY_HEARTBEAT_INTERVAL", "300", "no meaning with KUBENTLY_LINK=poll"),
+        ("KUBENTLY_REPORT_CAPABILITIES", "true", "no meaning with KUBENTLY_LINK=poll"),
+        ("KUBENTLY_WHITELIST_CONFIG", "/etc/kubently/whitelist.yaml", "KUBENTLY_POLICY_FILE"),
     ],
 )
 def test_each_mistake_has_its_own_sentence(environ, name, value, says):

@@ -126,3 +126,13 @@ def test_retry_after_of_a_latecomer_counts(outage):
     fail(outage)
     outage.failed("busy", probe=late, retry_after=20)
     assert 20 <= outage.wait() <= 22
+
+
+def test_an_outage_of_its_own_cap(clock):
+    outage = Outage(clock, lambda: 1.0, cap=10)
+    waits = []
+    for _ in range(7):
+        fail(outage)
+        waits.append(outage.wait())
+        clock.now += outage.wait()
+    assert waits == [1, 2, 4, 8, 10, 10, 10]
