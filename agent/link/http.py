@@ -10,7 +10,6 @@ What this room protects from, each seen in the wild or measured:
 """
 
 import ssl
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,13 +21,12 @@ import trio
 from agent import __version__
 from agent.config import Config
 from agent.errors import ConfigError, LinkDown
+from agent.lean import without
 from agent.link.token import Token
 
-# httpx imports its own command line, and click with it, if it can (1.3 MB, measured with httpx 0.28.1 on CPython 3.11).
-# A module that is None can't be imported, and httpx goes on without.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-
-import httpx  # noqa: E402
+with without("httpx._main", "anyio", "h2", "socksio"):
+    import httpcore  # noqa: F401  # here rather than at the first request, so that this holds for it too
+    import httpx
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """The largest answer that is read: 10,000 commands of 800 bytes. Parsing costs several times its size in memory."""

@@ -6,10 +6,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from agent.errors import SpoolError, SpoolTooNew
 from agent.spool.failure import DAMAGED, primary_code, translate
+from agent.spool.light import Database
 from agent.spool.lock import SpoolLock
 from agent.spool.salvage import Salvaged, move_aside, salvage
 from agent.spool.schema import KNOWN, migrations

@@ -11,7 +11,7 @@ Each migration runs once per file, in one transaction with its record. A release
 
 import sqlite3
 
-from sqlite_utils import Database, Migrations
+from agent.spool.light import Database, Migrations
 
 migrations = Migrations("spool")
 
