@@ -44,7 +44,7 @@ class Commands(Core):
         now = self._clock.now()
         weight = sum(_ARGUMENT_BYTES + sum(map(len, command.args)) for command in commands)
         accepted = await self._writer.run(
-            lambda db: journal.accept(db, commands, now), Kind.GROW, weight=weight, then=then
+            lambda db: journal.accept(db, commands, now), Kind.ACCEPT, weight=weight, then=then
         )
         return Intake(accepted.new, accepted.known)
 
@@ -65,6 +65,8 @@ class Commands(Core):
         no room for one more output: wait for `work`.
         """
         while self._may_claim:
+            beside = self._space.reserve_bytes - self._space.output_bytes
+            output_bytes = max(0, min(self._space.output_bytes, self._free_bytes - beside))
             self._tally.claiming += 1
             try:
                 claimed = await self._writer.run(
@@ -75,7 +77,7 @@ class Commands(Core):
             if claimed is None:
                 return None
             if claimed.command is not None:
-                return Claim(claimed.command, claimed.seq, claimed.runs, claimed.waited_ms, self.output_bytes)
+                return Claim(claimed.command, claimed.seq, claimed.runs, claimed.waited_ms, output_bytes)
             self._log.warning("stored command was damaged", seq=claimed.seq)
         return None
 

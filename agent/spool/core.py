@@ -25,7 +25,6 @@ class Core:
         self._log = Log("spool")
         self._tally = Tally(trio.current_time)
         self._taking = trio.Lock()
-        self._reserve = space.plan.reserve(limits.output_bytes)
         self.work = Signal(lambda: self._may_claim)
         """Wakes executors: a command can be claimed."""
         self.due = Signal(lambda: self._tally.has_due, self._tally.next_due)
@@ -38,7 +37,7 @@ class Core:
     def room(self) -> int:
         """How many more commands may be accepted now: each must find room for its output beside the unfinished ones."""
         in_journal = self._limits.journal - self._tally.unfinished
-        on_disk = self._free_bytes // self._reserve - self._tally.accepted
+        on_disk = self._free_bytes // self._space.reserve_bytes - self._tally.accepted
         return max(0, min(in_journal, on_disk))
 
     @property
@@ -49,16 +48,19 @@ class Core:
     @property
     def output_bytes(self) -> int:
         """How much output of one command is sure to find room."""
-        return self._space.plan.output_bytes(self._limits.output_bytes)
+        return self._space.output_bytes
 
     @property
     def _free_bytes(self) -> int:
         """Beyond what the running commands may still need."""
-        return self._space.free_bytes - self._tally.reserved(self._reserve)
+        return self._space.free_bytes - self._tally.reserved(self._space.reserve_bytes)
 
     @property
     def _may_claim(self) -> bool:
-        return self._tally.claimable > 0 and self._free_bytes >= self._reserve
+        """Whether there is something to run and room for its output, or nothing else that could make room."""
+        tally = self._tally
+        alone = tally.running + tally.claiming + tally.spooled == 0
+        return tally.claimable > 0 and (alone or self._free_bytes >= self._space.reserve_bytes)
 
     def _changed(self) -> None:
         self.work.poke()

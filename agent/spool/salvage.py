@@ -127,7 +127,7 @@ def _delete(path: Path) -> None:
 
 
 def _rows(db: sqlite3.Connection, table: str, last: int) -> Iterator[sqlite3.Row]:
-    """Row by row in the order of keys. Where a row can't be read, the next key is tried, up to `last` and a few more."""
+    """Row by row in the order of keys. Where one can't be read, the next is tried, up to `last` and a few more."""
     seq, end, misses = -1, last + _MORE_KEYS, 0
     while seq < end and misses < _MOST_MISSES:
         try:

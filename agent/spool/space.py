@@ -73,7 +73,7 @@ class Plan:
 
     def output_bytes(self, output_bytes: int) -> int:
         """How much output of one command is sure to fit into `reserve`."""
-        return min(output_bytes, (self.reserve(output_bytes) - _STDERR_BYTES - _ROW_BYTES) * 32 // 33)
+        return max(0, min(output_bytes, (self.reserve(output_bytes) - _STDERR_BYTES - _ROW_BYTES) * 32 // 33))
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -105,6 +105,8 @@ def plan_for(path: Path, max_bytes: int) -> Plan:
     on_disk = (disk_free(path.parent) + own) * 15 // 16  # kubectl's cache and the lock are on this disk too
     aside = sum(file_bytes(file) for file in path.parent.glob(f"{path.name}.damaged-*"))
     capacity = min(on_disk, max(max_bytes - aside, max_bytes // 4))
+    if capacity < SMALLEST_BYTES and path.exists():
+        capacity = SMALLEST_BYTES  # what is here can still be delivered
     if capacity < SMALLEST_BYTES:
         raise SpoolError(
             f"The spool {path} may have only {capacity // 1024} KiB "
@@ -120,9 +122,13 @@ class Space:
 
     page_bytes = PAGE_BYTES
 
-    def __init__(self, path: Path, plan: Plan) -> None:
+    def __init__(self, path: Path, plan: Plan, output_bytes: int = 0) -> None:
         self.path = path
         self.plan = plan
+        self.reserve_bytes = plan.reserve(output_bytes)
+        """Room to keep free for each command that waits or runs."""
+        self.output_bytes = plan.output_bytes(output_bytes)
+        """How much output of one command is sure to find room."""
         self._ballast = beside(path, ".ballast")
         self._wal = beside(path, "-wal")
         self._lock = threading.Lock()

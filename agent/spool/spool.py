@@ -94,7 +94,7 @@ def _lock(path: Path) -> SpoolLock:
 
 def _open(path: Path, limits: Limits, clock: Clock, lock: SpoolLock) -> _Ready:
     plan = plan_for(path, limits.max_bytes)
-    space = Space(path, plan)
+    space = Space(path, plan, limits.output_bytes)
     space.drop_ballast()
     opened = open_database(path, plan, lock)
     try:

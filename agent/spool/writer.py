@@ -35,6 +35,8 @@ class Kind(Enum):
 
     READ = auto()
     """Nothing. May be abandoned."""
+    ACCEPT = auto()
+    """Room below the soft limit, and room for one output beside it: what is accepted must be able to run."""
     GROW = auto()
     """Room below the soft limit."""
     STATE = auto()
@@ -203,7 +205,11 @@ class Writer:
 
     def _limit(self, kind: Kind) -> None:
         plan = self._space.plan
-        pages = plan.soft_pages if kind is Kind.GROW else plan.hard_pages
+        pages = plan.hard_pages
+        if kind is Kind.GROW:
+            pages = plan.soft_pages
+        elif kind is Kind.ACCEPT:
+            pages = plan.soft_pages - self._space.reserve_bytes // self._space.page_bytes
         if pages != self._pages:
             self._connection.execute(f"pragma max_page_count = {pages}")
             self._pages = pages

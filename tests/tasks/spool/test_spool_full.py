@@ -1,0 +1,241 @@
+"""Full: the cap, the disk, and disks that fail."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from agent.errors import SpoolError, SpoolFull
+from agent.model import Outcome, Result
+from agent.spool import Limits, Spool, open_spool
+from agent.spool.space import beside, disk_free
+from agent.spool.writer import Kind
+from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, start, take_one
+
+
+async def test_many_tiny_results_at_the_cap_are_all_delivered(path: Path) -> None:
+    """Where recording an attempt fails without headroom."""
+    async with open_spool(path, Limits(2 * MB, journal=100_000, output_bytes=1000)) as spool:
+        total = 0
+        with pytest.raises(SpoolFull):  # noqa: PT012
+            while True:
+                await spool.accept([command(f"{total + n}", "x" * 500) for n in range(10)])
+                total += 10
+        assert total > 500
+        while claim := await spool.claim():
+            await spool.finish(claim.command.id, Result(Outcome.SUCCEEDED, 0))
+        while (await spool.counts()).accepted:  # no room for an output each: as results leave, others can run
+            assert await deliver_all(spool)
+            await spool.sweep()
+            while claim := await spool.claim():
+                await spool.finish(claim.command.id, Result(Outcome.SUCCEEDED, 0))
+        await deliver_all(spool)
+        counts = await spool.counts()
+        assert (counts.pending, counts.unrecorded) == (0, 0)
+        assert counts.size_bytes <= counts.capacity_bytes
+        await spool.sweep()
+        assert spool.room > 0
+
+
+async def test_at_the_cap_states_still_change(path: Path) -> None:
+    async with open_spool(path, Limits(4 * MB, journal=10_000, output_bytes=1000)) as spool:
+        for n in range(10):
+            await start(spool, str(n))
+        with pytest.raises(SpoolFull):  # noqa: PT012
+            while True:
+                await spool.append("0", "stdout", "x" * 50_000)
+        for n in range(10):
+            await spool.finish(str(n), OK, [("stdout", "y" * 1000)])
+        deliveries = await spool.take(20)
+        assert len(deliveries) == 10
+        for delivery in deliveries[1:4]:
+            await spool.rejected(delivery.seq, 404, "words " * 50)
+        for delivery in deliveries[4:7]:
+            await spool.postponed(delivery.seq, 100, 503, "words " * 50)
+        for delivery in deliveries[7:]:
+            await spool.delivered(delivery.seq, 200)
+        await spool.cut(deliveries[0].seq, 10)
+        counts = await spool.counts()
+        assert (counts.pending, counts.rejected, counts.delivered, counts.unrecorded) == (4, 3, 3, 0)
+
+
+def fail_writes(spool: Spool, *, fail: bool) -> None:
+    """A disk on which every commit fails, as when it was remounted read-only."""
+    writer = spool._writer
+    if not fail:
+        del writer._commit  # type: ignore[attr-defined]
+        return
+
+    def broken(*_: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE  # type: ignore[attr-defined]
+        raise error
+
+    writer._commit = broken  # type: ignore[assignment,method-assign]
+
+
+async def test_on_a_disk_that_fails_results_still_leave_once(path: Path) -> None:
+    async with open_spool(path, Limits(32 * MB, output_bytes=1000, journal=100)) as spool:
+        for name in "abcd":
+            await run(spool, name, f"output of {name}")
+        await start(spool, "e")
+        fail_writes(spool, fail=True)
+        with pytest.raises(SpoolFull, match="the disk reports an error"):
+            await accept(spool, "f")
+        with pytest.raises(SpoolFull):
+            await spool.finish("e", OK)
+        first, second, third = await spool.take(3)
+        await spool.delivered(first.seq, 200)
+        await spool.rejected(second.seq, 404, "unknown")
+        await spool.postponed(third.seq, 3600, 503, "busy")
+        assert (await take_one(spool)).command_id == "d"
+        assert await spool.take(5) == []
+        swept = await spool.sweep()
+        assert (swept.removed, swept.outputs_dropped) == (0, 0)
+        counts = await spool.counts()
+        assert (counts.unrecorded, counts.pending) == (2, 2)
+        fail_writes(spool, fail=False)
+        await spool.finish("e", OK)
+        assert (await take_one(spool)).command_id == "e"
+        counts = await spool.counts()
+        assert (counts.unrecorded, counts.pending, counts.delivered, counts.rejected) == (0, 3, 1, 1)
+
+
+async def test_a_damaged_result_is_answered_even_if_that_cant_be_written(path: Path) -> None:
+    async with open_spool(path, Limits(32 * MB, output_bytes=1000, journal=100)) as spool:
+        await run(spool, "a", "text")
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("update pieces set text = 'other'")
+        fail_writes(spool, fail=True)
+        assert (await take_one(spool)).result.outcome is Outcome.DAMAGED
+
+
+async def test_a_spool_that_breaks_says_so(path: Path) -> None:
+    async with open_spool(path, Limits(32 * MB, output_bytes=1000, journal=100)) as spool:
+        await accept(spool, "a")
+
+        def gone(db: sqlite3.Connection) -> None:
+            db.execute("select * from missing")
+
+        with pytest.raises(SpoolError, match="can't be used: no such table: missing") as caught:
+            await spool._writer.run(gone, Kind.READ)
+        assert not isinstance(caught.value, SpoolFull)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_a_small_disk_takes_what_fits_and_loses_none(small_disk: Path) -> None:
+    """500 results of 200 KB against an API that is closed, then open."""
+    path = small_disk / "spool.db"
+    async with open_spool(path, Limits(256 * MB, journal=8)) as spool:
+        arrived: set[str] = set()
+        n = 0
+        while n < 500:
+            while n < 500 and spool.room:
+                await run(spool, str(n), f"{n}" + "x" * 200_000)
+                n += 1
+            assert disk_free(small_disk) > 256 * 1024
+            arrived |= set(await deliver_all(spool))
+            await spool.sweep()
+        arrived |= set(await deliver_all(spool))
+        assert arrived == {str(n) for n in range(500)}
+        assert (await spool.counts()).unrecorded == 0
+
+
+async def test_a_disk_that_others_fill_is_survived_with_the_ballast(small_disk: Path) -> None:
+    path = small_disk / "spool.db"
+    async with open_spool(path, Limits(8 * MB, journal=100, output_bytes=100_000)) as spool:
+        for n in range(20):
+            await run(spool, str(n), f"{n}" + "x" * 50_000)
+        fill_up(small_disk / "somebody-elses")
+        assert beside(path, ".ballast").exists()
+        assert len(await deliver_all(spool)) == 20
+        assert not beside(path, ".ballast").exists()
+        assert (await spool.counts()).unrecorded == 0
+        assert spool.room == 0
+    fill_up(small_disk / "more")
+    (small_disk / "somebody-elses").unlink()
+    async with open_spool(path, Limits(8 * MB, journal=100, output_bytes=100_000)) as spool:
+        assert (await spool.counts()).delivered == 20
+        assert (await spool.sweep()).ballast
+        assert spool.room > 0
+
+
+async def test_an_agent_starts_on_a_full_disk(small_disk: Path) -> None:
+    path = small_disk / "spool.db"
+    async with open_spool(path, Limits(8 * MB, journal=100, output_bytes=100_000)) as spool:
+        for n in range(20):
+            await run(spool, str(n), f"{n}" + "x" * 50_000)
+    fill_up(small_disk / "somebody-elses")
+    async with open_spool(path, Limits(8 * MB, journal=100, output_bytes=100_000)) as spool:
+        assert spool.room == 0
+        assert len(await deliver_all(spool)) == 20
+
+
+def fill_up(file: Path) -> None:
+    with file.open("wb", buffering=0) as out:
+        size = 1024 * 1024
+        while size >= 4096:
+            try:
+                if out.write(bytes(size)) < size:
+                    size //= 2
+            except OSError:
+                size //= 2
+
+
+CHILD = """
+import json, resource, sys, trio
+from pathlib import Path
+from agent.errors import SpoolFull
+from agent.model import Command, Outcome, Result
+from agent.spool import Limits, open_spool
+
+async def main():
+    async with open_spool(Path(sys.argv[1]), Limits(64 * 2**20, journal=1000, output_bytes=100_000)) as spool:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * 1024, hard))
+        done = n = 0
+        try:
+            while True:
+                await spool.accept([Command(str(n), ("get",))])
+                await spool.claim()
+                await spool.finish(str(n), Result(Outcome.SUCCEEDED, 0), [("stdout", f"{n}" * 20_000)])
+                n += 1
+        except SpoolFull as error:
+            words = str(error)
+        sent = []
+        while taken := await spool.take(5):
+            for delivery in taken:
+                sent.append(delivery.command_id)
+                await spool.delivered(delivery.seq, 200)
+        unrecorded = (await spool.counts()).unrecorded
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        again = [delivery.command_id for delivery in await spool.take(5)]
+        print(json.dumps([n, sent, unrecorded, again, (await spool.counts()).unrecorded, words]))
+
+trio.run(main)
+"""
+
+
+def test_files_that_may_not_grow(path: Path) -> None:
+    child = subprocess.run([sys.executable, "-c", CHILD, str(path)], check=True, capture_output=True, text=True)
+    finished, sent, _, again, unrecorded, words = json.loads(child.stdout)
+    assert finished > 3
+    assert sent == [str(n) for n in range(finished)]
+    assert (again, unrecorded) == ([], 0)
+    assert "can't be written now" in words
