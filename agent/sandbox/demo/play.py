@@ -34,8 +34,8 @@ class Options:
     folder: Path | None = None
     """Where the spool is to be; None makes a folder."""
     seed: int | None = None
-    pause_seconds: float = 1.3
-    """After each answer, so that a person can follow."""
+    pace: float = 1.0
+    """Below 1 it is told faster than a person can follow."""
 
 
 async def play(options: Options, screen: Screen) -> int:
@@ -48,7 +48,7 @@ async def play(options: Options, screen: Screen) -> int:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_end_on_signal, nursery.cancel_scope)
         async with _stage(options, folder, screen) as stage:
-            story = Story(stage, link=options.link, seed=seed, pause=options.pause_seconds)
+            story = Story(stage, link=options.link, seed=seed, pace=options.pace)
             code = await _told(story, stage)
         nursery.cancel_scope.cancel()
     if code == INTERRUPTED:

@@ -21,6 +21,9 @@ _SOON_SECONDS = 0.02
 
 _QUERY = "select * from recent"
 
+_READING_SECONDS = 1.3
+"""A pause after each answer, so that a person can follow."""
+
 _BUSY_NODE_SECONDS = (0.7, 1.9)
 """How long a log takes to arrive during the outage."""
 
@@ -28,11 +31,12 @@ _BUSY_NODE_SECONDS = (0.7, 1.9)
 class Story:
     """Told once from the beginning to the end."""
 
-    def __init__(self, stage: Stage, *, link: str, seed: int, pause: float) -> None:
+    def __init__(self, stage: Stage, *, link: str, seed: int, pace: float) -> None:
         self._stage = stage
         self._screen = stage.screen
         self._link = link
-        self._pause = pause
+        self._pace = pace
+        self._pause = _READING_SECONDS * pace
         self._chance = random.Random(seed)
         self._pods: list[str] = []
         self._crashing = ""
@@ -96,7 +100,7 @@ class Story:
         stage, screen = self._stage, self._screen
         screen.act(3, "The API goes away while commands are in flight")
         if stage.cluster:
-            stage.cluster.log_delay = lambda: self._chance.uniform(*_BUSY_NODE_SECONDS)
+            stage.cluster.log_delay = lambda: self._pace * self._chance.uniform(*_BUSY_NODE_SECONDS)
         ids = await stage.ask_all(self._burst())
 
         def all_taken() -> bool:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(KUBECTL is None, reason="no kubectl beside this 
 @pytest.mark.parametrize("link", ["poll", "stream"])
 async def test_nothing_is_lost(link: Literal["poll", "stream"], tmp_path: Path) -> None:
     out = io.StringIO()
-    options = Options(Path(str(KUBECTL)), link, folder=tmp_path, seed=5, pause_seconds=0)
+    options = Options(Path(str(KUBECTL)), link, folder=tmp_path, seed=5, pace=0.25)
     code = await play(options, Screen(out, {}))
     printed = out.getvalue()
     assert code == DONE, printed
