@@ -105,7 +105,6 @@ create view status as select
     where c.state = 'delivered' order by seq desc limit 100)) as last_delivered_at,
   (select last_words from (select r.last_words, r.attempts from commands c join results r using (seq)
     where c.state = 'spooled' and r.last_words is not null order by c.seq limit 1)) as last_trouble,
-  (select page_count * page_size from pragma_page_count, pragma_page_size) as database_bytes,
   (select cast(value as integer) from meta where key = 'capacity_bytes') as capacity_bytes,
   (select value from meta where key = 'opened_at') as opened_at,
   (select cast(value as integer) from meta where key = 'pid') as pid,
