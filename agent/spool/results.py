@@ -32,6 +32,8 @@ class Results(Core):
         """
         async with self._taking:
             await self._record()
+            if not self._tally.has_due:  # a sibling that was woken too has it already
+                return []
             without = self._tally.not_due()
             try:
                 found = await self._writer.run(
