@@ -83,11 +83,16 @@ class Executor:
         self._metrics = metrics
         self._draining = False
         self._waiting = trio.CancelScope()
+        self._finishing = trio.CancelScope(shield=True)
 
     def drain(self) -> None:
         """From now on `run` ends as soon as nothing is left to run."""
         self._draining = True
         self._waiting.cancel()
+
+    def abandon(self) -> None:
+        """Give up writing a result down: the disk takes nothing, and the agent must end."""
+        self._finishing.cancel()
 
     async def run(self) -> None:
         """Run commands one after the other, until `drain`. When cancelled, the one at hand ends as `interrupted`."""
@@ -118,11 +123,9 @@ class Executor:
             result = await self._result(claim, output)
         except* trio.Cancelled:  # alone or, from a nursery inside, in a group
             result = Result(Outcome.INTERRUPTED, error=INTERRUPTED, execution_time_ms=_ms(began))
-            with trio.CancelScope(shield=True):
-                await self._finish(command, result, output)
-            raise
-        with trio.CancelScope(shield=True):  # a result that exists is written, whatever happens
             await self._finish(command, result, output)
+            raise
+        await self._finish(command, result, output)
 
     async def _result(self, claim: Claim, output: Output) -> Result:
         policy = self._policies.current()
@@ -146,16 +149,12 @@ class Executor:
         return _from_exit(exit_, timeout, lost=output.lost_to_full_disk)
 
     async def _finish(self, command: Command, result: Result, output: Output) -> None:
-        told = False
-        while True:
-            try:
-                await self._spool.finish(command.id, result, output.rest())
-                break
-            except SpoolError as error:
-                if not told:
-                    log.error("result can't be written, trying again", command_id=command.id, reason=str(error))
-                    told = True
-            await trio.sleep(RETRY_WRITE_SECONDS)
+        """Write the result down, whatever happens meanwhile."""
+        with trio.CancelScope(shield=True) as self._finishing:
+            await self._until_written(command, result, output)
+        if self._finishing.cancelled_caught:
+            log.error("result given up, the command runs again at the next start", command_id=command.id)
+            return
         self._metrics.finished(result)
         log.info(
             "command finished",
@@ -168,6 +167,19 @@ class Executor:
             output_bytes=result.output_bytes,
             rule=result.rule,
         )
+
+    async def _until_written(self, command: Command, result: Result, output: Output) -> None:
+        told = False
+        while True:
+            try:
+                await self._spool.finish(command.id, result, output.rest())
+            except SpoolError as error:
+                if not told:
+                    log.error("result can't be written, trying again", command_id=command.id, reason=str(error))
+                    told = True
+            else:
+                return
+            await trio.sleep(RETRY_WRITE_SECONDS)
 
 
 INTERRUPTED = "The agent was stopped while this ran. What kubectl had printed so far is kept; ask again for the rest."

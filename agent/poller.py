@@ -38,6 +38,11 @@ class Poller:
         self._metrics = metrics
         self._pulse = pulse
         self._random = random
+        self._journalling = trio.CancelScope(shield=True)
+
+    def abandon(self) -> None:
+        """Give up journalling what was received: the disk takes nothing, and the agent must end."""
+        self._journalling.cancel()
 
     async def run(self) -> None:
         """Receive and journal, for ever."""
@@ -50,8 +55,14 @@ class Poller:
             batch, status = await self._receive()
             if batch is not None:
                 failures = 0
-                with trio.CancelScope(shield=True):  # the API has handed these out: a stop must not lose them
+                # The API has handed these out: a stop must not lose them.
+                with trio.CancelScope(shield=True) as self._journalling:
                     await self._journal(batch)
+                if self._journalling.cancelled_caught:
+                    lost = [command.id for command in batch.commands]
+                    log.error(
+                        "commands received but not journalled: the API must hand them out again", command_ids=lost
+                    )
             elif status is not None:
                 # It answered, only not to this. Others may find the API well and end the outage, so wait here too.
                 failures += 1

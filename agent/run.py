@@ -48,6 +48,9 @@ UPLOADERS = 4
 EXECUTORS_SHARE = 0.6
 """The part of the drain that running commands may take; the rest is for delivering their results."""
 
+LAST_WRITES_SECONDS = 3.0
+"""How long a stopping task may go on writing down what it has. kubectl's own end, 2 s after SIGTERM, is part of it."""
+
 NAMED_AT_MOST = 20
 """How many undelivered results are named in the last log line."""
 
@@ -76,11 +79,20 @@ class Stage:
         finally:
             self._ended.set()
 
-    async def stop(self, within: float = 0) -> None:
-        """Give the tasks so many seconds to end by themselves, then cancel them, and wait until they have ended."""
+    async def stop(self, within: float = 0, abandon: Callable[[], None] = lambda: None) -> None:
+        """Give the tasks so many seconds to end by themselves, then cancel them, and wait until they have ended.
+
+        Args:
+            within: seconds.
+            abandon: makes the tasks give up even what they must not lose. Called when they are still writing it down
+                after a while, as on a full disk: a process that never ends is killed, and can't even say what is left.
+        """
         with trio.move_on_after(within):
             await self._ended.wait()
         self._scope.cancel()
+        with trio.move_on_after(LAST_WRITES_SECONDS):
+            await self._ended.wait()
+        abandon()
         await self._ended.wait()
 
 
@@ -161,15 +173,19 @@ class Agent:
     async def _drain(self, polling: Stage, executing: Stage, uploading: Stage) -> None:
         deadline = trio.current_time() + self._config.drain_seconds
         self._probes.draining = True
-        await polling.stop()
+        await polling.stop(abandon=self._poller.abandon)
         for executor in self._executors:
             executor.drain()
-        await executing.stop(within=self._config.drain_seconds * EXECUTORS_SHARE)
+        await executing.stop(within=self._config.drain_seconds * EXECUTORS_SHARE, abandon=self._abandon_writing)
         await self._answer_unstarted()
         for uploader in self._uploaders:
             uploader.drain()
         await uploading.stop(within=deadline - trio.current_time())
         await self._tell_what_is_left()
+
+    def _abandon_writing(self) -> None:
+        for executor in self._executors:
+            executor.abandon()
 
     async def _answer_unstarted(self) -> None:
         """Answer what was accepted and never started: the pod's volume may go with the pod, and somebody waits."""

@@ -219,7 +219,7 @@ def _as_link_down(too_slow: str, silence: float = 0) -> Iterator[None]:
         raise LinkDown(too_slow) from None
     except httpx.ReadTimeout:
         raise LinkDown(f"no answer within {silence:g} s", silent=True) from None
-    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:  # UnicodeError: a host like a..b
         raise LinkDown(_reason(error)) from error
 
 
