@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from agent.sandbox.cluster import discovery, reviews, status
+from agent.sandbox.cluster import discovery, openapi, reviews, status
 from agent.sandbox.cluster.reading import Reading
 from agent.sandbox.cluster.types import ResourceType, type_at
 from agent.sandbox.cluster.world import sample_world
@@ -135,12 +135,39 @@ class SampleCluster:
         if request.method not in {"GET", "HEAD"}:
             return _refused(request.method, path, target)
         if target is None:
-            return _about_itself(request, path.rstrip("/"))
+            return self._about_itself(request, path.rstrip("/"))
         if target.kind.plural == "secrets":
             return _forbidden("get" if target.name else "list", target)
         if target.subresource == "log":
             await trio.sleep(self.log_delay())
         return Reading(self._store, target.kind, target.namespace, request).answer(target.name, target.subresource)
+
+    def _about_itself(self, request: Request, path: str) -> Response:
+        if path in _HEALTH:
+            lines = [f"[+]{check} ok" for check in _CHECKS] + [f"{path[1:]} check passed"]
+            return PlainTextResponse("\n".join(lines) + "\n" if "verbose" in request.query_params else "ok")
+        if discovery.wants_aggregated(request.headers.get("accept", "")) and path in {"/api", "/apis"}:
+            return JSONResponse(discovery.aggregated(core=path == "/api"), media_type=discovery.AGGREGATED)
+        found = self._description(path)
+        return JSONResponse(found) if found else status.no_such_path()
+
+    def _description(self, path: str) -> object:
+        match path.split("/")[1:]:
+            case ["version"]:
+                return discovery.VERSION
+            case ["api"]:
+                return discovery.core_versions()
+            case ["apis"]:
+                return discovery.group_list()
+            case ["api", version]:
+                return discovery.resource_list("", version)
+            case ["apis", group, version]:
+                return discovery.resource_list(group, version)
+            case ["openapi", "v3"]:
+                return openapi.index()
+            case ["openapi", "v3", *root]:
+                return openapi.document(self._store, "/".join(root))
+        return None
 
 
 def target_of(path: str) -> Target | None:
@@ -171,30 +198,6 @@ def _refused(method: str, path: str, target: Target | None) -> Response:
 def _forbidden(verb: str, target: Target) -> Response:
     plural = "/".join(filter(None, (target.kind.plural, target.subresource)))
     return status.forbidden(verb, target.kind.group, plural, namespace=target.namespace, name=target.name)
-
-
-def _about_itself(request: Request, path: str) -> Response:
-    if path in _HEALTH:
-        lines = [f"[+]{check} ok" for check in _CHECKS] + [f"{path[1:]} check passed"]
-        return PlainTextResponse("\n".join(lines) + "\n" if "verbose" in request.query_params else "ok")
-    if discovery.wants_aggregated(request.headers.get("accept", "")) and path in {"/api", "/apis"}:
-        return JSONResponse(discovery.aggregated(core=path == "/api"), media_type=discovery.AGGREGATED)
-    fixed: dict[str, Callable[[], object]] = {
-        "/version": lambda: discovery.VERSION,
-        "/api": discovery.core_versions,
-        "/apis": discovery.group_list,
-    }
-    if path in fixed:
-        return JSONResponse(fixed[path]())
-    _, *parts = path.split("/")
-    match parts:
-        case ["api", version]:
-            found = discovery.resource_list("", version)
-        case ["apis", group, version]:
-            found = discovery.resource_list(group, version)
-        case _:
-            found = None
-    return JSONResponse(found) if found else status.no_such_path()
 
 
 @asynccontextmanager
