@@ -60,6 +60,8 @@ class ReferenceApi:
         self.reports_capabilities = True
         """False: an old server, whose capability routes are 404."""
         self.interfere: Interference | None = None
+        self.silent = False
+        """True: open streams stay open and carry nothing more, as when the way to the server is cut half-way."""
         self.record = Record()
         self.requests: deque[Seen] = deque(maxlen=100_000)
         self.heartbeats = 0

@@ -39,6 +39,8 @@ async def _events(api: "ReferenceApi") -> AsyncIterator[bytes]:
                 asked = await receive.receive()
                 silent_seconds = 0
                 api.handed_out(asked, "stream")
+            if api.silent:
+                continue
             if not waiting.cancelled_caught:
                 yield _event("command", asked.command)
                 continue

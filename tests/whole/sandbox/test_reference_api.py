@@ -263,6 +263,17 @@ async def test_a_closed_stream_listens_no_longer(api: ReferenceApi) -> None:
     assert api.queue_depth == 1
 
 
+async def test_a_half_open_stream_carries_nothing_more(api: ReferenceApi) -> None:
+    async with await listen(api) as stream:
+        await heard(stream, b"connected")
+        api.silent = True
+        command_id = await api.ask(["version"])
+        with trio.move_on_after(0.2) as waiting:
+            await stream.receive_some()
+    assert waiting.cancelled_caught
+    assert api.record[command_id].handed_out
+
+
 async def test_capabilities_and_heartbeat(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
     assert (await agent.post("/executor/heartbeat")).json()["status"] == "not_found"
     report = {
