@@ -51,7 +51,7 @@ def findings(evidence: Evidence) -> list[Finding]:
     twice = [asked for asked in rerun if asked.id not in evidence.interrupted or _runs(asked, ledger) > 2]
     rows = [
         Finding("commands handed out", len(handed_out), "API"),
-        Finding("  of these handed out again, unasked", len(again), "API"),
+        Finding("  of these handed out a second time", len(again), "API"),
         Finding("answered, with exactly one result", len(answered), "API", wanted=len(handed_out)),
         Finding("  of these sent again, word for word", len(resent), "API"),
         Finding("answered twice, and differently", len(record.contradicted), "API", wanted=0),
@@ -69,11 +69,12 @@ def _runs(asked: Asked, ledger: Mapping[str, Entry]) -> int:
 def _from_cluster(evidence: Evidence, cluster: SampleCluster) -> list[Finding]:
     reads = Counter(call.query.get("tailLines") for call in cluster.calls if call.path.endswith("/log"))
     burst = {asked.id: tail for asked in evidence.record.handed_out if (tail := tail_of(asked.command["args"]))}
+    served = sum(reads[tail] for tail in burst.values())
     surplus = [
         command_id for command_id, tail in burst.items() if reads[tail] > 1 + (command_id in evidence.interrupted)
     ]
     return [
-        Finding(f"log reads served, for {len(burst)} commands", sum(reads[tail] for tail in burst.values()), "cluster"),
+        Finding(f"log reads served, for {len(burst)} commands", served, "cluster"),
         Finding("  of these more than the kill explains", len(surplus), "cluster", wanted=0),
         Finding("requests that would change something", len(cluster.writes), "cluster", wanted=0),
     ]

@@ -56,7 +56,8 @@ def about(pod: str) -> list[Question]:
     return [
         Question(
             ("describe", "pod", pod, "-n", "shop"),
-            show=r"^    (Image|State|Last State|Restart Count): |Reason: |Exit Code|  ConfigMap ",
+            show=r"^    (Image|.*State|Ready|Restart Count): |Reason: |Exit Code|Started: |Finished: |  ConfigMap ",
+            most=14,
         ),
         Question(("logs", pod, "-n", "shop", "--previous", "--tail=4")),
         Question(
