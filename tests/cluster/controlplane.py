@@ -129,7 +129,7 @@ def running(folder: Path) -> Iterator[Cluster]:
     ca = trustme.CA()
     tokens = {"admin": secrets.token_hex(16), "controllers": secrets.token_hex(16)}
     _write_credentials(folder, ca, tokens)
-    etcd, peer, server, controllers = _free_ports(4)
+    etcd, peer, server, controllers = free_ports(4)
     cluster = Cluster(folder, f"https://127.0.0.1:{server}", Kubelet(ca), tokens, programs)
     with contextlib.ExitStack() as stack:
         stack.callback(cluster.kubelet.stop)
@@ -160,7 +160,8 @@ def _write_credentials(folder: Path, ca: trustme.CA, tokens: Mapping[str, str]) 
     (folder / "tokens.csv").write_text("\n".join(users) + "\n")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that nothing listens on at this moment."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in sockets]

@@ -2,23 +2,44 @@
 
 import ssl
 import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import trustme
 
+_CHUNK = 64 * 1024
+
+
+@dataclass
+class ContainerLog:
+    """What one container has printed."""
+
+    lines: Sequence[str] = ()
+    flood_bytes: int = 0
+    """Followed by so much more."""
+    slow: threading.Event | None = None
+    """Nothing is answered before this is set."""
+
+    def read(self, tail: str) -> Iterator[bytes]:
+        """As a kubelet sends it, with `tailLines` honoured."""
+        if self.slow is not None:
+            self.slow.wait()
+        kept = self.lines[-int(tail) :] if tail else self.lines
+        yield "".join(f"{line}\n" for line in kept).encode()
+        for left in range(self.flood_bytes, 0, -_CHUNK):
+            yield b"x" * (min(left, _CHUNK) - 1) + b"\n"
+
 
 class Kubelet:
-    """Serves `/containerLogs/NAMESPACE/POD/CONTAINER` to the API server, which `kubectl logs` asks.
-
-    `logs` holds the lines of each; others are answered with 404, as a kubelet does. `tailLines` is honoured.
-    """
+    """Serves `/containerLogs/NAMESPACE/POD/CONTAINER` to the API server, which `kubectl logs` asks."""
 
     def __init__(self, ca: trustme.CA) -> None:
-        self.logs: dict[tuple[str, str, str], list[str]] = {}
+        self.logs: dict[tuple[str, str, str], ContainerLog] = {}
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         ca.issue_cert("127.0.0.1").configure_cert(context)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.logs))
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -32,30 +53,26 @@ class Kubelet:
         self._server.server_close()
         self._thread.join()
 
-    def answer(self, target: str) -> tuple[int, bytes]:
-        """The status and body for one request's target."""
-        url = urlsplit(target)
-        _, _, namespace, pod, container = url.path.split("/")
-        lines = self.logs.get((namespace, pod, container))
-        if lines is None:
-            return 404, b"no such container\n"
-        (tail,) = parse_qs(url.query).get("tailLines", [""])
-        kept = lines[-int(tail) :] if tail else lines
-        return 200, "".join(f"{line}\n" for line in kept).encode()
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        kubelet = self
+def _handler(logs: dict[tuple[str, str, str], ContainerLog]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            _, _, namespace, pod, container = url.path.split("/")
+            log = logs.get((namespace, pod, container))
+            if log is None:
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.end_headers()
+            try:
+                for chunk in log.read(parse_qs(url.query).get("tailLines", [""])[0]):
+                    self.wfile.write(chunk)
+            except OSError:  # the reader has enough
+                self.close_connection = True
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, body = kubelet.answer(self.path)
-                self.send_response(status)
-                self.send_header("Content-Type", "text/plain")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        def log_message(self, *args: object) -> None:
+            """Nothing: the API server's own log has it."""
 
-            def log_message(self, *args: object) -> None:
-                """Nothing: the API server's own log has it."""
-
-        return Handler
+    return Handler

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.cluster.controlplane import Cluster, wait_for
+from tests.cluster.node import ContainerLog
 
 Manifest = dict[str, Any]
 NODE = "node-1"
@@ -81,7 +82,7 @@ def run(cluster: Cluster, pod: Mapping[str, Any]) -> None:
         target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
         cluster.bind(manifest("v1", "Binding", name, namespace, target=target))
     for container in containers:
-        cluster.kubelet.logs[namespace, name, container] = LOG
+        cluster.kubelet.logs[namespace, name, container] = ContainerLog(LOG)
     status = {
         "phase": "Running",
         "podIP": "10.1.0.7",

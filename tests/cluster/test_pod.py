@@ -1,0 +1,218 @@
+"""The image as a pod: the manifest's limits, user, mounts and probes, a service account's files, signals, a kill.
+
+podman stands in for the kubelet; the API server is real.
+"""
+
+import re
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import trio
+
+from agent.sandbox.api import ReferenceApi, reference_api
+from tests.cluster import workload
+from tests.cluster.controlplane import Cluster, free_ports
+from tests.cluster.node import ContainerLog
+from tests.image.podman import Pod, podman, require_image
+from tests.kustomize.builds import build, the
+
+pytestmark = pytest.mark.image
+
+T = TypeVar("T")
+
+PATIENCE = 60
+"""A bound in seconds for what takes a few at 0.2 of a core."""
+
+FLOOD_BYTES = 200_000_000
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[ReferenceApi]:
+    async with reference_api() as api:
+        yield api
+
+
+@pytest.fixture
+def pod(api: ReferenceApi, cluster: Cluster, account: Path, agent_overlay: Path, tmp_path: Path) -> Iterator[Pod]:
+    """Not started yet. Its volumes hold what kubelet and Secret would bring."""
+    require_image()
+    server = urlsplit(cluster.server)
+    (port,) = free_ports(1)
+    environ = {
+        "KUBERNETES_SERVICE_HOST": str(server.hostname),
+        "KUBERNETES_SERVICE_PORT": str(server.port),
+        "KUBENTLY_API_URL": api.url,
+        "CLUSTER_ID": api.cluster_id,
+        "LOG_LEVEL": "INFO",
+        # As in the manifest but for the port, which many pods of one machine can't share on its own network.
+        "KUBENTLY_HEALTH_ADDRESS": f"127.0.0.1:{port}",
+    }
+    spec = the(build(agent_overlay), "Deployment")["spec"]["template"]["spec"]
+    pod = Pod(spec, tmp_path, environ)
+    put(pod, "token", "token", api.token)
+    token = cluster.kubectl("create", "token", "kubently-agent", "-n", workload.AGENT_NAMESPACE).stdout.strip()
+    put(pod, "service-account", "token", token)
+    put(pod, "service-account", "ca.crt", cluster.ca.read_text())
+    yield pod
+    pod.remove()
+
+
+def put(pod: Pod, volume: str, name: str, text: str) -> None:
+    """A file of a Secret or a service account, readable for the pod's group."""
+    path = pod.volume(volume) / name
+    path.write_text(text)
+    path.chmod(0o440)
+
+
+async def in_thread(function: Callable[..., T], *args: object) -> T:
+    """podman takes its time, and the API serves in this very thread."""
+    return await trio.to_thread.run_sync(function, *args)
+
+
+async def started(pod: Pod, api: ReferenceApi) -> None:
+    """Until the readiness probe of the manifest is content."""
+    await in_thread(pod.start)
+    async with httpx.AsyncClient() as client:
+        await until(lambda: ready(client, pod))
+
+
+async def ready(client: httpx.AsyncClient, pod: Pod) -> bool:
+    (container,) = pod.manifest["containers"]
+    path = container["readinessProbe"]["httpGet"]["path"]
+    try:
+        return (await client.get(url(pod, path))).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def until(so: Callable[[], Awaitable[bool]]) -> None:
+    """Asks the container until it is so: there is nothing in it to wait on from outside."""
+    with trio.fail_after(PATIENCE):
+        while not await so():  # noqa: ASYNC110
+            await trio.sleep(0.1)
+
+
+def url(pod: Pod, path: str) -> str:
+    return f"http://{pod.environ['KUBENTLY_HEALTH_ADDRESS']}{path}"
+
+
+@pytest.fixture
+def slow_log(cluster: Cluster) -> Iterator[threading.Event]:
+    """The log of `slow`, which comes once the event is set."""
+    released = threading.Event()
+    cluster.kubelet.logs[workload.NAMESPACE, "slow", "web"] = ContainerLog(["at last"], slow=released)
+    yield released
+    released.set()
+
+
+@pytest.fixture(scope="module")
+def loud_and_slow(cluster: Cluster) -> None:
+    """Two more pods of the shop: one whose log takes its time, and one whose log is long."""
+    for name in ("slow", "loud"):
+        spec = {"nodeName": workload.NODE, "containers": [{"name": "web", "image": "example.com/web:1"}]}
+        cluster.apply(workload.manifest("v1", "Pod", name, workload.NAMESPACE, spec=spec))
+        workload.run(cluster, cluster.get("pod", name, "-n", workload.NAMESPACE))
+    cluster.kubelet.logs[workload.NAMESPACE, "loud", "web"] = ContainerLog(flood_bytes=FLOOD_BYTES)
+
+
+async def test_it_works_as_the_manifests_run_it(api: ReferenceApi, pod: Pod) -> None:
+    await started(pod, api)
+    lines = ("get pods -A", "top node", "logs deploy/web -n shop", "get secrets -A", "delete pods --all -n shop")
+    asked = [await api.ask(line.split(), timeout=30) for line in lines]
+    with trio.fail_after(PATIENCE):
+        pods, top, logs, secrets, delete = [await api.result(command_id) for command_id in asked]
+    assert "web-" in pods.output
+    assert "250m" in top.output
+    assert workload.LOG[0] in logs.output
+    assert not secrets.success
+    assert not delete.success
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(url(pod, "/livez"))).status_code == 200
+        assert "kubently_" in (await client.get(url(pod, "/metrics"))).text
+    assert api.problems == []
+    documented = re.findall(
+        r"exec -n kubently deploy/kubently-agent -- (sqlite3 .*) '(select .*)'",
+        (Path(__file__).parents[2] / "docs/deploying.md").read_text(),
+    )
+    assert documented
+    for command, query in documented:
+        shown = await in_thread(pod.execute, *command.split(), query)
+        assert shown.returncode == 0, shown.stderr
+        assert "delivered" in shown.stdout
+
+
+async def test_sigterm_drains_within_the_grace_period(
+    api: ReferenceApi, pod: Pod, slow_log: threading.Event, loud_and_slow: None
+) -> None:
+    await started(pod, api)
+    command_id = await api.ask(["logs", "slow", "-n", "shop"], timeout=30)
+    with trio.fail_after(PATIENCE):
+        await until(partial(is_running, pod, command_id))
+        async with trio.open_nursery() as nursery:
+            codes: list[int] = []
+            nursery.start_soon(stopped, pod, codes)
+            await until(partial(has_logged, pod, "signal, draining"))
+            slow_log.set()
+        assert codes == [0]
+        assert (await api.result(command_id)).output == "at last\n"
+
+
+async def stopped(pod: Pod, codes: list[int]) -> None:
+    codes.append(await in_thread(pod.stop))
+
+
+async def is_running(pod: Pod, command_id: str) -> bool:
+    query = f"select state from commands where command_id = '{command_id}'"
+    done = await in_thread(pod.execute, "sqlite3", "-readonly", "/var/lib/kubently/spool.db", query)
+    return done.stdout == "running\n"
+
+
+async def has_logged(pod: Pod, words: str) -> bool:
+    return words in await in_thread(pod.log)
+
+
+async def test_killed_and_started_again_over_the_same_spool(
+    api: ReferenceApi, pod: Pod, slow_log: threading.Event, loud_and_slow: None
+) -> None:
+    await started(pod, api)
+    running = await api.ask(["logs", "slow", "-n", "shop"], timeout=30)
+    with trio.fail_after(PATIENCE):
+        await until(partial(is_running, pod, running))
+        await api.stop()
+        await in_thread(pod.kill)
+        await in_thread(pod.remove)
+        slow_log.set()
+        await api.start()
+        await started(pod, api)
+        assert (await api.result(running)).output == "at last\n"
+    assert api.record.contradicted == []
+    assert len(api.record[running].handed_out) == 1
+
+
+async def test_sigterm_during_the_start_is_obeyed(api: ReferenceApi, pod: Pod) -> None:
+    await in_thread(pod.start)
+    assert await in_thread(pod.stop) in {0, 143}  # after the handlers were set, or before
+
+
+async def test_four_kubectls_and_a_flood_stay_within_the_memory_limit(
+    api: ReferenceApi, pod: Pod, loud_and_slow: None
+) -> None:
+    await started(pod, api)
+    asked = [await api.ask(["logs", "loud", "-n", "shop"], timeout=60) for _ in range(2)]
+    asked += [await api.ask(["get", "pods,deploy,nodes", "-A", "-o", "yaml"], timeout=60) for _ in range(6)]
+    with trio.fail_after(3 * PATIENCE):
+        answers = [await api.result(command_id) for command_id in asked]
+    for answer in answers:
+        assert answer.success, answer.error
+    for answer in answers[:2]:
+        assert answer.result["truncated"] is True
+        assert answer.result["output_bytes"] == FLOOD_BYTES
+    described = await in_thread(podman, "inspect", "--format={{.State.OOMKilled}} {{.State.Running}}", pod.container)
+    assert described.stdout.split() == ["false", "true"]
+    print(f"peak memory: {await in_thread(pod.peak_memory_bytes) / 1e6:.0f} MB")
