@@ -2,9 +2,9 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,14 +164,12 @@ class Pod:
         return [f"--volume={self.volume('service-account')}:/var/run/secrets/kubernetes.io/serviceaccount:ro"]
 
 
+def base() -> str:
+    """The image that the Dockerfile begins with."""
+    (named,) = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    return str(named)
+
+
 def inspect(image: str) -> Any:
     (described,) = json.loads(podman("image", "inspect", image).stdout)
     return described
-
-
-def until(what: str, true: Any, seconds: float = 60) -> None:
-    """Asks until it is so; the bound is for what is broken."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"{what} didn't come within {seconds} s"
-        time.sleep(0.1)

@@ -3,15 +3,10 @@
 import re
 
 from agent import __version__
-from tests.image.podman import IMAGE, MACHINE, ROOT, inspect, podman, run
+from tests.image.podman import IMAGE, MACHINE, base, inspect, podman, run
 
 PROGRAMS = "find -H /bin /sbin /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /opt -path '*bin/*' ! -type d | sort"
 MOST_ABOVE_BASE_BYTES = 130_000_000
-
-
-def base() -> str:
-    (named,) = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    return str(named)
 
 
 def programs(image: str) -> set[str]:
