@@ -188,7 +188,10 @@ def _current_context(program: Path, file: Path, environ: Mapping[str, str], fold
         raise KubectlError(f"{program} isn't a kubectl: `config view` printed something else.") from error
     if view is None:
         said = done.stderr.decode(errors="replace").strip()
-        raise KubectlError(f"The kubeconfig {file} can't be used: {said[:300]}")
+        if done.returncode < 0:
+            how = f"`config view` was ended by signal {-done.returncode}"
+            raise KubectlError(f"{program} isn't usable: {how}. Name another kubectl with KUBENTLY_KUBECTL.")
+        raise KubectlError(f"The kubeconfig {file} can't be used: {said[:300] or f'exit code {done.returncode}'}")
     try:
         server, context = view["clusters"][0]["cluster"]["server"], view["current-context"]
     except (LookupError, TypeError):

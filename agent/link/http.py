@@ -291,7 +291,9 @@ def _reason(error: Exception) -> str:
     """The innermost cause's words: httpx often has none of its own."""
     words = str(error)
     cause: BaseException | None = error
-    while not words and cause is not None:
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the API's certificate isn't trusted: {cause.verify_message}; `kubently-agent check` knows more"
         cause = cause.__cause__ or cause.__context__
-        words = str(cause or "")
+        words = words or str(cause or "")
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
