@@ -46,13 +46,16 @@ class Cluster:
         self._kubectl = kubectl
 
     async def ask(self, *argv: str, seconds: float = SERVER_SECONDS) -> Said:
-        """Run one command line. Raises KubectlError if it can't be started."""
+        """Run one command line."""
         printed: dict[Stream, list[str]] = {"stdout": [], "stderr": []}
 
         async def keep(stream: Stream, text: str) -> None:
             printed[stream].append(text)
 
-        ended = await self._kubectl.run(argv, timeout=seconds, max_bytes=_OUTPUT_BYTES, sink=keep, grace=1.0)
+        try:
+            ended = await self._kubectl.run(argv, timeout=seconds, max_bytes=_OUTPUT_BYTES, sink=keep, grace=1.0)
+        except KubectlError as error:  # it could be started a moment ago
+            return Said(126, "", str(error), timed_out=False)
         return Said(ended.code, "".join(printed["stdout"]), "".join(printed["stderr"]), ended.timed_out)
 
 
@@ -81,10 +84,6 @@ async def open_cluster(area: Area, config: Config) -> AsyncIterator[Cluster | No
             area.passed("kubectl", f"{version}, {kubectl.path}")
             cluster = Cluster(kubectl)
             yield cluster if await _server(area, cluster, version) else None
-        finally:
-            for closed in (home / "path", home / "work"):  # made without the right to write, even for their owner
-                if closed.exists():
-                    closed.chmod(0o700)
 
 
 def _private_folder(config: Config) -> "tempfile.TemporaryDirectory[str]":
@@ -96,13 +95,13 @@ def _private_folder(config: Config) -> "tempfile.TemporaryDirectory[str]":
 
 def _no_kubectl(sentence: str) -> tuple[str, str]:
     """The error's sentence in two: what is wrong, and what to do."""
-    head, found, tail = sentence.partition(": install kubectl")
-    if found:
-        return head, f"Install kubectl{tail}"
-    for word in ("name a kubeconfig with", "correct KUBENTLY_KUBECTL", "chmod +x"):
+    for word in ("install kubectl", "name a kubeconfig with", "correct KUBENTLY_KUBECTL", "chmod +x"):
         head, found, tail = sentence.partition(f": {word}")
         if found:
             return head, f"{word[0].upper()}{word[1:]}{tail}"
+    head, found, tail = sentence.partition(". Name ")
+    if found:
+        return head, f"Name {tail}"
     if "kubeconfig" in sentence or "service account" in sentence:
         return (
             sentence,
