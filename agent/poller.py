@@ -63,7 +63,7 @@ class Poller:
                     log.error(
                         "commands received but not journalled: the API must hand them out again", command_ids=lost
                     )
-            elif status is not None:
+            elif status is not None and self._link.holds:
                 # It answered, only not to this. Others may find the API well and end the outage, so wait here too.
                 failures += 1
                 await trio.sleep(backoff(failures, self._random))

@@ -106,16 +106,10 @@ class Agent:
         self._link = link
         self.metrics = Metrics()
         self.pulse = Pulse(trio.current_time)
-        self.outage = Outage(trio.current_time, random.random)
-        reach = Reach(self.outage, Log("api"), lambda: spool.pending)
-        self._poller = Poller(
-            link,
-            spool,
-            reach if link.holds else self._stream_reach(reach),
-            metrics=self.metrics,
-            pulse=self.pulse,
-            random=random.random,
-        )
+        reach = Reach(Outage(trio.current_time, random.random, link.pause_seconds), Log("api"), lambda: spool.pending)
+        receiving = reach if link.holds else self._stream_reach(reach)
+        self.outage = receiving.outage  # an agent that gets no commands isn't ready, whoever takes its results
+        self._poller = Poller(link, spool, receiving, metrics=self.metrics, pulse=self.pulse, random=random.random)
         self._executors = [
             Executor(
                 spool,
@@ -134,7 +128,7 @@ class Agent:
 
     def _stream_reach(self, reach: Reach) -> Reach:
         """A picture of the stream's own: it may be down while results are taken, and must come back sooner."""
-        outage = Outage(trio.current_time, random.random, cap=self._link.pause_seconds)
+        outage = Outage(trio.current_time, random.random, self._link.pause_seconds)
         return Reach(outage, Log("api"), lambda: self._spool.pending, what="stream of commands", wakes=reach)
 
     async def run(self) -> None:

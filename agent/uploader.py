@@ -103,7 +103,7 @@ class Uploader:
         else:
             seconds = 0.0
             if reply.status is not None and reply.status not in SHARED_STATUSES:
-                seconds = backoff(delivery.attempts, self._random)
+                seconds = backoff(delivery.attempts, self._random, self._link.pause_seconds)
             await self._spool.postponed(delivery.seq, seconds, reply.status, reply.words)
             log.debug("result postponed", reason=reply.words, seconds=seconds, **_names(delivery))
 
