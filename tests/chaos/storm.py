@@ -1,0 +1,217 @@
+"""One storm: what is asked of the agent, and what is done to it meanwhile."""
+
+import contextlib
+import random
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import trio
+
+from tests.chaos import faults
+from tests.chaos.api import FaultApi
+from tests.chaos.disk import Disk
+from tests.chaos.faults import Fault
+from tests.chaos.record import Verdict, judge
+from tests.chaos.standin import ChaosAgent, prints
+
+FAULTY = 0.08
+"""The part of all requests that meets a fault."""
+
+SETTLE_SECONDS = 150.0
+"""How long the agent may take afterwards, with everything well again, to deliver what is left."""
+
+
+class Storm:
+    """One storm. `pace` divides all pauses between kills, stops and outages."""
+
+    def __init__(self, api: FaultApi, agent: ChaosAgent, disk: Disk, seed: int, pace: float = 1.0) -> None:
+        self.api = api
+        self.agent = agent
+        self.disk = disk
+        self.kills = 0
+        self.stops = 0
+        self.other = 0
+        self.exits: list[int] = []
+        """Codes with which the agent ended by itself."""
+        self._pace = pace
+        self._seed = seed
+        self._number = 0
+        self._expected_exit = False
+        self._drawing = self._chance("requests")
+
+    def _chance(self, purpose: str) -> random.Random:
+        return random.Random(f"{self._seed} {purpose}")
+
+    @property
+    def faults(self) -> int:
+        """All that was done to the agent, but for kills."""
+        return self.api.faults + self.stops + self.other
+
+    async def blow(self, seconds: float) -> None:
+        """Let it rage for so long."""
+        self.api.chance = self._draw
+        await self.agent.start()
+        with trio.move_on_after(seconds):
+            async with trio.open_nursery() as nursery:
+                for task in (self._ask, self._strike, self._outages, self._fill_disk, self._revive):
+                    nursery.start_soon(task, self._chance(task.__name__))
+
+    def _draw(self, route: str) -> Fault | None:
+        chance = self._drawing
+        if chance.random() >= FAULTY:
+            return None
+        choices = list(faults.ANYWHERE.values())
+        if route == "commands":
+            choices += faults.TO_COMMANDS.values()
+        elif route == "results":
+            choices += [*faults.TO_RESULTS.values(), *faults.REJECTING.values()]
+        return chance.choice(choices)
+
+    async def _pause(self, chance: random.Random, low: float, high: float) -> None:
+        await trio.sleep(chance.uniform(low, high) / self._pace)
+
+    # What the API asks for.
+
+    async def _ask(self, chance: random.Random) -> None:
+        while True:
+            for _ in range(chance.choice((1, 1, 2, 3, 5))):
+                self._ask_one(chance)
+            what = chance.random()
+            if what < 0.02:
+                for _ in range(chance.randint(20, 60)):
+                    self._ask_one(chance, ("say-0", "say-1"))
+            elif what < 0.10:  # ids that the agent has seen, at the same time and long after
+                known = list(self.api.record.handed_out)[-200:]
+                self.api.hand_out(*chance.sample(known, min(5, len(known))) * 2)
+            elif what < 0.14:
+                self.api.shuffle(chance)
+            await self._pause(chance, 0.1, 0.7)
+
+    def _ask_one(self, chance: random.Random, kinds: tuple[str, ...] | None = None) -> None:
+        nap = f"nap-{chance.uniform(0.1, 1.5):.2f}"
+        usual = ("say-0", "nap-0.05", "nap-0.3", nap, "pour-2000", "pour-300000", "fail-0")
+        kind = chance.choice(kinds or usual)
+        self._number += 1
+        command_id = f"c{self._number:06}"
+        if chance.random() < 0.05:
+            wrong = chance.choice((["delete", "pod", "x"], ["get", "secrets"], "get pods", 7, ["get", 5]))
+            self.api.ask(wrong, command_id=command_id, expected=_refused)  # type: ignore[arg-type]
+        else:
+            what = f"{kind}-{command_id}"
+            self.api.ask(what, command_id=command_id, expected=prints(what))
+
+    # What happens to the agent.
+
+    async def _strike(self, chance: random.Random) -> None:
+        while True:
+            await self._pause(chance, 0.1, 2.0)
+            how = chance.random()
+            if how < 0.12:
+                await self._suspend(chance.uniform(0.1, 2.0))
+            elif how < 0.20:
+                await self._restart()
+            else:
+                await self._kill()
+
+    async def _kill(self) -> None:
+        with self._expecting():
+            self.kills += 1
+            await self.agent.kill()
+            await self.agent.start()
+
+    async def _suspend(self, seconds: float) -> None:
+        assert self.agent.process is not None
+        self.stops += 1
+        self.agent.process.send_signal(signal.SIGSTOP)
+        try:
+            await trio.sleep(seconds)
+        finally:
+            self.agent.process.send_signal(signal.SIGCONT)
+
+    async def _restart(self) -> None:
+        with self._expecting():
+            self.stops += 1
+            assert self.agent.process is not None
+            self.agent.process.terminate()
+            with trio.move_on_after(8) as ended:
+                await self.agent.process.wait()
+            if ended.cancelled_caught:
+                self.exits.append(-1)
+                await self.agent.kill()
+            await self.agent.start()
+
+    @contextlib.contextmanager
+    def _expecting(self) -> Iterator[None]:
+        self._expected_exit = True
+        try:
+            yield
+        finally:
+            self._expected_exit = False
+
+    async def _revive(self, _: random.Random) -> None:
+        """What Kubernetes does with a container that ends by itself."""
+        while True:
+            process = self.agent.process
+            if process is not None and process.poll() is not None and not self._expected_exit:
+                self.exits.append(process.returncode or 0)
+                await self.agent.start()
+            await trio.sleep(0.1)
+
+    # What happens around it.
+
+    async def _outages(self, chance: random.Random) -> None:
+        while True:
+            await self._pause(chance, 2, 12)
+            self.other += 1
+            chance.choice((self.api.refuse, self.api.refuse, self.api.stall))()
+            try:
+                await self._pause(chance, 0.2, 4)
+            finally:
+                self.api.listen()
+
+    async def _fill_disk(self, chance: random.Random) -> None:
+        while True:
+            await self._pause(chance, 4, 20)
+            self.other += 1
+            process = self.agent.process
+            pid = process.pid if process else None
+            self.disk.fill(pid)
+            try:
+                await self._pause(chance, 0.2, 4)
+            finally:
+                self.disk.empty(pid)
+
+    # What is left of it.
+
+    async def settle(self) -> None:
+        """Everything is well again. Return when nothing is open any more, or when it has taken too long."""
+        self.api.chance = lambda route: None
+        process = self.agent.process
+        assert process is not None
+        self.disk.empty(process.pid)
+        if process.poll() is not None:
+            await self.agent.start()
+        with trio.move_on_after(SETTLE_SECONDS):
+            while any(not known.rejected for known in self.api.record.open):  # noqa: ASYNC110  # either may change it
+                await trio.sleep(0.1)
+            what = "say-0-fresh"
+            fresh = self.api.ask(what, command_id="fresh", expected=prints(what))
+            await fresh.stored.wait()
+        assert self.agent.process is not None
+        self.agent.process.terminate()
+        with trio.move_on_after(15):
+            await self.agent.process.wait()
+        if self.agent.process.poll() is None:
+            await self.agent.kill()
+
+    def verdict(self) -> Verdict:
+        """Compare both sides."""
+        with closing(sqlite3.connect(f"file:{self.agent.spool}?mode=ro", uri=True)) as db:
+            rejected = [row[0] for row in db.execute("select command_id from commands where state = 'rejected'")]
+        return judge(self.api.record, rejected=rejected, accepted=self.agent.accepted(), runs=self.agent.starts())
+
+
+def _refused(result: dict[str, object]) -> bool:
+    return result["success"] is False and bool(result["error"])
