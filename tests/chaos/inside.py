@@ -1,0 +1,91 @@
+"""The whole agent inside the test's own process, with real sockets and a real child, and limits of tenths of seconds.
+
+What is shortened is how long the agent waits, never what it does. A process of its own takes half a second to start;
+here a hundred faults fit into seconds.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trio
+
+from agent.config import Config
+from agent.kubectl import Kubectl
+from agent.link import Link, open_link
+from agent.log import Log
+from agent.policy import PolicyFile
+from agent.run import Agent
+from agent.spool import Limits, Spool, open_spool
+from tests.chaos.api import FaultApi
+from tests.chaos.standin import KUBECTL
+
+SHORT = {
+    "agent.outage.FIRST_SECONDS": 0.02,
+    "agent.link.http.CONNECT_SECONDS": 0.3,
+    "agent.link.body.RESULT_SECONDS": 0.3,
+    "agent.link.poll.RESULT_SECONDS": 0.2,
+    "agent.link.poll.READ_MARGIN_SECONDS": 0.3,
+    "agent.link.poll.STATUS_SECONDS": 0.2,
+    "agent.link.poll.STATUS_EVERY_ACTIVE": 0.05,
+    "agent.link.poll.STATUS_EVERY_IDLE": 0.05,
+    "agent.link.poll.WAIT_ACTIVE": 0,
+    "agent.link.poll.WAIT_IDLE": 0,
+    "agent.link.poll.SHORTEST_CYCLE_SECONDS": 0.01,
+    "agent.janitor.EVERY_SECONDS": 0.2,
+}
+
+
+@dataclass
+class Inside:
+    """An agent at work."""
+
+    agent: Agent
+    spool: Spool
+    link: Link
+    token_file: Path
+    runs: Path
+
+    def started(self, command_id: str) -> int:
+        """How often the stand-in was started for this command."""
+        return sum(line.endswith(f"-{command_id}") for line in self.runs.read_text().split())
+
+
+@asynccontextmanager
+async def agent_inside(
+    api: FaultApi, folder: Path, patch: pytest.MonkeyPatch, *, max_bytes: int = 64 << 20, **environ: str
+) -> AsyncIterator[Inside]:
+    """A running agent for `api`. It is cancelled at the end, as by a task that fails."""
+    for name, value in SHORT.items():
+        patch.setattr(name, value)
+    runs, token, kubectl = folder / "runs", folder / "token", folder / "kubectl-stand-in"
+    runs.touch()
+    token.write_text(api.token)
+    (folder / "kubeconfig").touch()
+    kubectl.write_text(KUBECTL.replace("RUNS", str(runs)))
+    kubectl.chmod(0o755)
+    config = Config.from_environ(
+        {
+            "KUBENTLY_API_URL": api.url,
+            "CLUSTER_ID": api.cluster_id,
+            "KUBENTLY_TOKEN_FILE": str(token),
+            "KUBENTLY_SPOOL_PATH": str(folder / "spool.db"),
+            "KUBENTLY_SPOOL_MAX_BYTES": str(max_bytes),
+            "KUBENTLY_MAX_OUTPUT_BYTES": "1Mi",
+            "KUBENTLY_KUBECTL": str(kubectl),
+            "KUBENTLY_KUBECONFIG": str(folder / "kubeconfig"),
+            "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0",
+            **environ,
+        }
+    )
+    limits = Limits(max_bytes, journal=config.executors + 4, output_bytes=config.max_output_bytes)
+    client = Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)
+    link = open_link(config)
+    async with open_spool(config.spool_path, limits) as spool, trio.open_nursery() as nursery:
+        agent = Agent(config, client, PolicyFile(None, Log("policy")), spool, link)
+        nursery.start_soon(agent.run)
+        yield Inside(agent, spool, link, token, runs)
+        nursery.cancel_scope.cancel()
+    await link.aclose()

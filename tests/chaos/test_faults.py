@@ -1,0 +1,250 @@
+"""After each thing that an API can do, everything is delivered or visibly refused, and a fresh command works."""
+
+import json
+import random
+import sqlite3
+from contextlib import asynccontextmanager, closing
+
+import pytest
+import trio
+
+from tests.chaos import faults
+from tests.chaos.api import fault_api
+from tests.chaos.inside import agent_inside
+from tests.chaos.record import Known, judge
+from tests.chaos.standin import prints
+
+pytestmark = pytest.mark.chaos
+
+PATIENCE_SECONDS = 40
+"""For a machine that is busy with other things. Nothing here takes a second on one that isn't."""
+
+
+@pytest.fixture
+async def api():
+    async with fault_api(again_seconds=0.3) as api:
+        yield api
+
+
+@pytest.fixture
+def agent(api, tmp_path, monkeypatch):
+    """Starts one, and sees to it that all is well in the end."""
+
+    @asynccontextmanager
+    async def running(**environ):
+        with trio.fail_after(PATIENCE_SECONDS):
+            async with agent_inside(api, tmp_path, monkeypatch, **environ) as agent:
+                yield agent
+                await say(api, "fresh").stored.wait()
+                with closing(sqlite3.connect(f"file:{tmp_path}/spool.db?mode=ro", uri=True)) as db:
+                    rejected = [row[0] for row in db.execute("select command_id from stuck where state = 'rejected'")]
+                verdict = judge(api.record, rejected=rejected, accepted=[], runs=[])
+        assert verdict.well, verdict
+        for known in api.record.handed_out:
+            assert agent.started(known.id) <= 1, "an id is run once, however often it is handed out"
+
+    return running
+
+
+def say(api, command_id):
+    return api.ask(f"say-0-{command_id}", command_id=command_id, expected=prints(f"say-0-{command_id}"))
+
+
+async def stored(*commands):
+    for known in commands:
+        await known.stored.wait()
+
+
+async def met(api):
+    """Until every planned fault was met."""
+    while api.planned:
+        await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", faults.ANYWHERE)
+async def test_a_fault_anywhere(api, agent, name):
+    async with agent():
+        await stored(say(api, "before"))
+        times = 1 if "Retry-After" in name else 2
+        for route in ("commands", "results", "status"):
+            api.plan(route, faults.ANYWHERE[name], times=times)
+        await stored(*(say(api, f"c{n}") for n in range(4)))
+        await met(api)
+
+
+@pytest.mark.parametrize("name", faults.TO_COMMANDS)
+async def test_an_answer_that_holds_no_commands(api, agent, name):
+    async with agent():
+        api.plan("commands", faults.TO_COMMANDS[name])
+        await stored(*(say(api, f"c{n}") for n in range(3)))
+        await met(api)
+
+
+@pytest.mark.parametrize("name", faults.TO_RESULTS)
+async def test_a_result_whose_answer_says_nothing_of_it(api, agent, name):
+    async with agent():
+        api.plan("results", faults.TO_RESULTS[name], times=3)
+        await stored(*(say(api, f"c{n}") for n in range(3)))
+        await met(api)
+    for known in api.record.handed_out:
+        assert len(known.digests) == 1
+
+
+@pytest.mark.parametrize("name", faults.REJECTING)
+async def test_a_result_that_is_refused_is_kept_and_holds_up_nobody(api, agent, name):
+    async with agent() as running:
+        api.plan("results", faults.REJECTING[name])
+        refused = say(api, "refused")
+        await stored(*(say(api, f"c{n}") for n in range(3)))
+        await met(api)
+        while (await running.spool.counts()).rejected != 1:
+            await trio.sleep(0.01)
+    assert sum(known.rejected for known in api.record.handed_out) == 1
+    assert refused.handed_out
+
+
+async def test_refused_connections(api, agent):
+    async with agent() as running:
+        await stored(say(api, "before"))
+        api.refuse()
+        while running.agent.outage.failures < 3:
+            await trio.sleep(0.01)
+        waiting = [say(api, f"c{n}") for n in range(3)]
+        api.listen()
+        await stored(*waiting)
+
+
+async def test_connecting_hangs(api, agent):
+    async with agent() as running:
+        await stored(say(api, "before"))
+        api.stall()
+        while "ConnectTimeout" not in (running.agent.outage.reason or ""):
+            await trio.sleep(0.01)
+        api.listen()
+
+
+async def test_a_result_that_is_too_large_is_cut_and_sent(api, agent):
+    api.max_body_bytes = 60_000
+    async with agent():
+        what = "pour-400000-large"
+        large = api.ask(what, command_id="large", expected=prints(what))
+        api.plan("results", faults.early_413)
+        await stored(large, say(api, "small"))
+    (result,) = large.results
+    assert result["truncated"] is True
+    assert 10_000 < len(result["output"]) < 60_000
+    assert result["output_bytes"] > 400_000
+
+
+async def test_a_result_that_is_too_large_at_any_size_is_refused(api, agent):
+    api.max_body_bytes = 10
+    async with agent() as running:
+        say(api, "any").rejected = True
+        while (await running.spool.counts()).rejected != 1:
+            await trio.sleep(0.01)
+        api.max_body_bytes = 1e9
+
+
+async def test_a_token_that_is_rotated(api, agent):
+    async with agent() as running:
+        await stored(say(api, "before"))
+        api.token = "another"
+        waiting = [say(api, f"c{n}") for n in range(3)]
+        while "401" not in (running.agent.outage.reason or ""):
+            await trio.sleep(0.01)
+        running.token_file.write_text("another\n")
+        await stored(*waiting)
+
+
+async def test_ids_repeated_and_reordered(api, agent):
+    async with agent():
+        commands = [say(api, f"c{n}") for n in range(6)]
+        chance = random.Random(1)
+        for _ in range(4):
+            api.hand_out(*commands)
+            api.shuffle(chance)
+            await trio.sleep(0.1)
+        await stored(*commands)
+
+
+async def test_thousands_of_commands_at_once(api, agent):
+    """Those beyond the room there is are answered, not run and not dropped."""
+    commands = [{"id": f"many-{n}", "args": ["get", "pods", f"say-0-many-{n}"]} for n in range(2_000)]
+    async with agent() as running:
+        for command in commands:
+            api.record.add(known := Known(command["id"], command))
+            known.handed_out.append(trio.current_time())
+        api.plan("commands", faults.says(json.dumps({"commands": commands}).encode()))
+        api.again_seconds = 1e9
+        await stored(*(api.record.commands[command["id"]] for command in commands))
+        ran = sum(running.started(command["id"]) for command in commands[:40])
+    results = [api.record.commands[command["id"]].results[0] for command in commands]
+    assert 1 <= ran <= 20
+    assert sum(result["success"] for result in results) == ran
+    assert all("no room" in result["error"] for result in results if not result["success"])
+
+
+ODD = [
+    None,
+    7,
+    "x",
+    [],
+    {},
+    {"args": ["get", "pods"]},
+    {"id": None, "args": []},
+    {"id": 7, "args": ["get", "pods"]},
+    {"id": ["x"], "args": ["get", "pods"]},
+    {"id": "", "args": ["get", "pods"]},
+    {"id": "\x00", "args": ["get", "pods"]},
+    {"id": "i" * 100_000, "args": ["get", "pods"]},
+]
+"""Nobody can be answered."""
+
+WRONG = [
+    {},
+    {"args": None},
+    {"args": "get pods"},
+    {"args": {"0": "get"}},
+    {"args": []},
+    {"args": [["get"]]},
+    {"args": ["get", None]},
+    {"args": ["get", 5]},
+    {"args": ["\ud800"]},
+    {"args": ["get", "pods\x00"]},
+    {"args": ["get", "pods", "x" * 200_000]},
+    {"args": ["get"] * 5_000},
+    {"args": ["get", "pods"], "timeout": "soon"},
+    {"args": ["get", "pods"], "timeout": -1},
+    {"args": ["get", "pods"], "timeout": True},
+    {"args": ["get", "pods"], "timeout": float("nan")},
+    {"args": ["get", "pods"], "tool": "helm"},
+    {"args": ["get", "pods"], "tool": {"x": 1}},
+    {"args": ["delete", "pods", "--all"]},
+    {"args": ["get", "secrets"]},
+]
+"""The id is readable: each gets an error result."""
+
+
+async def test_a_hundred_malformed_answers(api, agent):
+    """What can be answered is answered, the rest is skipped, and the agent goes on."""
+    chance = random.Random(100)
+    whole = [fault for name, fault in faults.TO_COMMANDS.items() if name not in {"50 MB", "commands lost on the way"}]
+    number = 0
+    async with agent(LOG_LEVEL="ERROR"):
+        for _ in range(100):
+            if chance.random() < 0.4:
+                api.plan("commands", chance.choice([*whole, faults.html(), faults.garbage, faults.bad_chunks]))
+                continue
+            commands = chance.sample(ODD, 2)
+            for fields in chance.sample(WRONG, 2):
+                number += 1
+                known = api.ask("", command_id=f"wrong-{number}", expected=lambda result: bool(result["error"]))
+                known.handed_out.append(trio.current_time())
+                commands.append({"id": known.id, **fields})
+            api.plan("commands", faults.says(json.dumps({"commands": commands}).encode()))
+        api._queue.clear()
+        await met(api)
+        wrong = [known for known in api.record.handed_out if known.id.startswith("wrong-")]
+        await stored(*wrong)
+    assert len(wrong) > 100
+    assert not any(known.results[0]["success"] for known in wrong)
