@@ -32,6 +32,7 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 """The largest answer that is read: 10,000 commands of 800 bytes. Parsing costs several times its size in memory."""
 
 CONNECT_SECONDS = 5.0
+_CAUSES = 8  # how deep an error's causes are looked into; contexts may even go round in a circle
 _WORDS = 256  # how much of the API's words is kept: enough for a sentence, too little for a dump
 
 
@@ -287,13 +288,12 @@ def _trust_system(context: ssl.SSLContext) -> None:
         context.load_verify_locations(certifi.where())
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The innermost cause's words: httpx often has none of its own."""
-    words = str(error)
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the API's certificate isn't trusted: {cause.verify_message}; `kubently-agent check` knows more"
-        cause = cause.__cause__ or cause.__context__
-        words = words or str(cause or "")
+    words, cause = str(error), error
+    for _ in range(_CAUSES):
+        inner = cause.__cause__ or cause.__context__
+        if words or inner is None:
+            break
+        words, cause = str(inner), inner
     return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -327,3 +327,11 @@ async def test_nothing_goes_on_beside(link, autojump_clock):
     with trio.move_on_after(10) as scope:
         await link.run()
     assert scope.cancelled_caught
+
+
+async def test_an_error_whose_causes_go_round_in_a_circle(link, api):
+    first, second = httpx.ReadError(""), httpx.ReadError("")
+    first.__context__, second.__context__ = second, first
+    api.get("/agent/commands").mock(side_effect=first)
+    with trio.fail_after(5), pytest.raises(LinkDown, match="ReadError"):
+        await link.receive(eager=True)
