@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.sandbox.body import LONG_STRING_BYTES, BadBody, Body
@@ -33,11 +33,13 @@ def pieces(data: bytes, cut: int) -> Iterator[bytes]:
         yield data[start : start + cut]
 
 
+@settings(max_examples=50, deadline=None)
 @given(value=VALUES, cut=st.integers(1, 40), ascii_only=st.booleans())
 def test_any_value_in_any_chunks(value: object, cut: int, ascii_only: bool) -> None:
     assert read(json.dumps(value, ensure_ascii=ascii_only).encode(), cut) == value
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=60), cut=st.integers(1, 20))
 def test_what_json_refuses_is_refused(data: bytes, cut: int) -> None:
     try:
