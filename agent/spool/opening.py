@@ -52,7 +52,6 @@ def open_database(path: Path, plan: Plan, lock: SpoolLock) -> Opened:
         if not path.exists():
             _begin(path)
         connection = connect(path, plan)
-        migrations.apply(Database(connection, execute_plugins=False, recursive_triggers=False))
     except sqlite3.Error as error:
         raise translate(error, path) from error
     except OSError as error:
@@ -135,7 +134,7 @@ def _create(path: Path) -> Path:
 
 
 def connect(path: Path, plan: Plan) -> sqlite3.Connection:
-    """The one connection that writes."""
+    """The one connection that writes. The tables are brought up to date."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     try:
         for pragma in (
@@ -150,6 +149,7 @@ def connect(path: Path, plan: Plan) -> sqlite3.Connection:
             "trusted_schema = off",
         ):
             connection.execute(f"pragma {pragma}").fetchall()
+        migrations.apply(Database(connection, execute_plugins=False, recursive_triggers=False))
     except BaseException:
         connection.close()
         raise

@@ -51,7 +51,7 @@ def open_reader(path: Path) -> Iterator["Reader"]:
         except BrokenPipeError:  # whoever reads what the caller prints has had enough
             raise
         except OSError as error:
-            raise SpoolError(f"The spool {path} can't be read ({error.strerror}).") from error
+            raise SpoolError(f"The spool {path} can't be read ({error.strerror}: {error.filename}).") from error
         except sqlite3.Error as error:
             raise translate(error, path) from error
 
@@ -85,8 +85,8 @@ def _copy(path: Path, folder: Path) -> Path:
         if (wal := beside(path, "-wal")).exists():
             shutil.copyfile(wal, beside(copy, "-wal"))
         if _state(path) == before:
-            break
-    return copy
+            return copy
+    raise SpoolError(f"The spool {path} changes faster than it can be copied. Read it as the agent's user.")
 
 
 def _state(path: Path) -> list[tuple[int, int]]:

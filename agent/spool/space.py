@@ -24,8 +24,7 @@ SMALLEST_BYTES = 2 * MB
 """With less than this there is no room for a single result worth having."""
 _SPARE_PAGES = 64
 _FULL_BYTES = 512 * 1024  # a disk with less than this is full
-_ROW_BYTES = 16 * 1024  # a command, a result, their indexes and the pages these begin
-_STDERR_BYTES = 64 * 1024  # what the executor keeps of stderr at most
+_BESIDE_BYTES = 40 * 1024  # beside an output: the rows, their indexes, and an ordinary stderr
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +68,11 @@ class Plan:
 
     def reserve(self, output_bytes: int) -> int:
         """Room to keep free for one command whose output has at most `output_bytes`: a quarter of the spool at most."""
-        return min(output_bytes + output_bytes // 32 + _STDERR_BYTES + _ROW_BYTES, self.soft_bytes // 4)
+        return min(output_bytes + output_bytes // 32 + _BESIDE_BYTES, self.soft_bytes // 4)
 
     def output_bytes(self, output_bytes: int) -> int:
         """How much output of one command is sure to fit into `reserve`."""
-        return max(0, min(output_bytes, (self.reserve(output_bytes) - _STDERR_BYTES - _ROW_BYTES) * 32 // 33))
+        return min(output_bytes, (self.soft_bytes // 4 - _BESIDE_BYTES) * 32 // 33)
 
 
 def beside(path: Path, suffix: str) -> Path:

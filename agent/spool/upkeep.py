@@ -146,7 +146,4 @@ def checkpoint(db: sqlite3.Connection, *, whole: bool) -> None:
 def note(db: sqlite3.Connection, **values: object) -> None:
     """Keep something for people, in `meta`."""
     for key, value in values.items():
-        if value is None:
-            db.execute("delete from meta where key = ?", (key,))
-        else:
-            db.execute("insert or replace into meta (key, value) values (?, ?)", (key, str(value)))
+        db.execute("insert or replace into meta (key, value) values (?, ?)", (key, str(value)))

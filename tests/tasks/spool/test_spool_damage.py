@@ -1,5 +1,7 @@
 """Damaged files: moved aside and kept, what can be read brought over, the rest answered with an error."""
 
+# ruff: noqa: ASYNC240  # nothing else runs on these loops
+
 import random
 import re
 import shutil
@@ -18,6 +20,7 @@ from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, sna
 
 PAGE = 4096
 SPOOLED, DELIVERED = 60, 100
+ALL = SPOOLED + DELIVERED + 3
 LIMITS = Limits(64 * MB, journal=1000, output_bytes=300_000)
 
 
@@ -30,6 +33,8 @@ async def fill(spool: Spool) -> None:
     for n in range(DELIVERED):
         await run(spool, f"delivered-{n}", "")
         await spool.delivered((await take_one(spool)).seq, 200)
+    await run(spool, "gone", "x" * 300_000)
+    await spool.delivered((await take_one(spool)).seq, 200)
     for n in range(SPOOLED):
         await run(spool, f"spooled-{n}", output(n))
     await spool.rejected((await take_one(spool)).seq, 404, "unknown")
@@ -127,9 +132,14 @@ async def test_a_new_header_brings_everything_back(
     damage(path, 1)
     async with reopened(path) as spool:
         assert spool.recovery.moved_aside is not None
-        assert (spool.recovery.salvaged, spool.recovery.damaged) == (SPOOLED + DELIVERED + 2, 0)
+        assert (spool.recovery.salvaged, spool.recovery.damaged) == (ALL, 0)
         counts = await spool.counts()
-        assert (counts.accepted, counts.pending, counts.delivered, counts.rejected) == (2, SPOOLED - 1, DELIVERED, 1)
+        assert (counts.accepted, counts.pending, counts.delivered, counts.rejected) == (
+            2,
+            SPOOLED - 1,
+            DELIVERED + 1,
+            1,
+        )
         assert spool.recovery.rerun == 2
     assert not list(path.parent.glob("*.salvage*"))
 
@@ -141,7 +151,7 @@ async def test_damage_is_said_in_status(filled: Path, path: Path) -> None:
         pass
     with closing(sqlite3.connect(path)) as db:
         (said,) = db.execute("select last_damage from status").fetchone()
-    assert "file is not a database; 162 commands brought over, 0 of them with an error" in said
+    assert "file is not a database; 163 commands brought over, 0 of them with an error" in said
     assert "the old file is spool.db.damaged-" in said
 
 
@@ -150,7 +160,8 @@ async def test_lost_rows_are_answered_from_what_else_names_them(filled: Path, pa
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("update commands set args = '[]' where command_id = 'accepted'")
         db.execute("update commands set state = 'delivered' where command_id = 'spooled-1'")
-        db.execute("delete from commands where command_id in ('spooled-2', 'delivered-3', 'spooled-4')")
+        db.execute("delete from commands where command_id in ('spooled-2', 'delivered-3', 'delivered-8', 'spooled-4')")
+        db.execute("update results set command_id = 'delivered-3' where command_id = 'delivered-8'")
         db.execute("update results set command_id = '' where command_id = 'spooled-4'")
         db.execute("delete from results where command_id = 'spooled-5'")
         db.execute("update pieces set text = 'x' where seq = (select seq from results where command_id = 'spooled-6')")
@@ -168,6 +179,17 @@ async def test_lost_rows_are_answered_from_what_else_names_them(filled: Path, pa
         assert "spooled-4" not in outcomes
         known = [command(f"delivered-{n}") for n in (0, 3, 7)]
         assert (await spool.accept(known)).known == ("delivered-0", "delivered-3", "delivered-7")
+
+
+async def test_without_room_for_a_copy_the_file_is_only_kept(
+    filled: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copyfile(filled / "spool.db", path)
+    first_page(path, 1)
+    monkeypatch.setattr("agent.spool.salvage.disk_free", lambda _: 0)
+    async with reopened(path) as spool:
+        assert spool.recovery.salvaged == 0
+        assert spool.recovery.moved_aside is not None
 
 
 async def test_a_file_cut_to_nothing(path: Path) -> None:
@@ -229,7 +251,7 @@ async def test_an_agent_that_died_while_it_salvaged(filled: Path, path: Path) ->
     beside(path, ".making").write_bytes(b"half")
     beside(path, ".new").write_bytes(b"of an earlier attempt")
     async with reopened(path) as spool:
-        assert spool.recovery.salvaged == SPOOLED + DELIVERED + 2
+        assert spool.recovery.salvaged == ALL
 
 
 async def test_an_agent_that_died_after_it_moved_the_file_aside(filled: Path, path: Path) -> None:
@@ -263,5 +285,5 @@ async def test_salvage_takes_what_fits(filled: Path, path: Path) -> None:
     async with open_spool(path, Limits(4 * MB, journal=1000, output_bytes=1000)) as spool:
         counts = await spool.counts()
         assert counts.size_bytes <= 5 * MB
-        assert spool.recovery.salvaged == SPOOLED + DELIVERED + 2
+        assert spool.recovery.salvaged == ALL
         assert spool.recovery.damaged > 5

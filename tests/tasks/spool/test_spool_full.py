@@ -69,15 +69,15 @@ def fail_writes(spool: Spool, *, fail: bool) -> None:
     """A disk on which every commit fails, as when it was remounted read-only."""
     writer = spool._writer
     if not fail:
-        del writer._commit  # type: ignore[attr-defined]
+        del writer._commit
         return
 
     def broken(*_: object) -> None:
         error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE  # type: ignore[attr-defined]
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
         raise error
 
-    writer._commit = broken  # type: ignore[assignment,method-assign]
+    writer._commit = broken  # type: ignore[method-assign,assignment]
 
 
 async def test_on_a_disk_that_fails_results_still_leave_once(path: Path) -> None:
@@ -114,6 +114,18 @@ async def test_a_damaged_result_is_answered_even_if_that_cant_be_written(path: P
             db.execute("update pieces set text = 'other'")
         fail_writes(spool, fail=True)
         assert (await take_one(spool)).result.outcome is Outcome.DAMAGED
+
+
+async def test_a_disk_that_stays_full_without_its_ballast(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_spool(path, Limits(32 * MB, output_bytes=1000, journal=100)) as spool:
+        await start(spool, "a")
+        monkeypatch.setattr("agent.spool.space.disk_free", lambda _: 0)
+        fail_writes(spool, fail=True)
+        with pytest.raises(SpoolFull):
+            await spool.finish("a", OK)
+        assert not beside(path, ".ballast").exists()
+        fail_writes(spool, fail=False)
+        await spool.finish("a", OK)
 
 
 async def test_a_spool_that_breaks_says_so(path: Path) -> None:

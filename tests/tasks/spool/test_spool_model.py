@@ -1,4 +1,4 @@
-"""The spool against a model in plain Python: random operations, crashes between and inside them, restarts, a full spool.
+"""The spool against a model in plain Python: random operations, crashes between and inside them, restarts, no room.
 
 A crash is a copy of the files as they are at some statement of an operation, cut somewhere in what the log has gained
 since the operation began. What was acknowledged before must be there; the operation itself has happened or it hasn't.
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agent.errors import SpoolFull
 from agent.model import Outcome, Result, Stream
-from agent.spool import Delivery, Limits, Spool, open_spool
+from agent.spool import Delivery, Limits, Spool, journal, open_spool
 from agent.spool.space import beside, file_bytes
 from agent.spool.writer import Kind
 from tests.tasks.spool.kit import MB, Hands, command, text
@@ -154,9 +155,10 @@ class SpoolMachine(RuleBasedStateMachine):
         """What is on disk: state, runs, whether the output is gone, and the output."""
         found = {}
         with closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)) as db:
-            for seq, name, state, runs, output in db.execute(
-                "select seq, c.command_id, state, runs, ifnull(output, '') from commands c left join results using (seq)"
-            ).fetchall():
+            rows = db.execute(
+                "select seq, c.command_id, state, runs, output from commands c left join results using (seq)"
+            ).fetchall()
+            for seq, name, state, runs, output in rows:
                 texts: dict[str, str] = {}
                 for stream, piece in db.execute(
                     "select stream, text from pieces where seq = ? order by stream, part", (seq,)
@@ -358,9 +360,9 @@ class SpoolMachine(RuleBasedStateMachine):
             assert delivery.result.outcome is Outcome.INTERRUPTED
         else:
             assert delivery.result == known.result
-        for stream in ("stdout", "stderr"):
+        for stream in journal.STREAMS:
             expected = known.output.get(stream, "")
-            assert self.loop.run(lambda s=stream: text(delivery, s)) == expected
+            assert self.loop.run(partial(text, delivery, stream)) == expected
         self.taken[name] = delivery
 
     @precondition(lambda self: self.taken)
@@ -420,7 +422,7 @@ class SpoolMachine(RuleBasedStateMachine):
             while not all(known.state in {"delivered", "rejected"} for known in self.model.values()):
                 self.take(20)
                 for name, delivery in list(self.taken.items()):
-                    self.loop.run(lambda seq=delivery.seq: self.spool.delivered(seq, 200))
+                    self.loop.run(partial(self.spool.delivered, delivery.seq, 200))
                     self.model[name] = replace(self.model[name], state="delivered", settled=self.stamp())
                 self.taken.clear()
                 self.sweep()

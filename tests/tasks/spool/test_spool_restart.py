@@ -1,5 +1,7 @@
 """What a killed agent leaves behind, and what the next one makes of it."""
 
+# ruff: noqa: ASYNC240  # nothing else runs on these loops
+
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -187,9 +189,43 @@ async def test_a_path_that_is_a_folder(path: Path) -> None:
             raise AssertionError
 
 
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("agent.spool.opening.migrations.apply", sqlite3.OperationalError("no way"), "can't be used: no way"),
+        ("agent.spool.spool.recover", sqlite3.OperationalError("no way"), "can't be used: no way"),
+        ("agent.spool.spool.recover", ValueError("a mistake"), "a mistake"),
+    ],
+)
+async def test_what_goes_wrong_at_the_start_leaves_nothing_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, words: str
+) -> None:
+    async with open_spool(path, LIMITS):
+        pass
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch, pytest.raises((SpoolError, ValueError), match=words):  # noqa: PT012
+        patch.setattr(name, fail)
+        async with open_spool(path, LIMITS):
+            raise AssertionError
+    async with open_spool(path, LIMITS) as spool:
+        await accept(spool, "a")
+
+
+async def test_a_log_that_cant_be_opened(path: Path) -> None:
+    async with open_spool(path, LIMITS):
+        pass
+    beside(path, "-wal").mkdir()
+    with pytest.raises(SpoolError, match="unable to open database file"):
+        async with open_spool(path, LIMITS):
+            raise AssertionError
+
+
 async def test_a_folder_that_cant_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SpoolError, match="folder .* can't be made"):
+    with pytest.raises(SpoolError, match=r"folder .* can't be made"):
         async with open_spool(tmp_path / "file" / "deep" / "spool.db", LIMITS):
             raise AssertionError
 

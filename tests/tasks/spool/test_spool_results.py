@@ -121,6 +121,11 @@ async def test_a_result_that_is_too_large_is_cut_and_sent(spool: Spool) -> None:
     assert delivery.result.outcome is Outcome.SUCCEEDED
 
 
+async def test_a_stream_without_text_has_no_pieces(spool: Spool) -> None:
+    await run(spool, "a", "", "x" * 300_000)
+    assert [piece async for piece in (await take_one(spool)).pieces("stdout")] == []
+
+
 async def test_a_small_result_isnt_marked_when_nothing_was_cut(spool: Spool) -> None:
     await run(spool, "a", "short")
     await spool.cut((await take_one(spool)).seq, 1000)
