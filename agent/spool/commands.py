@@ -92,6 +92,7 @@ class Commands(Core):
 
     def _claimed(self, claimed: _Claimed | None) -> None:
         if claimed is None:
+            self._tally.accepted = 0
             return
         self._tally.accepted -= 1
         if claimed.command is None:

@@ -204,6 +204,8 @@ class Writer:
         return values
 
     def _limit(self, kind: Kind) -> None:
+        if kind is Kind.READ:
+            return
         plan = self._space.plan
         pages = plan.hard_pages
         if kind is Kind.GROW:

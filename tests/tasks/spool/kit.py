@@ -72,10 +72,12 @@ async def text(delivery: Delivery, stream: Stream = "stdout") -> str:
 async def deliver_all(spool: Spool) -> dict[str, str]:
     """Send everything that is due. Returns what arrived: ids and their stdout."""
     arrived = {}
-    while deliveries := await spool.take(8):
+    while deliveries := await spool.take(16):
         for delivery in deliveries:
             arrived[delivery.command_id] = await text(delivery)
-            await spool.delivered(delivery.seq, 200)
+        async with trio.open_nursery() as nursery:
+            for delivery in deliveries:
+                nursery.start_soon(spool.delivered, delivery.seq, 200)
     return arrived
 
 

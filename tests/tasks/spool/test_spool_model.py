@@ -439,7 +439,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
 TestSpoolModel = SpoolMachine.TestCase
 TestSpoolModel.settings = settings(
-    max_examples=int(os.environ.get("SPOOL_MODEL_EXAMPLES", "25")),
+    max_examples=int(os.environ.get("SPOOL_MODEL_EXAMPLES", "15")),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
