@@ -179,8 +179,13 @@ async def test_a_disk_that_others_fill_is_survived_with_the_ballast(small_disk: 
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)) as reader:
             reader.execute("begin")
             reader.execute("select * from status").fetchall()  # now the log has to grow
-            assert len(await deliver_all(spool)) == 20
-        assert not beside(path, ".ballast").exists()
+            for _ in range(200):
+                if not beside(path, ".ballast").exists():
+                    break
+                for delivery in await spool.take(20):
+                    await spool.postponed(delivery.seq, 0, 503, "busy")
+            assert not beside(path, ".ballast").exists()
+        assert len(await deliver_all(spool)) == 20
         assert (await spool.counts()).unrecorded == 0
         assert spool.room == 0
     fill_up(small_disk / "more")
