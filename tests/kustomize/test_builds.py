@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agent import __version__
+from agent.settings import SETTINGS
 from tests.kustomize.builds import (
     CLUSTER_SCOPED,
     COMPONENTS,
@@ -17,6 +18,10 @@ from tests.kustomize.builds import (
     overlay,
     the,
 )
+
+DEFAULTS = {setting.name: setting.default or "" for setting in SETTINGS}
+AGENT_BYTES, KUBECTL_BYTES = 48_000_000, 46_000_000
+"""The most that each takes, measured with a 200 MB output passing and with a large `get`."""
 
 NAME = {"app.kubernetes.io/name": "kubently-agent"}
 TOGETHER = [name for name in COMPONENTS if name not in {"namespace-scoped", "wide-read"}]
@@ -37,6 +42,12 @@ def manifests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     if name == "base":
         return build(ROOT / "base")
     return build(overlay(tmp_path_factory.mktemp("overlay"), components=VARIANTS[name], namespace="elsewhere"))
+
+
+def quantity(text: str) -> int:
+    """Bytes, from Kubernetes' spelling, which is also the agent's."""
+    units = {"Mi": 2**20, "Gi": 2**30}
+    return int(text[:-2]) * units[text[-2:]] if text[-2:] in units else int(text)
 
 
 def pod(manifests: list[Manifest]) -> Any:
@@ -120,7 +131,7 @@ def test_every_volume_is_mounted_and_every_path_in_the_environment_is_on_one(
     mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
     assert set(mounts) == {volume["name"] for volume in spec["volumes"]}
     paths = [variable["value"] for variable in container["env"] if variable["value"].startswith("/")]
-    assert len(paths) >= 3
+    paths.append(DEFAULTS["KUBENTLY_SPOOL_PATH"])
     for path in paths:
         assert any(Path(path).is_relative_to(mount["mountPath"]) for mount in mounts.values()), path
     for volume in spec["volumes"]:
@@ -144,6 +155,22 @@ def test_probes_are_answered_by_the_agent_itself(manifests: list[Manifest]) -> N
         "liveness": {"path": "/livez", "port": "http"},
         "readiness": {"path": "/readyz", "port": "http"},
     }
+
+
+def test_the_limits_fit_the_agents_own(manifests: list[Manifest]) -> None:
+    spec = pod(manifests)["spec"]
+    (container,) = spec["containers"]
+    assert spec["terminationGracePeriodSeconds"] >= float(DEFAULTS["KUBENTLY_DRAIN_SECONDS"]) + 10
+    for volume in spec["volumes"]:
+        if volume["name"] == "spool" and "emptyDir" in volume:
+            assert quantity(volume["emptyDir"]["sizeLimit"]) >= 2 * quantity(DEFAULTS["KUBENTLY_SPOOL_MAX_BYTES"])
+    most = AGENT_BYTES + int(DEFAULTS["KUBENTLY_EXECUTORS"]) * KUBECTL_BYTES
+    assert quantity(container["resources"]["limits"]["memory"]) >= most
+
+
+def test_the_probes_ask_where_the_agent_listens(manifests: list[Manifest]) -> None:
+    (container,) = pod(manifests)["spec"]["containers"]
+    assert DEFAULTS["KUBENTLY_HEALTH_ADDRESS"] == f"0.0.0.0:{container['ports'][0]['containerPort']}"
 
 
 def test_the_image_is_of_this_version(manifests: list[Manifest]) -> None:
