@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cluster import workload
 from tests.cluster.controlplane import Cluster, wait_for
@@ -96,6 +97,26 @@ def test_wide_read_is_as_dangerous_as_it_says(cluster: Cluster, tmp_path: Path) 
     refused = cluster.kubectl("delete", "pods", "-n", "shop", "--all", kubeconfig=account, check=False)
     assert "Forbidden" in refused.stderr
     cluster.kubectl("delete", "-k", folder, "--wait=false")
+
+
+def test_an_upgrade_is_one_more_apply(cluster: Cluster, tmp_path: Path) -> None:
+    later = {
+        "labels": [{"includeTemplates": True, "pairs": {"app.kubernetes.io/version": "9.9.9"}}],
+        "images": [{"name": "ghcr.io/kubently/kubently-agent", "newTag": "9.9.9"}],
+    }
+    folder = overlay(tmp_path, namespace="upgraded")
+    cluster.kubectl("apply", "-k", folder)
+    pods = ("get", "pods", "-n", "upgraded", "-o", "jsonpath={.items[*].spec.containers[*].image}")
+    wait_for("the pod", lambda: cluster.kubectl(*pods).stdout)
+    overlay(tmp_path, namespace="upgraded", more=yaml.safe_dump(later))
+    assert cluster.kubectl("apply", "-k", folder).stderr == ""  # a changed selector would be refused
+    wait_for("the new pod alone", lambda: cluster.kubectl(*pods).stdout == "ghcr.io/kubently/kubently-agent:9.9.9")
+    cluster.kubectl("delete", "-k", folder, "--wait=false")
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_three_kubectls_build_the_same(name: str, kubectl: Path) -> None:
+    assert build(ROOT / "overlays" / name, kubectl) == build(ROOT / "overlays" / name)
 
 
 def test_deleting_an_overlay_leaves_nothing_behind(cluster: Cluster, tmp_path: Path) -> None:

@@ -157,6 +157,18 @@ def columns(lines: str) -> list[str]:
     return [line.partition("=")[0].strip() for line in lines.splitlines() if "=" in line]
 
 
+async def test_a_rotated_token_needs_no_restart(api: ReferenceApi, pod: Pod) -> None:
+    await started(pod, api)
+    api.token = "another-token"
+    fresh = pod.volume("token") / "fresh"
+    fresh.write_text(api.token)
+    fresh.chmod(0o440)
+    fresh.rename(pod.volume("token") / "token")
+    command_id = await api.ask(["get", "pods", "-A"], timeout=30)
+    with trio.fail_after(PATIENCE):
+        assert (await api.result(command_id)).success
+
+
 async def test_sigterm_drains_within_the_grace_period(
     api: ReferenceApi, pod: Pod, slow_log: threading.Event, loud_and_slow: None
 ) -> None:
