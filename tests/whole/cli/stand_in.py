@@ -1,0 +1,37 @@
+"""A kubectl that answers what `check` and a starting agent ask, at once and as it is told to."""
+
+from pathlib import Path
+
+READER = """
+case "$*" in
+  *"secrets"*|*"create "*|*"delete "*|*"patch "*|*"update "*|*"impersonate "*) echo no; exit 1;;
+  *"subresource=exec"*|*"subresource=proxy"*|*"subresource=portforward"*) echo no; exit 1;;
+  *) echo yes; exit 0;;
+esac"""
+NOBODY = "echo no; exit 1"
+ADMIN = "echo yes; exit 0"
+ONE_NAMESPACE = f"""
+case "$*" in
+  *"--all-namespaces"*|*"nodes"*) echo no; exit 1;;
+esac
+{READER}"""
+
+ANSWERS = """{"clientVersion": {"gitVersion": "v1.37.1"}, "serverVersion": {"gitVersion": "%s"}}"""
+
+
+def kubectl(file: Path, *, rights: str = READER, server: str = "v1.36.4", version: str = "") -> Path:
+    """Write it. `rights` and `version` are shell: for `auth can-i`, and for `version` in place of an answer."""
+    file.write_text(
+        f"""#!/bin/sh
+case "$*" in
+  "config view"*) echo '{{"clusters":[{{"cluster":{{"server":"https://127.0.0.1:1"}}}}],"current-context":"c"}}';;
+  *" version --client"*) {version}
+    echo '{{"clientVersion": {{"gitVersion": "v1.37.1"}}}}';;
+  *" version"*) echo '{ANSWERS % server}';;
+  *" auth can-i "*) {rights};;
+  *) echo 'Error from server (Forbidden): pods is forbidden: User "agent" cannot list resource "pods"' >&2; exit 1;;
+esac
+"""
+    )
+    file.chmod(0o755)
+    return file

@@ -1,0 +1,301 @@
+"""What a new user gets wrong, on purpose: one clear sentence with a remedy from `run` and from `check`, no traceback.
+
+Each mistake is made with the real program as a process. Where the agent can go on (an API that refuses it, a kubectl
+that crashes), it says so in its log and goes on; else it ends with 2 for the configuration and with 1 for the rest.
+"""
+
+import contextlib
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trio
+
+from agent.sandbox.api import reference_api
+from tests.whole.check.tls_servers import Authority, tls_server
+from tests.whole.cli import stand_in
+
+MAY_MOUNT = os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
+GOES_ON = None
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """`{folder}` in any text is the test's own folder, `{port}` a port that is taken."""
+
+    name: str
+    run: int | None
+    """The exit code; GOES_ON if the agent keeps running."""
+    says: str
+    """Regular expression: what `run` prints. It names the thing, what is wrong, and what to do."""
+    check: tuple[str, str, str]
+    """The check that fails, its words, its hint: regular expressions."""
+    environ: dict[str, str] = field(default_factory=dict)
+    prepare: Callable[[Path], object] = lambda _: None
+    mount: str = ""
+    """A shell line that mounts something in a namespace of its own, at {folder}/mount."""
+
+
+def a_later_spool(folder: Path) -> None:
+    with contextlib.closing(sqlite3.connect(folder / "spool.db")) as db:
+        db.execute("create table _sqlite_migrations (migration_set text, name text, applied_at text)")
+        db.execute("insert into _sqlite_migrations values ('spool', 'shards', '2030-01-01')")
+        db.commit()
+
+
+MISTAKES = [
+    Mistake(
+        "bad URL",
+        environ={"KUBENTLY_API_URL": "api.example.com"},
+        run=2,
+        says=r"KUBENTLY_API_URL: 'api.example.com' has no http:// or https:// in front\. For example: https://",
+        check=("settings", r"KUBENTLY_API_URL: .* in front$", "For example: https://"),
+    ),
+    Mistake(
+        "http without permission",
+        environ={"KUBENTLY_API_URL": "http://api.example.com"},
+        run=2,
+        says=r"KUBENTLY_API_URL: .* would send the token in clear text\. Use https://, or set KUBENTLY_ALLOW_HTTP=true",
+        check=("settings", "would send the token in clear text", "Use https://, or set KUBENTLY_ALLOW_HTTP=true"),
+    ),
+    Mistake(
+        "wrong token",
+        environ={"KUBENTLY_TOKEN": "an-old-one"},
+        run=GOES_ON,
+        says=r"API refuses this agent.* 401.*check the token and CLUSTER_ID",
+        check=("answer", "HTTP 401", "doesn't know this token"),
+    ),
+    Mistake(
+        "no token file",
+        environ={"KUBENTLY_TOKEN": "", "KUBENTLY_TOKEN_FILE": "{folder}/token"},
+        run=2,
+        says=r"KUBENTLY_TOKEN_FILE: '.*/token' can't be read: No such file or directory\. Name a file that user",
+        check=("settings", "KUBENTLY_TOKEN_FILE: .* can't be read", "Name a file that user"),
+    ),
+    Mistake(
+        "token file that can't be read",
+        environ={"KUBENTLY_TOKEN": "", "KUBENTLY_TOKEN_FILE": "{folder}"},
+        run=2,
+        says=r"KUBENTLY_TOKEN_FILE: '.*' can't be read: Is a directory\. Name a file that user",
+        check=("settings", "KUBENTLY_TOKEN_FILE: .* can't be read", "Name a file that user"),
+    ),
+    Mistake(
+        "empty token file",
+        environ={"KUBENTLY_TOKEN": "", "KUBENTLY_TOKEN_FILE": "{folder}/token"},
+        prepare=lambda folder: (folder / "token").touch(),
+        run=2,
+        says=r"KUBENTLY_TOKEN_FILE: '.*/token' is empty\. It must hold this cluster's token\.",
+        check=("settings", "is empty", "It must hold this cluster's token"),
+    ),
+    Mistake(
+        "kubectl missing",
+        environ={"KUBENTLY_KUBECTL": "{folder}/nowhere/kubectl"},
+        run=1,
+        says=r"There is no file .*/nowhere/kubectl: correct KUBENTLY_KUBECTL",
+        check=("kubectl", "There is no file .*/nowhere/kubectl$", "Correct KUBENTLY_KUBECTL"),
+    ),
+    Mistake(
+        "kubectl not in PATH",
+        environ={"KUBENTLY_KUBECTL": "kubectl", "PATH": "/nowhere"},
+        run=1,
+        says=r"No 'kubectl' in PATH: install kubectl, or name its file with KUBENTLY_KUBECTL",
+        check=("kubectl", "No 'kubectl' in PATH$", "Install kubectl, or name its file"),
+    ),
+    Mistake(
+        "kubectl crashes",
+        prepare=lambda folder: stand_in.kubectl(folder / "bin" / "kubectl", version="kill -SEGV $$"),
+        run=GOES_ON,
+        says=r"not ready.*kubectl isn't usable: .* ended with SIGSEGV",
+        check=("kubectl", "isn't usable: .* SIGSEGV", "Name a kubectl that works on this machine"),
+    ),
+    Mistake(
+        "kubectl crashes at once",
+        prepare=lambda folder: (folder / "bin" / "kubectl").write_text("#!/bin/sh\nkill -SEGV $$\n"),
+        run=1,
+        says=r"kubectl isn't usable: .* signal 11\. Name another kubectl with KUBENTLY_KUBECTL",
+        check=("kubectl", "isn't usable: .* signal 11", "Name another kubectl with KUBENTLY_KUBECTL"),
+    ),
+    Mistake(
+        "no cluster",
+        environ={"KUBENTLY_KUBECONFIG": ""},
+        run=1,
+        says=r"This isn't a pod .*: name a kubeconfig with KUBENTLY_KUBECONFIG",
+        check=("kubectl", "This isn't a pod", "Name a kubeconfig with KUBENTLY_KUBECONFIG"),
+    ),
+    Mistake(
+        "no rights in the cluster",
+        prepare=lambda folder: stand_in.kubectl(folder / "bin" / "kubectl", rights=stand_in.NOBODY),
+        run=GOES_ON,  # the sender of each command reads in its result what is forbidden
+        says=r"command finished .*outcome=failed exit_code=1",
+        check=("get and list pods", "may not get pods", "Bind the roles of kustomize/base"),
+    ),
+    Mistake(
+        "disk full",
+        environ={"KUBENTLY_SPOOL_PATH": "{folder}/mount/spool.db"},
+        mount="mount -t tmpfs -o size=8m none {folder}/mount; head -c 9m /dev/zero > {folder}/mount/other 2>/dev/null",
+        run=1,
+        says=r"The spool .*/spool\.db may have only 0 KiB .*make room on the disk",
+        check=("room", "^0 B free", "Make room"),
+    ),
+    Mistake(
+        "spool folder read-only",
+        environ={"KUBENTLY_SPOOL_PATH": "{folder}/mount/spool.db"},
+        mount="mount -t tmpfs -o ro none {folder}/mount",
+        run=2,
+        says=r"KUBENTLY_SPOOL_PATH: the folder '.*/mount' can't be written .*Mount a writable volume there",
+        check=("settings", "the folder '.*/mount' can't be written", "Mount a writable volume"),
+    ),
+    Mistake(
+        "spool of a later version",
+        prepare=a_later_spool,
+        run=1,
+        says=r"The spool .* was written by a later version .*It wasn't touched: run that version again",
+        check=("file", "was written by a later version", "Run that version again"),
+    ),
+    Mistake(
+        "port taken",
+        environ={"KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:{port}"},
+        run=1,
+        says=r"KUBENTLY_HEALTH_ADDRESS: 127\.0\.0\.1:\d+ can't be opened: another program has it.*another port",
+        check=("port", "is taken by another program", "Name a free one with KUBENTLY_HEALTH_ADDRESS"),
+    ),
+]
+
+
+@pytest.fixture
+async def environ(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
+    (tmp_path / "mount").mkdir()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "kubeconfig").touch()
+    stand_in.kubectl(tmp_path / "bin" / "kubectl")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        async with reference_api(links=["poll"]) as api:
+            await api.ask(["get", "pods"])
+            yield {
+                **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
+                "PATH": os.environ["PATH"],
+                "KUBENTLY_API_URL": api.url,
+                "CLUSTER_ID": api.cluster_id,
+                "KUBENTLY_TOKEN": api.token,
+                "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db"),
+                "KUBENTLY_KUBECTL": str(tmp_path / "bin" / "kubectl"),
+                "KUBENTLY_KUBECONFIG": str(tmp_path / "kubeconfig"),
+                "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0",
+                "KUBENTLY_DRAIN_SECONDS": "2",
+                "LOG_FORMAT": "text",
+                "TAKEN": str(taken.getsockname()[1]),
+            }
+
+
+class Process:
+    """One `kubently-agent`, and what it has printed so far."""
+
+    def __init__(self, command: list[str], environ: dict[str, str], log: Path) -> None:
+        self._command = command
+        self._environ = environ
+        self._log = log
+
+    @property
+    def printed(self) -> str:
+        return self._log.read_text()
+
+    async def run(self, says: str, *, goes_on: bool) -> int:
+        """Until it ends; one that goes on is stopped once it has said what it should."""
+        with self._log.open("wb") as log, trio.fail_after(30):
+            process = await trio.lowlevel.open_process(
+                self._command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+            try:
+                while goes_on and process.poll() is None and not re.search(says, self.printed):  # noqa: ASYNC110
+                    await trio.sleep(0.02)
+                if goes_on:
+                    process.terminate()
+                return await process.wait()
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    with trio.CancelScope(shield=True):
+                        await process.wait()
+
+
+def command(mistake: Mistake, folder: Path, *what: str) -> list[str]:
+    argv = [sys.executable, "-m", "agent", *what]
+    if not mistake.mount:
+        return argv
+    script = mistake.mount.format(folder=folder) + '; exec "$@"'
+    return ["unshare", "-m", "sh", "-c", script, "sh", *argv]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+async def test_one_sentence_with_a_remedy(mistake: Mistake, environ: dict[str, str], tmp_path: Path) -> None:
+    if mistake.mount and not MAY_MOUNT:
+        pytest.skip("only root may mount")
+    mistake.prepare(tmp_path)
+    given = {k: v.format(folder=tmp_path, port=environ["TAKEN"]) for k, v in mistake.environ.items()}
+    await _both(mistake, {**environ, **given}, tmp_path)
+
+
+async def _both(mistake: Mistake, environ: dict[str, str], folder: Path) -> None:
+    goes_on = mistake.run is GOES_ON
+    running = Process(command(mistake, folder), environ, folder / "run.log")
+    code = await running.run(mistake.says, goes_on=goes_on)
+    assert re.search(mistake.says, running.printed), running.printed
+    assert code == (0 if goes_on else mistake.run), running.printed
+    assert "Traceback" not in running.printed
+    if not goes_on:
+        assert len([line for line in running.printed.splitlines() if " INFO " not in line]) == 1, "one sentence"
+
+    checking = Process(command(mistake, folder, "check"), {**environ, "COLUMNS": "110"}, folder / "check.log")
+    code = await checking.run("", goes_on=False)
+    assert code == (2 if mistake.run == 2 else 1), checking.printed
+    assert "Traceback" not in checking.printed
+    check, words, hint = mistake.check
+    found = failures(checking.printed)
+    assert check in found, checking.printed
+    assert re.search(words, found[check][0]), found[check]
+    assert re.search(hint, found[check][1]), found[check]
+
+
+def failures(printed: str) -> dict[str, tuple[str, str]]:
+    """The words and hints of all lines with ×, put together again."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] | None = None
+    for line in printed.splitlines():
+        if match := re.match(r"  × (.{17}) (.*)", line):
+            lines = found[match[1].strip()] = [match[2]]
+        elif line.startswith(" " * 22) and lines is not None:
+            lines.append(line.strip())
+        else:
+            lines = None
+    joined = {check: " ".join(lines).partition(" → ") for check, lines in found.items()}
+    return {check: (words, hint) for check, (words, _, hint) in joined.items()}
+
+
+async def test_an_expired_ca(environ: dict[str, str], tmp_path: Path) -> None:
+    old = Authority("Old Root", begins=-400, ends=-35)
+    (tmp_path / "ca.pem").write_bytes(old.pem)
+    mistake = Mistake(
+        "expired CA",
+        run=GOES_ON,
+        says=r"API can't be reached.* certificate isn't trusted: certificate has expired; `kubently-agent check` knows",
+        check=("TLS", "the CA Old Root in KUBENTLY_CA_CERT .* expired on", "Put the API's current CA into that file"),
+    )
+    async with tls_server(old.issue(tmp_path / "server.pem", "localhost")) as port:
+        more = {"KUBENTLY_API_URL": f"https://localhost:{port}", "KUBENTLY_CA_CERT": str(tmp_path / "ca.pem")}
+        await _both(mistake, {**environ, **more}, tmp_path)
+
+
+async def test_without_a_mistake_all_is_well(environ: dict[str, str], tmp_path: Path) -> None:
+    checking = Process([sys.executable, "-m", "agent", "check"], environ, tmp_path / "check.log")
+    assert await checking.run("", goes_on=False) == 0, checking.printed
+    assert failures(checking.printed) == {}
+    assert "22 of 23 checks passed, 1 not looked at." in checking.printed
