@@ -1,0 +1,78 @@
+"""What `kubently-agent check` prints."""
+
+import json
+
+import pytest
+
+from agent.check import Finding, Verdict
+from agent.cli import main
+from agent.cli.check import _Lines, _summary
+
+FINDINGS = [
+    Finding("Configuration", "settings", Verdict.PASSED, "cluster a"),
+    Finding("Central API", "name", Verdict.WARNED, "odd", "Look at it."),
+    Finding(
+        "Central API",
+        "connection",
+        Verdict.FAILED,
+        "no connection",
+        "Do something about it soon, and then look at it again tomorrow.",
+    ),
+    Finding("Central API", "TLS", Verdict.SKIPPED, "not looked at: connection failed"),
+    Finding("Central API", "answer", Verdict.SKIPPED, "not looked at: connection failed"),
+    Finding("Spool", "folder", Verdict.SKIPPED, "not looked at: something else"),
+]
+
+
+def test_lines_and_hints_under_their_area(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = _Lines(quiet=False)
+    for finding in FINDINGS:
+        lines.tell(finding)
+    lines.flush()
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert printed.splitlines() == [
+        "Configuration",
+        "  √ settings          cluster a",
+        "",
+        "Central API",
+        "  ! name              odd",
+        "                      → Look at it.",
+        "  × connection        no connection",
+        "                      → Do something about it soon, and then look at it again",
+        "                        tomorrow.",
+        "  – TLS, answer       not looked at: connection failed",
+        "",
+        "Spool",
+        "  – folder            not looked at: something else",
+    ]
+
+
+def test_the_last_line_counts():
+    assert _summary(FINDINGS) == "1 of 6 checks passed, 1 failed, 1 to look at, 3 not looked at."
+    assert _summary(FINDINGS[:1]) == "1 of 1 checks passed."
+
+
+def test_json_is_all_there_is_on_standard_output(capsys, monkeypatch, tmp_path):
+    for name in ("KUBENTLY_API_URL", "CLUSTER_ID", "KUBENTLY_TOKEN", "KUBENTLY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KUBENTLY_SPOOL_PATH", str(tmp_path / "spool.db"))
+    assert main(["check", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["ok"] is False
+    assert found["checks"][0] == {
+        "area": "Configuration",
+        "check": "settings",
+        "verdict": "failed",
+        "words": "KUBENTLY_API_URL is not set",
+        "hint": "It must name the central API, such as https://api.example.com.",
+    }
+    assert {check["verdict"] for check in found["checks"][3:]} == {"skipped"}
+
+
+def test_help_says_what_the_signs_mean(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["check", "--help"])
+    assert caught.value.code == 0
+    assert "√ as it should be" in capsys.readouterr().out

@@ -1,0 +1,152 @@
+"""kubectl, the cluster and the rights in it: with a stand-in for what goes wrong, and with the real kubectl."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agent.check import Finding, Verdict, check_everything
+from agent.check.rights import own_namespace
+from agent.sandbox.api import reference_api
+from agent.sandbox.cluster.api import sample_cluster
+from tests.whole.cli import stand_in
+
+KUBECTL = shutil.which("kubectl", path=str(Path(__file__).parents[3] / ".venv" / "bin")) or shutil.which("kubectl")
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "kubeconfig").touch()
+    return {
+        "KUBENTLY_API_URL": "http://127.0.0.1:1",
+        "CLUSTER_ID": "sample",
+        "KUBENTLY_TOKEN": "reference-token",
+        "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool" / "spool.db"),
+        "KUBENTLY_KUBECONFIG": str(tmp_path / "kubeconfig"),
+        "KUBENTLY_KUBECTL": str(tmp_path / "kubectl"),
+        "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0",
+    }
+
+
+async def found(environ: dict[str, str], area: str = "Cluster") -> dict[str, Finding]:
+    findings: list[Finding] = []
+    assert await check_everything(environ, findings.append) is not None
+    return {f.check: f for f in findings if f.area == area}
+
+
+def failed(findings: dict[str, Finding]) -> list[str]:
+    return [f.check for f in findings.values() if f.verdict is Verdict.FAILED]
+
+
+async def test_a_reader_of_everything_but_secrets(environ: dict[str, str], tmp_path: Path) -> None:
+    stand_in.kubectl(tmp_path / "kubectl")
+    findings = await found(environ)
+    assert len(findings) == 11
+    assert {f.verdict for f in findings.values()} == {Verdict.PASSED}
+    assert findings["kubectl"].words == f"v1.37.1, {tmp_path / 'kubectl'}"
+    assert findings["versions"].words == "kubectl 1.37, server 1.36"
+
+
+async def test_rights_beyond_reading_are_failures(environ: dict[str, str], tmp_path: Path) -> None:
+    stand_in.kubectl(tmp_path / "kubectl", rights=stand_in.ADMIN)
+    findings = await found(environ)
+    assert failed(findings) == ["no secrets", "no changes", "no way into pods"]
+    assert findings["no changes"].words.startswith("it may create pods, delete pods, patch deployments.apps")
+    assert "get nodes/proxy" in findings["no way into pods"].words
+    assert all(findings[check].hint for check in failed(findings))
+
+
+async def test_without_any_rights(environ: dict[str, str], tmp_path: Path) -> None:
+    stand_in.kubectl(tmp_path / "kubectl", rights=stand_in.NOBODY)
+    findings = await found(environ)
+    assert failed(findings) == ["get and list pods", "read logs", "list events", "list workloads", "list nodes"]
+
+
+async def test_rights_in_one_namespace_are_enough_to_work(environ: dict[str, str], tmp_path: Path) -> None:
+    stand_in.kubectl(tmp_path / "kubectl", rights=stand_in.ONE_NAMESPACE)
+    findings = await found(environ)
+    assert failed(findings) == []
+    assert findings["read logs"].verdict is Verdict.WARNED
+    assert findings["read logs"].words == "in namespace default alone"
+    assert findings["list nodes"].verdict is Verdict.SKIPPED
+    assert findings["no secrets"].verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(("server", "verdict"), [("v1.38.0", "passed"), ("v1.35.9", "warning"), ("v2.37.0", "warning")])
+async def test_versions_apart(server: str, verdict: str, environ: dict[str, str], tmp_path: Path) -> None:
+    stand_in.kubectl(tmp_path / "kubectl", server=server)
+    assert (await found(environ))["versions"].verdict == verdict
+
+
+async def test_questions_that_arent_answered(environ: dict[str, str], tmp_path: Path) -> None:
+    stand_in.kubectl(tmp_path / "kubectl", rights="echo 'error: the server is tired' >&2; exit 1")
+    findings = await found(environ)
+    assert "the server is tired" in findings["get and list pods"].words
+    assert findings["get and list pods"].verdict is Verdict.FAILED
+
+
+SERVERS = {
+    "refused": ("The connection to the server 127.0.0.1:1 was refused", "can't be reached from here"),
+    "unauthorized": ("error: You must be logged in to the server (Unauthorized)", "isn't accepted"),
+    "x509": ("Unable to connect: x509: certificate signed by unknown authority", "isn't the API server's"),
+    "forbidden": ("Error from server (Forbidden): unknown", "Even /version is forbidden"),
+    "name": ("dial tcp: lookup kube on 10.0.0.2: no such host", "doesn't resolve here"),
+}
+
+
+@pytest.mark.parametrize("what", SERVERS)
+async def test_an_api_server_that_doesnt_answer(what: str, environ: dict[str, str], tmp_path: Path) -> None:
+    says, hint = SERVERS[what]
+    kubectl = stand_in.kubectl(tmp_path / "kubectl")
+    kubectl.write_text(kubectl.read_text().replace('*" version"*)', f'*" version"*) echo "{says}" >&2; exit 1;; "")'))
+    findings = await found(environ)
+    assert failed(findings) == ["API server"]
+    assert findings["API server"].words == says
+    assert hint in (findings["API server"].hint or "")
+    assert findings["no secrets"].verdict is Verdict.SKIPPED
+
+
+async def test_a_kubectl_that_hangs_is_given_up(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.check.cluster.SERVER_SECONDS", 0.3)
+    kubectl = stand_in.kubectl(tmp_path / "kubectl")
+    kubectl.write_text(kubectl.read_text().replace('*" version"*)', '*" version"*) exec /bin/sleep 60;; "")'))
+    assert (await found(environ))["API server"].words == "no answer in time"
+
+
+async def test_a_running_agents_own_surroundings_arent_touched(environ: dict[str, str], tmp_path: Path) -> None:
+    stand_in.kubectl(tmp_path / "kubectl")
+    await found(environ)
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+async def test_no_folder_for_kubectl(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(**_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    stand_in.kubectl(tmp_path / "kubectl")
+    monkeypatch.setattr("agent.check.cluster.tempfile.TemporaryDirectory", nowhere)
+    findings = await found(environ)
+    assert failed(findings) == ["kubectl"]
+    assert "TMPDIR" in (findings["kubectl"].hint or "")
+
+
+def test_the_pods_own_namespace(tmp_path: Path) -> None:
+    assert own_namespace(tmp_path) == "default"
+    (tmp_path / "namespace").write_text("kubently\n")
+    assert own_namespace(tmp_path) == "kubently"
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl")
+async def test_with_the_real_kubectl_all_is_well(environ: dict[str, str], tmp_path: Path) -> None:
+    assert KUBECTL is not None
+    async with reference_api() as api, sample_cluster() as cluster:
+        cluster.write_kubeconfig(tmp_path / "kubeconfig")
+        findings: list[Finding] = []
+        environ |= {"KUBENTLY_API_URL": api.url, "KUBENTLY_KUBECTL": KUBECTL}
+        await check_everything(environ, findings.append)
+        assert [f for f in findings if f.verdict not in {Verdict.PASSED, Verdict.SKIPPED}] == []
+        assert [f.check for f in findings if f.verdict is Verdict.SKIPPED] == ["TLS"]
+        assert cluster.writes == []
+    assert api.problems == []

@@ -1,0 +1,125 @@
+"""The spool's folder, room and file, and the port, as `check` sees them beside a live agent and without one."""
+
+import shutil
+import socket
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from agent.check import Finding, Verdict
+from agent.check.findings import Area
+from agent.check.health import CHECKS as HEALTH
+from agent.check.health import check_health
+from agent.check.storage import CHECKS, check_storage
+from agent.config import Config
+from agent.spool import Limits, open_spool
+
+Made = Callable[..., Config]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    def make(**more: str) -> Config:
+        return Config.from_environ(
+            {
+                "KUBENTLY_API_URL": "http://127.0.0.1:1",
+                "CLUSTER_ID": "sample",
+                "KUBENTLY_TOKEN": "t",
+                "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool" / "spool.db"),
+                **more,
+            }
+        )
+
+    return make
+
+
+def storage(config: Config) -> dict[str, Finding]:
+    findings: list[Finding] = []
+    check_storage(Area("Spool", CHECKS, findings.append), config)
+    return {f.check: f for f in findings}
+
+
+async def port(config: Config) -> Finding:
+    findings: list[Finding] = []
+    await check_health(Area("Probes", HEALTH, findings.append), config)
+    (finding,) = findings
+    return finding
+
+
+def test_a_folder_without_a_spool_yet(made: Made) -> None:
+    findings = storage(made())
+    assert {f.verdict for f in findings.values()} == {Verdict.PASSED}
+    assert "none yet" in findings["file"].words
+    assert list(made().spool_path.parent.iterdir()) == []
+
+
+async def test_beside_the_agent_that_has_it(made: Made) -> None:
+    config = made()
+    async with open_spool(config.spool_path, Limits(max_bytes=config.spool_max_bytes)) as spool:
+        before = sorted(p.name for p in config.spool_path.parent.iterdir())
+        findings = storage(config)
+        assert findings["file"].words == "spool.db is sound, and an agent works with it now"
+        assert sorted(p.name for p in config.spool_path.parent.iterdir()) == before
+        await spool.try_write()
+    assert storage(config)["file"].words == "spool.db is sound"
+
+
+def test_a_damaged_file(made: Made) -> None:
+    config = made()
+    config.spool_path.write_bytes(b"SQLite format 3\0" + b"\xff" * 8192)
+    finding = storage(config)["file"]
+    assert finding.verdict is Verdict.WARNED
+    assert "puts it aside" in (finding.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("free", "verdict"), [(300 << 20, Verdict.PASSED), (100 << 20, Verdict.WARNED), (1 << 20, Verdict.FAILED)]
+)
+def test_room_for_all_that_the_spool_may_take(
+    free: int, verdict: Verdict, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 30, 1 << 30, free))
+    finding = storage(made())["room"]
+    assert finding.verdict is verdict
+    if verdict is Verdict.WARNED:
+        assert "KUBENTLY_SPOOL_MAX_BYTES to 90Mi" in (finding.hint or "")
+
+
+async def test_the_port_is_free(made: Made) -> None:
+    finding = await port(made(KUBENTLY_HEALTH_ADDRESS="127.0.0.1:0"))
+    assert finding.verdict is Verdict.PASSED
+
+
+async def test_the_port_is_anothers(made: Made) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("agent.check.health.ANSWER_SECONDS", 0.1)
+            finding = await port(made(KUBENTLY_HEALTH_ADDRESS=f"127.0.0.1:{taken.getsockname()[1]}"))
+    assert finding.verdict is Verdict.FAILED
+    assert "taken by another program" in finding.words
+
+
+async def test_the_port_is_a_running_agents(made: Made) -> None:
+    async def agent(stream: trio.SocketStream) -> None:
+        await stream.receive_some(4096)
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nkubently_build_info 1\n")
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, agent, 0, host="127.0.0.1"))
+        address = f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        finding = await port(made(KUBENTLY_HEALTH_ADDRESS=address))
+        nursery.cancel_scope.cancel()
+    assert finding.verdict is Verdict.PASSED
+    assert "a running agent answers there" in finding.words
+
+
+async def test_an_address_of_another_machine(made: Made) -> None:
+    finding = await port(made(KUBENTLY_HEALTH_ADDRESS="192.0.2.7:8080"))
+    assert finding.verdict is Verdict.FAILED
+    assert "KUBENTLY_HEALTH_ADDRESS" in (finding.hint or "")
