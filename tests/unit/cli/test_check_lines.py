@@ -11,13 +11,7 @@ from agent.cli.check import _Lines, _summary
 FINDINGS = [
     Finding("Configuration", "settings", Verdict.PASSED, "cluster a"),
     Finding("Central API", "name", Verdict.WARNED, "odd", "Look at it."),
-    Finding(
-        "Central API",
-        "connection",
-        Verdict.FAILED,
-        "no connection",
-        "Do something about it soon, and then look at it again tomorrow.",
-    ),
+    Finding("Central API", "connection", Verdict.FAILED, "none", "Do something about it soon, and look again."),
     Finding("Central API", "TLS", Verdict.SKIPPED, "not looked at: connection failed"),
     Finding("Central API", "answer", Verdict.SKIPPED, "not looked at: connection failed"),
     Finding("Spool", "folder", Verdict.SKIPPED, "not looked at: something else"),
@@ -25,13 +19,13 @@ FINDINGS = [
 
 
 def test_lines_and_hints_under_their_area(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setenv("COLUMNS", "62")
     lines = _Lines(quiet=False)
     for finding in FINDINGS:
         lines.tell(finding)
     lines.flush()
     printed = capsys.readouterr().out
-    assert max(map(len, printed.splitlines())) <= 70
+    assert max(map(len, printed.splitlines())) <= 62
     assert printed.splitlines() == [
         "Configuration",
         "  √ settings          cluster a",
@@ -40,7 +34,8 @@ def test_lines_and_hints_under_their_area(capsys, monkeypatch):
         "  ! name              odd",
         "                      → Look at it.",
         "  × connection        none",
-        "                      → Do something about it, and look again.",
+        "                      → Do something about it soon, and look",
+        "                        again.",
         "  – TLS, answer       not looked at: connection failed",
         "",
         "Spool",
