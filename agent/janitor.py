@@ -7,7 +7,7 @@ import trio
 from agent.errors import SpoolError
 from agent.log import Log
 from agent.pulse import Pulse
-from agent.spool import Spool
+from agent.spool import Counts, Spool
 
 log = Log("janitor")
 
@@ -25,6 +25,7 @@ class Janitor:
         self._spool = spool
         self._refresh = refresh
         self._pulse = pulse
+        self._full = False
 
     async def run(self) -> None:
         """Sweep, for ever. A sweep that fails, as on a full disk, is tried again at the next turn."""
@@ -35,6 +36,7 @@ class Janitor:
             self._refresh()
             try:
                 swept = await self._spool.sweep()
+                self._tell_fullness(await self._spool.counts())
             except SpoolError as error:
                 if not failing:
                     log.error("sweep failed, trying again", reason=str(error))
@@ -44,3 +46,18 @@ class Janitor:
                 if swept.removed:
                     log.debug("old results removed", count=swept.removed, freed_bytes=swept.freed_bytes)
             await trio.sleep(EVERY_SECONDS)
+
+    def _tell_fullness(self, counts: Counts) -> None:
+        """Say when the spool becomes full and when it no longer is: meanwhile commands stay at the API."""
+        full = counts.free_bytes < counts.output_bytes
+        if full != self._full:
+            self._full = full
+            words = "spool full, no commands are taken" if full else "spool has room again, commands are taken"
+            tell = log.warning if full else log.info
+            tell(
+                words,
+                results_waiting=counts.pending,
+                size_bytes=counts.size_bytes,
+                capacity_bytes=counts.capacity_bytes,
+                free_bytes=counts.free_bytes,
+            )
