@@ -151,7 +151,7 @@ def _facts(shown: Shown) -> list[str]:
         ("trace", ", ".join(f"{k[:-3]} {plain(fields[k])}" for k in ("correlation_id", "session_id") if fields[k])),
         ("state", _state(fields)),
         ("accepted", _when(fields["accepted_at"])),
-        ("started", _when(fields["started_at"]) + (f", for the {fields['runs']}. time" if fields["runs"] > 1 else "")),
+        ("started", _when(fields["started_at"]) + (f", run {fields['runs']}" if fields["runs"] > 1 else "")),
         ("ended", _ending(fields)),
         ("error", plain(fields["error"] or "")),
         ("output", _output(shown)),

@@ -1,0 +1,155 @@
+"""The incidents of docs/incident.md, and the five questions of README. Each scene has an agent of its own."""
+
+import trio
+
+from tests.rehearsal.stage import Texts, results_answered_with, stage
+
+SPOOL = "/var/lib/kubently/spool.db"
+API_CHECKS = "kubently-agent check | sed -n '/Central API/,/^$/p'"
+READY = "curl -s 'localhost:8080/readyz?verbose'"
+
+
+def _metrics(*names: str) -> str:
+    return f"curl -s localhost:8080/metrics | grep -E '^kubently_({'|'.join(names)})'"
+
+
+async def api_away(texts: Texts) -> None:
+    """The API goes away while three commands run, for longer than a minute."""
+    async with stage(texts, 1) as s:
+        await s.answered(await s.ask("get", "nodes"))
+        s.cluster.log_delay = lambda: 1.5
+        pods = ("orders-db-0", "payments-vtkk2xswmn-85ptc", "web-mwwp2f6bd5-4t2c7")
+        ids = [await s.ask("logs", pod, "-n", "shop", "--tail=20") for pod in pods]
+        await s.logged("command accepted", 4)
+        await s.api.stop()
+        await s.logged("still can't be reached after 1 min")
+        s.show_log("api-away-log", "command finished", "can't be reached")
+        await s.shell("api-away-probe", READY)
+        await s.shell(
+            "api-away-metrics", _metrics("api_up", "api_outage", "spool_pending", "spool_oldest", 'ready.check="api"')
+        )
+        await s.shell("api-away-status", "kubently-agent status", "kubently-agent spool list --view backlog")
+        await s.shell("api-away-check", API_CHECKS)
+        await s.api.start()
+        await s.answered(*ids)
+        await s.logged("result delivered", 4)
+        s.show_log("api-away-end", "API reached again", "result delivered")
+
+
+async def token_expired(texts: Texts) -> None:
+    """The token is changed at the API first, and in the cluster's Secret later."""
+    async with stage(texts, 2) as s:
+        await s.answered(await s.ask("get", "pods", "-n", "shop"))
+        s.api.token = "the-next-one"
+        await s.logged("API refuses this agent")
+        s.show_log("token-log", "API refuses this agent", "can't be reached")
+        await s.shell("token-probe", READY, _metrics('polls_total.*="refused"'))
+        await s.shell("token-check", API_CHECKS)
+        s.token_file.write_text("the-next-one")
+        await s.logged("API reached again")
+        s.show_log("token-end", "API reached again")
+
+
+async def spool_filling(texts: Texts) -> None:
+    """Commands come, and their results can't be delivered: the spool, a small one here, becomes full."""
+    small = {"KUBENTLY_SPOOL_MAX_BYTES": "8Mi", "KUBENTLY_MAX_OUTPUT_BYTES": "1Mi"}
+    async with stage(texts, 3, **small) as s:
+        s.api.interfere = results_answered_with(503)
+        ids = [await s.ask("get", "pods", "-A", "-o", "json", timeout=30) for _ in range(40)]
+        await s.logged("spool full, no commands are taken")
+        await s.until_says(READY, "full, no commands are taken")
+        s.show_log("full-log", "can't be reached", "spool full")
+        await s.shell("full-probe", READY, _metrics("spool_full", "spool_size", "spool_capacity", "spool_pending_"))
+        await s.shell("full-status", "kubently-agent status", f"du -ch {SPOOL}* | tail -1", "df -h /var/lib/kubently")
+        s.api.interfere = None
+        await s.answered(*ids)
+        await s.logged("spool has room again")
+        s.show_log("full-end", "API reached again", "spool has room again")
+
+
+async def command_stuck(texts: Texts) -> None:
+    """One command waits for a node that doesn't answer; the API refuses the result of another."""
+    async with stage(texts, 4) as s:
+        s.cluster.log_delay = lambda: 600.0
+        slow = await s.ask("logs", "web-mwwp2f6bd5-4t2c7", "-n", "shop", timeout=40)
+        refused = await s.ask("get", "deployments", "-n", "shop")
+        s.api.forget(refused)
+        await s.logged("result refused by the API")
+        await trio.sleep(15)
+        await s.shell("stuck-status", "kubently-agent status")
+        await s.answered(slow)
+        await s.logged("result delivered")
+        s.show_log("stuck-log", "result refused", "command finished", "result delivered")
+        await s.shell("stuck-show", f"kubently-agent spool show {slow[:8]}", f"kubently-agent spool show {refused[:8]}")
+        s.api.record[refused].forgotten = False
+        await s.shell("stuck-retry", f"kubently-agent spool retry {refused[:8]}")
+        await s.logged("result delivered", 2)
+        await s.shell("stuck-end", "kubently-agent spool list --limit 2")
+
+
+async def pod_evicted(texts: Texts) -> None:
+    """The pod is told to go while the API is away; later one is killed in the middle of its work."""
+    async with stage(texts, 5, KUBENTLY_DRAIN_SECONDS="4") as s:
+        await s.answered(await s.ask("get", "nodes"))
+        s.cluster.log_delay = lambda: 1.0
+        ids = [await s.ask("logs", pod, "-n", "shop") for pod in ("orders-db-0", "catalog-9pdb2gkrgv-lptrf")]
+        await s.logged("command accepted", 3)
+        await s.api.stop()
+        await s.logged("command finished", 3)
+        await s.agent.stop()
+        s.show_log("evicted-log", "signal, draining", "stopped")
+        await s.shell("evicted-status", "kubently-agent status", "kubently-agent spool list --view backlog")
+        await s.api.start()
+        await s.agent.start()
+        await s.answered(*ids)
+        await s.logged("result delivered", 3)
+        s.cluster.log_delay = lambda: 3.0
+        killed = await s.ask("logs", "orders-db-0", "-n", "shop", "--tail=5")
+        await s.logged("command accepted", 4)
+        await trio.sleep(0.5)
+        await s.agent.kill()
+        await s.agent.start()
+        await s.answered(killed)
+        await s.logged("result delivered", 4)
+        s.show_log("killed-log", "unfinished", f"command finished                   command_id={killed}")
+        await s.shell("killed-show", f"kubently-agent spool show {killed[:8]} | head -9")
+
+
+async def the_five_questions(texts: Texts) -> None:
+    """A spool in which something of everything is, and the five questions that matter."""
+    async with stage(texts, 6) as s:
+        done = [
+            await s.ask("get", "pods", "-n", "shop"),
+            await s.ask("describe", "pod", "report-2026", "-n", "shop"),
+            await s.ask("get", "pods", "--watch"),
+            await s.ask("logs", "checkout-ktr7nzkfqw-6swb2", "-n", "shop", "-p", "--tail=3"),
+        ]
+        refused = await s.ask("get", "events", "-n", "shop")
+        s.api.forget(refused)
+        await s.answered(*done)
+        await s.logged("result refused by the API")
+        s.api.interfere = results_answered_with(503)
+        for args in (("top", "nodes"), ("get", "deployments", "-n", "shop")):
+            await s.ask(*args)
+        await s.logged("command finished", 7)
+        s.cluster.log_delay = lambda: 600.0
+        await s.ask("logs", "orders-db-0", "-n", "shop", timeout=60)
+        await s.logged("command accepted", 8)
+        await trio.sleep(12)
+        ask = f"sqlite3 -readonly -header -column {SPOOL} \\\n   "
+        await s.shell("spool-status", f"sqlite3 -readonly -line {SPOOL} 'select * from status'")
+        columns = {
+            "recent": "accepted_at, substr(command_id, 1, 8) as id, command, state, outcome",
+            "backlog": "waiting_s, command, outcome, attempts, last_status, last_words",
+            "stuck": "since_at, command, state, why",
+        }
+        for view, shown in columns.items():
+            await s.shell(f"spool-{view}", f'{ask} "select {shown} from {view}"')
+        question = (
+            f"select text from pieces join commands using (seq) where command_id like '{done[3][:8]}%'"
+            " order by stream desc, part"
+        )
+        await s.shell("spool-output", f'sqlite3 -readonly {SPOOL} \\\n    "{question}"')
+
+
+SCENES = (api_away, token_expired, spool_filling, command_stuck, pod_evicted, the_five_questions)
