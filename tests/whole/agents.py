@@ -120,8 +120,9 @@ class AgentProcess:
 
 @asynccontextmanager
 async def agent_process(api, folder: Path, **environ: str) -> AsyncIterator[AgentProcess]:
-    """A running agent for the reference API; whatever happens, nothing of it is left afterwards."""
-    agent = AgentProcess(api.url, api.token, api.cluster_id, folder, **environ)
+    """A running agent for the reference API, over the first of its links; nothing of it is left afterwards."""
+    link = {"KUBENTLY_LINK": next(iter(api.links))}
+    agent = AgentProcess(api.url, api.token, api.cluster_id, folder, **{**link, **environ})
     await agent.start()
     try:
         yield agent
