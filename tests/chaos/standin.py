@@ -88,6 +88,8 @@ def prints(what: str) -> Callable[[dict[str, Any]], bool]:
 
     def check(result: dict[str, Any]) -> bool:
         output, error = result.get("output") or "", result.get("error") or ""
+        if error:  # over the stream it stands in the output as well
+            output = output.removesuffix("\n" + error)
         whole = re.match(re.escape(what) + r" \d+\n", output)
         if result["success"] or result["exit_code"] == 3:
             right = whole is not None and (more.startswith if result.get("truncated") else more.__eq__)(
