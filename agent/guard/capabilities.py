@@ -5,9 +5,6 @@ from agent.guard.policy import DEFAULT_POLICY, Policy
 from agent.guard.tables import GLOBAL, VERBS, Flag, Verb
 from agent.model import Capabilities
 
-_WHOLE = {"top": ("top pod", "top node")}
-"""Verbs of which every subcommand that kubectl has is in the tables, so that the verb alone is true as well."""
-
 _AGENTS_OWN = frozenset({"v", "help", "watch", "follow", "timeout"})
 """Flags that are in the tables only so that the agent's own line, or a harmless `--watch=false`, may have them."""
 
@@ -15,9 +12,11 @@ _AGENTS_OWN = frozenset({"v", "help", "watch", "follow", "timeout"})
 def capabilities(policy: Policy = DEFAULT_POLICY) -> Capabilities:
     """The verbs, the types that aren't read, and the flags. The most important first: the API takes only so many."""
     verbs = [verb for verb in VERBS if policy.verbs is None or verb.name in policy.verbs]
-    names = [verb.name for verb in verbs]
-    whole = [verb for verb, subcommands in _WHOLE.items() if all(name in names for name in subcommands)]
-    return Capabilities(verbs=(*names, *whole), restricted_types=_restricted_types(policy), flags=_flags(policy, verbs))
+    # "rollout status" says what runs; "rollout" alone is there for readers that compare a command's first word.
+    names = [*(verb.name for verb in verbs), *(verb.name.split()[0] for verb in verbs)]
+    return Capabilities(
+        verbs=tuple(dict.fromkeys(names)), restricted_types=_restricted_types(policy), flags=_flags(policy, verbs)
+    )
 
 
 def _restricted_types(policy: Policy) -> tuple[str, ...]:
