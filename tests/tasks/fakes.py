@@ -1,5 +1,13 @@
 """Stand-ins for a task's neighbours, where the test is about the task alone."""
 
+import logging
+from collections import deque
+from pathlib import Path
+
+import trio
+
+from agent.kubectl import Exit
+from agent.link import Reply, Verdict
 from agent.model import Result, json_text
 
 
@@ -42,3 +50,97 @@ class Chance:
 
     def __call__(self):
         return self.value
+
+
+class FakeLink:
+    """An API that answers as the test has planned, and after that keeps polls waiting and stores results.
+
+    What is planned is a value to return, an error to raise, or an async function to call.
+    """
+
+    def __init__(self, *, holds=True, journal=4, burst=10):
+        self.holds = holds
+        self.journal = journal
+        self.burst = burst
+        self.receives = deque()
+        self.replies = deque()
+        self.eager = []
+        """What each receive was asked for."""
+        self.delivered = []
+        """Command id, result and output of each delivery that was tried."""
+        self.closed = False
+
+    async def receive(self, *, eager):
+        self.eager.append(eager)
+        if not self.receives:
+            await trio.sleep_forever()
+        return await _do(self.receives.popleft())
+
+    async def deliver(self, parcel):
+        texts = {stream: "".join([text async for text in parcel.pieces(stream)]) for stream in ("stdout", "stderr")}
+        self.delivered.append((parcel.command_id, parcel.result, texts))
+        return await _do(self.replies.popleft()) if self.replies else Reply(Verdict.STORED, 200)
+
+    async def run(self):
+        await trio.sleep_forever()
+
+    async def aclose(self):
+        self.closed = True
+
+
+async def _do(planned):
+    await trio.lowlevel.checkpoint()
+    if isinstance(planned, BaseException):
+        raise planned
+    return await planned() if callable(planned) else planned
+
+
+DONE = Exit(code=0, signal=None, timed_out=False, duration_ms=5, stdout_bytes=0, truncated=False)
+
+
+class FakeKubectl:
+    """Prints and ends as the test has planned for the last argument; otherwise at once, without a word."""
+
+    def __init__(self):
+        self.plans = {}
+        """By last argument: an async function of the sink that returns an Exit, an Exit, or an error."""
+        self.calls = []
+        """The arguments, the time limit and the most bytes of each run."""
+        self.path = Path("/fake/kubectl")
+        self.trouble = None
+        self.running = 0
+        self.killed = False
+
+    async def run(self, argv, *, timeout, max_bytes, sink, grace=2.0):  # noqa: ASYNC109
+        self.calls.append((tuple(argv), timeout, max_bytes))
+        planned = self.plans.get(argv[-1], DONE)
+        await trio.lowlevel.checkpoint()
+        if isinstance(planned, BaseException):
+            raise planned
+        return await planned(sink) if callable(planned) else planned
+
+    async def version(self):
+        return "v1.37.1"
+
+    def kill(self):
+        self.killed = True
+
+
+class Events(logging.Handler):
+    """What the agent has logged: `events["command accepted"]` are the fields of each such line."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append((record.getMessage(), record.fields))
+
+    def __getitem__(self, event):
+        return [fields for said, fields in self.lines if said == event]
+
+
+async def until(condition):
+    """Look again and again: the condition may be anybody's doing."""
+    while not condition():  # noqa: ASYNC110
+        await trio.sleep(0.1)

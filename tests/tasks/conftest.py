@@ -1,0 +1,33 @@
+import logging
+
+import pytest
+from trio.testing import MockClock
+
+from agent.spool import Limits, open_spool
+from tests.tasks.fakes import Events
+
+
+@pytest.fixture
+def virtual_clock():
+    """Jumps when nothing has happened for a while: with a threshold of 0 it would run ahead of the spool's thread."""
+    return MockClock(autojump_threshold=0.05)
+
+
+@pytest.fixture
+def events():
+    """What the agent logs."""
+    logger = logging.getLogger("kubently")
+    events, level = Events(), logger.level
+    logger.addHandler(events)
+    logger.setLevel("DEBUG")
+    yield events
+    logger.removeHandler(events)
+    logger.setLevel(level)
+
+
+@pytest.fixture
+async def small_spool(tmp_path):
+    """A real one, with room for four commands."""
+    limits = Limits(max_bytes=32 << 20, output_bytes=4 << 20, journal=4)
+    async with open_spool(tmp_path / "spool.db", limits) as spool:
+        yield spool

@@ -1,0 +1,176 @@
+"""From the API into the journal: what is taken, what is answered, what is waited for."""
+
+import pytest
+import trio
+
+from agent.errors import LinkDown, SpoolFull
+from agent.link import Batch
+from agent.log import Log
+from agent.metrics import Metrics
+from agent.model import Command, Malformed, Outcome, Result
+from agent.outage import Outage
+from agent.poller import Poller
+from agent.pulse import Pulse
+from agent.reach import Reach
+from tests.tasks.fakes import FakeLink, until
+
+DONE = Result(Outcome.SUCCEEDED, exit_code=0)
+
+
+class Polling:
+    """A poller with its neighbours."""
+
+    def __init__(self, spool, link):
+        self.spool = spool
+        self.link = link
+        self.metrics = Metrics()
+        self.pulse = Pulse(trio.current_time)
+        self.outage = Outage(trio.current_time, lambda: 0.5)
+        self.reach = Reach(self.outage, Log("api"), lambda: 0)
+        self.poller = Poller(link, spool, self.reach, metrics=self.metrics, pulse=self.pulse, random=lambda: 0.5)
+
+    async def until_asked(self, times):
+        """Run it until it has asked the API so often."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.poller.run)
+            await until(lambda: len(self.link.eager) >= times)
+            nursery.cancel_scope.cancel()
+
+    async def outcomes(self):
+        """What was answered without running."""
+        return {delivery.command_id: delivery.result for delivery in await self.spool.take(100)}
+
+
+@pytest.fixture
+def polling(small_spool, events):
+    return Polling(small_spool, FakeLink())
+
+
+def commands(*ids):
+    return [Command(each, ("get", "pods")) for each in ids]
+
+
+async def test_what_is_received_is_journalled(polling, events, virtual_clock):
+    command = Command("a", ("get", "pods"), correlation_id="trace", session_id="session")
+    polling.link.receives.append(Batch([command, *commands("b")]))
+    await polling.until_asked(2)
+    assert [(await polling.spool.claim()).command.id for _ in range(2)] == ["a", "b"]
+    assert [line["command_id"] for line in events["command accepted"]] == ["a", "b"]
+    assert events["command accepted"][0]["correlation_id"] == "trace"
+    assert polling.metrics.render().count("kubently_commands_accepted_total 2") == 1
+
+
+async def test_known_ids_are_not_accepted_again(polling, events, virtual_clock):
+    polling.link.receives += [Batch(commands("a", "a")), Batch(commands("a", "b"))]
+    await polling.until_asked(3)
+    assert [line["command_id"] for line in events["command accepted"]] == ["a", "b"]
+    assert [line["command_id"] for line in events["command known already, not run again"]] == ["a", "a"]
+
+
+async def test_what_makes_no_sense_is_answered_or_counted(polling, events, virtual_clock):
+    polling.link.receives.append(Batch([], [Malformed("m", "no args")], skipped=3))
+    await polling.until_asked(2)
+    (result,) = (await polling.outcomes()).values()
+    assert (result.outcome, result.error, result.rule) == (Outcome.REFUSED, "no args", "shape")
+    assert events["commands without a readable id skipped"] == [{"count": 3}]
+    assert "kubently_commands_skipped_total 3" in polling.metrics.render()
+
+
+async def test_what_is_beyond_the_room_is_answered_busy(polling, events, virtual_clock):
+    """Four in the journal, ten more because the API may hand out so many at a time; the rest can't be kept."""
+    polling.link.receives.append(Batch(commands(*(f"c{n}" for n in range(20)))))
+    with trio.move_on_after(60):
+        await polling.poller.run()
+    answered = await polling.outcomes()
+    assert set(answered) == {f"c{n}" for n in range(14, 20)}
+    assert {result.outcome for result in answered.values()} == {Outcome.BUSY}
+    assert len(events["command accepted"]) == 14
+
+
+async def test_without_room_the_api_isnt_asked(polling, virtual_clock):
+    await polling.spool.accept(commands("1", "2", "3", "4"))
+    with trio.move_on_after(3600):
+        await polling.poller.run()
+    assert polling.link.eager == []
+    assert polling.pulse.silent() == {}, "waiting for room isn't silence"
+
+
+async def test_room_that_comes_back_is_used(polling, virtual_clock):
+    await polling.spool.accept(commands("1", "2", "3", "4"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(polling.poller.run)
+        await trio.sleep(10)
+        assert polling.link.eager == []
+        claim = await polling.spool.claim()
+        await polling.spool.finish(claim.command.id, DONE)
+        await trio.sleep(1)
+        assert polling.link.eager == [False]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_link_that_pushes_is_read_even_without_room(small_spool, events, virtual_clock):
+    polling = Polling(small_spool, FakeLink(holds=False, burst=0))
+    await small_spool.accept(commands("1", "2", "3", "4"))
+    polling.link.receives.append(Batch(commands("5")))
+    await polling.until_asked(2)
+    assert (await polling.outcomes())["5"].outcome is Outcome.BUSY
+
+
+async def test_while_the_api_is_away_one_asks_now_and_then(polling, events, virtual_clock):
+    polling.link.receives += [LinkDown("connection refused")] * 3 + [Batch()]
+    await polling.until_asked(5)
+    assert polling.link.eager == [False, True, True, True, False]
+    assert [event for event, _ in events.lines] == ["API can't be reached", "API reached again"]
+    assert 'kubently_polls_total{outcome="failed"} 3' in polling.metrics.render()
+    assert 'kubently_polls_total{outcome="empty"} 1' in polling.metrics.render()
+
+
+async def test_a_refused_agent_says_so_loudly(polling, events, virtual_clock):
+    polling.link.receives.append(LinkDown("HTTP 401", status=401, refused=True))
+    await polling.until_asked(2)
+    assert events["API refuses this agent"] == [{"reason": "HTTP 401", "todo": "check the token and CLUSTER_ID"}]
+    assert 'kubently_polls_total{outcome="refused"} 1' in polling.metrics.render()
+
+
+async def test_an_api_that_is_well_for_others_isnt_hammered(polling, monkeypatch, virtual_clock):
+    """Results are stored and end the outage each time; polls alone fail, and they wait longer and longer."""
+    failed = polling.reach.on_failure
+
+    def failed_for_us_alone(reason, **kwargs):
+        failed(reason, **kwargs)
+        polling.reach.on_success(probe=False)
+
+    monkeypatch.setattr(polling.reach, "on_failure", failed_for_us_alone)
+    polling.link.receives += [LinkDown("HTTP 500", status=500)] * 30
+    with trio.move_on_after(300):
+        await polling.poller.run()
+    assert 10 <= len(polling.link.eager) <= 16
+
+
+async def test_what_was_received_outlasts_a_full_disk_and_a_stop(polling, events, monkeypatch, virtual_clock):
+    """It is in memory only: nothing may stop the poller before it is written."""
+    real, tries = polling.spool.accept, []
+
+    async def accept(batch):
+        tries.append(trio.current_time())
+        if len(tries) < 5:
+            raise SpoolFull("no room")
+        return await real(batch)
+
+    monkeypatch.setattr(polling.spool, "accept", accept)
+    polling.link.receives.append(Batch(commands("a")))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(polling.poller.run)
+        await until(lambda: tries)
+        nursery.cancel_scope.cancel()
+    assert len(tries) == 5
+    assert (await polling.spool.claim()).command.id == "a"
+    assert events["commands can't be journalled, trying again"] == [{"reason": "no room"}]
+
+
+async def test_a_poller_at_work_is_no_silent_one(polling, virtual_clock):
+    with trio.move_on_after(800):
+        await polling.poller.run()
+    assert polling.pulse.silent() == {}
+    await trio.sleep(200)
+    assert "poller" in polling.pulse.silent()
