@@ -289,11 +289,14 @@ def _trust_system(context: ssl.SSLContext) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause's words: httpx often has none of its own."""
-    words, cause = str(error), error
+    """The innermost cause's words: httpx often has none of its own. A certificate that isn't trusted goes before all."""
+    words, cause = "", error
     for _ in range(_CAUSES):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the API's certificate isn't trusted: {cause.verify_message}; `kubently-agent check` knows more"
+        words = words or str(cause)
         inner = cause.__cause__ or cause.__context__
-        if words or inner is None:
+        if inner is None:
             break
-        words, cause = str(inner), inner
+        cause = inner
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
