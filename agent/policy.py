@@ -14,8 +14,8 @@ Stamp = tuple[int, int, int]
 class PolicyFile:
     """The policy in force.
 
-    A ConfigMap's file is replaced as a whole when it changes (a link is turned to a new folder), so the file's identity,
-    size and time tell whether to read it again; one `stat` a command costs microseconds.
+    A ConfigMap's file is replaced as a whole when it changes (a link is turned to a new folder), so the file's
+    identity, size and time tell whether to read it again; one `stat` a command costs microseconds.
     """
 
     def __init__(self, path: Path | None, log: Log) -> None:

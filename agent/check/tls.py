@@ -13,7 +13,7 @@ from agent.check.findings import Area
 from agent.check.network import Way, open_stream, tunnel
 from agent.config import Config
 from agent.errors import ConfigError
-from agent.link.http import tls_context
+from agent.link.tls import tls_context
 
 HANDSHAKE_SECONDS = 10.0
 SOON_DAYS = 14

@@ -2,7 +2,7 @@
 
 from agent.guard.kinds import DENIED_TYPES, is_namespaced, own_types
 from agent.guard.policy import DEFAULT_POLICY, Policy
-from agent.guard.tables import GLOBAL, VERBS, Flag, Verb
+from agent.guard.tables import GLOBAL, WHOLE_VERBS, Flag, Verb
 from agent.model import Capabilities
 
 _AGENTS_OWN = frozenset({"v", "help", "watch", "follow", "timeout"})
@@ -11,7 +11,7 @@ _AGENTS_OWN = frozenset({"v", "help", "watch", "follow", "timeout"})
 
 def capabilities(policy: Policy = DEFAULT_POLICY) -> Capabilities:
     """The verbs, the types that aren't read, and the flags. The most important first: the API takes only so many."""
-    verbs = [verb for verb in VERBS if policy.verbs is None or verb.name in policy.verbs]
+    verbs = [verb for verb in WHOLE_VERBS if policy.verbs is None or verb.name in policy.verbs]
     # "rollout status" says what runs; "rollout" alone is there for readers that compare a command's first word.
     names = [*(verb.name for verb in verbs), *(verb.name.split()[0] for verb in verbs)]
     return Capabilities(

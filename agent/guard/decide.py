@@ -57,14 +57,14 @@ def _rule(flag: str) -> str:
 
 def _involved(flags: Flags) -> Sequence[str]:
     """The type of `events --for`."""
-    return [check_pair(value) for value in flags.get("for", ()) if "/" in value]
+    return [check_pair(value) for value in flags.get("for", ())]
 
 
 def _line(verb: Verb, flags: Flags, operands: Sequence[str]) -> tuple[str, ...]:
     """VERB [SUB] --v=0 --flag=value … -- operands.
 
-    `--v=0` comes first because kubectl looks for "-v=" inside all arguments before it parses any (`-l app-v=9` would set
-    the log level), and the first find wins.
+    `--v=0` comes first because kubectl looks for "-v=" inside all arguments before it parses any (`-l app-v=9` would
+    set the log level), and the first find wins.
     """
     written = (f"--{name}={value}" for name in sorted(flags) if name != "v" for value in flags[name])
     return (*verb.name.split(), "--v=0", *written, *(("--", *operands) if operands else ()))

@@ -29,10 +29,9 @@ class Names:
 
     @classmethod
     def of(cls, verb: str, flags: Sequence[Flag]) -> "Names":
+        """The names of a verb's own flags and the global ones."""
         every = (*flags, *GLOBAL)
-        return cls(
-            verb, {flag.name: flag for flag in every}, {flag.short: flag for flag in every if flag.short}
-        )
+        return cls(verb, {flag.name: flag for flag in every}, {flag.short: flag for flag in every if flag.short})
 
 
 @cache
@@ -57,9 +56,7 @@ def names(verb: str) -> Names:
     """The flags of a verb; those of the global ones that may stand before any, for ""."""
     if verb:
         return Names.of(verb, verbs()[verb].flags)
-    before = {
-        flag.name: flag for each in VERBS for flag in (*each.flags, *GLOBAL) if flag.name in BEFORE_VERB
-    }
+    before = {flag.name: flag for each in VERBS for flag in (*each.flags, *GLOBAL) if flag.name in BEFORE_VERB}
     return Names("", before, {flag.short: flag for flag in before.values() if flag.short})
 
 
@@ -101,32 +98,32 @@ def _find_verb(args: Sequence[str]) -> int:
 def _verb_name(args: Sequence[str], at: int) -> tuple[str, int]:
     """The verb's full name, and how many words it takes."""
     verb = args[at]
-    if verb not in groups():
-        if verb not in verbs():
-            raise Refused(
-                "verb",
-                shown(verb),
-                f'"{shown(verb)}" is not allowed: the agent only reads; use one of {_verb_list()}',
-            )
+    if verb not in verbs():
+        raise Refused("verb", shown(verb), f'"{shown(verb)}" is not allowed: {_hint(verb)}; use one of {_verb_list()}')
+    if verb not in groups() or at + 1 == len(args) or args[at + 1].startswith("-"):
         return verb, 1
-    second = args[at + 1] if at + 1 < len(args) else ""
-    name = f"{verb} {second}"
+    name = f"{verb} {args[at + 1]}"
     name = SUBCOMMAND_ALIASES.get(name, name)
     if name not in verbs():
         allowed = " or ".join(f"{verb} {sub}" for sub in groups()[verb])
-        given = f'"{shown(name)}"' if second else f'"{verb}" alone'
-        raise Refused(
-            "subcommand", shown(second), f"{given} is not allowed; use {allowed}, with flags after both words"
-        )
+        raise Refused("subcommand", shown(args[at + 1]), f'"{shown(name)}" is not allowed; use {allowed}')
     return name, 2
 
 
+def _hint(verb: str) -> str:
+    if verb == "kubectl":
+        return "the arguments begin after kubectl"
+    if " " in verb:
+        return "every word is an argument of its own"
+    return "the agent only reads"
+
+
 def _verb_list() -> str:
-    return ", ".join(verbs())
+    return ", ".join(name for name in verbs() if name not in groups())
 
 
 def _read_flags(args: Sequence[str], known: Names) -> tuple[dict[str, list[str]], list[str]]:
-    """pflag's FlagSet.parseArgs."""
+    """Flags and operands, as FlagSet.parseArgs of pflag tells them apart."""
     flags: dict[str, list[str]] = {}
     operands: list[str] = []
     at = 0
@@ -191,9 +188,7 @@ def _next(args: Sequence[str], at: int, flag: str) -> str:
 def _keep(flags: dict[str, list[str]], flag: Flag, value: str, argument: str) -> None:
     canonical = flag.kind.read(value)
     if canonical is None:
-        raise Refused(
-            "value", shown(argument), f'--{flag.name} takes {flag.kind.value}, not "{shown(value)}"'
-        )
+        raise Refused("value", shown(argument), f'--{flag.name} takes {flag.kind.value}, not "{shown(value)}"')
     earlier = flags.get(flag.name, []) if flag.kind is Kind.LIST else []
     flags[flag.name] = [*earlier, canonical]
 

@@ -6,30 +6,31 @@ from functools import cache
 TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z0-9.-]*)?")
 """TYPE, TYPE.GROUP, TYPE.VERSION.GROUP, and the odd forms with a dot at the end, which kubectl takes too."""
 
-DENIED_TYPES = frozenset(
-    # Kubernetes
-    "secret secrets tokenrequest tokenrequests tokenreview tokenreviews "
-    # OpenShift: tokens that sign in as their user, and clients with their secret in plain text
-    "oauthaccesstoken oauthaccesstokens useroauthaccesstoken useroauthaccesstokens "
-    "oauthauthorizetoken oauthauthorizetokens oauthclient oauthclients "
-    # Rancher and Fleet
-    "token tokens clusterauthtoken clusterauthtokens clusterregistrationtoken clusterregistrationtokens "
-    "samltoken samltokens authtoken authtokens kubeconfig kubeconfigs serviceaccounttoken serviceaccounttokens "
-    "namespacedserviceaccounttoken namespacedserviceaccounttokens dockercredential dockercredentials "
-    "namespaceddockercredential namespaceddockercredentials basicauth basicauths namespacedbasicauth namespacedbasicauths "
-    "sshauth sshauths namespacedsshauth namespacedsshauths "
-    # Dex, which keeps its sessions as custom resources; "signingkeies" is its own plural
-    "refreshtoken refreshtokens devicetoken devicetokens authcode authcodes authrequest authrequests devicerequest "
-    "devicerequests signingkey signingkeys signingkeies oauth2client oauth2clients password passwords "
-    "offlinesessions offlinesessionses "
-    # Gardener's copy of Secret, and Teleport's join tokens
-    "internalsecret internalsecrets teleportprovisiontoken teleportprovisiontokens".split()
-)
-"""Types whose objects are credentials. Compared with the part before the first dot, in lower case: kubectl finds a type by
-plural, singular and kind, whatever the case, and a group by any beginning of its name.
+CREDENTIALS = {
+    "Kubernetes": "secret secrets tokenrequest tokenrequests tokenreview tokenreviews",
+    "OpenShift: tokens that sign in as their user, and clients with their secret in plain text": """
+        oauthaccesstoken oauthaccesstokens useroauthaccesstoken useroauthaccesstokens
+        oauthauthorizetoken oauthauthorizetokens oauthclient oauthclients""",
+    "Rancher and Fleet": """
+        token tokens samltoken samltokens authtoken authtokens clusterauthtoken clusterauthtokens kubeconfig kubeconfigs
+        clusterregistrationtoken clusterregistrationtokens serviceaccounttoken serviceaccounttokens
+        namespacedserviceaccounttoken namespacedserviceaccounttokens dockercredential dockercredentials
+        namespaceddockercredential namespaceddockercredentials basicauth basicauths
+        namespacedbasicauth namespacedbasicauths sshauth sshauths namespacedsshauth namespacedsshauths""",
+    "Dex, whose sessions are custom resources": """
+        refreshtoken refreshtokens devicetoken devicetokens devicerequest devicerequests authcode authcodes
+        authrequest authrequests signingkey signingkeys signingkeies oauth2client oauth2clients password passwords
+        offlinesessions offlinesessionses""",
+    "Gardener's copy of Secret, and Teleport's join tokens": """
+        internalsecret internalsecrets teleportprovisiontoken teleportprovisiontokens""",
+}
+"""Types whose objects are credentials, plural and singular. Compared with the part before the first dot, in lower case:
+kubectl finds a type by plural, singular and kind, whatever the case, and a group by any beginning of its name.
 
 Not among them: types that only point to a Secret (externalsecrets, secretstores, vaultstaticsecrets,
 secretproviderclasses) or hold one encrypted (sealedsecrets)."""
+
+DENIED_TYPES = frozenset(name for names in CREDENTIALS.values() for name in names.split())
 
 # One type a line: plural, then singular and short names. Kubernetes 1.27 to 1.37.
 _NAMESPACED = """
@@ -93,10 +94,17 @@ _CLUSTER_SCOPED = """
     volumeattachments volumeattachment
     volumeattributesclasses volumeattributesclass vac
 """
-_GROUPS = frozenset(
-    " apps batch autoscaling policy events.k8s.io networking.k8s.io rbac.authorization.k8s.io storage.k8s.io discovery.k8s.io "
-    "coordination.k8s.io resource.k8s.io metrics.k8s.io".split(" ")
-)
+_GROUPS = frozenset({
+    "", "apps", "batch", "autoscaling", "policy", "events.k8s.io", "networking.k8s.io", "rbac.authorization.k8s.io",
+    "storage.k8s.io", "discovery.k8s.io", "coordination.k8s.io", "resource.k8s.io", "metrics.k8s.io",
+    "apiextensions.k8s.io", "apiregistration.k8s.io", "admissionregistration.k8s.io", "certificates.k8s.io",
+    "scheduling.k8s.io", "node.k8s.io", "flowcontrol.apiserver.k8s.io",
+})  # fmt: skip
+"""Kubernetes' own. A shortened group (kubectl takes "deployments.ap") might mean a custom type, so it isn't known."""
+
+CATEGORIES = frozenset({"all", "api-extensions"})
+"""Words that kubectl takes for several types."""
+
 _VERSION = re.compile(r"v\d+(?:(?:alpha|beta)\d+)?")
 
 
@@ -120,12 +128,11 @@ def denied(kind: str) -> bool:
 def plural(kind: str) -> str:
     """One name for all spellings of a type of Kubernetes' own: "po", "Pod" and "pods.v1." are "pods".
 
-    A type of another group is returned as written, in lower case: a custom type's spellings are known to its cluster alone.
+    A type of another group is returned as written, in lower case: only its cluster knows how else it may be spelled.
     """
     base, _, rest = kind.lower().partition(".")
-    version, dot, group = rest.partition(".")
-    if not _VERSION.fullmatch(version):
-        version, group = "", rest
+    version, dot, after = rest.partition(".")
+    group = after if dot and _VERSION.fullmatch(version) else rest
     known = _plurals().get(base)
     return known if known and (not rest or group in _GROUPS) else kind.lower()
 
@@ -133,6 +140,13 @@ def plural(kind: str) -> str:
 def own_types() -> tuple[str, ...]:
     """Every type of Kubernetes' own, by its plural: those in namespaces first."""
     return tuple(dict.fromkeys(_plurals().values()))
+
+
+def is_among(kind: str, types: frozenset[str]) -> bool:
+    """Whether a type might be one of these plurals, in whatever group: by plural, singular or known short name."""
+    base = kind.lower().partition(".")[0]
+    known = _plurals().get(base, base)
+    return any(name in types for name in (known, known + "s", known + "es", known[:-1] + "ies"))
 
 
 def is_namespaced(kind: str) -> bool:

@@ -10,8 +10,6 @@ max_output_bytes = 1048576
 max_timeout_seconds = 30
 """
 
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,8 +17,6 @@ from agent.guard.grammar import groups, verbs
 from agent.guard.kinds import TYPE, denied, plural
 from agent.guard.policy import Policy
 from agent.guard.tables import NAMESPACE, RAW_PATHS
-
-_KNOWN_PATH = re.compile(r"/.*")
 
 
 class PolicyError(Exception):
@@ -33,6 +29,8 @@ def parse_policy(text: str) -> Policy:
     Raises:
         PolicyError: it isn't TOML, has an unknown key or a wrong type, or would allow more than the tables do.
     """
+    import tomllib  # noqa: PLC0415  # 0.5 MB that only an agent with a policy file needs
+
     try:
         found = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -60,13 +58,10 @@ def _texts(key: str, value: object) -> list[str]:
 def _verbs(key: str, value: object) -> frozenset[str]:
     chosen: set[str] = set()
     for name in _texts(key, value):
-        every = [f"{name} {sub}" for sub in groups().get(name, ())] or [name]
-        for verb in every:
-            if verb not in verbs():
-                raise PolicyError(
-                    f'{key}: "{name}" can\'t be allowed, a policy file only narrows; it may name {", ".join(verbs())}'
-                )
-            chosen.add(verb)
+        if name not in verbs():
+            known = ", ".join(verbs())
+            raise PolicyError(f'{key}: "{name}" can\'t be allowed, a policy file only narrows; it may name {known}')
+        chosen |= {name, *(f"{name} {sub}" for sub in groups().get(name, ()))}
     return frozenset(chosen)
 
 
@@ -74,20 +69,20 @@ def _types(key: str, value: object) -> frozenset[str]:
     return frozenset(_type(key, kind) for kind in _texts(key, value))
 
 
+def _types_of_any_group(key: str, value: object) -> frozenset[str]:
+    return frozenset(kind.partition(".")[0] for kind in _types(key, value))
+
+
 def _type(key: str, kind: str) -> str:
     if not TYPE.fullmatch(kind):
-        raise PolicyError(
-            f'{key}: "{kind}" is not a resource type, as in pods or certificates.cert-manager.io'
-        )
+        raise PolicyError(f'{key}: "{kind}" is not a resource type, as in pods or certificates.cert-manager.io')
     if denied(kind):
         raise PolicyError(f'{key}: "{kind}" is never read, its objects hold credentials; drop it')
     return plural(kind)
 
 
 def _types_or_paths(key: str, value: object) -> frozenset[str]:
-    return frozenset(
-        _path(key, each) if _KNOWN_PATH.match(each) else _type(key, each) for each in _texts(key, value)
-    )
+    return frozenset(_path(key, each) if each.startswith("/") else _type(key, each) for each in _texts(key, value))
 
 
 def _path(key: str, path: str) -> str:
@@ -119,7 +114,7 @@ def _seconds(key: str, value: object) -> float:
 _READERS: Mapping[str, Callable[[str, object], Any]] = {
     "verbs": _verbs,
     "types": _types,
-    "denied_types": _types,
+    "denied_types": _types_of_any_group,
     "namespaces": _namespaces,
     "cluster_types": _types_or_paths,
     "namespaced_types": _types,

@@ -12,9 +12,7 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:@~+-]{0,252}")
 
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9._$-]{0,511}")
 _VERB = re.compile(r"\*|[a-z][a-z-]{0,62}")
-_ASKED = re.compile(
-    r"(?:\*|[A-Za-z][A-Za-z0-9-]*)(?:\.(?:\*|[A-Za-z0-9.-]*))?(?:/(?:\*|[A-Za-z0-9][A-Za-z0-9._:-]*))?"
-)
+_ASKED = re.compile(r"(?:\*|[A-Za-z][A-Za-z0-9-]*)(?:\.(?:\*|[A-Za-z0-9.-]*))?(?:/(?:\*|[A-Za-z0-9][A-Za-z0-9._:-]*))?")
 _URL = re.compile(r"/[A-Za-z0-9._~/*-]{0,511}")
 
 Flags = Mapping[str, Sequence[str]]
@@ -38,7 +36,11 @@ def check_type(kind: str, whole: str) -> str:
     if not TYPE.fullmatch(kind):
         raise Refused("operand", shown(whole), f'"{shown(whole)}": "{shown(kind)}" is not a resource type')
     if denied(kind):
-        raise Refused("type", shown(whole), f"{shown(kind)} may not be read: its objects hold credentials")
+        raise Refused(
+            "type",
+            shown(whole),
+            f"{shown(kind)} may not be read: its objects hold credentials; use auth can-i or explain to ask about it",
+        )
     return kind
 
 
@@ -49,9 +51,7 @@ def check_name(name: str, what: str = "name") -> None:
         Refused: it could not be a name in Kubernetes.
     """
     if not NAME.fullmatch(name):
-        raise Refused(
-            "name", shown(name), f'"{shown(name)}" is not a valid {what}: letters, digits and . _ : - only'
-        )
+        raise Refused("name", shown(name), f'"{shown(name)}" is not a valid {what}: letters, digits and . _ : - only')
 
 
 def check_pair(operand: str) -> str:
@@ -60,11 +60,9 @@ def check_pair(operand: str) -> str:
     Raises:
         Refused: it isn't of that form, or the type may not be read.
     """
+    if operand.count("/") != 1:
+        raise Refused("operand", shown(operand), f'"{shown(operand)}" is not of the form TYPE/NAME, with one slash')
     kind, _, name = operand.partition("/")
-    if "/" in name:
-        raise Refused(
-            "operand", shown(operand), f'"{shown(operand)}" has more than one slash; write TYPE/NAME'
-        )
     check_type(kind, operand)
     check_name(name)
     return kind
@@ -73,18 +71,16 @@ def check_pair(operand: str) -> str:
 def _resources(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     if "raw" in flags:
         if operands:
-            raise Refused(
-                "operand", shown(operands[0]), "--raw takes a path and nothing else; drop the resource"
-            )
+            raise Refused("operand", shown(operands[0]), "--raw takes a path and nothing else; drop the resource")
         return flags["raw"]
     if not operands:
-        raise Refused(
-            "operand", "", "a resource is missing: TYPE, TYPE NAME or TYPE/NAME, as in pods or deploy/web"
-        )
+        raise Refused("operand", "", "a resource is missing: TYPE, TYPE NAME or TYPE/NAME, as in pods or deploy/web")
     if any("/" in operand for operand in operands):
         for operand in operands:
             if "/" not in operand:
-                sentence = f'"{shown(operand)}" stands beside TYPE/NAME; write every operand as TYPE/NAME, or TYPE NAME NAME'
+                sentence = (
+                    f'"{shown(operand)}" stands beside TYPE/NAME; write every operand as TYPE/NAME, or TYPE NAME NAME'
+                )
                 raise Refused("operand", shown(operand), sentence)
         return [check_pair(operand) for operand in operands]
     kinds = [check_type(kind, operands[0]) for kind in operands[0].split(",")]
@@ -97,9 +93,7 @@ def _log(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     if not operands and "selector" not in flags:
         raise Refused("operand", "", "logs needs a pod, TYPE/NAME, or -l with a selector")
     if len(operands) > 2:
-        raise Refused(
-            "operand", shown(operands[2]), "logs takes one pod (or TYPE/NAME) and at most one container"
-        )
+        raise Refused("operand", shown(operands[2]), "logs takes one pod (or TYPE/NAME) and at most one container")
     for container in operands[1:]:
         check_name(container, "container")
     if operands and "/" in operands[0]:
@@ -136,9 +130,7 @@ def _field(operands: Sequence[str], _: Flags) -> Sequence[str]:
 def _question(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     if flags.get("list") == ["true"]:
         if operands:
-            raise Refused(
-                "operand", shown(operands[0]), "auth can-i --list takes nothing else; drop the operands"
-            )
+            raise Refused("operand", shown(operands[0]), "auth can-i --list takes nothing else; drop the operands")
         return []
     if len(operands) not in (2, 3):
         raise Refused(
@@ -154,6 +146,13 @@ def _question(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     for one in name:
         check_name(one)
     return []
+
+
+def _subcommand(operands: Sequence[str], _: Flags) -> Sequence[str]:
+    sentence = (
+        "a subcommand must follow its verb at once, flags come after both, as in rollout status -n prod deploy/web"
+    )
+    raise Refused("subcommand", shown(operands[0]) if operands else "", sentence)
 
 
 def _none(operands: Sequence[str], _: Flags) -> Sequence[str]:
@@ -172,3 +171,4 @@ ONE_NAME = Operands("[NAME]", _name)
 FIELD = Operands("TYPE[.FIELD…]", _field)
 QUESTION = Operands("VERB TYPE[/NAME] or VERB /path", _question)
 NOTHING = Operands("", _none)
+SUBCOMMAND = Operands("-h", _subcommand)

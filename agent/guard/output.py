@@ -1,11 +1,17 @@
 """What `-o` may be."""
 
-from agent.guard import template
+from agent.guard.template import jsonpath_complaint, template_complaint
 from agent.guard.values import Rule
 
 WORDS = ("json", "yaml", "kyaml", "wide", "name")
 
-_INLINE = ("jsonpath", "jsonpath-as-json", "custom-columns", "go-template", "template")
+_INLINE = {
+    "jsonpath": jsonpath_complaint,
+    "jsonpath-as-json": jsonpath_complaint,
+    "custom-columns": jsonpath_complaint,
+    "go-template": template_complaint,
+    "template": template_complaint,
+}
 _FROM_FILE = ("jsonpath-file", "custom-columns-file", "go-template-file", "templatefile")
 
 
@@ -14,15 +20,13 @@ def inline(*words: str) -> Rule:
     says = f"{', '.join(words)}, or inline {'=…, '.join(_INLINE)}=…"
 
     def complaint(value: str) -> str | None:
-        form, equals, text = value.partition("=")
+        form, _, text = value.partition("=")
         if form in _FROM_FILE:
-            return (
-                f"{form} prints a local file; write the format inline, as in jsonpath=… or custom-columns=…"
-            )
+            return f"{form} prints a local file; write the format inline, as in jsonpath=… or custom-columns=…"
         if value in words:
             return None
         if form not in _INLINE or not text:
             return f"expected {says}"
-        return template.complaint(text) if form in ("go-template", "template") else None
+        return _INLINE[form](text)
 
     return Rule(says, complaint)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.guard.kinds import is_namespaced, plural
+from agent.guard.kinds import CATEGORIES, is_among, is_namespaced, plural
 from agent.guard.refused import Refused, shown
 from agent.guard.tables import Verb
 
@@ -19,7 +19,9 @@ class Policy:
     types: frozenset[str] | None = None
     """Only these types are read."""
     denied_types: frozenset[str] = frozenset()
-    """These aren't read either, beside those that never are."""
+    """These aren't read either, beside those that never are. Plurals without their group.
+
+    A custom type's short names are known to its cluster alone; `types` leaves nothing open."""
     namespaces: tuple[str, ...] | None = None
     """Only these are read; `-A` isn't allowed then."""
     cluster_types: frozenset[str] = frozenset()
@@ -55,7 +57,7 @@ class Policy:
             )
         if not verb.namespaced:
             return flags
-        return {**flags, "namespace": [self._namespace(flags)]}
+        return {**flags, "namespace": [self._namespace(flags, self.namespaces)]}
 
     def check_verb(self, verb: Verb) -> None:
         """Raise Refused if the policy file doesn't allow this verb."""
@@ -78,16 +80,16 @@ class Policy:
                 shown(kind),
                 f"{shown(kind)} may not be read by this agent's policy file; it allows {allowed}",
             )
-        if self.denied_types and (
-            known in self.denied_types or kind.lower().partition(".")[0] in self.denied_types
-        ):
+        if self.denied_types and (is_among(kind, self.denied_types) or known in CATEGORIES):
             raise Refused("policy", shown(kind), f"{shown(kind)} may not be read by this agent's policy file")
 
     def _check_scope(self, verb: Verb, kind: str) -> None:
         known = plural(kind)
         if known in self.cluster_types:
             if verb.name == "describe" and known == "nodes":
-                sentence = "describe nodes lists the pods of all namespaces, which the policy doesn't allow; use get nodes"
+                sentence = (
+                    "describe nodes lists the pods of all namespaces, which the policy doesn't allow; use get nodes"
+                )
                 raise Refused("policy", shown(kind), sentence)
             return
         if is_namespaced(kind) or known in self.namespaced_types:
@@ -98,14 +100,13 @@ class Policy:
         )
         raise Refused("policy", shown(kind), sentence)
 
-    def _namespace(self, flags: Flags) -> str:
-        assert self.namespaces is not None
+    def _namespace(self, flags: Flags, allowed: tuple[str, ...]) -> str:
         given = flags.get("namespace")
         if given is None:
-            if len(self.namespaces) > 1:
+            if len(allowed) > 1:
                 raise Refused("policy", "", f"-n is missing; this agent reads {self._choice()}")
-            return self.namespaces[0]
-        if given[0] not in self.namespaces:
+            return allowed[0]
+        if given[0] not in allowed:
             raise Refused(
                 "policy",
                 shown(given[0]),

@@ -7,7 +7,7 @@ class Refused(Exception):  # noqa: N818  # an answer, not a failure
     """These arguments don't run. It travels back to the sender as an ordinary result.
 
     `rule` is a short word that stays the same from release to release, for metrics: shape, verb, subcommand, flag,
-    value, output, template, raw, operand, name, type, namespace, or policy (the policy file took it away).
+    value, output, raw, operand, name, type, namespace, or policy (the policy file took it away).
     `argument` is the offending argument, safe to print. `sentence` is for people: what, why, and what to do instead.
     """
 
@@ -18,10 +18,9 @@ class Refused(Exception):  # noqa: N818  # an answer, not a failure
         super().__init__(sentence)
 
 
-def shown(argument: object) -> str:
+def shown(argument: str) -> str:
     """An argument as a sentence may show it: printable ASCII, cut when long."""
-    text = argument if isinstance(argument, str) else repr(argument)
-    head = text[:_SHOWN_CHARS]
+    head = argument[:_SHOWN_CHARS]
     if not (head.isascii() and head.isprintable()):
         head = ascii(head)[1:-1][:_SHOWN_CHARS]
-    return head + ("…" if len(text) > _SHOWN_CHARS else "")
+    return head + ("…" if len(argument) > _SHOWN_CHARS else "")

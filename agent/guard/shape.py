@@ -27,9 +27,7 @@ def check_shape(args: object) -> list[str]:
     if not args:
         raise Refused("shape", "", 'there are no arguments; a verb is needed, as in ["get", "pods"]')
     if len(args) > MAX_ARGUMENTS:
-        raise Refused(
-            "shape", str(len(args)), f"{len(args)} arguments are too many; {MAX_ARGUMENTS} are allowed"
-        )
+        raise Refused("shape", str(len(args)), f"{len(args)} arguments are too many; {MAX_ARGUMENTS} are allowed")
     size = 0
     for position, argument in enumerate(args):
         if not isinstance(argument, str):
@@ -65,6 +63,4 @@ def _check_characters(argument: str) -> None:
 
 
 def _too_long(argument: str) -> Refused:
-    return Refused(
-        "shape", shown(argument), f"the arguments are too long; {MAX_BYTES} bytes in all are allowed"
-    )
+    return Refused("shape", shown(argument), f"the arguments are too long; {MAX_BYTES} bytes in all are allowed")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.guard import output
-from agent.guard.operands import FIELD, LOG, NAME, NOTHING, ONE_NAME, QUESTION, RESOURCES, Operands
-from agent.guard.kinds import TYPE
-from agent.guard.values import Kind, Rule, anything, duration, matching, number, only_false, timeout, words
+from agent.guard.operands import FIELD, LOG, NOTHING, ONE_NAME, QUESTION, RESOURCES, SUBCOMMAND, Operands
+from agent.guard.template import jsonpath_complaint
+from agent.guard.values import Kind, Rule, age, anything, matching, number, only, patience, timeout, words
 
 BOOL, INT, DURATION, TEXT, LIST = Kind.BOOL, Kind.INT, Kind.DURATION, Kind.TEXT, Kind.LIST
 ANY = anything()
@@ -51,19 +51,16 @@ CONTAINER = matching(_LABEL, "a container's name")
 GROUP = matching(r"(?:[a-z0-9][a-z0-9.-]*)?", "an API group, as in apps")
 VERSION = matching(r"[a-z0-9][a-z0-9.-]*(?:/[a-z0-9]+)?", "a version such as apps/v1")
 WORD_LIST = matching(rf"{_WORD}(?:,{_WORD})*", "words with commas, as in get,list")
-EVENT_TYPES = matching(
-    r"(?i:normal|warning)(?:,(?i:normal|warning))*", "Normal, Warning or both with a comma"
-)
-INVOLVED = matching(rf"(?:{TYPE.pattern}/)?{NAME.pattern}", "TYPE/NAME, as in pod/web-0")
+EVENT_TYPES = matching(r"(?i:normal|warning)(?:,(?i:normal|warning))*", "Normal, Warning or both with a comma")
+PATH = Rule("a jsonpath, as in .metadata.name", jsonpath_complaint)
 MOMENT = matching(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)",
     "a time such as 2026-01-31T12:00:00Z",
 )
-RAW_PATHS = words(
-    "/healthz", "/livez", "/readyz", "/healthz?verbose", "/livez?verbose", "/readyz?verbose", "/version"
-)
-NO_WATCH = only_false("the agent answers once and never watches; drop -w")
-NO_FOLLOW = only_false("the agent answers once and never follows; drop -f, and use --tail or --since")
+RAW_PATHS = words("/healthz", "/livez", "/readyz", "/healthz?verbose", "/livez?verbose", "/readyz?verbose", "/version")
+DEBUG = "debug output shows requests and whole answers; drop it"
+NO_WATCH = only("false", "the agent answers once and never watches; drop -w")
+NO_FOLLOW = only("false", "the agent answers once and never follows; drop -f, and use --tail or --since")
 
 ALL_NAMESPACES = Flag("all-namespaces", BOOL, short="A")
 BY_LABEL = Flag("selector", TEXT, SELECTOR, short="l")
@@ -76,7 +73,7 @@ GLOBAL = (
     Flag("namespace", TEXT, NAMESPACE, short="n"),
     Flag("help", BOOL, short="h"),
     Flag("request-timeout", TEXT, timeout(300)),
-    Flag("v", TEXT, words("0")),  # the agent's own line has it, and that line must be a line that may run
+    Flag("v", TEXT, only("0", DEBUG)),  # every line that the guard writes has it, and may be asked for as written
 )
 
 VERBS: tuple[Verb, ...] = (
@@ -88,7 +85,7 @@ VERBS: tuple[Verb, ...] = (
         NO_HEADERS,
         Flag("label-columns", LIST, KEYS, short="L"),
         Flag("field-selector", TEXT),
-        Flag("sort-by", TEXT),
+        Flag("sort-by", TEXT, PATH),
         Flag("show-labels", BOOL),
         Flag("show-kind", BOOL),
         Flag("show-managed-fields", BOOL),
@@ -115,11 +112,11 @@ VERBS: tuple[Verb, ...] = (
         Flag("timestamps", BOOL),
         Flag("ignore-errors", BOOL),
         Flag("tail", INT, number(-1)),
-        Flag("since", DURATION, duration()),
+        Flag("since", DURATION, age()),
         Flag("since-time", TEXT, MOMENT),
         Flag("limit-bytes", INT, number(0)),
         Flag("max-log-requests", INT, number(1, 50)),
-        Flag("pod-running-timeout", DURATION, duration(most=30)),
+        Flag("pod-running-timeout", DURATION, patience(30)),
         Flag("follow", BOOL, NO_FOLLOW, short="f"),
     )),
     Verb("top pod", ONE_NAME, reads=("pods",), namespaced=True, flags=(
@@ -146,7 +143,7 @@ VERBS: tuple[Verb, ...] = (
         CHUNK_SIZE,
         NO_HEADERS,
         OUTPUT,
-        Flag("for", TEXT, INVOLVED),
+        Flag("for", TEXT),  # TYPE/NAME, which is checked like an operand
         Flag("types", LIST, EVENT_TYPES),
         Flag("watch", BOOL, NO_WATCH, short="w"),
     )),
@@ -192,10 +189,17 @@ VERBS: tuple[Verb, ...] = (
         BY_LABEL,
         REVISION,
         Flag("watch", BOOL, NO_WATCH, short="w"),
-        Flag("timeout", DURATION, words("10s")),  # as the agent adds it
+        Flag("timeout", DURATION, only("10s", "it is always 10s; drop it")),
     )),
     Verb("cluster-info", NOTHING, reads=("services",)),
+    # These need a subcommand; alone they only know -h.
+    Verb("top", SUBCOMMAND),
+    Verb("auth", SUBCOMMAND),
+    Verb("rollout", SUBCOMMAND),
 )  # fmt: skip
+
+WHOLE_VERBS = tuple(verb for verb in VERBS if verb.operands is not SUBCOMMAND)
+"""Those that do something, with their subcommand."""
 
 SUBCOMMAND_ALIASES: Mapping[str, str] = {
     "top pods": "top pod",
@@ -205,8 +209,8 @@ SUBCOMMAND_ALIASES: Mapping[str, str] = {
 }
 
 BEFORE_VERB = frozenset({"namespace", "output", "selector", "request-timeout"})
-"""Flags that may stand before the verb. All take a value: kubectl takes the word after a flag that it doesn't know yet for
-its value, so `-A get pods` would look for the verb "pods"."""
+"""Flags that may stand before the verb. All take a value: kubectl takes the word after a flag that it doesn't know yet
+for its value, so `-A get pods` would look for the verb "pods"."""
 
 NEVER: Mapping[str, str] = {
     "filename": "it opens local files and URLs; name the resource by TYPE and NAME",
@@ -239,9 +243,9 @@ NEVER: Mapping[str, str] = {
     "cache-dir": "it writes to a local folder; drop it",
     "profile": "it writes a local file; drop it",
     "profile-output": "it writes a local file; drop it",
-    "v": "debug output shows requests and whole answers; drop it",
-    "vmodule": "debug output shows requests and whole answers; drop it",
-    "log-flush-frequency": "debug output shows requests and whole answers; drop it",
+    "v": DEBUG,
+    "vmodule": DEBUG,
+    "log-flush-frequency": DEBUG,
     "match-server-version": "it isn't needed to read anything; drop it",
     "disable-compression": "it isn't needed to read anything; drop it",
     "warnings-as-errors": "it isn't needed to read anything; drop it",

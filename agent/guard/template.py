@@ -1,19 +1,26 @@
-"""Go templates: which of them end, and in bounded memory.
+"""Formats that are programs: Go templates and jsonpath. Which of them end, and in bounded memory.
 
-A template of Go can call itself and can double a text 26 times (1.34 GB were printed by one in two lines). So only words
-are allowed inside `{{ }}` that can do neither; fields (`.print`), variables (`$print`) and quoted text may be called
-anything. The lexer is that of Go's text/template/parse: what it wouldn't take is refused.
+A Go template can call itself and can double a text 26 times (two lines printed 1.34 GB). So only words that can do
+neither are allowed inside `{{ }}`; fields (`.print`), variables (`$print`) and quoted text may be called anything.
+The lexer is that of Go's text/template/parse: what it wouldn't take is refused.
+
+A union in jsonpath (`['a','a']`) multiplies what it finds: three of 200 in a row took 8 GB for two pods.
 """
 
 import re
+from math import prod
 
-ALLOWED_WORDS = frozenset(
-    "range if else end with and or not eq ne lt le gt ge index slice len exists break continue nil true false".split()
-)
-"""Everything of text/template and kubectl's printer but define, template, block, print, printf, println, js, html, urlquery,
-call and base64decode."""
+_WORDS = "range if else end with and or not eq ne lt le gt ge index slice len exists break continue nil true false"
 
-_COMMENT = re.compile(r"/\*.*?\*/(?: -)?\}\}")
+ALLOWED_WORDS = frozenset(_WORDS.split())
+"""All that text/template and kubectl's printer know but define, template, block, print, printf, println, js, html,
+urlquery, call and base64decode."""
+
+MAX_UNION = 64
+"""How many times a jsonpath may find the same thing: the product of the lengths of its unions."""
+
+_UNION = re.compile(r"\[([^\]]*)")  # as kubectl reads one: to the next "]", whatever is quoted
+_COMMENT = re.compile(r"/\*(?:(?!\*/).)*\*/(?: -)?\}\}")  # it ends at the first "*/", and so must the action
 _TOKEN = re.compile(
     r"""
     (?P<end> \ -\}\} | \}\} )
@@ -26,7 +33,7 @@ _TOKEN = re.compile(
 )
 
 
-def complaint(template: str) -> str | None:
+def template_complaint(template: str) -> str | None:
     """What is wrong with a template, or None."""
     at = template.find("{{")
     while at >= 0:
@@ -53,10 +60,15 @@ def _action(template: str, at: int) -> int | str:
         if token.lastgroup == "end":
             return at
         if token.lastgroup == "word" and token.group() not in ALLOWED_WORDS:
-            return (
-                f'the word "{token.group()}" isn\'t allowed inside {{{{ }}}} (only fields, variables, quoted text and '
-                f"{' '.join(sorted(ALLOWED_WORDS))}); use jsonpath= for more"
-            )
+            known = f"fields, variables, quoted text and {_WORDS}"
+            return f'"{token.group()}" isn\'t allowed inside {{{{ }}}}, only {known}'
     if at == len(template):
         return "a {{ in the template isn't closed"
     return f'"{template[at]}" isn\'t allowed inside {{{{ }}}} of a template'
+
+
+def jsonpath_complaint(path: str) -> str | None:
+    """What is wrong with a jsonpath, or None."""
+    if prod(union.count(",") + 1 for union in _UNION.findall(path)) > MAX_UNION:
+        return f"its lists in [ ] multiply to more than {MAX_UNION}; name fewer fields"
+    return None

@@ -11,7 +11,7 @@ _FALSE = {"0", "f", "F", "FALSE", "false", "False"}
 _INTEGER = re.compile(
     r"([+-]?)(?:0[xX]((?:_?[0-9a-fA-F])+)|0[bB]((?:_?[01])+)|0[oO]?((?:_?[0-7])+)|(0|[1-9](?:_?[0-9])*))"
 )
-_DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
+_DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
 _PART = re.compile(r"([0-9.]+)([a-zµμ]+)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _INT64 = 2**63
@@ -36,7 +36,7 @@ class Kind(Enum):
                 return _whole_number(value)
             case Kind.DURATION:
                 return value if _DURATION.fullmatch(value) else None
-            case Kind.TEXT | Kind.LIST:
+            case _:
                 return value
 
 
@@ -45,9 +45,7 @@ def _whole_number(value: str) -> str | None:
     if not found:
         return None
     sign, *digits = found.groups()
-    base, text = next(
-        (base, text) for base, text in zip((16, 2, 8, 10), digits, strict=True) if text is not None
-    )
+    base, text = next((base, text) for base, text in zip((16, 2, 8, 10), digits, strict=True) if text is not None)
     number = int(sign + text.replace("_", ""), base) if len(text) < 100 else _INT64
     return str(number) if -_INT64 <= number < _INT64 else None
 
@@ -73,14 +71,14 @@ def anything() -> Rule:
     return Rule("", lambda _: None)
 
 
-def only_false(why: str) -> Rule:
-    """A switch that may be named, but not be on."""
-    return Rule("only false", lambda value: None if value == "false" else why)
+def only(value: str, why: str) -> Rule:
+    """A flag that may be named, but change nothing."""
+    return Rule(f"only {value}", lambda given: None if given == value else why)
 
 
 def matching(pattern: str, says: str) -> Rule:
     """A text of this form, as a whole."""
-    fits = re.compile(pattern).fullmatch
+    fits = re.compile(pattern, re.ASCII).fullmatch
     return Rule(says, lambda value: None if fits(value) else f"expected {says}")
 
 
@@ -90,11 +88,7 @@ def words(*allowed: str) -> Rule:
     return Rule(
         says,
         lambda value: (
-            None
-            if value in allowed
-            else f"expected one of {says}"
-            if len(allowed) > 1
-            else f"expected {says}"
+            None if value in allowed else f"expected one of {says}" if len(allowed) > 1 else f"expected {says}"
         ),
     )
 
@@ -104,22 +98,20 @@ def number(low: int, high: int | None = None) -> Rule:
     says = f"a number from {low} up" if high is None else f"a number from {low} to {high}"
     return Rule(
         says,
-        lambda value: (
-            None if low <= int(value) and (high is None or int(value) <= high) else f"expected {says}"
-        ),
+        lambda value: None if low <= int(value) and (high is None or int(value) <= high) else f"expected {says}",
     )
 
 
-def duration(*, most: float | None = None) -> Rule:
-    """A duration longer than nothing, and at most so many seconds."""
-    says = (
-        "a duration such as 30s or 1h30m"
-        if most is None
-        else f"a duration of more than 0 and at most {most:g}s"
-    )
-    return Rule(
-        says, lambda value: None if 0 < seconds(value) <= (most or float("inf")) else f"expected {says}"
-    )
+def age() -> Rule:
+    """A duration that lies in the past."""
+    says = "a duration such as 30s or 1h30m, from 0 up"
+    return Rule(says, lambda value: None if seconds(value) >= 0 else f"expected {says}")
+
+
+def patience(most: float) -> Rule:
+    """A duration to wait, of at most so many seconds."""
+    says = f"a duration of more than 0 and at most {most:g}s"
+    return Rule(says, lambda value: None if 0 < seconds(value) <= most else f"expected {says}")
 
 
 def timeout(most: float) -> Rule:

@@ -20,8 +20,9 @@ import trio
 
 from agent import __version__
 from agent.config import Config
-from agent.errors import ConfigError, LinkDown
+from agent.errors import LinkDown
 from agent.lean import without
+from agent.link.tls import tls_context
 from agent.link.token import Token
 
 with without("httpx._main", "anyio", "h2", "socksio"):
@@ -247,49 +248,8 @@ def unhappy(answer: Answer) -> LinkDown:
     )
 
 
-def tls_context(config: Config) -> ssl.SSLContext:
-    """The one TLS context: the system's CAs or the configured one, and the client's certificate if there is one.
-
-    For a plain http URL it trusts nobody: it is never used, and the system's CAs would cost 3 MB.
-
-    Raises:
-        ConfigError: a certificate file can't be used.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not config.api_url.startswith("https:"):
-        return context
-    try:
-        if config.ca_cert is not None:
-            context.load_verify_locations(config.ca_cert)
-        else:
-            _trust_system(context)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError([f"KUBENTLY_CA_CERT: {str(config.ca_cert)!r} can't be used as a CA: {error}"]) from error
-    if config.client_cert is not None:
-        try:
-            context.load_cert_chain(config.client_cert, config.client_key)
-        except (OSError, ssl.SSLError) as error:
-            message = (
-                f"KUBENTLY_CLIENT_CERT: {str(config.client_cert)!r} and its key can't be used: {error}. "
-                "They must be PEM, belong together, and have no passphrase."
-            )
-            raise ConfigError([message]) from error
-    return context
-
-
-def _trust_system(context: ssl.SSLContext) -> None:
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile or paths.capath:
-        context.set_default_verify_paths()  # honours SSL_CERT_FILE and SSL_CERT_DIR
-    else:
-        import certifi  # noqa: PLC0415  # 3 MB that most systems don't need
-
-        context.load_verify_locations(certifi.where())
-
-
 def _reason(error: BaseException) -> str:
-    """The innermost cause's words: httpx often has none of its own. A certificate that isn't trusted goes before all."""
+    """The innermost cause's words: httpx often has none of its own. An untrusted certificate goes first."""
     words, cause = "", error
     for _ in range(_CAUSES):
         if isinstance(cause, ssl.SSLCertVerificationError):

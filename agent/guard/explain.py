@@ -1,0 +1,63 @@
+"""The effective policy, written out for people."""
+
+from collections.abc import Iterator, Sequence
+
+from agent.guard.kinds import CREDENTIALS
+from agent.guard.policy import Policy
+from agent.guard.tables import GLOBAL, VERBS, Flag
+from agent.guard.values import Kind
+
+_NEVER = "Whatever else kubectl has is refused: what writes, what opens files or other servers, what doesn't end."
+
+
+def explain(policy: Policy) -> str:
+    """Every verb and flag that may run, what each value may be, and what is never read."""
+    return "\n".join(_lines(policy)) + "\n"
+
+
+def _lines(policy: Policy) -> Iterator[str]:
+    for verb in VERBS:
+        if policy.verbs is None or verb.name in policy.verbs:
+            yield f"kubectl {verb.name} {verb.operands.says}".rstrip()
+            yield from _flags(verb.flags)
+            if verb.always:
+                yield "    always with " + " ".join(f"--{name}={value}" for name, value in verb.always)
+            yield ""
+    yield "with every verb"
+    yield from _flags([flag for flag in GLOBAL if flag.name != "v"])
+    yield ""
+    yield "never read, whatever the spelling"
+    for where, names in CREDENTIALS.items():
+        yield f"    {where}: {' '.join(names.split())}"
+    yield ""
+    narrowed = list(_narrowed(policy))
+    yield "narrowed by the policy file" if narrowed else "not narrowed by a policy file"
+    yield from narrowed
+    yield ""
+    yield _NEVER
+
+
+def _flags(flags: Sequence[Flag]) -> Iterator[str]:
+    for flag in flags:
+        name = f"-{flag.short} --{flag.name}" if flag.short else f"   --{flag.name}"
+        says = flag.rule.says or ("" if flag.kind is Kind.BOOL else flag.kind.value)
+        yield f"    {name:<32} {says}".rstrip()
+
+
+def _narrowed(policy: Policy) -> Iterator[str]:
+    rows: dict[str, object] = {
+        "only these types are read": policy.types,
+        "these types aren't read": policy.denied_types,
+        "only these namespaces are read": policy.namespaces,
+        "these types are read though they don't live in a namespace": policy.cluster_types,
+        "these custom types live in namespaces": policy.namespaced_types,
+    }
+    for says, names in rows.items():
+        if isinstance(names, tuple | frozenset) and names:
+            yield f"    {says}: {' '.join(sorted(names))}"
+    if policy.verbs is not None:
+        yield f"    only these verbs run: {', '.join(sorted(policy.verbs))}"
+    if policy.max_output_bytes is not None:
+        yield f"    output is cut after {policy.max_output_bytes} bytes"
+    if policy.max_timeout_seconds is not None:
+        yield f"    a command is ended after {policy.max_timeout_seconds:g} s"
