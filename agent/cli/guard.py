@@ -1,0 +1,82 @@
+"""`kubently-agent guard`: may these arguments run, and as what? Nothing is run."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from agent.guard import Policy, Refused, decide
+from agent.guard.explain import explain
+from agent.log import Log
+from agent.policy import PolicyFile
+
+_DESCRIPTION = """\
+Say whether kubectl arguments are allowed, why not, and the line that would run.
+Nothing is run, and no cluster is needed.
+
+  kubently-agent guard -- get pods -A
+  kubently-agent guard --explain
+  echo '{"args": ["get", "pods"]}' | kubently-agent guard
+
+Without arguments it reads one JSON object {"args": [...]} a line from standard
+input and answers each with one line: {"args", "allowed", "argv", "reason"}.
+Exit codes: 0 allowed (or all lines answered), 1 refused, 2 a mistake.
+"""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command's own options."""
+    parser = commands.add_parser(
+        "guard",
+        help="say whether kubectl arguments are allowed, and what would run",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--policy", metavar="FILE", help="a policy file; default: KUBENTLY_POLICY_FILE")
+    parser.add_argument("--explain", action="store_true", help="print everything that the effective policy allows")
+    parser.add_argument("args", nargs="*", metavar="-- ARGUMENT", help="kubectl's arguments, without kubectl itself")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Answer once for arguments on the command line, else once a line of standard input; returns the exit code.
+
+    Raises:
+        ConfigError: the policy file can't be used.
+    """
+    path = options.policy or os.environ.get("KUBENTLY_POLICY_FILE")
+    policy = PolicyFile(Path(path) if path else None, Log("guard"))
+    if options.explain:
+        print(explain(policy.current()), end="")
+        return 0
+    if options.args:
+        return _answer_person(options.args, policy.current())
+    for line in sys.stdin.buffer:
+        print(_answer_program(line, policy.current()), flush=True)  # at once: the asker may wait before it goes on
+    return 0
+
+
+def _answer_person(args: list[str], policy: Policy) -> int:
+    try:
+        plan = decide(args, policy)
+    except Refused as refusal:
+        print(f"refused ({refusal.rule}): {refusal.sentence}")
+        return 1
+    print(f"allowed: kubectl {shlex.join(plan.argv)}")
+    return 0
+
+
+def _answer_program(line: bytes, policy: Policy) -> str:
+    args: object = None
+    argv: tuple[str, ...] | None = None
+    reason: str | None = None
+    try:
+        asked = json.loads(line)
+        args = asked["args"] if isinstance(asked, dict) else None
+        argv = decide(args, policy).argv
+    except Refused as refusal:
+        reason = refusal.sentence
+    except (ValueError, KeyError, RecursionError):
+        reason = 'the line is not a JSON object with "args", as in {"args": ["get", "pods"]}'
+    return json.dumps({"args": args, "allowed": reason is None, "argv": argv, "reason": reason})
