@@ -1,0 +1,61 @@
+"""Command lines with what the guard is to say of them, one a line in two files, and a way to break the tables."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+from agent.guard import Policy, Refused, decide, grammar
+from agent.guard.tables import Verb
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Case:
+    """One command line."""
+
+    args: list[str]
+    allowed: bool
+    why: str
+
+    @property
+    def is_decided_right(self) -> bool:
+        """Whether the guard agrees; the line it writes must also mean itself."""
+        found = plan_or_none(self.args)
+        if found is None:
+            return not self.allowed
+        return self.allowed and plan_or_none(list(found)) == found
+
+
+def plan_or_none(args: object, policy: Policy | None = None) -> tuple[str, ...] | None:
+    """The line that would run, or None."""
+    try:
+        return (decide(args, policy) if policy else decide(args)).argv
+    except Refused:
+        return None
+
+
+def read(name: str) -> list[Case]:
+    """The cases of one file."""
+    rows = (json.loads(line) for line in (HERE / name).read_text().splitlines())
+    return [Case(row["args"], row["expect"] == "allow", row["why"]) for row in rows]
+
+
+CASES = read("corpus.jsonl") + read("more.jsonl")
+KUBECTL_FLAGS: dict[str, dict[str, tuple[str, str, list[str]]]] = json.loads((HERE / "kubectl_flags.json").read_text())
+"""Every flag that kubectl 1.27, 1.29, 1.32 and 1.37 have: by verb and name, the short name, the type, the versions."""
+
+
+@contextmanager
+def verbs_replaced(verbs: tuple[Verb, ...]) -> Iterator[None]:
+    """The grammar with other tables."""
+    caches = (grammar.verbs, grammar.groups, grammar.names)
+    for cache in caches:
+        cache.cache_clear()
+    with patch.object(grammar, "VERBS", verbs):
+        yield
+    for cache in caches:
+        cache.cache_clear()

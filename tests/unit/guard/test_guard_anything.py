@@ -1,0 +1,163 @@
+"""Whatever comes in: a refusal or a plan, and a plan that means what it says.
+
+`GUARD_EXAMPLES=100000` runs that many lines.
+"""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from agent.guard import Plan, Policy, Refused, decide, parse_policy
+from agent.guard.grammar import parse
+from agent.guard.tables import GLOBAL, NEVER, VERBS
+from tests.unit.guard.cases import CASES
+
+EXAMPLES = int(os.environ.get("GUARD_EXAMPLES", "200"))
+lines = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize="GUARD_EXAMPLES" not in os.environ,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+
+ALLOWED = {
+    verb.name: {flag.name for flag in (*verb.flags, *GLOBAL)} | {name for name, _ in verb.always} for verb in VERBS
+}
+WORDS = sorted({word for case in CASES for word in case.args if len(word) < 80})
+FLAGS = sorted({flag.name for verb in VERBS for flag in (*verb.flags, *GLOBAL)} | set(NEVER))
+SHORTS = sorted({flag.short for verb in VERBS for flag in (*verb.flags, *GLOBAL) if flag.short} | set("fkRsvxt"))
+NARROW = parse_policy('namespaces = ["prod", "dev"]\ncluster_types = ["nodes"]\ntypes = ["pods", "nodes", "deploy"]')
+
+word = st.sampled_from(WORDS)
+odd = st.text(st.characters(), max_size=6) | st.sampled_from(
+    ["", "-", "--", "=", "-v=9", "--kuberc=x", "\0", "\ud800", "a" * 300]
+)
+value = word | odd
+long_flag = st.builds(
+    lambda name, form, given: f"--{name}{'=' + given if form else ''}", st.sampled_from(FLAGS), st.booleans(), value
+)
+short_flags = st.builds(
+    lambda letters, given: "-" + "".join(letters) + given,
+    st.lists(st.sampled_from(SHORTS), min_size=1, max_size=4),
+    value | st.just(""),
+)
+argument = word | long_flag | short_flags | odd
+built = st.builds(
+    lambda verb, rest: [*verb.name.split(), *rest], st.sampled_from(VERBS), st.lists(argument, max_size=8)
+)  # begins well, goes on anyhow
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> list[str]:
+    """A known line with some arguments dropped, doubled, swapped, cut or replaced."""
+    args = list(draw(st.sampled_from(CASES)).args)[:20]
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(args)))
+        match draw(st.sampled_from(["drop", "insert", "replace", "swap", "cut", "upper", "join"])):
+            case "drop":
+                del args[at : at + 1]
+            case "insert":
+                args.insert(at, draw(argument))
+            case "replace":
+                args[at : at + 1] = [draw(argument)]
+            case "swap":
+                args[at : at + 2] = reversed(args[at : at + 2])
+            case "cut":
+                args[at : at + 1] = [each[: draw(st.integers(0, 9))] for each in args[at : at + 1]]
+            case "upper":
+                args[at : at + 1] = [each.swapcase() for each in args[at : at + 1]]
+            case "join":
+                args[at : at + 2] = ["".join(args[at : at + 2])]
+    return args
+
+
+def plan_of(args: object, policy: Policy | None = None) -> Plan | None:
+    try:
+        return decide(args, policy) if policy else decide(args)
+    except Refused as refused:
+        refusal = refused
+    assert refusal.sentence.isprintable()
+    assert refusal.argument.isprintable()
+    return None
+
+
+def check(args: object) -> None:
+    plan = plan_of(args)
+    narrowed = plan_of(args, NARROW)
+    if plan is None:
+        assert narrowed is None  # a policy file never widens
+        return
+    assert decide(list(plan.argv)) == plan
+    parsed = parse(plan.argv)
+    assert parsed.verb.name == plan.verb
+    assert parsed.flags.keys() <= ALLOWED[plan.verb]
+    head = plan.argv[: plan.argv.index("--")] if "--" in plan.argv else plan.argv
+    names = [each[2:].partition("=")[0] for each in head[len(plan.verb.split()) :]]
+    assert set(names) == set(parsed.flags)
+    assert sum(map(len, plan.argv)) < 20_000
+    "\0".join(plan.argv).encode()  # a child process can be given it
+    if narrowed is not None and parsed.verb.namespaced and parsed.flags.get("help") != ["true"]:
+        assert {"--namespace=prod", "--namespace=dev"} & set(narrowed.argv)
+        assert "--all-namespaces=true" not in narrowed.argv
+
+
+@lines
+@given(built)
+def test_lines_that_begin_well(args: list[str]) -> None:
+    check(args)
+
+
+@lines
+@given(mutated())
+def test_known_lines_with_changes(args: list[str]) -> None:
+    check(args)
+
+
+@lines
+@given(st.lists(argument, max_size=10))
+def test_words_in_any_order(args: list[str]) -> None:
+    check(args)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner),
+    max_leaves=4,
+)
+
+
+@lines
+@given(anything | st.lists(anything))
+def test_things_that_are_no_command_line(args: object) -> None:
+    check(args)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["get", "x" * 200_000],
+        ["get"] * 10_000,
+        ["get", "pods", "-o", "go-template=" + "{{" * 8000],
+        ["get", "pods", "-o", "go-template={{" + '"' + "\\" * 16_000],
+        ["get", "pods", "-o", "go-template={{/*" + "*/" * 8000],
+        ["get", "pods", "-o", "jsonpath=" + "[" * 16_000],
+        ["logs", "x", "--since=" + "1" * 16_000 + "x"],
+        ["logs", "x", "--tail=" + "1" * 16_000],
+        ["get", "pods", "-l", "a=" * 8000],
+        ["get", "pods", "-L" + "a," * 8000],
+        ["get", ",".join(["pods"] * 3000)],
+        ["get", "a." * 8000],
+        ["explain", "a." * 8000],
+        ["auth", "can-i", "get", "a" * 16_000 + "!"],
+        ["get", "pods", "-" + "A" * 16_000],
+        ["get", "pods", "--" + "_" * 16_000],
+        ["get", "pods", "a" * 16_000],
+    ],
+    ids=lambda args: repr(args)[:40],
+)
+def test_what_is_huge_is_answered_at_once(args: list[str]) -> None:
+    check(args)

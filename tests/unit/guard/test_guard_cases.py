@@ -1,0 +1,120 @@
+"""Whole command lines: what runs, what doesn't, and that the line which is written means what it says."""
+
+import pytest
+
+from agent.guard import Refused, decide
+from tests.unit.guard.cases import CASES
+
+NEVER_WRITTEN = (
+    "--filename", "--kustomize", "--watch-only", "--output-watch-events", "--server=", "--token", "--kubeconfig",
+    "--context", "--cluster=", "--user", "--password", "--as=", "--as-", "--cache-dir", "--kuberc", "--proxy-url",
+    "--profile", "--vmodule", "--log-flush", "--insecure", "--tls-", "--certificate-", "--client-", "--template",
+    "--watch=true", "--follow=true",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("why", sorted({case.why for case in CASES}))
+def test_cases_are_decided_as_expected(why: str) -> None:
+    assert [case for case in CASES if case.why == why and not case.is_decided_right] == []
+
+
+def test_there_are_cases_of_both_kinds() -> None:
+    assert sum(case.allowed for case in CASES) > 400
+    assert sum(not case.allowed for case in CASES) > 1000
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        ("get pods -A", "get --v=0 --all-namespaces=true -- pods"),
+        (
+            "get po -nprod -Lapp -L tier,x web-0",
+            "get --v=0 --label-columns=app --label-columns=tier,x --namespace=prod -- po web-0",
+        ),
+        ("-l app=web get pods --no_headers", "get --v=0 --no-headers=true --selector=app=web -- pods"),
+        ("logs web-0 app --tail 010 -f=false", "logs --v=0 --follow=false --tail=8 -- web-0 app"),
+        ("top po", "top pod --v=0"),
+        ("rollout status deploy/web", "rollout status --v=0 --timeout=10s --watch=false -- deploy/web"),
+        ("rollout status deploy/web --watch=f", "rollout status --v=0 --timeout=10s --watch=false -- deploy/web"),
+        ("get pods -l app-v=9", "get --v=0 --selector=app-v=9 -- pods"),
+        ("describe pods web-0 -h", "describe --v=0 --help=true"),
+        ("get --raw /livez", "get --v=0 --raw=/livez"),
+        ("auth can-i get pods -q", "auth can-i --v=0 --quiet=true -- get pods"),
+    ],
+)
+def test_the_line_is_written_anew(args: str, line: str) -> None:
+    assert " ".join(decide(args.split()).argv) == line
+
+
+def test_a_written_line_has_its_shape() -> None:
+    for case in CASES:
+        if case.allowed:
+            plan = decide(case.args)
+            words = len(plan.verb.split())
+            assert " ".join(plan.argv[:words]) == plan.verb
+            assert plan.argv[words] == "--v=0"
+            rest = plan.argv[words + 1 :]
+            flags = rest[: rest.index("--")] if "--" in rest else rest
+            assert all(flag.startswith("--") and "=" in flag for flag in flags), plan
+            assert not any(flag.startswith(NEVER_WRITTEN) for flag in flags), plan
+            assert list(flags) == sorted(flags, key=lambda flag: flag.partition("=")[0]), plan
+
+
+@pytest.mark.parametrize(
+    ("args", "rule", "words"),
+    [
+        ([], "shape", "a verb is needed"),
+        ("get pods", "shape", "list of strings"),
+        ({"get": "pods"}, "shape", "list of strings"),
+        (None, "shape", "list of strings"),
+        (["get", 5], "shape", "argument 2 is of type int"),
+        (["get", ["pods"]], "shape", "argument 2 is of type list"),
+        (["get", "pods", "a\0b"], "shape", "can't be printed"),
+        (["get", "pods", "\ud800"], "shape", "can't be printed"),
+        (["get", "pods", "-o", "jsonpath={a}\n"], "shape", "write \\n"),
+        (["get", "x" * 200_000], "shape", "16384 bytes"),
+        (["get", "pods", "-o", "jsonpath=" + "é" * 9000], "shape", "16384 bytes"),
+        (["get"] * 10_000, "shape", "10000 arguments are too many"),
+        (["get", "--kuberc"], "shape", "--kuberc"),
+        (["delete", "pod", "x"], "verb", "only reads"),
+        (["-A", "get", "pods"], "verb", 'put "-A" after it'),
+        (["-n", "prod"], "verb", "a verb is missing"),
+        (["rollout", "undo", "deploy/web"], "subcommand", "use rollout history or rollout status"),
+        (["top"], "subcommand", "must follow its verb"),
+        (["kubectl", "get", "pods"], "verb", "begin after kubectl"),
+        (["get pods -A"], "verb", "every word is an argument of its own"),
+        (["rollout", "-n", "history", "restart", "deploy/web"], "subcommand", "flags come after both"),
+        (["get", "pods", "-w"], "value", "--watch is not allowed: the agent answers once and never watches; drop -w"),
+        (["logs", "web", "-f"], "value", "drop -f"),
+        (["get", "-f", "x"], "flag", "opens local files"),
+        (["get", "pods", "--as=x"], "flag", "only as itself"),
+        (["get", "pods", "-x"], "flag", "it takes --all-namespaces"),
+        (["get", "pods", "-n"], "flag", "-n needs a value"),
+        (["get", "pods", "-Aw=x"], "value", "takes true or false"),
+        (["logs", "web", "--since=yesterday"], "value", "a duration such as 30s"),
+        (["get", "pods", "-o", "go-template-file=/x"], "output", "prints a local file"),
+        (["get", "pods", "-o", "go-template={{print 1}}"], "output", '"print" isn\'t allowed inside {{ }}'),
+        (["get", "--raw", "/api"], "raw", "/livez"),
+        (["get", "pods", "-n", "a/b"], "namespace", "one namespace"),
+        (["get", "secrets"], "type", "credentials"),
+        (["get", "pods", "a%2fb"], "name", "not a valid name"),
+        (["get"], "operand", "TYPE/NAME"),
+    ],
+)
+def test_a_refusal_names_rule_and_reason(args: object, rule: str, words: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        decide(args)
+    assert refusal.value.rule == rule
+    assert words in refusal.value.sentence
+    assert str(refusal.value) == refusal.value.sentence
+
+
+def test_a_refusal_can_be_shown_anywhere() -> None:
+    for case in CASES:
+        if not case.allowed:
+            with pytest.raises(Refused) as refusal:
+                decide(case.args)
+            assert refusal.value.sentence.isprintable(), case
+            assert len(refusal.value.sentence) < 900, case
+            assert refusal.value.argument.isprintable(), case
+            assert len(refusal.value.argument) < 100, case

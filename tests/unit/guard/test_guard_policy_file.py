@@ -1,0 +1,99 @@
+"""The policy file on disk: read at start and when it changes; a broken new one leaves the old one in force."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.errors import ConfigError
+from agent.guard import DEFAULT_POLICY
+from agent.log import Log
+from agent.policy import PolicyFile
+
+
+class Lines(Log):
+    """A log that remembers."""
+
+    def __init__(self) -> None:
+        super().__init__("test")
+        self.lines: list[tuple[str, dict[str, Any]]] = []
+
+    def _emit(self, level: int, event: str, fields: dict[str, Any]) -> None:
+        self.lines.append((event, fields))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "policy.toml"
+    path.write_text('verbs = ["get"]')
+    return path
+
+
+def test_without_a_path_nothing_is_narrowed() -> None:
+    assert PolicyFile(None, Lines()).current() is DEFAULT_POLICY
+
+
+def test_the_file_is_read_at_start_and_not_again(file: Path) -> None:
+    policies = PolicyFile(file, Lines())
+    first = policies.current()
+    assert first.verbs == frozenset({"get"})
+    assert policies.current() is first
+
+
+def test_a_change_counts_from_the_next_command_on(file: Path) -> None:
+    log = Lines()
+    policies = PolicyFile(file, log)
+    file.write_text('verbs = ["get", "logs"]')
+    assert policies.current().verbs == frozenset({"get", "logs"})
+    assert [event for event, _ in log.lines] == ["policy file read again"]
+
+
+def test_a_configmap_turns_a_link(tmp_path: Path) -> None:
+    for name, verb in (("one", "get"), ("two", "top"), ("three", "get")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "policy.toml").write_text(f'verbs = ["{verb}"]')
+    (tmp_path / "data").symlink_to("one")
+    policies = PolicyFile(tmp_path / "data" / "policy.toml", Lines())
+    (tmp_path / "new").symlink_to("two")
+    (tmp_path / "new").rename(tmp_path / "data")
+    assert policies.current().verbs == frozenset({"top", "top pod", "top node"})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"verbs = [", "not valid TOML"),
+        (b"\xff", "not UTF-8"),
+        (b"#" * 1_048_577, "larger than"),
+        (None, "No such file"),
+    ],
+    ids=["toml", "utf8", "size", "missing"],
+)
+def test_a_broken_new_file_keeps_the_old_policy_and_is_named_once(
+    file: Path, content: bytes | None, words: str
+) -> None:
+    log = Lines()
+    policies = PolicyFile(file, log)
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    for _ in range(3):
+        assert policies.current().verbs == frozenset({"get"})
+    assert [event for event, _ in log.lines] == ["policy file unusable, the old policy stays"]
+    assert words in log.lines[0][1]["reason"]
+    file.write_text('verbs = ["describe"]')
+    assert policies.current().verbs == frozenset({"describe"})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"x = 1", "x is not a key"), (None, "No such file")], ids=["key", "missing"]
+)
+def test_a_file_that_is_unusable_at_start_is_a_mistake(tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "policy.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as mistake:
+        PolicyFile(path, Lines())
+    assert words in str(mistake.value)
+    assert str(path) in str(mistake.value)
+    assert "KUBENTLY_POLICY_FILE" in str(mistake.value)

@@ -1,0 +1,185 @@
+"""The tables: true of kubectl, the policy that was agreed, and not one line of them idle."""
+
+import re
+from dataclasses import replace
+from unittest.mock import patch
+
+import pytest
+
+from agent.guard import DEFAULT_POLICY, grammar, kinds, operands, template
+from agent.guard.explain import explain
+from agent.guard.operands import Operands
+from agent.guard.tables import (
+    BEFORE_VERB,
+    GLOBAL,
+    NEVER,
+    NEVER_SHORT,
+    RAW_PATHS,
+    SUBCOMMAND_ALIASES,
+    VERBS,
+    WHOLE_VERBS,
+    Flag,
+    Verb,
+)
+from agent.guard.values import Kind, anything
+from tests.unit.guard.cases import CASES, HERE, KUBECTL_FLAGS, Case, plan_or_none, verbs_replaced
+
+KINDS = {"bool": Kind.BOOL, "int": Kind.INT, "duration": Kind.DURATION, "string": Kind.TEXT}
+LISTS = {"label-columns", "types", "categories", "verbs"}  # `--help` calls them strings too
+OWN_FLAGS = [(verb, flag) for verb in VERBS for flag in verb.flags]
+FORBIDDEN_WORDS = (
+    "define", "template", "block", "print", "printf", "println", "js", "html", "urlquery", "call", "base64decode",
+)  # fmt: skip
+SNAPSHOT = HERE / "policy.txt"
+
+
+def flag_id(item: object) -> str:
+    return item.name if isinstance(item, Verb | Flag) else repr(item)
+
+
+@pytest.mark.parametrize(("verb", "flag"), [*OWN_FLAGS, *((VERBS[0], flag) for flag in GLOBAL)], ids=flag_id)
+def test_a_flag_is_as_kubectl_has_it(verb: Verb, flag: Flag) -> None:
+    known = KUBECTL_FLAGS["_global"] | KUBECTL_FLAGS[verb.name]
+    short, kind, _ = known[flag.name]
+    assert flag.short == ("" if flag.name == "v" else short)  # only the long form stands in a written line
+    expected = Kind.TEXT if flag.name == "v" else Kind.LIST if flag.name in LISTS else KINDS[kind]
+    assert flag.kind is expected
+
+
+def test_a_refusal_has_a_reason_for_every_flag_that_kubectl_has() -> None:
+    for verb in WHOLE_VERBS:
+        taken = {flag.name for flag in verb.flags} | {flag.name for flag in GLOBAL}
+        elsewhere = {flag.name for _, flag in OWN_FLAGS}
+        for name, (short, _, _) in (KUBECTL_FLAGS["_global"] | KUBECTL_FLAGS[verb.name]).items():
+            assert name in taken or name in NEVER or name in elsewhere, f"{verb.name} --{name}"
+            if short and name not in taken and name in NEVER:
+                assert NEVER_SHORT.get(short) == name, f"{verb.name} -{short}"
+
+
+def test_the_policy_is_the_one_that_was_agreed() -> None:
+    """Whoever changes the tables changes this file with them: the difference is what a reviewer has to agree to."""
+    assert explain(DEFAULT_POLICY) == SNAPSHOT.read_text()
+
+
+def something_turns_red(cases: list[Case]) -> bool:
+    return any(not case.is_decided_right for case in cases)
+
+
+def cases_of(verb: Verb) -> list[Case]:
+    return [case for case in CASES if any(word in case.args for word in (verb.name.split()[-1], verb.name.split()[0]))]
+
+
+def with_verb(old: Verb, new: Verb | None) -> tuple[Verb, ...]:
+    return tuple(verb for verb in (new if each is old else each for each in VERBS) if verb is not None)
+
+
+def with_flag(verb: Verb, old: Flag, new: Flag | None) -> tuple[Verb, ...]:
+    flags = tuple(flag for flag in (new if each is old else each for each in verb.flags) if flag is not None)
+    return with_verb(verb, replace(verb, flags=flags))
+
+
+@pytest.mark.parametrize(("verb", "flag"), OWN_FLAGS, ids=flag_id)
+def test_a_flag_that_is_dropped_is_missed(verb: Verb, flag: Flag) -> None:
+    with verbs_replaced(with_flag(verb, flag, None)):
+        assert something_turns_red(cases_of(verb))
+
+
+@pytest.mark.parametrize(("verb", "flag"), [pair for pair in OWN_FLAGS if pair[1].rule.says], ids=flag_id)
+def test_a_rule_that_is_dropped_is_missed(verb: Verb, flag: Flag) -> None:
+    with verbs_replaced(with_flag(verb, flag, replace(flag, rule=anything()))):
+        assert something_turns_red(cases_of(verb))
+
+
+@pytest.mark.parametrize(("verb", "flag"), [pair for pair in OWN_FLAGS if pair[1].short], ids=flag_id)
+def test_a_short_name_that_is_dropped_is_missed(verb: Verb, flag: Flag) -> None:
+    with verbs_replaced(with_flag(verb, flag, replace(flag, short=""))):
+        assert something_turns_red(cases_of(verb))
+
+
+@pytest.mark.parametrize("verb", WHOLE_VERBS, ids=flag_id)
+def test_a_flag_that_is_let_in_is_noticed(verb: Verb) -> None:
+    taken = {flag.name for flag in verb.flags} | {flag.name for flag in GLOBAL} | {"kuberc"}
+    for name, (short, kind, _) in (KUBECTL_FLAGS["_global"] | KUBECTL_FLAGS[verb.name]).items():
+        if name not in taken:
+            new = replace(verb, flags=(*verb.flags, Flag(name, KINDS[kind], short=short)))
+            with verbs_replaced(with_verb(verb, new)):
+                assert something_turns_red(cases_of(verb)), name
+
+
+@pytest.mark.parametrize("flag", GLOBAL, ids=flag_id)
+def test_a_global_flag_is_missed_and_so_is_its_rule(flag: Flag) -> None:
+    for new in ([], [replace(flag, rule=anything())] if flag.rule.says else []):
+        with (
+            verbs_replaced(VERBS),
+            patch.object(grammar, "GLOBAL", (*(each for each in GLOBAL if each is not flag), *new)),
+        ):
+            assert something_turns_red(CASES)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=flag_id)
+def test_a_verb_is_missed_and_so_are_its_operands(verb: Verb) -> None:
+    with verbs_replaced(with_verb(verb, None)):
+        assert something_turns_red(cases_of(verb))
+    with verbs_replaced(with_verb(verb, replace(verb, operands=Operands("", lambda *_: [])))):
+        assert something_turns_red(cases_of(verb))
+
+
+@pytest.mark.parametrize("name", sorted(kinds.DENIED_TYPES))
+def test_a_type_with_credentials_that_is_let_in_is_noticed(name: str) -> None:
+    with patch.object(kinds, "DENIED_TYPES", kinds.DENIED_TYPES - {name}):
+        assert plan_or_none(["get", name]) is not None
+        assert something_turns_red([case for case in CASES if name in case.args])
+
+
+@pytest.mark.parametrize("word", sorted(template.ALLOWED_WORDS))
+def test_a_word_of_templates_that_is_dropped_is_missed(word: str) -> None:
+    with patch.object(template, "ALLOWED_WORDS", template.ALLOWED_WORDS - {word}):
+        assert something_turns_red([case for case in CASES if any("template=" in arg for arg in case.args)])
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["define", "template", "block", "print", "printf", "println", "js", "html", "urlquery", "call", "base64decode"],
+)
+def test_a_word_of_templates_that_is_let_in_is_noticed(word: str) -> None:
+    with patch.object(template, "ALLOWED_WORDS", template.ALLOWED_WORDS | {word}):
+        assert something_turns_red([case for case in CASES if any("template=" in arg for arg in case.args)])
+
+
+def test_the_bound_of_unions_is_tight() -> None:
+    for bound in (template.MAX_UNION - 1, template.MAX_UNION + 1):
+        with patch.object(template, "MAX_UNION", bound):
+            assert something_turns_red([case for case in CASES if any("[" in arg for arg in case.args)])
+
+
+@pytest.mark.parametrize("path", RAW_PATHS.says.split(", "))
+def test_a_raw_path_has_a_case(path: str) -> None:
+    assert any(case.allowed and any(arg in (path, f"--raw={path}") for arg in case.args) for case in CASES)
+
+
+@pytest.mark.parametrize("alias", SUBCOMMAND_ALIASES)
+def test_an_alias_that_is_dropped_is_missed(alias: str) -> None:
+    rest = {name: verb for name, verb in SUBCOMMAND_ALIASES.items() if name != alias}
+    with patch.object(grammar, "SUBCOMMAND_ALIASES", rest):
+        assert something_turns_red([case for case in CASES if "top" in case.args])
+
+
+@pytest.mark.parametrize("name", sorted(BEFORE_VERB))
+def test_a_flag_before_the_verb_that_is_dropped_is_missed(name: str) -> None:
+    with verbs_replaced(VERBS), patch.object(grammar, "BEFORE_VERB", BEFORE_VERB - {name}):
+        assert something_turns_red([case for case in CASES if case.args and case.args[0].startswith("-")])
+
+
+def test_what_always_goes_with_a_verb_is_written() -> None:
+    assert {verb.name for verb in VERBS if verb.always} == {"rollout status"}
+    line = plan_or_none(["rollout", "status", "deploy/web"])
+    assert line is not None
+    assert {"--watch=false", "--timeout=10s"} <= set(line)
+
+
+def test_names_and_types_have_the_form_that_cases_pin() -> None:
+    """Without the check of names, of types or of either, some case turns red."""
+    loose = re.compile(r".*")
+    for place in ("NAME", "TYPE", "_FIELD", "_VERB", "_ASKED"):
+        with patch.object(operands, place, loose):
+            assert something_turns_red(CASES), place
