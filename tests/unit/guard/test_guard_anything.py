@@ -1,9 +1,10 @@
 """Whatever comes in: a refusal or a plan, and a plan that means what it says.
 
-`GUARD_EXAMPLES=100000` runs that many lines.
+Hypothesis looks for the smallest line that breaks this; a plain generator runs many more (`GUARD_LINES=100000`).
 """
 
 import os
+import random
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -14,11 +15,11 @@ from agent.guard.grammar import parse
 from agent.guard.tables import GLOBAL, NEVER, VERBS
 from tests.unit.guard.cases import CASES
 
-EXAMPLES = int(os.environ.get("GUARD_EXAMPLES", "200"))
+LINES = int(os.environ.get("GUARD_LINES", "3000"))
 lines = settings(
-    max_examples=EXAMPLES,
+    max_examples=200,
     deadline=None,
-    derandomize="GUARD_EXAMPLES" not in os.environ,
+    derandomize=True,
     database=None,
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
@@ -121,6 +122,40 @@ def test_known_lines_with_changes(args: list[str]) -> None:
 @given(st.lists(argument, max_size=10))
 def test_words_in_any_order(args: list[str]) -> None:
     check(args)
+
+
+def random_argument(chance: random.Random) -> str:
+    """A word, a flag in one of its forms, or something odd."""
+    given = chance.choice([*WORDS, "", "-", "--", "=", "-v=9", "x y", "é", "a" * 300])
+    letters = "".join(chance.choices(SHORTS, k=chance.randint(1, 3)))
+    name = chance.choice(FLAGS)
+    return chance.choice([given, given, f"--{name}={given}", f"--{name}", f"-{letters}{given}", f"-{letters}={given}"])
+
+
+def random_line(chance: random.Random) -> list[str]:
+    """A known line with a few changes."""
+    args = list(chance.choice(CASES).args)[:20]
+    for _ in range(chance.randint(1, 2)):
+        at = chance.randint(0, len(args))
+        change = chance.randrange(6)
+        if change == 0:
+            del args[at : at + 1]
+        elif change == 1:
+            args[at : at + 2] = reversed(args[at : at + 2])
+        elif change == 2:
+            args[at : at + 1] = [each[: chance.randint(0, 9)] + chance.choice("-=,./ A0") for each in args[at : at + 1]]
+        elif change == 3:
+            args[at : at + 1] = [random_argument(chance)]
+        else:
+            args.insert(at, random_argument(chance))
+    return args
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_known_lines_with_changes(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(LINES // 4):
+        check(random_line(chance))
 
 
 anything = st.recursive(
