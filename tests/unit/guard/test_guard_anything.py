@@ -28,6 +28,7 @@ lines = settings(
 ALLOWED = {
     verb.name: {flag.name for flag in (*verb.flags, *GLOBAL)} | {name for name, _ in verb.always} for verb in VERBS
 }
+GOOD = [case for case in CASES if case.allowed]
 WORDS = sorted({word for case in CASES for word in case.args if len(word) < 80})
 FLAGS = sorted({flag.name for verb in VERBS for flag in (*verb.flags, *GLOBAL)} | set(NEVER))
 SHORTS = sorted({flag.short for verb in VERBS for flag in (*verb.flags, *GLOBAL) if flag.short} | set("fkRsvxt"))
@@ -134,7 +135,7 @@ def random_argument(chance: random.Random) -> str:
 
 def random_line(chance: random.Random) -> list[str]:
     """A known line with a few changes."""
-    args = list(chance.choice(CASES).args)[:20]
+    args = list(chance.choice(chance.choice([CASES, GOOD])).args)[:20]
     for _ in range(chance.randint(1, 2)):
         at = chance.randint(0, len(args))
         change = chance.randrange(6)
