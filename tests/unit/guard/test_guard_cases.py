@@ -118,3 +118,15 @@ def test_a_refusal_can_be_shown_anywhere() -> None:
             assert len(refusal.value.sentence) < 900, case
             assert refusal.value.argument.isprintable(), case
             assert len(refusal.value.argument) < 100, case
+
+
+def test_the_bounds_of_the_shape_are_exact() -> None:
+    assert decide(["get", "pods", *["x"] * 62]).verb == "get"
+    with pytest.raises(Refused):
+        decide(["get", "pods", *["x"] * 63])
+    room = 16 * 1024 - len("get" + "pods" + "-o" + "jsonpath=")
+    for filling in ("x" * room, "é" * (room // 2)):
+        assert decide(["get", "pods", "-o", f"jsonpath={filling}"]).verb == "get"
+        with pytest.raises(Refused) as refusal:
+            decide(["get", "pods", "-o", f"jsonpath={filling}{filling[:2]}"])
+        assert refusal.value.rule == "shape"
