@@ -194,7 +194,7 @@ class Storm:
         if process.poll() is not None:
             await self.agent.start()
         with trio.move_on_after(SETTLE_SECONDS):
-            while any(not known.rejected for known in self.api.record.open):  # noqa: ASYNC110  # either may change it
+            while any(not known.rejected for known in self.api.record.open):  # either may change it
                 await trio.sleep(0.1)
             what = "say-0-fresh"
             fresh = self.api.ask(what, command_id="fresh", expected=prints(what))

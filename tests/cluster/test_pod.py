@@ -95,7 +95,7 @@ async def ready(client: httpx.AsyncClient, pod: Pod) -> bool:
 async def until(so: Callable[[], Awaitable[bool]]) -> None:
     """Asks the container until it is so: there is nothing in it to wait on from outside."""
     with trio.fail_after(PATIENCE):
-        while not await so():  # noqa: ASYNC110
+        while not await so():
             await trio.sleep(0.1)
 
 

@@ -32,7 +32,7 @@ async def first_poll_seconds(api: ReferenceApi, folder: Path) -> tuple[float, in
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.to_thread.run_sync, pod.start)
-            while not (polls := [seen.at for seen in api.requests if seen.path == "/agent/commands"]):  # noqa: ASYNC110
+            while not (polls := [seen.at for seen in api.requests if seen.path == "/agent/commands"]):
                 await trio.sleep(0.005)
         await trio.sleep(1)
         return polls[0] - began, await trio.to_thread.run_sync(resident_bytes, pod)

@@ -73,7 +73,7 @@ class Stage:
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         with trio.move_on_after(PATIENCE_SECONDS):
-            while not condition():  # noqa: ASYNC110  # other processes
+            while not condition():  # other processes
                 await trio.sleep(0.1)
             return
         raise AssertionError(f"waited in vain for {what}:\n{self._log()}")
@@ -81,7 +81,7 @@ class Stage:
     async def until_says(self, command: str, words: str) -> None:
         """Until what a command prints has these words."""
         with trio.move_on_after(PATIENCE_SECONDS):
-            while words not in await self._typed(command):  # noqa: ASYNC110  # other processes
+            while words not in await self._typed(command):  # other processes
                 await trio.sleep(0.5)
             return
         raise AssertionError(f"waited in vain for {words!r} from {command}:\n{self._log()}")

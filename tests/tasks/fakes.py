@@ -142,5 +142,5 @@ class Events(logging.Handler):
 
 async def until(condition):
     """Look again and again: the condition may be anybody's doing."""
-    while not condition():  # noqa: ASYNC110
+    while not condition():
         await trio.sleep(0.1)

@@ -25,14 +25,14 @@ async def ask(api, what, **kwargs):
 
 async def ask_for(api, args, **kwargs):
     """Ask when somebody listens: what is pushed to nobody is gone."""
-    while "stream" in api.links and not api.listeners:  # noqa: ASYNC110  # the reference API has no event for this
+    while "stream" in api.links and not api.listeners:  # the reference API has no event for this
         await trio.sleep(0.02)
     return await api.ask(args, **kwargs)
 
 
 async def nobody_listens(api):
     """Wait until the API has noticed that its agent is gone."""
-    while api.listeners:  # noqa: ASYNC110
+    while api.listeners:
         await trio.sleep(0.01)
 
 

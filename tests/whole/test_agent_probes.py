@@ -31,7 +31,7 @@ class Pages:
     async def until(self, path: str, words: str) -> str:
         """The page, once it says that."""
         with trio.fail_after(20):
-            while words not in (page := (await self.get(path))[1]):  # noqa: ASYNC110  # the page is all that tells
+            while words not in (page := (await self.get(path))[1]):  # the page is all that tells
                 await trio.sleep(0.02)
         return page
 

@@ -24,7 +24,7 @@ async def api():
 
 async def until(condition):
     with trio.fail_after(SOON):
-        while not condition():  # noqa: ASYNC110  # the reference API has no event for this
+        while not condition():  # the reference API has no event for this
             await trio.sleep(0.02)
 
 

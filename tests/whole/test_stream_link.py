@@ -82,7 +82,7 @@ async def receive_command(link):
 
 async def until(condition):
     with trio.fail_after(10):
-        while not condition():  # noqa: ASYNC110  # the reference API has no event for this
+        while not condition():  # the reference API has no event for this
             await trio.sleep(0.01)
 
 

@@ -215,7 +215,7 @@ class Process:
                 self._command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
             try:
-                while goes_on and process.poll() is None and not re.search(says, self.printed):  # noqa: ASYNC110
+                while goes_on and process.poll() is None and not re.search(says, self.printed):
                     await trio.sleep(0.02)
                 if goes_on:
                     process.terminate()

@@ -257,7 +257,7 @@ async def test_a_live_agents_spool_and_then_its_remains(tmp_path, cli):
         command_id = await api.ask(["get", "pods", "sleep-30"], timeout=60)
         with trio.fail_after(20):
             await agent.until("command accepted")
-            while not agent.runs("sleep-30"):  # noqa: ASYNC110  # another process writes it
+            while not agent.runs("sleep-30"):  # another process writes it
                 await trio.sleep(0.02)
         _, out, _ = cli("status", str(agent.spool))
         assert "Agent      running for " in out

@@ -257,7 +257,7 @@ async def test_a_closed_stream_listens_no_longer(api: ReferenceApi) -> None:
         await heard(stream, b"connected")
         assert len(api.listeners) == 1
     with trio.fail_after(5):
-        while api.listeners:  # noqa: ASYNC110  # the server has no event for it
+        while api.listeners:  # the server has no event for it
             await trio.sleep(0.01)
     await api.ask(["version"])
     assert api.queue_depth == 1
