@@ -20,10 +20,7 @@ from pathlib import Path
 import trio
 
 from agent.errors import KubectlError
-
-MEMORY_BYTES = 2 << 30
-"""Address space of the child. kubectl 1.37 doesn't start below 1 GiB, most of which it never touches; at 2
-GiB a template that doubles its own output is ended in under a second."""
+from agent.kubectl.memory import MOST_BYTES
 
 OOM_SCORE = 800
 """When memory runs out, the kernel takes the child before the agent (0)."""
@@ -55,7 +52,9 @@ class Child:
         self.stderr = stderr
 
     @classmethod
-    def start(cls, argv: Sequence[str], *, environ: Mapping[str, str], folder: Path, cpu_seconds: int) -> "Child":
+    def start(
+        cls, argv: Sequence[str], *, environ: Mapping[str, str], folder: Path, cpu_seconds: int, data_bytes: int
+    ) -> "Child":
         """Start `argv[0]`, an absolute path. Raises KubectlError with a sentence that says what is wrong."""
         with contextlib.ExitStack() as keep, contextlib.ExitStack() as drop:
             try:
@@ -79,7 +78,7 @@ class Child:
                 raise KubectlError(f"kubectl can't be started: its arguments can't be passed on ({error})") from error
             keep.pop_all()
         child = cls(process, stdout, stderr)
-        child._limit(cpu_seconds)
+        child._limit(cpu_seconds, data_bytes)
         return child
 
     async def exited(self) -> None:
@@ -128,11 +127,12 @@ class Child:
         os.close(self.stdout)
         os.close(self.stderr)
 
-    def _limit(self, cpu_seconds: int) -> None:
+    def _limit(self, cpu_seconds: int, data_bytes: int) -> None:
         if sys.platform != "linux":
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            resource.prlimit(self.pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+            resource.prlimit(self.pid, resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+            resource.prlimit(self.pid, resource.RLIMIT_DATA, (data_bytes, data_bytes))
             resource.prlimit(self.pid, resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
             resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the token
         # The file is root's while the process isn't dumpable; then the node's own order has to do.

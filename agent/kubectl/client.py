@@ -13,6 +13,7 @@ import trio
 
 from agent.errors import KubectlError
 from agent.kubectl.child import Child
+from agent.kubectl.memory import Complaint
 from agent.kubectl.output import Pump, Text
 from agent.kubectl.surroundings import SERVICE_ACCOUNT, Surroundings
 from agent.model import Stream
@@ -24,6 +25,7 @@ STDERR_BYTES = 64 * 1024
 """More of stderr than this helps nobody, and isn't kept."""
 
 _VERSION_SECONDS = 10.0
+_GO_FATAL = 2  # the exit code of a Go program that can't go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Exit:
     """All that it printed, those beyond the cap included."""
     truncated: bool
     """Some of stdout was beyond the cap."""
+    out_of_memory: bool = False
+    """It ended because it may have no more memory: the answer was too large for it."""
 
 
 class Kubectl:
@@ -109,13 +113,21 @@ class Kubectl:
         try:
             stdout = Text(max_bytes)
             run = _Run(child, timeout, grace)
-            await run.follow(stdout, Text(STDERR_BYTES), sink)
+            complaint = Complaint()
+
+            async def heard(stream: Stream, text: str) -> None:
+                if stream == "stderr":
+                    complaint.add(text)
+                await sink(stream, text)
+
+            await run.follow(stdout, Text(STDERR_BYTES), heard)
         finally:
             self._children.discard(child)
             child.close()
         code, name = _code(run.returned)
         duration_ms = round((trio.current_time() - began) * 1000)
-        return Exit(code, name, run.timed_out, duration_ms, stdout.total, stdout.truncated)
+        short = code == _GO_FATAL and complaint.out_of_memory
+        return Exit(code, name, run.timed_out, duration_ms, stdout.total, stdout.truncated, short)
 
     def kill(self) -> None:
         """Kill all children at once, for an agent that ends at once."""
@@ -153,6 +165,7 @@ class Kubectl:
                 # Twice the time, as Go collects garbage on other processors. It is a bound for a child whose
                 # agent was killed and can't end it any more.
                 cpu_seconds=2 * math.ceil(seconds),
+                data_bytes=around.data_bytes,
             )
         except KubectlError as error:
             self.trouble = str(error)

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import KubectlError
+from agent.kubectl.memory import MOST_BYTES, data_limit
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes mounts a pod's token and the cluster's CA, and replaces them before they expire."""
@@ -44,6 +45,8 @@ class Surroundings:
     """These stand before the verb, so that nothing in a command's own arguments can come first."""
     environ: Mapping[str, str]
     folder: Path
+    data_bytes: int = MOST_BYTES
+    """How much memory each child may fill."""
 
     @classmethod
     def prepare(
@@ -84,7 +87,7 @@ class Surroundings:
             file = kubeconfig.absolute()
             context = _current_context(program, file, variables, work)
         flags = (f"--kubeconfig={file}", f"--context={context}")
-        return cls(program, flags, variables, work)
+        return cls(program, flags, variables, work, data_limit())
 
 
 def _find(kubectl: str, environ: Mapping[str, str]) -> Path:

@@ -1,5 +1,6 @@
 """The child's surroundings, each seen from inside a real child."""
 
+import dataclasses
 import json
 import os
 import socket
@@ -10,6 +11,7 @@ import pytest
 
 from agent.errors import KubectlError
 from agent.kubectl import Kubectl
+from agent.kubectl.memory import data_limit
 from agent.kubectl.surroundings import Surroundings
 from tests.whole.kubectl.conftest import Kept, write_config, write_script
 
@@ -94,6 +96,7 @@ async def test_its_limits(inside: Inside) -> None:
     lines = (await seen(inside("/bin/sleep 0.1; /bin/cat /proc/$$/limits"))).splitlines()
     limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
     assert limits["Max address space"] == [str(2 << 30)] * 2
+    assert limits["Max data size"] == [str(data_limit())] * 2
     assert limits["Max cpu time"] == ["44"] * 2  # twice the time limit and the grace
     assert limits["Max core file size"] == ["0"] * 2
 
@@ -112,8 +115,20 @@ async def test_a_template_bomb_ends_at_the_memory_limit(real: Path, config: Path
     kubectl = Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     argv = ("config", "view", "-o", f"go-template={double}")
     ended = await kubectl.run(argv, timeout=60.0, max_bytes=1 << 20, sink=kept)
-    assert (ended.code, ended.timed_out) == (2, False)
-    assert "out of memory" in kept.stderr
+    assert (ended.code, ended.timed_out, ended.out_of_memory) == (2, False, True)
+
+
+async def test_one_that_needs_more_than_its_share_fails_alone(
+    real: Path, config: Path, tmp_path: Path, kept: Kept
+) -> None:
+    """In a container with 256 MiB: an answer that would take all of them, the agent's too."""
+    kubectl = Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
+    kubectl.surroundings = dataclasses.replace(kubectl.surroundings, data_bytes=192 << 20)
+    assert (await kubectl.version()).startswith("v")
+    double = '{{$a := "xxxxxxxxxxxxxxxx"}}' + "".join("{{$a = printf `%s%s` $a $a}}" for _ in range(23)) + "{{len $a}}"
+    argv = ("config", "view", "-o", f"go-template={double}")
+    ended = await kubectl.run(argv, timeout=60.0, max_bytes=1 << 20, sink=kept)
+    assert (ended.code, ended.out_of_memory) == (2, True)
 
 
 async def test_two_agents_in_turn_use_the_same_home(real: Path, config: Path, tmp_path: Path) -> None:
