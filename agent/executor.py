@@ -183,6 +183,10 @@ class Executor:
 
 
 INTERRUPTED = "The agent was stopped while this ran. What kubectl had printed so far is kept; ask again for the rest."
+TOO_LARGE = (
+    "kubectl ran out of memory: the answer was too large for it. "
+    "Ask for less: one namespace, a selector (-l), one object, or only names (-o name)."
+)
 
 
 def _from_exit(exit_: Exit, timeout: float, *, lost: bool) -> Result:
@@ -192,6 +196,8 @@ def _from_exit(exit_: Exit, timeout: float, *, lost: bool) -> Result:
         error = f"kubectl was ended after {timeout:g} s, the command's time limit. What it had printed is kept."
     elif exit_.signal is not None:
         error = f"kubectl was ended by {exit_.signal}, not by the agent{_guess(exit_.signal)}."
+    elif exit_.out_of_memory:
+        error = TOO_LARGE
     elif exit_.code == 0:
         outcome = Outcome.SUCCEEDED
     return Result(

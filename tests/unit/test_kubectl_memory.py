@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.executor import _from_exit
+from agent.kubectl import Exit
 from agent.kubectl.memory import LEAST_BYTES, MIB, MOST_BYTES, Complaint, data_limit
 
 
@@ -57,3 +59,11 @@ def test_no_more_is_kept_than_needed():
     for _ in range(100):
         complaint.add("x" * 60_000 + "\n")
     assert len(complaint._said) < 10_000
+
+
+def test_the_sender_is_told_what_to_do():
+    ended = Exit(2, None, timed_out=False, duration_ms=900, stdout_bytes=0, truncated=False, out_of_memory=True)
+    result = _from_exit(ended, 10.0, lost=False)
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 2)
+    assert result.error is not None
+    assert "Ask for less" in result.error
