@@ -13,13 +13,13 @@ where=${XDG_CACHE_HOME:-$HOME/.cache}/kubently/controlplane/$(release .)
 if [[ ${1:-} == --where ]]; then echo "$where"; exit; fi
 
 GO=${GO:-$(command -v go || echo /usr/local/go/bin/go)}
-command -v "$GO" >/dev/null || { echo "No go was found: install Go 1.26 or later, or name it: GO=/path/to/go" >&2; exit 3; }
 mkdir -p "$where"
 
 build() {  # module folder, package, name of the program
   local version major minor stamp=""
   version=$(release "$1"); IFS=. read -r major minor _ <<<"${version#v}"
   if [[ -x $where/$3 ]]; then return; fi
+  command -v "$GO" >/dev/null || { echo "No go was found: install Go 1.26 or later, or name it: GO=/path/to/go" >&2; exit 3; }
   # Kubernetes reports v0.0.0 otherwise, and kubectl warns about it.
   for package in k8s.io/client-go/pkg/version k8s.io/component-base/version; do
     stamp+=" -X $package.gitVersion=$version -X $package.gitMajor=$major -X $package.gitMinor=$minor"
