@@ -28,15 +28,21 @@ class Output:
         self._command_id = command_id
         self._held: dict[Stream, list[str]] = {"stdout": [], "stderr": []}
         self._held_bytes: dict[Stream, int] = {"stdout": 0, "stderr": 0}
-        self.lost_to_full_disk = False
+        self._lost: set[Stream] = set()
+
+    @property
+    def lost_to_full_disk(self) -> bool:
+        """Whether some of it is in nobody's hands any more."""
+        return bool(self._lost)
 
     async def write(self, stream: Stream, text: str) -> None:
-        """Take some text; a piece that is complete goes to the spool."""
+        """Take some text; a piece that is complete goes to the spool. After a loss nothing: an output has no holes."""
         size = len(text.encode())
         if self._held_bytes[stream] + size > PIECE_BYTES:
             await self._flush(stream)
-        self._held[stream].append(text)
-        self._held_bytes[stream] += size
+        if stream not in self._lost:
+            self._held[stream].append(text)
+            self._held_bytes[stream] += size
 
     def rest(self) -> list[tuple[Stream, str]]:
         """What isn't in the spool yet."""
@@ -46,14 +52,14 @@ class Output:
         text = "".join(self._held[stream])
         self._held[stream].clear()
         self._held_bytes[stream] = 0
-        if not text or self.lost_to_full_disk:
+        if not text:
             return
         try:
             await self._spool.append(self._command_id, stream, text)
         except SpoolFull:
             # Room for one whole output is set aside before a command starts, so this is another's doing: the disk is
             # full. What is written is kept, the result says that it was cut, and the command ends in the ordinary way.
-            self.lost_to_full_disk = True
+            self._lost.add(stream)
 
 
 class Executor:
