@@ -22,6 +22,9 @@ class Keeper(Results):
         ballast, pick up what people asked for. In small commits, so that others don't wait for long.
         """
         await self._record()
+        if self._space.grow(self._limits.max_bytes, self._limits.output_bytes):
+            capacity = self._space.plan.capacity_bytes
+            await self._writer.run(lambda db: upkeep.note(db, capacity_bytes=capacity), Kind.STATE)
         retried = await self._retry()
         try:
             removed = await self._forget()
@@ -54,6 +57,8 @@ class Keeper(Results):
     async def _forget(self) -> int:
         now, seconds, rows = self._clock.now(), self._limits.retention_seconds, self._space.plan.kept_rows
         old = await self._repeat(lambda db: upkeep.forget(db, now, seconds))
+        if self._space.disk_full:  # by others: forgetting would make no room, and an id forgotten too early runs again
+            return old
         return old + await self._repeat(lambda db: upkeep.forget_oldest(db, rows))
 
     async def _drop(self) -> int:

@@ -9,6 +9,7 @@ headroom: without it, at the cap, recording a delivery failed 696 times of 696 (
 there to be deleted when the disk itself is full, since then SQLite can't even delete a row.
 """
 
+import contextlib
 import os
 import threading
 from dataclasses import dataclass
@@ -156,6 +157,25 @@ class Space:
         if self.wal_bytes > plan.wal_bytes:
             free = min(free, plan.capacity_bytes - plan.ballast_bytes - self.file_bytes - self.wal_bytes)
         return max(0, free)
+
+    @property
+    def disk_full(self) -> bool:
+        """Whether nothing that is freed inside the file would make room for commands."""
+        return disk_free(self.path.parent) <= _FULL_BYTES
+
+    def grow(self, max_bytes: int, output_bytes: int) -> bool:
+        """Plan anew if the disk has more room than it had before. True if so.
+
+        A disk that is full when the agent starts, and isn't later, mustn't leave it with a tiny spool for months.
+        """
+        with contextlib.suppress(SpoolError, OSError):
+            plan = plan_for(self.path, max_bytes)
+            if plan.capacity_bytes > self.plan.capacity_bytes:
+                self.plan = plan
+                self.reserve_bytes = plan.reserve(output_bytes)
+                self.output_bytes = plan.output_bytes(output_bytes)
+                return True
+        return False
 
     @property
     def size_bytes(self) -> int:
