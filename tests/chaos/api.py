@@ -96,6 +96,11 @@ class FaultApi:
         self._queued.set()
         self._queued = trio.Event()
 
+    async def until_fewer_wait_than(self, most: int) -> None:
+        """Until fewer commands than that wait to be handed out."""
+        while len(self._queue) >= most:  # noqa: ASYNC110  # polls come several times a second
+            await trio.sleep(0.1)
+
     def shuffle(self, chance: random.Random) -> None:
         """Reorder what waits."""
         waiting = list(self._queue)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import trio
+
 from tests.chaos.api import FaultApi
 from tests.whole.agents import AgentProcess
 
@@ -64,6 +66,16 @@ class ChaosAgent(AgentProcess):
         kubectl.chmod(0o755)
         (aside / "kubeconfig").touch()
         self.environ |= {"KUBENTLY_KUBECTL": str(kubectl), "KUBENTLY_KUBECONFIG": str(aside / "kubeconfig")}
+
+    async def start(self) -> None:
+        """Start it over the spool as it is."""
+        self._began = self.log.stat().st_size
+        await super().start()
+
+    async def until_up(self) -> None:
+        """Until its tasks run."""
+        while b'"probes are served"' not in self.log.read_bytes()[self._began :]:
+            await trio.sleep(0.05)
 
     def mark(self) -> int:
         """How much the stand-in has recorded."""

@@ -19,6 +19,12 @@ from tests.chaos.standin import ChaosAgent, prints
 FAULTY = 0.08
 """The part of all requests that meets a fault."""
 
+MOST_WAITING = 30
+"""So many commands may wait at the API before more are asked for: a slow machine gets fewer."""
+
+START_SECONDS = 5.0
+"""How long to wait for the agent to be up before it is struck, most of the time."""
+
 SETTLE_SECONDS = 150.0
 """How long the agent may take afterwards, with everything well again, to deliver what is left."""
 
@@ -76,6 +82,7 @@ class Storm:
 
     async def _ask(self, chance: random.Random) -> None:
         while True:
+            await self.api.until_fewer_wait_than(MOST_WAITING)
             for _ in range(chance.choice((1, 1, 2, 3, 5))):
                 self._ask_one(chance)
             what = chance.random()
@@ -106,7 +113,10 @@ class Storm:
 
     async def _strike(self, chance: random.Random) -> None:
         while True:
-            await self._pause(chance, 0.1, 2.0)
+            if chance.random() < 0.8:  # or it is struck while it starts
+                with trio.move_on_after(START_SECONDS):
+                    await self.agent.until_up()
+            await self._pause(chance, 0.05, 1.5)
             how = chance.random()
             if how < 0.12:
                 await self._suspend(chance.uniform(0.1, 2.0))
