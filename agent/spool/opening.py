@@ -13,6 +13,7 @@ from agent.spool.lock import SpoolLock
 from agent.spool.salvage import Salvaged, move_aside, salvage
 from agent.spool.schema import KNOWN, migrations
 from agent.spool.space import PAGE_BYTES, Plan, beside, file_bytes
+from agent.spool.upkeep import BUSY_MS
 
 _EMPTY = "the file is empty"
 _NO_TABLES = "its tables are gone, as when the write-ahead log was deleted"
@@ -135,7 +136,7 @@ def _create(path: Path) -> Path:
 
 def connect(path: Path, plan: Plan) -> sqlite3.Connection:
     """The one connection that writes. The tables are brought up to date."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
     try:
         for pragma in (
             "journal_mode = wal",

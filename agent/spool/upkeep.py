@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from agent.spool.clock import Stamp
 
+BUSY_MS = 1000
+"""How long a write waits for somebody at a prompt who holds the lock. Whoever waits for the spool waits with it."""
 SLICE_ROWS = 500
 SLICE_PAGES = 1024
 """How much is done in one transaction, so that others don't wait for long."""
@@ -140,7 +142,7 @@ def checkpoint(db: sqlite3.Connection, *, whole: bool) -> None:
     try:
         db.execute(f"pragma wal_checkpoint({'truncate' if whole else 'passive'})").fetchall()
     finally:
-        db.execute("pragma busy_timeout = 5000")
+        db.execute(f"pragma busy_timeout = {BUSY_MS}")
 
 
 def note(db: sqlite3.Connection, **values: object) -> None:

@@ -47,9 +47,10 @@ async def test_at_the_cap_states_still_change(path: Path) -> None:
     async with open_spool(path, Limits(4 * MB, journal=10_000, output_bytes=1000)) as spool:
         for n in range(10):
             await start(spool, str(n))
-        with pytest.raises(SpoolFull):  # noqa: PT012
-            while True:
-                await spool.append("0", "stdout", "x" * 50_000)
+        for size in (50_000, 4000, 500):  # to the last page
+            with pytest.raises(SpoolFull):  # noqa: PT012
+                while True:
+                    await spool.append("0", "stdout", "x" * size)
         for n in range(10):
             await spool.finish(str(n), OK, [("stdout", "y" * 1000)])
         deliveries = await spool.take(20)
