@@ -7,6 +7,7 @@ import pytest
 from agent.executor import _from_exit
 from agent.kubectl import Exit
 from agent.kubectl.memory import LEAST_BYTES, MIB, MOST_BYTES, Complaint, data_limit
+from agent.model import Outcome
 
 
 @pytest.mark.parametrize(
