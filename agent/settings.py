@@ -211,7 +211,7 @@ SETTINGS: tuple[Setting, ...] = (
         "executors",
         "4",
         _whole(1, 64),
-        "How many kubectl run at once; each takes up to 46 MB of memory.",
+        "How many kubectl run at once; each takes 46 MB, and more for answers of megabytes.",
     ),
     Setting(
         "KUBENTLY_MAX_OUTPUT_BYTES",
