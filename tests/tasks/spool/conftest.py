@@ -1,24 +1,16 @@
-import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.spool import Spool, open_spool
-from tests.tasks.spool.kit import LIMITS, Hands
-
-_MEMORY = Path("/dev/shm")
+from tests.tasks.spool.kit import LIMITS, Hands, make_folder
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where that is possible: what is tested here isn't the disk."""
-    if not (_MEMORY.is_dir() and os.access(_MEMORY, os.W_OK)):
-        yield tmp_path
-        return
-    folder = Path(tempfile.mkdtemp(prefix="spool-test-", dir=_MEMORY))
+    folder = make_folder(tmp_path)
     yield folder
     shutil.rmtree(folder)
 

@@ -6,7 +6,7 @@ import random
 import re
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -16,7 +16,19 @@ import trio
 from agent.model import Outcome
 from agent.spool import Limits, Spool, open_spool
 from agent.spool.space import beside
-from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, snapshot, start, take_one, text
+from tests.tasks.spool.kit import (
+    MB,
+    OK,
+    accept,
+    command,
+    deliver_all,
+    make_folder,
+    run,
+    snapshot,
+    start,
+    take_one,
+    text,
+)
 
 PAGE = 4096
 SPOOLED, DELIVERED = 60, 100
@@ -43,9 +55,9 @@ async def fill(spool: Spool) -> None:
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A stopped spool and, beside it, one of a killed agent."""
-    folder = tmp_path_factory.mktemp("filled")
+    folder = make_folder(tmp_path_factory.mktemp("filled"))
 
     async def main() -> None:
         async with open_spool(folder / "spool.db", LIMITS) as spool:
@@ -53,7 +65,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             snapshot(folder / "spool.db", folder / "killed")
 
     trio.run(main)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 def some_byte(path: Path, seed: int) -> None:
