@@ -22,6 +22,9 @@ log = Log("poller")
 RETRY_JOURNAL_SECONDS = 1.0
 """How often a write is tried again while the disk refuses it. The commands are in memory then, and nothing is taken."""
 
+ANSWERED_AT_ONCE = 64
+"""How many commands that can't run are answered in one go. Each is a task of its own while it lasts."""
+
 TURNS_WITHIN_SECONDS = 900.0
 """A turn may last as long as a server's Retry-After (5 min), a long poll and a wait of its own together, not longer."""
 
@@ -92,11 +95,10 @@ class Poller:
             await self._accept(taken)
         for malformed in batch.malformed:
             log.warning("malformed command refused", command_id=malformed.id[:64], reason=malformed.reason)
-            await self._answer(malformed, Result(Outcome.REFUSED, error=malformed.reason, rule="shape"))
+        await self._answer_all([(m, Result(Outcome.REFUSED, error=m.reason, rule="shape")) for m in batch.malformed])
         if beyond:
             log.warning("more commands than room", answered_busy=len(beyond), room=room)
-        for command in beyond:
-            await self._answer(command, Result(Outcome.BUSY, error=BUSY))
+            await self._answer_all([(command, Result(Outcome.BUSY, error=BUSY)) for command in beyond])
 
     async def _accept(self, commands: Sequence[Command]) -> None:
         intake = await self._until_written(lambda: self._spool.accept(commands))
@@ -113,6 +115,13 @@ class Poller:
                 )
         for known in intake.known:
             log.info("command known already, not run again", command_id=known)
+
+    async def _answer_all(self, answers: Sequence[tuple[Command | Malformed, Result]]) -> None:
+        """Answer what never runs. Several at once, because the spool writes those in one commit."""
+        for first in range(0, len(answers), ANSWERED_AT_ONCE):
+            async with trio.open_nursery() as nursery:
+                for command, result in answers[first : first + ANSWERED_AT_ONCE]:
+                    nursery.start_soon(self._answer, command, result)
 
     async def _answer(self, command: Command | Malformed, result: Result) -> None:
         await self._until_written(lambda: self._spool.answer(command, result))

@@ -16,7 +16,7 @@ from tests.chaos.standin import prints
 
 pytestmark = pytest.mark.chaos
 
-PATIENCE_SECONDS = 40
+PATIENCE_SECONDS = 120
 """For a machine that is busy with other things. Nothing here takes a second on one that isn't."""
 
 
@@ -169,7 +169,7 @@ async def test_ids_repeated_and_reordered(api, agent):
 
 async def test_thousands_of_commands_at_once(api, agent):
     """Those beyond the room there is are answered, not run and not dropped."""
-    commands = [{"id": f"many-{n}", "args": ["get", "pods", f"say-0-many-{n}"]} for n in range(2_000)]
+    commands = [{"id": f"many-{n}", "args": ["get", "pods", f"say-0-many-{n}"]} for n in range(1_500)]
     async with agent() as running:
         for command in commands:
             api.record.add(known := Known(command["id"], command))
