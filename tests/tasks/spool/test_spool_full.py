@@ -86,9 +86,12 @@ async def test_on_a_disk_that_fails_results_still_leave_once(path: Path) -> None
         for name in "abcd":
             await run(spool, name, f"output of {name}")
         await start(spool, "e")
+        await spool.try_write()
         fail_writes(spool, fail=True)
         with pytest.raises(SpoolFull, match="the disk reports an error"):
             await accept(spool, "f")
+        with pytest.raises(SpoolFull):
+            await spool.try_write()
         with pytest.raises(SpoolFull):
             await spool.finish("e", OK)
         first, second, third = await spool.take(3)

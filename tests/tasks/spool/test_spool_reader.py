@@ -141,6 +141,16 @@ async def test_a_copy_of_a_file_that_changes_meanwhile_is_made_again(
         reader._copy(path, folder / "..")
 
 
+async def test_ids_are_found_by_their_beginning(spool: Spool, path: Path) -> None:
+    await accept(spool, "ab", "abc", "abd\U0001f600", "b")
+    with open_reader(path) as reader:
+        assert reader.ids("ab", 10) == ["ab", "abc", "abd\U0001f600"]
+        assert reader.ids("ab", 1) == ["ab"]
+        assert reader.ids("x", 10) == []
+    with pytest.raises(BrokenPipeError), open_reader(path):  # who reads what is printed has had enough
+        raise BrokenPipeError
+
+
 async def test_export_is_one_file_with_everything(spool: Spool, path: Path, hands: Hands, folder: Path) -> None:
     await fill(spool, hands)
     with open_reader(path) as reader:

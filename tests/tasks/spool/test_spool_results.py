@@ -218,3 +218,12 @@ async def test_recent_output_stays_for_people_within_a_budget(spool: Spool, path
     (bytes_,) = look(path, "select sum(length(text)) from pieces")[0]
     assert isinstance(bytes_, int)
     assert 200_000 < bytes_ <= budget
+
+
+async def test_who_isnt_delivered_is_known_by_name(spool: Spool) -> None:
+    for name in "abc":
+        await run(spool, name)
+    await spool.delivered((await take_one(spool)).seq, 200)
+    assert await spool.undelivered(10) == ["b", "c"]
+    assert await spool.undelivered(1) == ["b"]
+    assert spool.pending == 2
