@@ -121,5 +121,6 @@ def reply(answer: Answer, refusing: frozenset[int]) -> Reply:
     elif answer.status in refusing:
         verdict = Verdict.REFUSED
     else:
-        verdict = Verdict.LATER
+        words = f"HTTP {answer.status}: {answer.words}" if answer.words else f"HTTP {answer.status}"
+        return Reply(Verdict.LATER, answer.status, words, answer.retry_after)
     return Reply(verdict, answer.status, answer.words or f"HTTP {answer.status}", answer.retry_after)
