@@ -341,6 +341,19 @@ async def test_streams_that_break(tmp_path, rest):
             await receive_until_down(link)
 
 
+async def test_closing_amid_what_has_come_already(tmp_path):
+    """What is left unread mustn't keep a generator waiting: pytest would show that as an error."""
+    chunk = b"a\r\n: ping 1\r\n\r\n"
+
+    async def respond(stream):
+        await stream.send_all(HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n" + 5 * chunk)
+        await trio.sleep_forever()
+
+    async with raw(respond) as address, linked(f"http://{address}", tmp_path) as link:
+        await link.receive(eager=True)
+        assert (await link.receive(eager=False)).commands == []
+
+
 async def test_over_tls_a_silent_stream_is_left_and_closed_like_any_other(tmp_path, monkeypatch):
     monkeypatch.setattr(stream_module, "STEADY_SECONDS", 0.0)
     authority = trustme.CA()
