@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 
 CORE   := agent/guard/*,agent/spool/*,agent/link/*,agent/outage.py,agent/reach.py,agent/config.py,agent/settings.py,agent/model.py,agent/errors.py
 
-.PHONY: help demo test chaos incidents coverage lint types layers lock image controlplane cluster-test clean
+.PHONY: help demo test chaos incidents pictures coverage lint types layers lock image controlplane cluster-test clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -32,6 +32,9 @@ chaos: $(STAMP)  ## kills, outages, full disks at random (SEED=…, MINUTES=2, L
 
 incidents: $(STAMP)  ## docs/incident.md and README's queries anew: each incident is made to happen (2.5 min)
 	@$(BIN)/python -m tests.rehearsal
+
+pictures: $(STAMP)  ## docs/pictures anew, the demo recorded from the real program (30 s)
+	@$(BIN)/python -m tests.pictures
 
 coverage: $(STAMP)  ## branch coverage; the core rooms must be whole
 	@$(BIN)/coverage erase

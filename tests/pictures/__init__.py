@@ -1,0 +1,9 @@
+"""The pictures in docs/pictures, made from the real program.
+
+    python -m tests.pictures          (`make pictures`)
+
+recording.py   the demo on a terminal of its own: what was on each row, and when
+animation.py   a recording as an SVG that moves
+drawing.py     boxes and arrows
+diagrams.py    the nursery, and the way of one command
+"""
