@@ -10,7 +10,7 @@ from tests.pictures.recording import COLUMNS, ROWS, Recording, Run, Shown
 
 CELL, LINE = 7.8, 17.0
 MARGIN, BAR = 16.0, 30.0
-PAUSE_SECONDS = 1.2
+PAUSE_SECONDS = 2.0
 """A longer silence is cut to this."""
 REST_SECONDS = 8.0
 """The end stays, then it begins again."""
