@@ -98,17 +98,18 @@ def prints(what: str) -> Callable[[dict[str, Any]], bool]:
     kind, number, _ = what.split("-", 2)
     more = {"say": "", "fail": "", "nap": "ended\n", "pour": "x" * (int(number) if kind == "pour" else 0)}[kind]
 
+    def right(output: str, truncated: bool) -> bool:
+        line = re.match(re.escape(what) + r" \d+\n", output)
+        if line is None:
+            return truncated and f"{what} ".startswith(output[: len(what) + 1])
+        rest = output[line.end() :]
+        return more.startswith(rest) if truncated else rest == more
+
     def check(result: dict[str, Any]) -> bool:
         output, error = result.get("output") or "", result.get("error") or ""
-        if error:  # over the stream it stands in the output as well
-            output = output.removesuffix("\n" + error)
-        whole = re.match(re.escape(what) + r" \d+\n", output)
         if result["success"] or result["exit_code"] == 3:
-            right = whole is not None and (more.startswith if result.get("truncated") else more.__eq__)(
-                output[whole.end() :]
-            )
-            failed = kind == "fail" and result["exit_code"] == 3 and error == "no such pod\n"
-            return bool(right and ((result["success"] and kind != "fail") or failed))
+            as_told = error == ("no such pod\n" if kind == "fail" else "") and result["success"] is (kind != "fail")
+            return as_told and right(output, result.get("truncated", False))
         return any(words in error for words in ENDED_EARLY)
 
     return check

@@ -116,7 +116,7 @@ class Storm:
             if chance.random() < 0.8:  # or it is struck while it starts
                 with trio.move_on_after(START_SECONDS):
                     await self.agent.until_up()
-            await self._pause(chance, 0.05, 1.5)
+            await self._pause(chance, 0.05, 1.1)
             how = chance.random()
             if how < 0.12:
                 await self._suspend(chance.uniform(0.1, 2.0))

@@ -62,6 +62,7 @@ class FakeLink:
         self.holds = holds
         self.journal = journal
         self.burst = burst
+        self.pause_seconds = 60.0
         self.receives = deque()
         self.replies = deque()
         self.eager = []

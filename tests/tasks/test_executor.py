@@ -1,0 +1,254 @@
+"""From the journal through guard and kubectl to a result: how each kind of end is told, and what outlasts a stop."""
+
+from dataclasses import replace
+
+import pytest
+import trio
+
+from agent.errors import KubectlError, SpoolError, SpoolFull
+from agent.executor import Executor
+from agent.guard import DEFAULT_POLICY, parse_policy
+from agent.metrics import Metrics
+from agent.model import PIECE_BYTES, Command, Outcome
+from tests.tasks.fakes import DONE, FakeKubectl, until
+
+
+class Policies:
+    """A policy file."""
+
+    def __init__(self):
+        self.policy = DEFAULT_POLICY
+
+    def current(self):
+        return self.policy
+
+
+class Executing:
+    """An executor with its neighbours."""
+
+    def __init__(self, spool):
+        self.spool = spool
+        self.kubectl = FakeKubectl()
+        self.policies = Policies()
+        self.metrics = Metrics()
+        self.executor = Executor(spool, self.kubectl, self.policies, timeout_max=60, metrics=self.metrics)
+
+    async def accept(self, *names, **fields):
+        """Commands whose id and last argument are the same."""
+        await self.spool.accept([Command(name, ("get", "pods", name), **fields) for name in names])
+
+    async def until_done(self):
+        """Run what there is."""
+        self.executor.drain()
+        await self.executor.run()
+
+    async def result(self):
+        """The oldest result, and what is stored of both streams."""
+        (delivery,) = await self.spool.take(1)
+        texts = ["".join([text async for text in delivery.pieces(stream)]) for stream in ("stdout", "stderr")]
+        return delivery.result, *texts
+
+
+@pytest.fixture
+def executing(small_spool, events):
+    return Executing(small_spool)
+
+
+def prints(text, stream="stdout", then=DONE):
+    async def run(sink):
+        await sink(stream, text)
+        return then
+
+    return run
+
+
+async def test_a_command_runs_and_its_output_is_kept(executing, events):
+    executing.kubectl.plans["a"] = prints("hello\n", then=replace(DONE, stdout_bytes=6, duration_ms=12))
+    await executing.accept("a", correlation_id="trace", session_id="session")
+    await executing.until_done()
+    result, stdout, stderr = await executing.result()
+    assert (result.outcome, result.exit_code, result.error) == (Outcome.SUCCEEDED, 0, None)
+    assert (result.execution_time_ms, result.output_bytes, result.truncated) == (12, 6, False)
+    assert (stdout, stderr) == ("hello\n", "")
+    assert executing.kubectl.calls[0][0][-2:] == ("pods", "a")
+    (line,) = events["command finished"]
+    assert (line["command_id"], line["correlation_id"], line["outcome"]) == ("a", "trace", "succeeded")
+    assert 'kubently_commands_finished_total{outcome="succeeded"} 1' in executing.metrics.render()
+
+
+@pytest.mark.parametrize(
+    ("ended", "outcome", "code", "says"),
+    [
+        (replace(DONE, code=3), Outcome.FAILED, 3, None),
+        (replace(DONE, code=143, timed_out=True, signal="SIGTERM"), Outcome.TIMED_OUT, 143, "ended after 10 s"),
+        (replace(DONE, code=137, signal="SIGKILL"), Outcome.FAILED, 137, "SIGKILL, not by the agent: probably by the"),
+        (replace(DONE, code=139, signal="SIGSEGV"), Outcome.FAILED, 139, "SIGSEGV, not by the agent."),
+        (KubectlError("it isn't there"), Outcome.UNSTARTED, None, "it isn't there"),
+    ],
+)
+async def test_how_it_ended_is_told(executing, ended, outcome, code, says):
+    executing.kubectl.plans["a"] = ended
+    await executing.accept("a")
+    await executing.until_done()
+    result, *_ = await executing.result()
+    assert (result.outcome, result.exit_code) == (outcome, code)
+    assert result.error is None if says is None else says in result.error
+
+
+async def test_what_the_guard_refuses_isnt_started(executing):
+    await executing.spool.accept([Command("a", ("delete", "pods", "--all"))])
+    await executing.until_done()
+    result, *_ = await executing.result()
+    assert (result.outcome, result.exit_code) == (Outcome.REFUSED, None)
+    assert "delete" in result.error
+    assert result.rule
+    assert executing.kubectl.calls == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "policy", "seconds"),
+    [(None, None, 10), (5.0, None, 5), (600.0, None, 60), (30.0, 20, 20), (5.0, 20, 5), (None, 2, 2)],
+)
+async def test_the_time_limit_is_the_smallest_of_all(executing, asked, policy, seconds):
+    if policy is not None:
+        executing.policies.policy = parse_policy(f"max_timeout_seconds = {policy}")
+    await executing.accept("a", timeout=asked)
+    await executing.until_done()
+    assert executing.kubectl.calls[0][1] == seconds
+
+
+async def test_the_most_output_is_the_spools_or_the_policys(executing):
+    await executing.accept("a", "b")
+    await executing.spool.claim()
+    await executing.until_done()
+    assert executing.kubectl.calls[0][2] == executing.spool.output_bytes
+    executing.policies.policy = parse_policy("max_output_bytes = 5000")
+    await executing.accept("c")
+    await executing.until_done()
+    assert executing.kubectl.calls[1][2] == 5000
+
+
+async def test_much_output_goes_to_the_spool_in_pieces(executing, monkeypatch):
+    appended = []
+    real = executing.spool.append
+
+    async def append(command_id, stream, text):
+        appended.append((stream, len(text)))
+        await real(command_id, stream, text)
+
+    async def flood(sink):
+        for _ in range(10):
+            await sink("stdout", "x" * (PIECE_BYTES // 4))
+            await sink("stderr", "e")
+        return DONE
+
+    monkeypatch.setattr(executing.spool, "append", append)
+    executing.kubectl.plans["a"] = flood
+    await executing.accept("a")
+    await executing.until_done()
+    _, stdout, stderr = await executing.result()
+    assert (len(stdout), stderr) == (10 * PIECE_BYTES // 4, "e" * 10)
+    assert appended == [("stdout", PIECE_BYTES)] * 2
+
+
+async def test_a_stop_in_the_middle_leaves_an_answer_with_what_was_printed(executing, virtual_clock):
+    async def endless(sink):
+        await sink("stdout", "so far\n")
+        await trio.sleep_forever()
+
+    executing.kubectl.plans["a"] = endless
+    await executing.accept("a")
+    with trio.move_on_after(3):
+        await executing.executor.run()
+    result, stdout, _ = await executing.result()
+    assert (result.outcome, stdout) == (Outcome.INTERRUPTED, "so far\n")
+    assert "stopped while this ran" in result.error
+    assert result.execution_time_ms >= 2000
+
+
+async def test_a_stop_that_comes_in_a_group_is_a_stop_too(executing, virtual_clock):
+    async def in_a_nursery(sink):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(trio.sleep_forever)
+
+    executing.kubectl.plans["a"] = in_a_nursery
+    await executing.accept("a")
+    with trio.move_on_after(3) as scope:
+        await executing.executor.run()
+    assert scope.cancelled_caught
+    assert (await executing.result())[0].outcome is Outcome.INTERRUPTED
+
+
+async def test_an_idle_executor_ends_when_it_is_drained(executing):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(executing.executor.run)
+        await trio.testing.wait_all_tasks_blocked()
+        executing.executor.drain()
+    assert executing.executor._draining
+
+
+async def test_a_disk_that_cant_be_written_is_tried_again(executing, events, monkeypatch, virtual_clock):
+    """First to claim, then to finish: each is told once, and the result isn't lost."""
+    real = {"claim": executing.spool.claim, "finish": executing.spool.finish}
+    tries = {"claim": 0, "finish": 0}
+
+    def failing(name):
+        async def operation(*args):
+            tries[name] += 1
+            if tries[name] <= 3:
+                raise SpoolFull("no room")
+            return await real[name](*args)
+
+        return operation
+
+    for name in real:
+        monkeypatch.setattr(executing.spool, name, failing(name))
+    executing.kubectl.plans["a"] = prints("hello")
+    await executing.accept("a")
+    await executing.until_done()
+    result, stdout, _ = await executing.result()
+    assert (result.outcome, stdout) == (Outcome.SUCCEEDED, "hello")
+    assert len(events["commands can't be claimed, trying again"]) == 1
+    assert len(events["result can't be written, trying again"]) == 1
+
+
+async def test_a_result_outlasts_a_stop_but_not_for_ever(executing, events, monkeypatch, virtual_clock):
+    async def finish(*_):
+        raise SpoolError("never")
+
+    monkeypatch.setattr(executing.spool, "finish", finish)
+    await executing.accept("a")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(executing.executor.run)
+        await until(lambda: events["result can't be written, trying again"])
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(20)
+        assert not events["result given up, the command runs again at the next start"]
+        executing.executor.abandon()
+    assert len(events["result given up, the command runs again at the next start"]) == 1
+    assert not events["command finished"]
+
+
+async def test_output_that_finds_no_room_is_cut_and_says_so(executing, monkeypatch):
+    """The disk is full of something else: the command ends in the ordinary way."""
+    appended = []
+
+    async def append(command_id, stream, text):
+        appended.append(text)
+        raise SpoolFull("no room")
+
+    async def flood(sink):
+        for _ in range(12):
+            await sink("stdout", "x" * (PIECE_BYTES // 2))
+        await sink("stdout", "end")
+        return DONE
+
+    monkeypatch.setattr(executing.spool, "append", append)
+    executing.kubectl.plans["a"] = flood
+    await executing.accept("a")
+    await executing.until_done()
+    result, *_ = await executing.result()
+    assert (result.outcome, result.truncated) == (Outcome.SUCCEEDED, True)
+    assert len(appended) == 1, "it isn't tried for each piece"

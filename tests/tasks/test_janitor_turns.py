@@ -1,0 +1,55 @@
+"""Upkeep at its times."""
+
+import trio
+
+from agent.errors import SpoolFull
+from agent.janitor import EVERY_SECONDS, Janitor
+from agent.model import Command, Outcome, Result
+from agent.pulse import Pulse
+
+
+async def test_it_sweeps_at_once_and_then_at_its_times(small_spool, monkeypatch, virtual_clock, events):
+    swept, refreshed = [], []
+    real = small_spool.sweep
+
+    async def sweep():
+        swept.append(trio.current_time())
+        return await real()
+
+    monkeypatch.setattr(small_spool, "sweep", sweep)
+    pulse = Pulse(trio.current_time)
+    with trio.move_on_after(EVERY_SECONDS * 5 - 1):
+        await Janitor(small_spool, lambda: refreshed.append(1), pulse=pulse).run()
+    assert len(swept) == len(refreshed) == 5
+    assert pulse.silent() == {}
+    await trio.sleep(200)
+    assert "janitor" in pulse.silent()
+
+
+async def test_what_is_old_is_forgotten_and_told(small_spool, monkeypatch, virtual_clock, events):
+    await small_spool.answer(Command("a", ("get", "pods")), Result(Outcome.BUSY))
+    (delivery,) = await small_spool.take(1)
+    await small_spool.delivered(delivery.seq, 200)
+    now = small_spool._clock.now()
+    clock = type(small_spool._clock)(lambda: now.unix_ms / 1000 + 2e5, lambda: now.uptime_ms / 1000 + 2e5, now.boot)
+    monkeypatch.setattr(small_spool, "_clock", clock)
+    with trio.move_on_after(1):
+        await Janitor(small_spool, lambda: None, pulse=Pulse(trio.current_time)).run()
+    assert [line["count"] for line in events["old results removed"]] == [1]
+
+
+async def test_a_sweep_that_fails_is_told_once_and_tried_again(small_spool, monkeypatch, virtual_clock, events):
+    tries = []
+    real = small_spool.sweep
+
+    async def sweep():
+        tries.append(1)
+        if len(tries) in {1, 2, 3, 5}:
+            raise SpoolFull("no room")
+        return await real()
+
+    monkeypatch.setattr(small_spool, "sweep", sweep)
+    with trio.move_on_after(EVERY_SECONDS * 6 - 1):
+        await Janitor(small_spool, lambda: None, pulse=Pulse(trio.current_time)).run()
+    assert len(tries) == 6
+    assert len(events["sweep failed, trying again"]) == 2, "once for each time that it began to fail"

@@ -1,0 +1,222 @@
+"""The agent's life: what runs, the order in which it stops, and what the last line says."""
+
+import signal
+
+import pytest
+import trio
+
+import agent.run as run_module
+from agent.config import Config
+from agent.errors import KubectlError, SpoolFull
+from agent.link import Batch, Reply, Verdict
+from agent.model import Command
+from agent.run import FAILED, SIGNALLED, STOPPED, Stage, run
+from agent.spool import Limits, open_spool
+from tests.tasks.fakes import DONE, FakeKubectl, FakeLink, until
+
+
+@pytest.fixture
+def link():
+    return FakeLink()
+
+
+@pytest.fixture
+def kubectl():
+    return FakeKubectl()
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config.from_environ(
+        {
+            "KUBENTLY_API_URL": "http://localhost:1",
+            "CLUSTER_ID": "prod",
+            "KUBENTLY_TOKEN": "t0ken",
+            "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db"),
+            "KUBENTLY_SPOOL_MAX_BYTES": "32Mi",
+            "KUBENTLY_MAX_OUTPUT_BYTES": "1Mi",
+            "KUBENTLY_EXECUTORS": "1",
+            "KUBENTLY_DRAIN_SECONDS": "20",
+            "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0",
+        }
+    )
+
+
+class Life:
+    """The agent from its start to its exit code. A signal is sent once `until` holds."""
+
+    def __init__(self, config):
+        self.config = config
+        self.code = None
+
+    async def until_signalled(self, condition, *, number=signal.SIGTERM):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._run)
+            await until(condition)
+            signal.raise_signal(number)
+        return self.code
+
+    async def _run(self):
+        self.code = await run(self.config)
+
+
+@pytest.fixture
+def life(config, link, kubectl, monkeypatch, events):
+    monkeypatch.setattr(run_module, "open_link", lambda *_: link)
+    monkeypatch.setattr(run_module.Kubectl, "prepare", lambda **_: kubectl)
+    return Life(config)
+
+
+def commands(*ids):
+    return Batch([Command(each, ("get", "pods", each)) for each in ids])
+
+
+async def test_a_life(life, link, events, virtual_clock):
+    link.receives.append(commands("a", "b"))
+    assert await life.until_signalled(lambda: len(link.delivered) == 2) == STOPPED
+    assert link.closed
+    said = [event for event, _ in events.lines]
+    assert said[0] == "starting"
+    assert said[-3:] == ["signal, draining", "drained, everything is delivered", "stopped"]
+    assert "t0ken" not in str(events.lines)
+
+
+async def test_a_stop_takes_nothing_new_but_ends_what_it_has(life, link, kubectl, events, virtual_clock):
+    async def slow(sink):
+        await trio.sleep(5)
+        return DONE
+
+    async def late():
+        raise AssertionError("asked after the stop")
+
+    kubectl.plans |= {"a": slow, "b": slow}
+    link.receives.append(commands("a", "b"))
+    assert await life.until_signalled(lambda: kubectl.calls) == STOPPED
+    assert [result.success for _, result, _ in link.delivered] == [True, True]
+    assert link.eager == [False, False]
+
+
+async def test_what_outlasts_the_drain_is_answered(life, link, kubectl, virtual_clock):
+    async def endless(sink):
+        await sink("stdout", "so far")
+        await trio.sleep_forever()
+
+    kubectl.plans["a"] = endless
+    link.receives.append(commands("a", "b"))
+    began = trio.current_time()
+    assert await life.until_signalled(lambda: kubectl.calls) == STOPPED
+    assert trio.current_time() - began < 20
+    told = {name: (result.error, texts["stdout"]) for name, result, texts in link.delivered}
+    assert "stopped while this ran" in told["a"][0]
+    assert told["a"][1] == "so far"
+    assert "stopped before this was started" in told["b"][0]
+
+
+async def test_a_disk_that_takes_nothing_doesnt_keep_a_stop_from_delivering(
+    life, link, kubectl, events, monkeypatch, virtual_clock
+):
+    """What was never started can't be answered then; the drain goes on to what can be delivered."""
+
+    async def endless(sink):
+        await trio.sleep_forever()
+
+    async def full():
+        raise SpoolFull("no room")
+
+    async def fill_up():
+        monkeypatch.setattr("agent.spool.Spool.claim", lambda _: full())
+        return Reply(Verdict.STORED, 200)
+
+    kubectl.plans["b"] = endless
+    link.receives.append(commands("a", "b", "c"))
+    link.replies.append(fill_up)
+    assert await life.until_signalled(lambda: len(kubectl.calls) == 2 and link.delivered) == STOPPED
+    assert [name for name, *_ in link.delivered] == ["a", "b"]
+    assert events["stopped"]
+
+
+async def test_what_cant_be_delivered_is_named(life, link, events, virtual_clock):
+    link.receives.append(commands("a", "b"))
+    link.replies.extend([Reply(Verdict.LATER, None, "refused")] * 1000)
+    assert await life.until_signalled(lambda: len(events["command finished"]) == 2) == STOPPED
+    (line,) = events["stopped with results undelivered: they go with the volume, or are sent at the next start"]
+    assert (line["count"], line["command_ids"]) == (2, ["a", "b"])
+
+
+async def test_a_second_signal_ends_at_once(life, link, kubectl, events, monkeypatch, virtual_clock):
+    class Ended(BaseException):
+        pass
+
+    def end(code):
+        raise Ended(code)
+
+    async def endless(sink):
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(run_module.os, "_exit", end)
+    kubectl.plans["a"] = endless
+    link.receives.append(commands("a"))
+    with pytest.RaisesGroup(pytest.RaisesExc(Ended, match=str(SIGNALLED + signal.SIGINT)), flatten_subgroups=True):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(life._run)
+            await until(lambda: kubectl.calls)
+            signal.raise_signal(signal.SIGTERM)
+            await until(lambda: events["signal, draining"])
+            signal.raise_signal(signal.SIGINT)
+            await trio.sleep_forever()
+    assert kubectl.killed
+    assert events["second signal, stopping at once"] == [{"signal": "SIGINT"}]
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [(KubectlError("a sentence"), "a sentence"), (ZeroDivisionError("odd"), "ZeroDivisionError: odd (at ")],
+)
+async def test_a_task_that_fails_ends_all(life, link, error, says, events, virtual_clock):
+    link.receives.append(error)
+    await life._run()
+    assert life.code == FAILED
+    (line,) = events["stopping, a task failed"]
+    assert line["reason"].startswith(says)
+    assert link.closed
+    async with open_spool(life.config.spool_path, Limits(32 << 20)):
+        pass  # it was closed in good order
+
+
+async def test_what_was_found_at_the_start_is_told(life, link, events, virtual_clock):
+    async with open_spool(life.config.spool_path, Limits(32 << 20)) as spool:
+        await spool.accept(commands("a").commands)
+    assert await life.until_signalled(lambda: link.delivered) == STOPPED
+    (line,) = events["commands were unfinished when the agent ended last"]
+    assert line == {"run_again": 1, "answered_interrupted": 0, "given_up": 0}
+    life.config.spool_path.write_bytes(b"not a database at all" * 1000)
+    assert await life.until_signalled(lambda: link.eager[2:]) == STOPPED
+    (line,) = events["the spool was damaged: moved aside, a new one begun"]
+    assert "damaged-" in str(line["moved_to"])
+
+
+async def test_a_stream_has_a_picture_of_its_own(life, link, events, virtual_clock):
+    link.holds = False
+    link.receives.append(commands("a"))
+    assert await life.until_signalled(lambda: link.delivered) == STOPPED
+
+
+async def test_a_stage_is_stopped_in_order(virtual_clock):
+    ended = []
+
+    async def stubborn():
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True) as scope:
+                scopes.append(scope)
+                await trio.sleep_forever()
+            ended.append("stubborn")
+
+    scopes = []
+    stage = Stage(("stubborn", stubborn))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.run)
+        await trio.testing.wait_all_tasks_blocked()
+        await stage.stop(within=2, abandon=lambda: scopes[0].cancel())
+        assert ended == ["stubborn"]
