@@ -23,7 +23,7 @@ demo: $(STAMP)  ## the main job, told as a story, in about 30 s (KUBECONFIG=… 
 	@$(BIN)/kubently-agent demo $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG)) $(if $(LINK),--link $(LINK))
 
 test: $(STAMP)  ## all tests but those that need a cluster or root
-	@$(BIN)/python -m pytest -m "not cluster and not image"
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not cluster and not image"
 
 SEED    ?= $(shell shuf -i 1-999999 -n 1 2>/dev/null || echo 1)
 MINUTES ?= 2

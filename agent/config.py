@@ -36,6 +36,7 @@ class Config:
     max_output_bytes: int
     command_timeout_max: float
     kubectl: str
+    kubectl_folder: Path | None
     kubeconfig: Path | None
     policy_file: Path | None
     ca_cert: Path | None
@@ -63,8 +64,8 @@ class Config:
 
     @property
     def kubectl_home(self) -> Path:
-        """The folder on the writable volume that is kubectl's own: cache, kubeconfig, working folder."""
-        return self.spool_path.parent / "kubectl"
+        """The writable folder that is kubectl's own: cache, kubeconfig, working folder."""
+        return self.kubectl_folder or self.spool_path.parent / "kubectl"
 
     def effective(self) -> dict[str, Any]:
         """What a log may show: every variable but the token."""

@@ -14,6 +14,9 @@ log = Log("janitor")
 EVERY_SECONDS = 10.0
 """Often enough that space comes back while a backlog drains, rarely enough that an idle agent stays below 0.2 % CPU."""
 
+SHORT_OF_ROOM_SECONDS = 2.0
+"""Sooner when no command can be taken: only a sweep gives up what is kept for people."""
+
 TURNS_WITHIN_SECONDS = 180.0
 """A sweep goes through the spool's thread: silence means that the loop, that thread or the disk hangs."""
 
@@ -45,7 +48,7 @@ class Janitor:
                 failing = False
                 if swept.removed:
                     log.debug("old results removed", count=swept.removed, freed_bytes=swept.freed_bytes)
-            await trio.sleep(EVERY_SECONDS)
+            await trio.sleep(EVERY_SECONDS if self._spool.room else SHORT_OF_ROOM_SECONDS)
 
     def _tell_fullness(self, counts: Counts) -> None:
         """Say when the spool becomes full and when it no longer is: meanwhile commands stay at the API."""

@@ -41,6 +41,7 @@ class Poller:
         self._metrics = metrics
         self._pulse = pulse
         self._random = random
+        self._refusal: str | None = None
         self._journalling = trio.CancelScope(shield=True)
 
     def abandon(self) -> None:
@@ -77,13 +78,19 @@ class Poller:
                 batch = await self._link.receive(eager=attempt.probe)
             except LinkDown as down:
                 self._metrics.poll("refused" if down.refused else "failed")
-                if down.refused:
-                    log.error("API refuses this agent", reason=down.reason, todo="check the token and CLUSTER_ID")
+                self._tell_refusal(down)
                 attempt.failed(down.reason, retry_after=down.retry_after)
                 return None, down.status
+            self._refusal = None
             attempt.succeeded()
             self._metrics.poll("commands" if batch.commands or batch.malformed else "empty")
             return batch, None
+
+    def _tell_refusal(self, down: LinkDown) -> None:
+        """Loudly, but once for each reason: the outage's own lines say how long it lasts."""
+        if down.refused and down.reason != self._refusal:
+            self._refusal = down.reason
+            log.error("API refuses this agent", reason=down.reason, todo="check the token and CLUSTER_ID")
 
     async def _journal(self, batch: Batch) -> None:
         if batch.skipped:

@@ -229,6 +229,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("KUBENTLY_KUBECTL", "kubectl", "kubectl", str, "kubectl's name or path, looked up once at start."),
     Setting(
+        "KUBENTLY_KUBECTL_HOME",
+        "kubectl_folder",
+        None,
+        _absolute,
+        "A folder of the agent's own for kubectl's cache and kubeconfig; without it `kubectl` beside the spool.",
+    ),
+    Setting(
         "KUBENTLY_KUBECONFIG",
         "kubeconfig",
         None,

@@ -98,7 +98,7 @@ class FaultApi:
 
     async def until_fewer_wait_than(self, most: int) -> None:
         """Until fewer commands than that wait to be handed out."""
-        while len(self._queue) >= most:  # noqa: ASYNC110  # polls come several times a second
+        while len(self._queue) >= most:  # polls come several times a second
             await trio.sleep(0.1)
 
     def shuffle(self, chance: random.Random) -> None:

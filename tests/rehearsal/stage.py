@@ -57,7 +57,7 @@ class Stage:
         }
         self.agent = AgentProcess(self.environ, folder / "log")
 
-    async def ask(self, *args: str, timeout: float = 20) -> str:  # noqa: ASYNC109  # the command's
+    async def ask(self, *args: str, timeout: float = 20) -> str:  # the command's
         """A command with an id that is the same each time."""
         command_id = str(uuid.UUID(int=self._ids.getrandbits(128), version=4))
         return await self.api.ask(args, timeout=timeout, command_id=command_id)

@@ -112,7 +112,7 @@ class FakeKubectl:
         self.running = 0
         self.killed = False
 
-    async def run(self, argv, *, timeout, max_bytes, sink, grace=2.0):  # noqa: ASYNC109
+    async def run(self, argv, *, timeout, max_bytes, sink, grace=2.0):
         self.calls.append((tuple(argv), timeout, max_bytes))
         planned = self.plans.get(argv[-1], DONE)
         await trio.lowlevel.checkpoint()

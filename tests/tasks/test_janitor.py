@@ -14,6 +14,8 @@ from agent.spool import Counts, Swept
 class Spool:
     """Full or not, turn by turn."""
 
+    room = 1
+
     def __init__(self, *free_bytes: int) -> None:
         self.free_bytes = list(free_bytes)
 

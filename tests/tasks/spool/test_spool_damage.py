@@ -1,6 +1,6 @@
 """Damaged files: moved aside and kept, what can be read brought over, the rest answered with an error."""
 
-# ruff: noqa: ASYNC240  # nothing else runs on these loops
+# nothing else runs on these loops
 
 import random
 import re

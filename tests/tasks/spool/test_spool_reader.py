@@ -1,6 +1,6 @@
 """What people see: beside a live agent, after it died, from a copy, and without the right to write."""
 
-# ruff: noqa: ASYNC240  # nothing else runs on these loops
+# nothing else runs on these loops
 
 import json
 import os

@@ -1,6 +1,6 @@
 """What a killed agent leaves behind, and what the next one makes of it."""
 
-# ruff: noqa: ASYNC240  # nothing else runs on these loops
+# nothing else runs on these loops
 
 import shutil
 import sqlite3

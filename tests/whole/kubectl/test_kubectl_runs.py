@@ -1,6 +1,6 @@
 """What `Kubectl.run` makes of children that behave in every way that children do."""
 
-# ruff: noqa: ASYNC240  # small files on a local disk
+# small files on a local disk
 
 import os
 import resource

@@ -1,6 +1,6 @@
 """Children that can't be started: one sentence each, and nothing left open."""
 
-# ruff: noqa: ASYNC240  # small files on a local disk
+# small files on a local disk
 
 import errno
 import os
