@@ -45,15 +45,15 @@ class Cluster:
     def __init__(self, kubectl: Kubectl) -> None:
         self._kubectl = kubectl
 
-    async def ask(self, *argv: str, seconds: float = SERVER_SECONDS) -> Said:
-        """Run one command line."""
+    async def ask(self, *argv: str) -> Said:
+        """Run one command line, for `SERVER_SECONDS` at most."""
         printed: dict[Stream, list[str]] = {"stdout": [], "stderr": []}
 
         async def keep(stream: Stream, text: str) -> None:
             printed[stream].append(text)
 
         try:
-            ended = await self._kubectl.run(argv, timeout=seconds, max_bytes=_OUTPUT_BYTES, sink=keep, grace=1.0)
+            ended = await self._kubectl.run(argv, timeout=SERVER_SECONDS, max_bytes=_OUTPUT_BYTES, sink=keep, grace=1.0)
         except KubectlError as error:  # it could be started a moment ago
             return Said(126, "", str(error), timed_out=False)
         return Said(ended.code, "".join(printed["stdout"]), "".join(printed["stderr"]), ended.timed_out)

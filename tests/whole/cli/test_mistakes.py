@@ -7,7 +7,6 @@ that crashes), it says so in its log and goes on; else it ends with 2 for the co
 import contextlib
 import os
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import pytest
 import trio
 
 from agent.sandbox.api import reference_api
-from tests.whole.check.tls_servers import Authority, tls_server
+from tests.whole.check.tls_servers import Authority, plain_server, tls_server
 from tests.whole.cli import stand_in
 
 MAY_MOUNT = os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
@@ -175,25 +174,22 @@ async def environ(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
     (tmp_path / "bin").mkdir()
     (tmp_path / "kubeconfig").touch()
     stand_in.kubectl(tmp_path / "bin" / "kubectl")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        async with reference_api(links=["poll"]) as api:
-            await api.ask(["get", "pods"])
-            yield {
-                **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
-                "PATH": os.environ["PATH"],
-                "KUBENTLY_API_URL": api.url,
-                "CLUSTER_ID": api.cluster_id,
-                "KUBENTLY_TOKEN": api.token,
-                "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db"),
-                "KUBENTLY_KUBECTL": str(tmp_path / "bin" / "kubectl"),
-                "KUBENTLY_KUBECONFIG": str(tmp_path / "kubeconfig"),
-                "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0",
-                "KUBENTLY_DRAIN_SECONDS": "2",
-                "LOG_FORMAT": "text",
-                "TAKEN": str(taken.getsockname()[1]),
-            }
+    async with plain_server(lambda stream: stream.aclose()) as taken, reference_api(links=["poll"]) as api:
+        await api.ask(["get", "pods"])
+        yield {
+            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
+            "PATH": os.environ["PATH"],
+            "KUBENTLY_API_URL": api.url,
+            "CLUSTER_ID": api.cluster_id,
+            "KUBENTLY_TOKEN": api.token,
+            "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db"),
+            "KUBENTLY_KUBECTL": str(tmp_path / "bin" / "kubectl"),
+            "KUBENTLY_KUBECONFIG": str(tmp_path / "kubeconfig"),
+            "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0",
+            "KUBENTLY_DRAIN_SECONDS": "2",
+            "LOG_FORMAT": "text",
+            "TAKEN": str(taken),
+        }
 
 
 class Process:
