@@ -7,11 +7,14 @@ that was, and whether it was done: without a "closed" there has to be a write-ah
 import contextlib
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Self
 
 from agent.errors import SpoolError
 from agent.spool.space import beside
+
+_TRIES, _PAUSE_SECONDS = 11, 0.05
 
 
 class SpoolLock:
@@ -32,7 +35,7 @@ class SpoolLock:
                 f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to a folder that is writable."
             ) from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take()
         except OSError as error:
             holder = self.note
             os.close(self._fd)
@@ -40,6 +43,17 @@ class SpoolLock:
                 f"The spool {path} is in use by another process ({holder or error.strerror}). "
                 "Only one agent may have it: stop the other one, or set KUBENTLY_SPOOL_PATH to a path of its own."
             ) from error
+
+    def _take(self) -> None:
+        """Take it. Tried for a while: whoever only looks whether it is held (`is_held`) has it for a moment."""
+        for _ in range(_TRIES - 1):
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     @property
     def note(self) -> str:
