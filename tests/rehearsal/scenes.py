@@ -60,7 +60,7 @@ async def spool_filling(texts: Texts) -> None:
         await s.until_says(READY, "full, no commands are taken")
         s.show_log("full-log", "can't be reached", "spool full")
         await s.shell("full-probe", READY, _metrics("spool_full", "spool_size", "spool_capacity", "spool_pending_"))
-        await s.shell("full-status", "kubently-agent status", f"du -ch {SPOOL}* | tail -1", "df -h /var/lib/kubently")
+        await s.shell("full-status", "kubently-agent status", f"du -ch {SPOOL}* | tail -1")
         s.api.interfere = None
         await s.answered(*ids)
         await s.logged("spool has room again")

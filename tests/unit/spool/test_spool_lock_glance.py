@@ -15,7 +15,12 @@ def test_a_glance_at_the_wrong_moment(tmp_path: Path) -> None:
     path = tmp_path / "spool.db"
     file = (tmp_path / "spool.db.lock").open("w")
     fcntl.flock(file, fcntl.LOCK_SH)
-    glance = threading.Thread(target=lambda: (time.sleep(0.1), file.close()))
+
+    def look() -> None:
+        time.sleep(0.1)
+        file.close()
+
+    glance = threading.Thread(target=look)
     glance.start()
     with SpoolLock(path):
         assert is_held(path)
