@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from tests.pictures import animation, diagrams
-from tests.pictures.recording import ROWS, Run, Shown, played
+from tests.pictures.recording import CHECKOUT, ROWS, Run, Shown, played
 
 
 def test_lines_colours_and_a_line_that_lives():
@@ -22,6 +22,10 @@ def test_lines_colours_and_a_line_that_lives():
         Shown(1, (Run(0, "   lost 0", ()),), 1.0, 2.0),
         Shown(1, (Run(0, "   lost ", ()), Run(8, "0", ("1",)), Run(9, ", sent 3", ())), 2.0),
     ]
+
+
+def test_the_path_of_the_checkout_is_nobodys_business():
+    assert played([(0.0, f"with {CHECKOUT}.venv/bin/kubectl\r\n")]).shown[0].runs[0].text == "with .venv/bin/kubectl"
 
 
 def test_what_the_terminal_doesnt_know_is_an_error():
