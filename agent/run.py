@@ -15,14 +15,14 @@ import random
 import signal
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import trio
 
 from agent import __version__
 from agent.config import Config
-from agent.errors import AgentError
+from agent.errors import AgentError, SpoolError
 from agent.executor import Executor
 from agent.guard.capabilities import capabilities
 from agent.janitor import Janitor
@@ -183,7 +183,8 @@ class Agent:
 
     async def _answer_unstarted(self) -> None:
         """Answer what was accepted and never started: the pod's volume may go with the pod, and somebody waits."""
-        with trio.move_on_after(1):  # a disk that is full must not hold up the rest
+        # A disk that is full must hold up nothing: what is here may still be delivered.
+        with trio.move_on_after(1), suppress(SpoolError):
             while (claim := await self._spool.claim()) is not None:
                 result = Result(Outcome.INTERRUPTED, error="The agent was stopped before this was started. Ask again.")
                 await self._spool.finish(claim.command.id, result)
