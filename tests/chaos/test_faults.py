@@ -4,6 +4,7 @@ import json
 import random
 import sqlite3
 from contextlib import asynccontextmanager, closing
+from typing import Any
 
 import pytest
 import trio
@@ -172,7 +173,7 @@ async def test_thousands_of_commands_at_once(api, agent):
     commands = [{"id": f"many-{n}", "args": ["get", "pods", f"say-0-many-{n}"]} for n in range(1_500)]
     async with agent() as running:
         for command in commands:
-            api.record.add(known := Known(command["id"], command))
+            api.record.add(known := Known(str(command["id"]), command))
             known.handed_out.append(trio.current_time())
         api.plan("commands", faults.says(json.dumps({"commands": commands}).encode()))
         api.again_seconds = 1e9
@@ -184,7 +185,7 @@ async def test_thousands_of_commands_at_once(api, agent):
     assert all("no room" in result["error"] for result in results if not result["success"])
 
 
-ODD = [
+ODD: list[Any] = [
     None,
     7,
     "x",
@@ -200,7 +201,7 @@ ODD = [
 ]
 """Nobody can be answered."""
 
-WRONG = [
+WRONG: list[dict[str, Any]] = [
     {},
     {"args": None},
     {"args": "get pods"},

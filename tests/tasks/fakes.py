@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -63,8 +64,8 @@ class FakeLink:
         self.journal = journal
         self.burst = burst
         self.pause_seconds = 60.0
-        self.receives = deque()
-        self.replies = deque()
+        self.receives: deque[Any] = deque()
+        self.replies: deque[Any] = deque()
         self.eager = []
         """What each receive was asked for."""
         self.delivered = []

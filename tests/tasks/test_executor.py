@@ -1,6 +1,7 @@
 """From the journal through guard and kubectl to a result: how each kind of end is told, and what outlasts a stop."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
@@ -31,7 +32,8 @@ class Executing:
         self.kubectl = FakeKubectl()
         self.policies = Policies()
         self.metrics = Metrics()
-        self.executor = Executor(spool, self.kubectl, self.policies, timeout_max=60, metrics=self.metrics)
+        neighbours: Any = (spool, self.kubectl, self.policies)
+        self.executor = Executor(*neighbours, timeout_max=60, metrics=self.metrics)
 
     async def accept(self, *names, **fields):
         """Commands whose id and last argument are the same."""

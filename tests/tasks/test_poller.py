@@ -174,3 +174,18 @@ async def test_a_poller_at_work_is_no_silent_one(polling, virtual_clock):
     assert polling.pulse.silent() == {}
     await trio.sleep(200)
     assert "poller" in polling.pulse.silent()
+
+
+async def test_a_stop_doesnt_wait_for_ever_for_a_disk(polling, events, monkeypatch, virtual_clock):
+    async def accept(_):
+        raise SpoolFull("no room")
+
+    monkeypatch.setattr(polling.spool, "accept", accept)
+    polling.link.receives.append(Batch(commands("a")))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(polling.poller.run)
+        await until(lambda: events["commands can't be journalled, trying again"])
+        nursery.cancel_scope.cancel()
+        polling.poller.abandon()
+    (line,) = events["commands received but not journalled: the API must hand them out again"]
+    assert line["command_ids"] == ["a"]

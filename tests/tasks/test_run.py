@@ -63,7 +63,7 @@ class Life:
 @pytest.fixture
 def life(config, link, kubectl, monkeypatch, events):
     monkeypatch.setattr(run_module, "open_link", lambda *_: link)
-    monkeypatch.setattr(run_module.Kubectl, "prepare", lambda **_: kubectl)
+    monkeypatch.setattr("agent.run.Kubectl.prepare", lambda **_: kubectl)
     return Life(config)
 
 
@@ -85,9 +85,6 @@ async def test_a_stop_takes_nothing_new_but_ends_what_it_has(life, link, kubectl
     async def slow(sink):
         await trio.sleep(5)
         return DONE
-
-    async def late():
-        raise AssertionError("asked after the stop")
 
     kubectl.plans |= {"a": slow, "b": slow}
     link.receives.append(commands("a", "b"))
@@ -153,7 +150,7 @@ async def test_a_second_signal_ends_at_once(life, link, kubectl, events, monkeyp
     async def endless(sink):
         await trio.sleep_forever()
 
-    monkeypatch.setattr(run_module.os, "_exit", end)
+    monkeypatch.setattr("agent.run.os._exit", end)
     kubectl.plans["a"] = endless
     link.receives.append(commands("a"))
     with pytest.RaisesGroup(pytest.RaisesExc(Ended, match=str(SIGNALLED + signal.SIGINT)), flatten_subgroups=True):
@@ -202,7 +199,7 @@ async def test_a_stream_has_a_picture_of_its_own(life, link, events, virtual_clo
 
 
 async def test_a_stage_is_stopped_in_order(virtual_clock):
-    ended = []
+    ended: list[str] = []
 
     async def stubborn():
         try:
@@ -213,7 +210,7 @@ async def test_a_stage_is_stopped_in_order(virtual_clock):
                 await trio.sleep_forever()
             ended.append("stubborn")
 
-    scopes = []
+    scopes: list[trio.CancelScope] = []
     stage = Stage(("stubborn", stubborn))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stage.run)
