@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 
 CORE   := agent/guard/*,agent/spool/*,agent/link/*,agent/outage.py,agent/reach.py,agent/config.py,agent/settings.py,agent/model.py,agent/errors.py
 
-.PHONY: help demo test chaos incidents pictures coverage lint types layers lock image controlplane cluster-test clean
+.PHONY: help demo test chaos bench soak import-cost incidents pictures coverage lint types layers lock image controlplane cluster-test clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -35,6 +35,24 @@ incidents: $(STAMP)  ## docs/incident.md and README's queries anew: each inciden
 
 pictures: $(STAMP)  ## docs/pictures anew, the demo recorded from the real program (30 s)
 	@$(BIN)/python -m tests.pictures
+
+# The agent is measured with the runtime requirements alone, as in the image: what else is installed costs memory.
+RUNTIME      := .venv-runtime
+BENCH_PYTHON ?= $(shell python3.13 -c 'import sys; print(sys.executable)' 2>/dev/null || echo $(PYTHON))
+$(RUNTIME)/.installed: requirements.txt
+	@$(BENCH_PYTHON) -m venv $(RUNTIME)
+	@$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	@touch $@
+
+MEASURE := BENCH_PYTHON=$(CURDIR)/$(RUNTIME)/bin/python $(BIN)/python -m
+bench: $(STAMP) $(RUNTIME)/.installed  ## every budget beside the bare thing, in 4 min (PARTS="latency drain", BENCH_PYTHON=…)
+	@$(MEASURE) tests.benchmarks.run $(PARTS)
+
+soak: $(STAMP) $(RUNTIME)/.installed  ## steady load with faults; memory, descriptors and file sizes as plots (MINUTES=2)
+	@$(MEASURE) tests.benchmarks.soak --minutes $(MINUTES)
+
+import-cost: $(STAMP) $(RUNTIME)/.installed  ## what each import costs the agent, in memory and time
+	@$(MEASURE) tests.benchmarks.imports
 
 coverage: $(STAMP)  ## branch coverage; the core rooms must be whole
 	@$(BIN)/coverage erase

@@ -27,7 +27,8 @@ def tls_context(config: Config) -> ssl.SSLContext:
         raise ConfigError([f"KUBENTLY_CA_CERT: {str(config.ca_cert)!r} can't be used as a CA: {error}"]) from error
     if config.client_cert is not None:
         try:
-            context.load_cert_chain(config.client_cert, config.client_key)
+            # The empty password keeps OpenSSL from asking for one at a terminal.
+            context.load_cert_chain(config.client_cert, config.client_key, password="")
         except (OSError, ssl.SSLError) as error:
             message = (
                 f"KUBENTLY_CLIENT_CERT: {str(config.client_cert)!r} and its key can't be used: {error}. "

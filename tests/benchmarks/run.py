@@ -1,0 +1,61 @@
+"""`make bench`: every budget as a figure beside the bare thing, a table on the screen, JSON, and plots.
+
+    python -m tests.benchmarks.run [PART …]
+
+The parts are named below; without any, all run. Figures of one run belong together: the bare thing is measured in
+between, so that whatever else the machine does hits both.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import trio
+
+from tests.benchmarks import drain, growth, idle, latency, memory, split, start, throughput
+from tests.benchmarks.cluster import cluster_process
+from tests.benchmarks.figures import HEAD, Report, machine
+from tests.benchmarks.pictures import draw
+
+PARTS: dict[str, Callable[[Report, Path, Path], Awaitable[None]]] = {
+    "latency": lambda report, folder, kubeconfig: latency.measure(report, folder, kubeconfig, 40),
+    "split": split.measure,
+    "throughput": throughput.measure,
+    "start": start.measure,
+    "drain": drain.measure,
+    "growth": growth.measure,
+    "memory": memory.measure,
+}
+
+
+async def main(parts: list[str], output: Path, pictures: Path) -> int:
+    """Run the parts; 1 if a budget isn't kept."""
+    report = Report()
+    for name, value in machine().items():
+        print(f"{name.replace('_', ' ')}: {value}")
+    print(HEAD)
+    folder = Path(tempfile.mkdtemp(prefix="kubently-bench-"))
+    try:
+        async with cluster_process(folder) as kubeconfig, idle.meanwhile(report, folder, "idle" in parts):
+            for name in parts:
+                if name in PARTS:
+                    await PARTS[name](report, folder, kubeconfig)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    report.write(output)
+    draw(report, pictures)
+    missed = [figure for figure in report.figures if figure.holds is False]
+    print(f"\n{output} has all of it. {len(missed)} budgets are missed." if missed else f"\n{output} has all of it.")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.run", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join((*PARTS, "idle")))
+    parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
+    parser.add_argument("--pictures", type=Path, default=Path("build/pictures"))
+    options = parser.parse_args()
+    sys.exit(trio.run(main, options.parts or [*PARTS, "idle"], options.output, options.pictures))
