@@ -137,24 +137,23 @@ class Agent:
         executing = Stage(*((f"executor {n}", e.run) for n, e in enumerate(self._executors, 1)))
         uploading = Stage(*((f"uploader {n}", u.run) for n, u in enumerate(self._uploaders, 1)))
         async with trio.open_nursery() as root:
+            # From the first task on a signal drains: before that there is nothing to lose.
+            stop: trio.Event = await root.start(self._signals, name="signals")
             await root.start(self._probes.serve, name="probes")
             root.start_soon(self._janitor.run, name="janitor")
             root.start_soon(self._link.run, name="link")
             root.start_soon(uploading.run, name="uploaders")
             root.start_soon(executing.run, name="executors")
             root.start_soon(polling.run, name="poller")
-            await self._first_signal(root)
+            await stop.wait()
             await self._drain(polling, executing, uploading)
             root.cancel_scope.cancel()
 
-    async def _first_signal(self, root: trio.Nursery) -> None:
-        """Return at the first SIGTERM or SIGINT; from then on a second one ends the process at once."""
+    async def _signals(self, *, task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED) -> None:
+        """Set the event it starts with at the first SIGTERM or SIGINT. A second one ends the process at once."""
         first = trio.Event()
-        root.start_soon(self._signals, first, name="signals")
-        await first.wait()
-
-    async def _signals(self, first: trio.Event) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as numbers:
+            task_status.started(first)
             async for number in numbers:
                 name = signal.Signals(number).name
                 if first.is_set():

@@ -24,8 +24,9 @@ FIRST_CUT_BYTES = 900_000
 LAST_CUT_BYTES = 1024
 """A result that is too large even at this size is refused for good."""
 
-SHARED_STATUSES = frozenset({401, 403, 408, 425, 429, 503})
-"""Statuses that speak of the API as a whole: the outage makes everybody wait, so the result itself needn't."""
+SHARED_STATUSES = frozenset({401, 403})
+"""Statuses that speak of the agent, not of a result: the outage makes everybody wait, so the result itself needn't.
+With any other a result waits by itself too: polls that go well end the outage, and each would have it sent again."""
 
 DRAIN_LOOK_SECONDS = 0.2
 """How often a sender that has nothing to do looks whether the drain is over."""

@@ -79,7 +79,7 @@ class BenchApi:
         self._queued = trio.Event()
         return asked
 
-    async def result(self, args: Sequence[str], timeout: float = 60) -> Asked:  # noqa: ASYNC109  # the command's
+    async def result(self, args: Sequence[str], timeout: float = 60) -> Asked:  # the command's
         """Ask when the agent's poll is here, and wait for the answer."""
         await self._parked.wait()
         asked = self.ask(args, timeout)

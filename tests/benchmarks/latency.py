@@ -37,7 +37,7 @@ async def alternate(
     before = agent.watched.cpu_seconds()
     for _ in range(rounds):
         began = time.perf_counter()
-        subprocess.run(  # noqa: ASYNC221  # nothing else is to run meanwhile
+        subprocess.run(  # nothing else is to run meanwhile
             line,
             env=environ,
             cwd=cwd,
