@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 
 CORE   := agent/guard/*,agent/spool/*,agent/link/*,agent/outage.py,agent/reach.py,agent/config.py,agent/settings.py,agent/model.py,agent/errors.py
 
-.PHONY: help demo test chaos bench soak import-cost incidents pictures coverage lint types layers lock image controlplane cluster-test clean
+.PHONY: help demo test chaos breakages stampede bench soak import-cost incidents pictures coverage lint types layers lock image controlplane cluster-test clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -29,6 +29,13 @@ SEED    ?= $(shell shuf -i 1-999999 -n 1 2>/dev/null || echo 1)
 MINUTES ?= 2
 chaos: $(STAMP)  ## kills, outages, full disks at random (SEED=…, MINUTES=2, LINK=poll), then each planted breakage
 	@$(BIN)/python -m tests.chaos.run --seed $(SEED) --minutes $(MINUTES) $(if $(LINK),--link $(LINK))
+	@$(BIN)/python -m tests.chaos.breakages
+
+breakages: $(STAMP)  ## each planted breakage must turn the suite red
+	@$(BIN)/python -m tests.chaos.breakages
+
+stampede: $(STAMP)  ## docs/stampede.svg: 10,000 agents after an outage
+	@$(BIN)/python -m tests.chaos.stampede docs/stampede.svg
 
 incidents: $(STAMP)  ## docs/incident.md and README's queries anew: each incident is made to happen (2.5 min)
 	@$(BIN)/python -m tests.rehearsal

@@ -185,6 +185,25 @@ async def test_thousands_of_commands_at_once(api, agent):
     assert all("no room" in result["error"] for result in results if not result["success"])
 
 
+async def test_a_huge_answer_isnt_read_to_its_end(api, agent):
+    sent = 0
+
+    async def endless(exchange):
+        nonlocal sent
+        await exchange.connection.body()
+        await exchange.connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n")
+        while True:
+            await exchange.connection.send(b" " * 65536)
+            sent += 65536
+
+    async with agent():
+        api.plan("commands", endless)
+        await met(api)
+        await stored(say(api, "a"))
+        await trio.sleep(0.1)
+    assert 8_000_000 < sent < 30_000_000, "8 MB are read, and some more is in the kernel"
+
+
 ODD: list[Any] = [
     None,
     7,

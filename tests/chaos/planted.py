@@ -1,0 +1,375 @@
+"""Breakages to plant: each is a mistake that somebody could make, the promise that it breaks, the tests that see it.
+
+`old` stands exactly once in the file. `tests` is what pytest is called with; at least one of them must fail.
+"""
+
+from dataclasses import dataclass
+
+SPOOL = "tests/tasks/spool"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One breakage."""
+
+    promise: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+PLANTED = (
+    # An id is accepted once, and has one result.
+    Planted(
+        "an id that is handed out again runs nothing again",
+        "agent/spool/upkeep.py",
+        ":uptime_ms - settled_uptime_ms\n           else :unix_ms - settled_unix_ms end > :retention_ms",
+        ":uptime_ms - settled_uptime_ms\n           else :unix_ms - settled_unix_ms end >= 0",
+        (f"{SPOOL}/test_spool_upkeep.py",),
+    ),
+    Planted(
+        "a known result is sent again when its id comes again",
+        "agent/spool/journal.py",
+        "        if (due := _due_again(db, clean(command.id))) is not None:",
+        "        if (due := None) is not None:",
+        (f"{SPOOL}/test_spool_commands.py",),
+    ),
+    Planted(
+        "a command has one result, never a second one",
+        "agent/spool/journal.py",
+        "where seq = ? and state = 'running' returning command_id",
+        "where seq = ? returning command_id",
+        (f"{SPOOL}/test_spool_commands.py",),
+    ),
+    Planted(
+        "a full disk at the start makes nothing be forgotten",
+        "agent/spool/keeper.py",
+        "        if self._space.disk_full:",
+        "        if False:",
+        (f"{SPOOL}/test_spool_small_disk.py",),
+    ),
+    # A result leaves the spool only after a 2xx.
+    Planted(
+        "what the API answers without a 2xx isn't delivered",
+        "agent/link/body.py",
+        "    if 200 <= answer.status < 300:",
+        "    if 200 <= answer.status < 600:",
+        ("tests/tasks/test_poll_link.py",),
+    ),
+    Planted(
+        "a page for browsers is no API's answer, whatever its status",
+        "agent/link/http.py",
+        "    if answer.is_html:",
+        "    if False:",
+        ("tests/tasks/test_poll_link.py",),
+    ),
+    Planted(
+        "what isn't sent stays due",
+        "agent/uploader.py",
+        "            await self._spool.postponed(delivery.seq, seconds, reply.status, reply.words)",
+        "            await self._spool.delivered(delivery.seq, status)",
+        ("tests/tasks/test_uploader.py",),
+    ),
+    Planted(
+        "what the API said is written down, even in a stop",
+        "agent/uploader.py",
+        "        with trio.CancelScope(shield=True):  # what the API has said is written down, even during a stop",
+        "        with trio.CancelScope():",
+        ("tests/tasks/test_uploader.py",),
+    ),
+    Planted(
+        "a send that was cancelled is due again",
+        "agent/uploader.py",
+        "                self._spool.release(delivery.seq)\n",
+        "                pass\n",
+        ("tests/tasks/test_uploader.py",),
+    ),
+    Planted(
+        "that an attempt is made is on disk before it is",
+        "agent/spool/outbox.py",
+        "set attempts = attempts + 1 where seq",
+        "set attempts = attempts where seq",
+        (f"{SPOOL}/test_spool_results.py",),
+    ),
+    Planted(
+        "two uploaders never send one result at the same time",
+        "agent/spool/tally.py",
+        "        return self.in_flight.keys() | self.postponed.keys()",
+        "        return self.postponed.keys()",
+        (f"{SPOOL}/test_spool_results.py",),
+    ),
+    # After a crash.
+    Planted(
+        "a command that killed the agent twice isn't run a third time",
+        "agent/spool/recover.py",
+        "MOST_RUNS = 2",
+        "MOST_RUNS = 3",
+        (f"{SPOOL}/test_spool_restart.py",),
+    ),
+    Planted(
+        "a command that is too old isn't run again",
+        "agent/spool/recover.py",
+        "        elif age_ms >= rerun_seconds * 1000:",
+        "        elif age_ms >= rerun_seconds * 1e9:",
+        (f"{SPOOL}/test_spool_restart.py",),
+    ),
+    Planted(
+        "what was running when the agent died runs again",
+        "agent/spool/recover.py",
+        "            db.execute(\"update commands set state = 'accepted' where seq = ?\", (seq,))",
+        "            pass",
+        (f"{SPOOL}/test_spool_restart.py",),
+    ),
+    Planted(
+        "a run after a crash begins with no output",
+        "agent/spool/recover.py",
+        '        db.execute("delete from pieces where seq = ?", (seq,))\n',
+        "",
+        (f"{SPOOL}/test_spool_restart.py", f"{SPOOL}/test_spool_crash_points.py"),
+    ),
+    Planted(
+        "commits survive power loss",
+        "agent/spool/opening.py",
+        '"synchronous = full"',
+        '"synchronous = normal"',
+        (f"{SPOOL}/test_spool_restart.py",),
+    ),
+    Planted(
+        "what was received outlasts a stop until it is journalled",
+        "agent/poller.py",
+        "with trio.CancelScope(shield=True) as self._journalling:",
+        "with trio.CancelScope() as self._journalling:",
+        ("tests/tasks/test_poller.py",),
+    ),
+    Planted(
+        "what was received is tried again while the disk takes nothing",
+        "agent/poller.py",
+        "                if not told:\n                    log.error(\"commands can't",
+        "                return Intake()\n                if not told:\n                    log.error(\"commands can't",
+        ("tests/tasks/test_poller.py",),
+    ),
+    # One result never holds up the others.
+    Planted(
+        "a result that is refused is set aside",
+        "agent/link/poll.py",
+        "REFUSING = frozenset({400, 404,",
+        "REFUSING = frozenset({400,",
+        ("tests/tasks/test_poll_link.py",),
+    ),
+    Planted(
+        "a result that is too large is cut",
+        "agent/link/body.py",
+        "    if answer.status == 413:",
+        "    if answer.status == 414:",
+        ("tests/chaos/test_faults.py", "-k", "too_large"),
+    ),
+    Planted(
+        "a result that was cut says so",
+        "agent/spool/outbox.py",
+        "truncated=found.result.truncated or shorter",
+        "truncated=found.result.truncated",
+        (f"{SPOOL}/test_spool_results.py",),
+    ),
+    Planted(
+        "a result that alone fails waits longer each time",
+        "agent/uploader.py",
+        "                seconds = backoff(delivery.attempts, self._random, self._link.pause_seconds)",
+        "                seconds = 0.0",
+        ("tests/tasks/test_uploader.py",),
+    ),
+    # A full spool, a full disk.
+    Planted(
+        "without room the API isn't asked for commands",
+        "agent/poller.py",
+        "                await self._spool.space.wait()",
+        "                await trio.lowlevel.checkpoint()",
+        ("tests/tasks/test_poller.py",),
+    ),
+    Planted(
+        "room is promised once",
+        "agent/spool/core.py",
+        "- self._tally.accepted",
+        "",
+        (f"{SPOOL}/test_spool_commands.py",),
+    ),
+    Planted(
+        "at the cap states still change",
+        "agent/spool/writer.py",
+        "        pages = plan.hard_pages\n",
+        "        pages = plan.soft_pages\n",
+        (f"{SPOOL}/test_spool_full.py", f"{SPOOL}/test_writer.py"),
+    ),
+    Planted(
+        "the ballast is thrown overboard",
+        "agent/spool/writer.py",
+        "not self._space.drop_ballast()",
+        "True",
+        (f"{SPOOL}/test_spool_full.py", f"{SPOOL}/test_writer.py"),
+    ),
+    Planted(
+        "a result that can't be written is tried again",
+        "agent/executor.py",
+        "            await trio.sleep(RETRY_WRITE_SECONDS)\n\n\nINTERRUPTED",
+        "            return\n\n\nINTERRUPTED",
+        ("tests/tasks/test_executor.py",),
+    ),
+    Planted(
+        "a full disk during a stop keeps nothing from being delivered",
+        "agent/run.py",
+        "with trio.move_on_after(1), suppress(SpoolError):",
+        "with trio.move_on_after(1):",
+        ("tests/tasks/test_run.py",),
+    ),
+    # Damage.
+    Planted(
+        "a damaged file is moved aside and kept",
+        "agent/spool/salvage.py",
+        "            beside(path, suffix).rename(beside(aside, suffix))",
+        "            beside(path, suffix).unlink()",
+        (f"{SPOOL}/test_spool_damage.py",),
+    ),
+    Planted(
+        "a damaged result is never sent as if it were whole",
+        "agent/spool/results.py",
+        "        if not whole:",
+        "        if False:",
+        (f"{SPOOL}/test_spool_results.py",),
+    ),
+    # Size.
+    Planted(
+        "the file shrinks after a backlog",
+        "agent/spool/upkeep.py",
+        '    db.executescript(f"pragma incremental_vacuum({pages})")',
+        "    pages = 0",
+        (f"{SPOOL}/test_spool_upkeep.py",),
+    ),
+    Planted(
+        "a long-open reader doesn't make the log grow without bound",
+        "agent/spool/space.py",
+        "        if self.wal_bytes > plan.wal_bytes:",
+        "        if False:",
+        (f"{SPOOL}/test_spool_upkeep.py",),
+    ),
+    # The API is away, refuses, or is slow.
+    Planted(
+        "one probes, the others wait",
+        "agent/outage.py",
+        "        return math.inf if self._probing else max",
+        "        return max",
+        ("tests/unit/test_outage.py", "tests/tasks/test_reach.py"),
+    ),
+    Planted(
+        "delays are drawn by chance",
+        "agent/outage.py",
+        "    return random() * min(",
+        "    return min(",
+        ("tests/unit/test_outage.py",),
+    ),
+    Planted(
+        "Retry-After is obeyed",
+        "agent/outage.py",
+        "        if retry_after is None:\n            return own",
+        "        if True:\n            return own",
+        ("tests/unit/test_outage.py",),
+    ),
+    Planted(
+        "a probe that is cancelled lets another try",
+        "agent/reach.py",
+        "                self.outage.abandon(probe=attempt.probe)\n",
+        "",
+        ("tests/tasks/test_reach.py",),
+    ),
+    Planted(
+        "a rotated token is used",
+        "agent/link/token.py",
+        "            if seen != self._seen:",
+        "            if self._seen is None:",
+        ("tests/unit/test_token.py",),
+    ),
+    Planted(
+        "after a 401 the token's file is read whatever its date says",
+        "agent/link/token.py",
+        "        self._seen = None\n",
+        "        pass\n",
+        ("tests/unit/test_token.py",),
+    ),
+    Planted(
+        "redirects are never followed",
+        "agent/link/http.py",
+        "follow_redirects=False",
+        "follow_redirects=True",
+        ("tests/tasks/test_poll_link.py",),
+    ),
+    Planted(
+        "an answer is read up to a bound",
+        "agent/link/http.py",
+        "                    if len(body) > MAX_BODY_BYTES:\n",
+        "                    if False:\n",
+        ("tests/chaos/test_faults.py", "-k", "huge"),
+    ),
+    Planted(
+        "a result that trickles is given up",
+        "agent/link/http.py",
+        '{seconds:g} s", silence), trio.fail_after(seconds):',
+        '{seconds:g} s", silence), trio.fail_after(seconds * 1e6):',
+        ("tests/tasks/test_poll_link.py", "-k", "trickles"),
+    ),
+    # The child, and a stop.
+    Planted(
+        "a time limit ends the whole family",
+        "agent/kubectl/child.py",
+        "            os.killpg(self.pid, number)",
+        "            os.kill(self.pid, number)",
+        ("tests/whole/kubectl/test_kubectl_runs.py",),
+    ),
+    Planted(
+        "a command that is stopped is answered with what it had printed",
+        "agent/executor.py",
+        "            await self._finish(command, result, output)\n            raise",
+        "            raise",
+        ("tests/tasks/test_executor.py",),
+    ),
+    Planted(
+        "what was never started is answered in a stop",
+        "agent/run.py",
+        "        await self._answer_unstarted()\n",
+        "",
+        ("tests/tasks/test_run.py",),
+    ),
+    Planted(
+        "what is left undelivered is named",
+        "agent/run.py",
+        "        await self._tell_what_is_left()\n",
+        "",
+        ("tests/tasks/test_run.py",),
+    ),
+    Planted(
+        "a kubectl that can't be started is a result",
+        "agent/executor.py",
+        "            except KubectlError as error:",
+        "            except ZeroDivisionError as error:",
+        ("tests/tasks/test_executor.py",),
+    ),
+    Planted(
+        "a stepped clock decides nothing",
+        "agent/spool/clock.py",
+        "        if self.boot and stamp.boot == self.boot:",
+        "        if False:",
+        (f"{SPOOL}/test_spool_restart.py", f"{SPOOL}/test_spool_upkeep.py"),
+    ),
+    Planted(
+        "the guard's refusal starts nothing",
+        "agent/executor.py",
+        "            return Result(Outcome.REFUSED, error=refusal.sentence, rule=refusal.rule)",
+        "            plan = Plan('get', tuple(claim.command.args))",
+        ("tests/tasks/test_executor.py",),
+    ),
+    Planted(
+        "the token is in no line of the log",
+        "agent/config.py",
+        "    token: str | None = field(repr=False)",
+        "    token: str | None = field()",
+        ("tests/unit/test_config.py",),
+    ),
+)
