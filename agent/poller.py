@@ -109,6 +109,7 @@ class Poller:
 
     async def _accept(self, commands: Sequence[Command]) -> None:
         intake = await self._until_written(lambda: self._spool.accept(commands))
+        await trio.lowlevel.checkpoint()  # executors first: the next poll can wait until kubectl runs
         new = set(intake.new)
         for command in commands:
             if command.id in new:

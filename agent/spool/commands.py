@@ -1,15 +1,18 @@
 """The side of the spool where commands come in, run, and end."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import trio
+
 from agent.model import Command, Malformed, Outcome, Result, Stream
-from agent.spool import journal
+from agent.spool import journal, outbox
 from agent.spool.clock import Stamp
 from agent.spool.core import Core
 from agent.spool.journal import Accepted
+from agent.spool.outbox import Due
 from agent.spool.tally import Run
 from agent.spool.text import NOTHING, clean, split
 from agent.spool.values import Claim, Intake
@@ -33,19 +36,31 @@ class Commands(Core):
     async def accept(self, commands: Sequence[Command]) -> Intake:
         """Journal commands in one commit. Known ids run nothing again; their results are sent again where they can be.
 
+        As many as there are tasks that wait for `work` are started in the same commit.
+
         Raises:
             SpoolFull: nothing was taken.
         """
+        now = self._clock.now()
+        start = max(0, min(self.work.waiting - len(self._started), self._free_bytes // self._space.reserve_bytes))
 
-        def then(accepted: Accepted) -> None:
+        def work(db: sqlite3.Connection) -> tuple[Accepted, list[_Claimed]]:
+            accepted = journal.accept(db, commands, now)
+            claimed = (self._claim(db, now) for _ in accepted.new[:start])
+            return accepted, [each for each in claimed if each is not None]
+
+        def then(done: tuple[Accepted, list[_Claimed]]) -> None:
+            accepted, started = done
             self._tally.accepted += len(accepted.new)
             self._tally.again(accepted.again)
+            for claimed in started:
+                output_bytes = self._next_output_bytes
+                self._claimed(claimed)
+                if (claim := self._claim_of(claimed, output_bytes)) is not None:
+                    self._started.append(claim)
 
-        now = self._clock.now()
         weight = sum(_ARGUMENT_BYTES + sum(map(len, command.args)) for command in commands)
-        accepted = await self._writer.run(
-            lambda db: journal.accept(db, commands, now), Kind.ACCEPT, weight=weight, then=then
-        )
+        accepted, _ = await self._writer.run(work, Kind.ACCEPT, weight=weight, then=then)
         return Intake(accepted.new, accepted.known)
 
     async def answer(self, command: Command | Malformed, result: Result) -> Intake:
@@ -64,9 +79,11 @@ class Commands(Core):
         """Start the oldest accepted command; that it was started is on disk before it is. None if there is nothing, or
         no room for one more output: wait for `work`.
         """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._started:
+            return self._started.popleft()
         while self._may_claim:
-            beside = self._space.reserve_bytes - self._space.output_bytes
-            output_bytes = max(0, min(self._space.output_bytes, self._free_bytes - beside))
+            output_bytes = self._next_output_bytes
             self._tally.claiming += 1
             try:
                 claimed = await self._writer.run(
@@ -76,10 +93,15 @@ class Commands(Core):
                 self._tally.claiming -= 1
             if claimed is None:
                 return None
-            if claimed.command is not None:
-                return Claim(claimed.command, claimed.seq, claimed.runs, claimed.waited_ms, output_bytes)
-            self._log.warning("stored command was damaged", seq=claimed.seq)
+            if (claim := self._claim_of(claimed, output_bytes)) is not None:
+                return claim
         return None
+
+    def _claim_of(self, claimed: _Claimed, output_bytes: int) -> Claim | None:
+        if claimed.command is None:
+            self._log.warning("stored command was damaged", seq=claimed.seq)
+            return None
+        return Claim(claimed.command, claimed.seq, claimed.runs, claimed.waited_ms, output_bytes)
 
     def _claim(self, db: sqlite3.Connection, now: Stamp) -> _Claimed | None:
         row = journal.claim(db, now)
@@ -122,6 +144,8 @@ class Commands(Core):
         """Store the last pieces of output and the result in one commit; it is due to be sent from then on. Does nothing
         if the command has a result already.
 
+        If a task waits for `due`, and there was nothing else, the attempt is counted in the same commit.
+
         Raises:
             SpoolFull: nothing was stored, and the command still counts as running.
         """
@@ -131,18 +155,20 @@ class Commands(Core):
             return
         pieces = [(stream, piece) for stream, text in tail for piece in split(clean(text))]
         now = self._clock.now()
-        await self._writer.run(
-            lambda db: journal.finish(db, run.seq, result, pieces, run.written, now),
-            Kind.STATE,
-            weight=sum(len(piece) for _, piece in pieces),
-            then=self._finished(command_id),
-        )
+        take = self.due.waiting > len(self._taken)
 
-    def _finished(self, command_id: str) -> Callable[[int | None], None]:
-        def then(size: int | None) -> None:
+        def work(db: sqlite3.Connection) -> tuple[int | None, Due | None]:
+            size = journal.finish(db, run.seq, result, pieces, run.written, now)
+            return size, outbox.take(db, run.seq) if take and size is not None else None
+
+        def then(done: tuple[int | None, Due | None]) -> None:
+            size, due = done
             if size is not None:
                 del self._tally.runs[command_id]
                 self._tally.running -= 1
                 self._tally.spool(1, size)
+            if due is not None:
+                self._tally.in_flight[due.seq] = due.bytes
+                self._taken.append(due)
 
-        return then
+        await self._writer.run(work, Kind.STATE, weight=sum(len(piece) for _, piece in pieces), then=then)

@@ -1,6 +1,8 @@
 """What all sides of the spool share: the writer, the counts, the room."""
 
 import sqlite3
+from collections import deque
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -9,8 +11,11 @@ from agent.spool.clock import Clock
 from agent.spool.signals import Signal
 from agent.spool.space import Space
 from agent.spool.tally import Tally
-from agent.spool.values import Limits, Recovery
+from agent.spool.values import Claim, Limits, Recovery
 from agent.spool.writer import Writer
+
+if TYPE_CHECKING:
+    from agent.spool.outbox import Due
 
 
 class Core:
@@ -25,9 +30,13 @@ class Core:
         self._log = Log("spool")
         self._tally = Tally(trio.current_time)
         self._taking = trio.Lock()
-        self.work = Signal(lambda: self._may_claim)
+        self._started: deque[Claim] = deque()
+        """Commands that were started as they were accepted, for whoever claims next."""
+        self._taken: deque[Due] = deque()
+        """Results whose attempt was counted as they were finished, for whoever takes next."""
+        self.work = Signal(lambda: len(self._started) + self._tally.claimable * self._may_claim)
         """Wakes executors: a command can be claimed."""
-        self.due = Signal(lambda: self._tally.has_due, self._tally.next_due)
+        self.due = Signal(lambda: len(self._taken) + self._tally.due, self._tally.next_due)
         """Wakes uploaders: a result can be taken."""
         self.space = Signal(lambda: self.room > 0)
         """Wakes the poller: commands can be accepted."""
@@ -54,6 +63,12 @@ class Core:
     def _free_bytes(self) -> int:
         """Beyond what the running commands may still need."""
         return self._space.free_bytes - self._tally.reserved(self._space.reserve_bytes)
+
+    @property
+    def _next_output_bytes(self) -> int:
+        """How much output the next command that is started is sure to find room for."""
+        beside = self._space.reserve_bytes - self._space.output_bytes
+        return max(0, min(self._space.output_bytes, self._free_bytes - beside))
 
     @property
     def _may_claim(self) -> bool:

@@ -58,12 +58,13 @@ def due(db: sqlite3.Connection, limit: int, without: Collection[int], *, record:
         " order by seq limit ?",
         (json.dumps(list(without)), limit),
     ).fetchall()
-    found = []
-    for (seq,) in rows:
-        if record:
-            db.execute("update results set attempts = attempts + 1 where seq = ?", (seq,))
-        found.append(_read(db, seq))
-    return found
+    return [take(db, seq) if record else _read(db, seq) for (seq,) in rows]
+
+
+def take(db: sqlite3.Connection, seq: int) -> Due:
+    """Count an attempt to send this result."""
+    db.execute("update results set attempts = attempts + 1 where seq = ?", (seq,))
+    return _read(db, seq)
 
 
 def _read(db: sqlite3.Connection, seq: int) -> Due:

@@ -30,25 +30,29 @@ class Results(Core):
         That an attempt is made is on disk before it is. If that can't be written the attempt is made all the same:
         a full disk must not keep results from leaving.
         """
-        async with self._taking:
-            await self._record()
-            if not self._tally.has_due:  # a sibling that was woken too has it already
-                return []
-            without = self._tally.not_due()
-            try:
-                found = await self._writer.run(
-                    lambda db: outbox.due(db, limit, without, record=True), Kind.STATE, then=self._took
-                )
-            except SpoolFull:
-                found = await self._writer.run(
-                    lambda db: outbox.due(db, limit, without, record=False), Kind.READ, then=self._took
-                )
+        await trio.lowlevel.checkpoint_if_cancelled()
+        found = [self._taken.popleft() for _ in range(min(limit, len(self._taken)))] or await self._take(limit)
         try:
             return [await self._checked(due) for due in found]
         except BaseException:
             for due in found:
                 self._tally.in_flight.pop(due.seq, None)
             raise
+
+    async def _take(self, limit: int) -> list[Due]:
+        async with self._taking:
+            await self._record()
+            if not self._tally.due:  # a sibling that was woken too has it already
+                return []
+            without = self._tally.not_due()
+            try:
+                return await self._writer.run(
+                    lambda db: outbox.due(db, limit, without, record=True), Kind.STATE, then=self._took
+                )
+            except SpoolFull:
+                return await self._writer.run(
+                    lambda db: outbox.due(db, limit, without, record=False), Kind.READ, then=self._took
+                )
 
     def _took(self, found: list[Due]) -> None:
         for due in found:

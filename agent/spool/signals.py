@@ -1,7 +1,8 @@
 """Wakes tasks when something is ready, without losing a wake-up.
 
 A waiter is told of a condition, not of an event: whoever comes late finds the condition true and doesn't wait, and
-whoever is woken looks again.
+whoever is woken looks again. No more are woken than have something to do: eight tasks that look for one command cost
+more than the command's whole way through the agent.
 """
 
 import math
@@ -15,24 +16,42 @@ def _never() -> float:
 
 
 class Signal:
-    """A condition that several tasks can wait for."""
+    """A condition that several tasks can wait for.
 
-    def __init__(self, ready: Callable[[], bool], next_at: Callable[[], float] = _never) -> None:
+    Args:
+        ready: for how many waiters it holds now.
+        next_at: when it may come to hold by itself.
+    """
+
+    def __init__(self, ready: Callable[[], int], next_at: Callable[[], float] = _never) -> None:
         self._ready = ready
         self._next_at = next_at
-        self._event = trio.Event()
-        self._wakes_at = math.inf
+        self._waiters: dict[trio.Event, float] = {}  # in the order in which they came, and when they wake by themselves
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait, and have not been woken."""
+        return len(self._waiters)
 
     async def wait(self) -> None:
         """Return once the condition holds."""
         await trio.lowlevel.checkpoint()
         while not self._ready():
-            self._wakes_at = self._next_at()
-            with trio.move_on_at(self._wakes_at):
-                await self._event.wait()
+            event = trio.Event()
+            self._waiters[event] = wakes_at = self._next_at()
+            try:
+                with trio.move_on_at(wakes_at):
+                    await event.wait()
+            finally:
+                self._waiters.pop(event, None)
 
     def poke(self) -> None:
-        """Something has changed: wake the waiters if it concerns them."""
-        if self._ready() or self._next_at() < self._wakes_at:
-            self._event.set()
-            self._event = trio.Event()
+        """Something has changed: wake as many waiters as it concerns."""
+        if not self._waiters:
+            return
+        count = self._ready()
+        if not count and self._next_at() < min(self._waiters.values()):
+            count = 1  # to wait less long
+        for event in list(self._waiters)[:count]:
+            del self._waiters[event]
+            event.set()

@@ -131,6 +131,7 @@ class Space:
         """How much output of one command is sure to find room."""
         self._ballast = beside(path, ".ballast")
         self._wal = beside(path, "-wal")
+        self._folder = path.parent
         self._lock = threading.Lock()
         self.used_bytes = 0
         """Of the database, without its free pages."""
@@ -143,7 +144,7 @@ class Space:
         self.file_bytes = pages * PAGE_BYTES
         self.used_bytes = (pages - free_pages) * PAGE_BYTES
         self.wal_bytes = file_bytes(self._wal)
-        self.disk_free = disk_free(self.path.parent)
+        self.disk_free = disk_free(self._folder)
 
     @property
     def free_bytes(self) -> int:

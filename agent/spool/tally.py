@@ -108,9 +108,9 @@ class Tally:
         return self.in_flight.keys() | self.postponed.keys() | self.unrecorded.keys()
 
     @property
-    def has_due(self) -> bool:
-        """Whether a result can be taken now."""
-        return self.spooled > len(self.not_due())
+    def due(self) -> int:
+        """How many results can be taken now."""
+        return max(0, self.spooled - len(self.not_due()))
 
     def next_due(self) -> float:
         """When the next postponed result can be taken."""
