@@ -3,7 +3,6 @@
 import errno
 import os
 import socket
-import urllib.request
 from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import trio
 
 from agent.check.findings import Area
+from agent.link.proxy import proxy_for
 
 NAME_SECONDS = 5.0
 CONNECT_SECONDS = 5.0
@@ -39,19 +39,16 @@ class Way:
     host: str
     port: int
     proxy: str | None
-    """The proxy's URL, if host and port are a proxy's. It is found as httpx does: HTTPS_PROXY, ALL_PROXY, NO_PROXY."""
+    """The proxy's URL, if host and port are a proxy's. See `agent.link.proxy`."""
 
     @classmethod
     def to(cls, url: str) -> "Way":
         """The way to a URL, by the environment's proxy variables."""
         parts = urlsplit(url)
         host = parts.hostname or ""
-        proxies = urllib.request.getproxies()
-        proxy = proxies.get(parts.scheme) or proxies.get("all")
-        if not proxy or urllib.request.proxy_bypass(host):
+        proxy = proxy_for(url)
+        if proxy is None:
             return cls(host, parts.port or (443 if parts.scheme == "https" else 80), None)
-        if "://" not in proxy:
-            proxy = f"http://{proxy}"
         through = urlsplit(proxy)
         return cls(through.hostname or "", through.port or (443 if through.scheme == "https" else 80), proxy)
 

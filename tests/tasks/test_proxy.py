@@ -1,0 +1,66 @@
+"""Through a proxy to the API, and around it."""
+
+import pytest
+import trio
+
+from agent.config import Config
+from agent.link.http import Http
+from agent.link.proxy import proxy_for
+
+NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "url", "proxy"),
+    [
+        ({}, "https://api.example", None),
+        ({"HTTPS_PROXY": "http://proxy.example:3128"}, "https://api.example", "http://proxy.example:3128"),
+        ({"HTTPS_PROXY": "http://proxy.example:3128"}, "http://api.example", None),
+        ({"ALL_PROXY": "proxy.example:3128"}, "https://api.example", "http://proxy.example:3128"),
+        ({"ALL_PROXY": "http://p.example", "NO_PROXY": "localhost,api.example"}, "https://api.example:8443", None),
+        ({"ALL_PROXY": "http://p.example", "NO_PROXY": ".example"}, "https://a.b.example", None),
+        ({"ALL_PROXY": "http://p.example", "NO_PROXY": "*"}, "https://api.example", None),
+    ],
+)
+def test_the_usual_variables(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], url: str, proxy: str | None
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert proxy_for(url) == proxy
+
+
+async def test_requests_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    async def proxy(stream: trio.SocketStream) -> None:
+        async with stream:
+            asked.append(await stream.receive_some(65536))
+            await stream.send_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, proxy, [listener])
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{listener.socket.getsockname()[1]}")
+        config = Config.from_environ(
+            {
+                "KUBENTLY_API_URL": "http://api.example",
+                "KUBENTLY_ALLOW_HTTP": "true",
+                "CLUSTER_ID": "one",
+                "KUBENTLY_TOKEN": "t" * 32,
+            }
+        )
+        http = Http(config)
+        answer = await http.request("GET", "/agent/status", seconds=5)
+        await http.aclose()
+        nursery.cancel_scope.cancel()
+    assert answer.status == 204
+    assert asked[0].startswith(b"GET http://api.example/agent/status HTTP/1.1\r\n")
+    assert b"X-Cluster-ID: one" in asked[0]
