@@ -5,7 +5,7 @@ an error. What has no readable id is only counted: there is nobody to answer to.
 """
 
 import json
-import math
+import sys
 from typing import Any
 
 from agent.link.contract import Batch
@@ -74,7 +74,7 @@ def _timeout_problem(timeout: object) -> str | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
         return 'The command\'s "timeout" must be a number of seconds.'
-    if not 0 < timeout < math.inf:
+    if not 0 < timeout <= sys.float_info.max:  # an integer of JSON may be larger than any float
         return 'The command\'s "timeout" must be more than 0 seconds, and finite.'
     return None
 
@@ -86,7 +86,8 @@ def _is_id(value: object) -> bool:
 def _trace(value: object) -> str | None:
     """A tracing id that can go into a header and a log line; anything else is left out."""
     fits = isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARS and value.isascii() and value.isprintable()
-    return str(value) if fits else None
+    # A header may neither begin nor end with a space (RFC 9110 §5.5): such a result could never be sent.
+    return str(value) if fits and value == value.strip() else None
 
 
 def _shown(tool: object) -> str:

@@ -44,6 +44,7 @@ def test_without_a_readable_id_there_is_nobody_to_answer(entry):
         ({"args": [], "timeout": -1}, "more than 0"),
         ({"args": [], "timeout": float("nan")}, "finite"),
         ({"args": [], "timeout": float("inf")}, "finite"),
+        ({"args": [], "timeout": 10**400}, "finite"),
         ({"args": [], "tool": "helm"}, "not the tool 'helm'"),
         ({"args": [], "tool": {"a": "é" * 500}}, "not the tool"),
         ({"args": [], "id": "x" * 300}, "300 characters"),
@@ -57,7 +58,7 @@ def test_a_readable_id_is_answered(fields, says):
     assert command.correlation_id == "t"
 
 
-@pytest.mark.parametrize("trace", [7, "", "x" * 300, "a\r\nb", "ü", None, ["a"]])
+@pytest.mark.parametrize("trace", [7, "", "x" * 300, "a\r\nb", "ü", " ", " a", "a ", None, ["a"]])
 def test_tracing_ids_that_fit_no_header_are_left_out(trace):
     assert read_command({"id": "c1", "args": [], "correlation_id": trace, "session_id": trace}) == Command("c1", ())
 
