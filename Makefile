@@ -63,7 +63,7 @@ import-cost: $(STAMP) $(RUNTIME)/.installed  ## what each import costs the agent
 
 coverage: $(STAMP)  ## branch coverage; the core rooms must be whole
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q tests/unit tests/tasks tests/whole
+	@$(BIN)/coverage run -m pytest -q -m "not cluster and not image" tests/unit tests/tasks tests/whole
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --include='$(CORE)' --fail-under=100
 

@@ -85,9 +85,11 @@ def _is_id(value: object) -> bool:
 
 def _trace(value: object) -> str | None:
     """A tracing id that can go into a header and a log line; anything else is left out."""
-    fits = isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARS and value.isascii() and value.isprintable()
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARS:
+        return None
     # A header may neither begin nor end with a space (RFC 9110 §5.5): such a result could never be sent.
-    return str(value) if fits and value == value.strip() else None
+    fits = value.isascii() and value.isprintable() and value == value.strip()
+    return value if fits else None
 
 
 def _shown(tool: object) -> str:

@@ -3,7 +3,9 @@
 What this room protects from, each seen in the wild or measured:
 
 - Redirects are never followed: the token would go wherever they point.
-- An answer in HTML isn't the API's, whatever its status: a proxy, a captive portal or an ingress without a backend.
+- An answer in HTML isn't the API's, whatever its status but 413: a proxy, a captive portal or an ingress without a
+  backend.
+- The API's words go into the log and the spool, so the token is taken out of them: somebody may send it back.
 - Answers are read up to a bound, as they are on the wire: nothing is decompressed, so no bomb can go off.
 - The connection pool has no limit of its own. With one, httpcore on trio leaked a slot for good whenever a request was
   cancelled while it waited for the pool (httpcore 1.0.9, trio 0.35, measured). Who sends how much is bounded above.
@@ -35,6 +37,7 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 
 CONNECT_SECONDS = 5.0
 _CAUSES = 8  # how deep an error's causes are looked into; contexts may even go round in a circle
+_REDACTED = "(token)"
 _WORDS = 256  # how much of the API's words is kept: enough for a sentence, too little for a dump
 
 
@@ -65,7 +68,7 @@ class Answer:
             return float(text[:9])
         try:
             return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-        except (ValueError, TypeError):  # TypeError: a date without a zone
+        except (ValueError, TypeError, OverflowError):  # TypeError: a date without a zone
             return None
 
 
@@ -122,8 +125,10 @@ class Http:
             sent["Content-Length"] = str(length)
         silence = read_seconds or seconds
         request = self._request(method, path, sent, httpx.Timeout(silence, connect=CONNECT_SECONDS, pool=None), body)
-        with _as_link_down(f"no whole answer within {seconds:g} s", silence), trio.fail_after(seconds):
-            answer = await self._whole(await self._transport.handle_async_request(request), seconds)
+        too_slow = f"no whole answer within {seconds:g} s"
+        with _as_link_down(too_slow, silence, _token_of(request)), trio.fail_after(seconds):
+            response = await self._transport.handle_async_request(request)
+            answer = await self._whole(response, seconds, _token_of(request))
         return _from_api(answer)
 
     async def open_stream(self, path: str, *, media_type: str, seconds: float) -> "OpenStream":
@@ -139,10 +144,11 @@ class Http:
         """
         sent = {"Accept": media_type, "Accept-Encoding": "identity"}
         request = self._request("GET", path, sent, httpx.Timeout(None, connect=CONNECT_SECONDS))
-        with _as_link_down(f"no answer within {seconds:g} s"), trio.fail_after(seconds):
+        token = _token_of(request)
+        with _as_link_down(f"no answer within {seconds:g} s", token=token), trio.fail_after(seconds):
             response = await self._transport.handle_async_request(request)
             if response.status_code != 200:
-                raise unhappy(_from_api(await self._whole(response, seconds)))
+                raise unhappy(_from_api(await self._whole(response, seconds, token)))
         got = response.headers.get("content-type", "no content type").partition(";")[0].strip()
         coding = response.headers.get("content-encoding", "identity")
         if got.lower() != media_type or coding != "identity":
@@ -168,7 +174,7 @@ class Http:
             self._urls[path] = httpx.URL(self._base + path)
         return self._urls[path]
 
-    async def _whole(self, response: httpx.Response, seconds: float) -> Answer:
+    async def _whole(self, response: httpx.Response, seconds: float, token: str) -> Answer:
         # Once an answer has begun it is read to its end, even if the agent is being stopped: it may hold commands, and
         # the API has already counted them as handed out.
         body = bytearray()
@@ -179,6 +185,8 @@ class Http:
                     if len(body) > MAX_BODY_BYTES:
                         reading.cancel()  # leaves httpx's generators in order, which a plain break doesn't
                 if len(body) <= MAX_BODY_BYTES:
+                    if response.status_code != 200:  # then people are told its words
+                        body = body.replace(token.encode(), _REDACTED.encode())
                     return Answer(response.status_code, response.headers, bytes(body))
             finally:
                 await response.aclose()
@@ -222,8 +230,12 @@ class OpenStream:
             await self._response.aclose()
 
 
+def _token_of(request: httpx.Request) -> str:
+    return request.headers["Authorization"].removeprefix("Bearer ")
+
+
 @contextmanager
-def _as_link_down(too_slow: str, silence: float = 0) -> Iterator[None]:
+def _as_link_down(too_slow: str, silence: float = 0, token: str | None = None) -> Iterator[None]:
     try:
         yield
     except trio.TooSlowError:
@@ -231,13 +243,15 @@ def _as_link_down(too_slow: str, silence: float = 0) -> Iterator[None]:
     except httpx.ReadTimeout:
         raise LinkDown(f"no answer within {silence:g} s", silent=True) from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:  # UnicodeError: a host like a..b
-        raise LinkDown(_reason(error)) from error
+        reason = _reason(error)  # may quote what the server has sent
+        raise LinkDown(reason.replace(token, _REDACTED) if token else reason) from error
 
 
 def _from_api(answer: Answer) -> Answer:
     if 300 <= answer.status < 400:
         raise LinkDown(f"HTTP {answer.status}: a redirect, and redirects are never followed", status=answer.status)
-    if answer.is_html:
+    # A proxy's 413 is in HTML, nginx's for one, and says all there is to know: a smaller one would pass.
+    if answer.is_html and answer.status != 413:
         raise LinkDown(
             f"HTTP {answer.status} in HTML: not the API's answer",
             status=answer.status,

@@ -32,8 +32,8 @@ class Token:
             if seen != self._seen:
                 text = self._path.read_text("ascii").strip()
                 if text:  # an empty file is a rotation in progress: the old token is still the best there is
-                    self._value, self._seen = text, seen
-        except (OSError, UnicodeDecodeError) as error:
+                    self._value, self._seen = _word(text), seen
+        except (OSError, ValueError) as error:
             if self._value is None:
                 raise LinkDown(f"the token file {str(self._path)!r} can't be read: {error}", refused=True) from error
         if self._value is None:
@@ -43,3 +43,10 @@ class Token:
     def reread(self) -> None:
         """Forget what was read: the API has refused it. The next `current` reads the file whatever its date says."""
         self._seen = None
+
+
+def _word(text: str) -> str:
+    """The token if it can go into a header. If it can't, the HTTP library would quote it in its complaint."""
+    if not text.isprintable() or " " in text:
+        raise ValueError("it holds more than one word")
+    return text

@@ -1,0 +1,113 @@
+"""What an API, or whatever answers in its place, may send without doing harm."""
+
+from functools import partial
+
+import httpx
+import pytest
+import respx
+import trio
+
+from agent.config import Config
+from agent.errors import LinkDown
+from agent.link import Verdict
+from agent.link.http import Http
+from agent.link.poll import PollLink
+from agent.link.token import Token
+from agent.model import Outcome, Result
+from tests.tasks.fakes import FakeParcel
+
+TOKEN = "t0ken-that-nobody-may-see"
+OK = Result(Outcome.SUCCEEDED, exit_code=0)
+
+
+def configured(folder, url):
+    return Config.from_environ(
+        {
+            "KUBENTLY_API_URL": url,
+            "CLUSTER_ID": "prod",
+            "KUBENTLY_TOKEN": TOKEN,
+            "KUBENTLY_SPOOL_PATH": str(folder / "spool.db"),
+        }
+    )
+
+
+@pytest.fixture
+def api():
+    with respx.mock(base_url="http://localhost:1", assert_all_called=False) as router:
+        yield router
+
+
+@pytest.fixture
+async def link(tmp_path):
+    link = PollLink(Http(configured(tmp_path, "http://localhost:1")), trio.current_time)
+    yield link
+    await link.aclose()
+
+
+async def test_too_large_is_too_large_though_a_proxy_says_it(link, api):
+    """As nginx does by default beyond 1 MB."""
+    page = "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n"
+    api.post("/agent/results").respond(413, html=page)
+    assert (await link.deliver(FakeParcel(OK))).verdict is Verdict.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "after", ["Mon, 01 Jan 2024 00:00:00 +9" + "9" * 30, "Mon, 01 Jan 2024 9" + "9" * 30 + ":0:0 GMT"]
+)
+async def test_a_retry_after_of_no_time_on_earth(link, api, after):
+    api.post("/agent/results").respond(503, headers={"Retry-After": after})
+    reply = await link.deliver(FakeParcel(OK))
+    assert (reply.verdict, reply.retry_after) == (Verdict.LATER, None)
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 413, 500])
+async def test_a_token_that_is_sent_back_is_told_to_nobody(link, api, status):
+    api.post("/agent/results").respond(status, text=f"who is Bearer {TOKEN}?")
+    words = (await link.deliver(FakeParcel(OK))).words
+    assert TOKEN not in words
+    assert status == 302 or "who is Bearer (token)?" in words
+
+
+async def test_nor_in_what_the_http_library_complains_of(tmp_path):
+    async def answer(stream):
+        await stream.receive_some()
+        await stream.send_all(f"HTTP/1.1 200 OK\r\nAuthorization {TOKEN}\r\n\r\n".encode())
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+        http = Http(configured(tmp_path, f"http://127.0.0.1:{listener.socket.getsockname()[1]}"))
+        with pytest.raises(LinkDown) as caught:
+            await http.request("GET", "/", seconds=5)
+        assert "(token)" in caught.value.reason
+        assert TOKEN not in caught.value.reason
+        await http.aclose()
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "two words", "nul\0", "bell\a"])
+async def test_a_rotated_file_that_holds_no_token_is_never_quoted(tmp_path, text):
+    file = tmp_path / "token"
+    file.write_text(text)
+    with pytest.raises(LinkDown) as caught:
+        Token(None, file).current()
+    assert text not in caught.value.reason
+    file.write_text("first")
+    token = Token(None, file)
+    assert token.current() == "first"
+    file.write_text(text + "longer")
+    assert token.current() == "first", "the old one is still the best there is"
+
+
+async def test_cookies_are_neither_kept_nor_sent(link, api):
+    api.post("/agent/results").mock(return_value=httpx.Response(200, headers={"Set-Cookie": "session=1"}))
+    for _ in range(2):
+        await link.deliver(FakeParcel(OK))
+    assert "cookie" not in api.calls.last.request.headers
+
+
+async def test_nothing_is_asked_for_that_couldnt_be_read(link, api):
+    """An API behind gzip would compress its commands if it were told that it may."""
+    api.get("/agent/commands").respond(204)
+    await link.receive(eager=True)
+    headers = api.calls.last.request.headers
+    assert not {"accept", "accept-encoding", "connection"} & set(headers)
