@@ -90,9 +90,9 @@ class Uploader:
             else:
                 attempt.succeeded()
         with trio.CancelScope(shield=True):  # what the API has said is written down, even during a stop
-            await self._settle(delivery, reply)
+            await self._settle(delivery, reply, probe=attempt.probe)
 
-    async def _settle(self, delivery: Delivery, reply: Reply) -> None:
+    async def _settle(self, delivery: Delivery, reply: Reply, *, probe: bool) -> None:
         status = reply.status or 0
         if reply.verdict is Verdict.STORED:
             await self._spool.delivered(delivery.seq, status)
@@ -104,16 +104,23 @@ class Uploader:
         else:
             seconds = 0.0
             if reply.status is not None and reply.status not in SHARED_STATUSES:
-                seconds = backoff(delivery.attempts, self._random, self._link.pause_seconds)
+                # Longer than the outage that this begins, or it would be the one that is tried next, again and again.
+                seconds = backoff(delivery.attempts + 1, self._random, self._link.pause_seconds)
+            elif reply.status is None and not probe and delivery.attempts > 1:
+                # The API was there a moment ago, and this one was lost on its way before. It may be the one that never
+                # gets through, such as 10 MB on a bad link: the next in line must have their turn.
+                seconds = backoff(delivery.attempts - 1, self._random, self._link.pause_seconds)
             await self._spool.postponed(delivery.seq, seconds, reply.status, reply.words)
             log.debug("result postponed", reason=reply.words, seconds=seconds, **_names(delivery))
 
     async def _cut(self, delivery: Delivery, reply: Reply) -> None:
-        size = delivery.json_bytes("stdout")
+        larger = max(delivery.output, key=delivery.json_bytes)
+        size, stored = delivery.json_bytes(larger), delivery.output[larger].bytes
         if size <= LAST_CUT_BYTES:
             await self._reject(delivery, reply)
             return
-        most = FIRST_CUT_BYTES if size > 2 * FIRST_CUT_BYTES else size // 2
+        # What is cut are bytes of text, and what was too large is JSON, where a control character takes six.
+        most = stored * FIRST_CUT_BYTES // size if size > 2 * FIRST_CUT_BYTES else stored // 2
         await self._spool.cut(delivery.seq, most)
         log.warning("result too large for the API, cut", bytes=size, cut_to_bytes=most, **_names(delivery))
 

@@ -176,13 +176,15 @@ class Results(Core):
             self._log.debug("postponement couldn't be written down", seq=seq)
 
     async def cut(self, seq: int, max_bytes: int) -> None:
-        """Shorten the output to at most `max_bytes` a stream and mark it; it is due again at once."""
+        """Shorten the output to at most `max_bytes` a stream and mark it; it is due again at once, cut or not."""
 
         def then(size: int) -> None:
             self._tally.spooled_bytes += size - self._tally.in_flight.get(seq, size)
 
-        await self._writer.run(lambda db: outbox.cut(db, seq, max_bytes), Kind.STATE, weight=max_bytes, then=then)
-        self.release(seq)
+        try:
+            await self._writer.run(lambda db: outbox.cut(db, seq, max_bytes), Kind.STATE, weight=max_bytes, then=then)
+        finally:
+            self.release(seq)
 
     def release(self, seq: int) -> None:
         """Give a taken result back without a word about it."""

@@ -1,6 +1,7 @@
 """From the spool to the API: what each answer does to a result, to its siblings, and to a stop."""
 
 import random
+import sqlite3
 from itertools import pairwise
 
 import pytest
@@ -10,9 +11,10 @@ from agent.errors import SpoolError
 from agent.link import Reply, Verdict
 from agent.log import Log
 from agent.metrics import Metrics
-from agent.model import Command, Outcome, Result
+from agent.model import Command, Outcome, Result, json_text
 from agent.outage import Outage
 from agent.reach import Reach
+from agent.spool import outbox
 from agent.uploader import Uploader
 from tests.tasks.fakes import FakeLink, until
 
@@ -156,6 +158,65 @@ async def test_what_is_too_large_at_any_size_is_refused(uploading):
     await uploading.until_done()
     assert uploading.sizes == [3000, 1500, 750, 0]
     assert (await uploading.spool.counts()).rejected == 1
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr"), [("\1" * 1_000_000, ""), ("", "\1" * 60_000), ("\1" * 30_000, "\1" * 60_000)]
+)
+async def test_what_is_larger_as_json_than_as_text_is_cut_too(uploading, stdout, stderr):
+    """A log may be full of control characters: six bytes each."""
+    most = 100_000
+
+    async def up_to_that():
+        length = sum(len(json_text(text)) for text in uploading.link.delivered[-1][2].values())
+        return Reply(Verdict.STORED, 200) if length <= most else Reply(Verdict.TOO_LARGE, 413)
+
+    await uploading.result("a", stdout, stderr)
+    uploading.link.replies += [up_to_that] * 20
+    await uploading.until_done()
+    assert (await uploading.spool.counts()).delivered == 1
+    _, result, texts = uploading.link.delivered[-1]
+    assert result.truncated
+    assert most / 8 < sum(len(json_text(text)) for text in texts.values()) <= most
+
+
+async def test_a_cut_that_cant_be_written_is_tried_again(uploading, monkeypatch, virtual_clock):
+    real, tries = outbox.cut, []
+
+    def cut(db, seq, max_bytes):
+        tries.append(seq)
+        if len(tries) == 1:
+            raise sqlite3.OperationalError("disk I/O error")
+        return real(db, seq, max_bytes)
+
+    monkeypatch.setattr(outbox, "cut", cut)
+    await uploading.result("a", "x" * 5000)
+    uploading.link.replies += [Reply(Verdict.TOO_LARGE, 413)] * 2
+    with trio.fail_after(60):
+        await uploading.until_done()
+    assert uploading.sizes == [5000, 5000, 2500]
+
+
+async def test_those_that_never_get_through_hold_up_nobody(uploading, virtual_clock):
+    """One for each uploader, lost on their way while the API is well for everybody else."""
+
+    async def lost_or_stored():
+        name = uploading.sent[-1]
+        await trio.sleep(1)
+        return Reply(Verdict.LATER, None, "reset") if name.startswith("large") else Reply(Verdict.STORED, 200)
+
+    for name in ("large 1", "large 2", "a", "b"):
+        await uploading.result(name)
+    uploading.link.replies += [lost_or_stored] * 1000
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(uploading.uploader.run)
+        nursery.start_soon(uploading.another().run)
+        for _ in range(120):  # as the poller does
+            await trio.sleep(1)
+            uploading.reach.on_success(probe=False)
+        nursery.cancel_scope.cancel()
+    assert {"a", "b"} < set(uploading.sent)
+    assert uploading.sent.count("large 1") < 20
 
 
 async def test_a_send_that_is_cancelled_is_due_again(uploading, virtual_clock):
