@@ -90,6 +90,7 @@ class Executor:
         self._draining = False
         self._waiting = trio.CancelScope()
         self._finishing = trio.CancelScope(shield=True)
+        self._abandoned = False
 
     def drain(self) -> None:
         """From now on `run` ends as soon as nothing is left to run."""
@@ -98,6 +99,7 @@ class Executor:
 
     def abandon(self) -> None:
         """Give up writing a result down: the disk takes nothing, and the agent must end."""
+        self._abandoned = True
         self._finishing.cancel()
 
     async def run(self) -> None:
@@ -157,6 +159,8 @@ class Executor:
     async def _finish(self, command: Command, result: Result, output: Output) -> None:
         """Write the result down, whatever happens meanwhile."""
         with trio.CancelScope(shield=True) as self._finishing:
+            if self._abandoned:  # while kubectl was still ending: it is tried once
+                self._finishing.deadline = trio.current_time() + RETRY_WRITE_SECONDS / 2
             await self._until_written(command, result, output)
         if self._finishing.cancelled_caught:
             log.error("result given up, the command runs again at the next start", command_id=command.id)

@@ -43,9 +43,11 @@ class Poller:
         self._random = random
         self._refusal: str | None = None
         self._journalling = trio.CancelScope(shield=True)
+        self._abandoned = False
 
     def abandon(self) -> None:
         """Give up journalling what was received: the disk takes nothing, and the agent must end."""
+        self._abandoned = True
         self._journalling.cancel()
 
     async def run(self) -> None:
@@ -61,6 +63,8 @@ class Poller:
                 failures = 0
                 # The API has handed these out: a stop must not lose them.
                 with trio.CancelScope(shield=True) as self._journalling:
+                    if self._abandoned:  # before there was anything: it is tried once
+                        self._journalling.deadline = trio.current_time() + RETRY_JOURNAL_SECONDS / 2
                     await self._journal(batch)
                 if self._journalling.cancelled_caught:
                     lost = [command.id for command in batch.commands]

@@ -83,11 +83,11 @@ class Stage:
         """Give the tasks so many seconds to end by themselves, then cancel them, and wait until they have ended.
 
         Args:
-            within: seconds.
+            within: seconds; none if it is below 0, because what came before took longer.
             abandon: makes the tasks give up even what they must not lose. Called when they are still writing it down
                 after a while, as on a full disk: a process that never ends is killed, and can't even say what is left.
         """
-        with trio.move_on_after(within):
+        with trio.move_on_after(max(within, 0)):
             await self._ended.wait()
         self._scope.cancel()
         with trio.move_on_after(LAST_WRITES_SECONDS):
@@ -166,15 +166,19 @@ class Agent:
     async def _drain(self, polling: Stage, executing: Stage, uploading: Stage) -> None:
         deadline = trio.current_time() + self._config.drain_seconds
         self._probes.draining = True
-        await polling.stop(abandon=self._poller.abandon)
+        await polling.stop(abandon=self._abandon_receiving)
         for executor in self._executors:
             executor.drain()
         await executing.stop(within=self._config.drain_seconds * EXECUTORS_SHARE, abandon=self._abandon_writing)
         await self._answer_unstarted()
         for uploader in self._uploaders:
             uploader.drain()
-        await uploading.stop(within=deadline - trio.current_time())
+        await uploading.stop(within=deadline - trio.current_time(), abandon=self._link.abandon)
         await self._tell_what_is_left()
+
+    def _abandon_receiving(self) -> None:
+        self._link.abandon()
+        self._poller.abandon()
 
     def _abandon_writing(self) -> None:
         for executor in self._executors:

@@ -99,5 +99,8 @@ class Link(Protocol):
     async def run(self) -> None:
         """Whatever must go on beside receiving and delivering; ends only when cancelled."""
 
+    def abandon(self) -> None:
+        """Give up answers that have begun. They are read to their end otherwise, even if the caller is cancelled."""
+
     async def aclose(self) -> None:
         """Close connections."""

@@ -82,6 +82,7 @@ class Http:
     def __init__(self, config: Config) -> None:
         self.token = Token(config.token, config.token_file)
         self._base = config.api_url
+        self._begun: set[trio.CancelScope] = set()
         # The transport alone: a client around it would look for redirects, cookies and passwords that are never wanted,
         # and parse every URL anew, which together take a third of a request's time.
         self._transport = httpx.AsyncHTTPTransport(
@@ -179,6 +180,7 @@ class Http:
         # the API has already counted them as handed out.
         body = bytearray()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + seconds) as reading:
+            self._begun.add(reading)
             try:
                 async for chunk in response.aiter_raw():
                     body += chunk
@@ -189,6 +191,7 @@ class Http:
                         body = body.replace(token.encode(), _REDACTED.encode())
                     return Answer(response.status_code, response.headers, bytes(body))
             finally:
+                self._begun.discard(reading)
                 await response.aclose()
         if len(body) > MAX_BODY_BYTES:
             raise LinkDown(
@@ -196,6 +199,11 @@ class Http:
                 status=response.status_code,
             )
         raise trio.TooSlowError
+
+    def abandon(self) -> None:
+        """Give up the answers that have begun: the agent must end, and a server may take its time."""
+        for reading in self._begun:
+            reading.cancel()
 
     async def aclose(self) -> None:
         """Close all connections."""

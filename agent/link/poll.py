@@ -85,6 +85,10 @@ class PollLink:
         """Nothing goes on beside a long poll."""
         await trio.sleep_forever()
 
+    def abandon(self) -> None:
+        """Give up answers that have begun."""
+        self._http.abandon()
+
     async def aclose(self) -> None:
         """Close connections."""
         await self._http.aclose()

@@ -125,6 +125,10 @@ class StreamLink:
             await self._reporter.run()
         await trio.sleep_forever()
 
+    def abandon(self) -> None:
+        """Give up answers that have begun."""
+        self._http.abandon()
+
     async def aclose(self) -> None:
         """Close connections."""
         await self._close()

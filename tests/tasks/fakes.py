@@ -71,6 +71,7 @@ class FakeLink:
         self.delivered = []
         """Command id, result and output of each delivery that was tried."""
         self.closed = False
+        self.abandoned = False
 
     async def receive(self, *, eager):
         self.eager.append(eager)
@@ -85,6 +86,9 @@ class FakeLink:
 
     async def run(self):
         await trio.sleep_forever()
+
+    def abandon(self):
+        self.abandoned = True
 
     async def aclose(self):
         self.closed = True

@@ -111,3 +111,38 @@ async def test_nothing_is_asked_for_that_couldnt_be_read(link, api):
     await link.receive(eager=True)
     headers = api.calls.last.request.headers
     assert not {"accept", "accept-encoding", "connection"} & set(headers)
+
+
+async def test_an_answer_that_has_begun_is_read_through_a_cancel_until_it_is_given_up(tmp_path):
+    begun = trio.Event()
+
+    async def answer(stream):
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")
+        begun.set()
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+        http = Http(configured(tmp_path, f"http://127.0.0.1:{listener.socket.getsockname()[1]}"))
+
+        async def ask():
+            with trio.CancelScope() as scope:
+                scopes.append(scope)
+                with pytest.raises(LinkDown):
+                    await http.request("GET", "/", seconds=20)
+            ended.set()
+
+        scopes: list[trio.CancelScope] = []
+        ended = trio.Event()
+        nursery.start_soon(ask)
+        await begun.wait()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        scopes[0].cancel()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert not ended.is_set()
+        http.abandon()
+        with trio.fail_after(5):
+            await ended.wait()
+        await http.aclose()
+        nursery.cancel_scope.cancel()

@@ -168,6 +168,30 @@ async def test_what_was_received_outlasts_a_full_disk_and_a_stop(polling, events
     assert events["commands can't be journalled, trying again"] == [{"reason": "no room"}]
 
 
+async def test_what_comes_after_the_time_for_last_writes_is_tried_once(polling, events, monkeypatch, virtual_clock):
+    tries = []
+
+    async def accept(_):
+        tries.append(trio.current_time())
+        raise SpoolFull("no room")
+
+    async def late():
+        with trio.CancelScope(shield=True):
+            await trio.sleep(5)
+        return Batch(commands("a"))
+
+    monkeypatch.setattr(polling.spool, "accept", accept)
+    polling.link.receives.append(late)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(polling.poller.run)
+        await until(lambda: polling.link.eager)
+        nursery.cancel_scope.cancel()
+        polling.poller.abandon()
+    assert len(tries) == 1
+    (line,) = events["commands received but not journalled: the API must hand them out again"]
+    assert line["command_ids"] == ["a"]
+
+
 async def test_a_poller_at_work_is_no_silent_one(polling, virtual_clock):
     with trio.move_on_after(800):
         await polling.poller.run()

@@ -1,6 +1,7 @@
 """The agent's life: what runs, the order in which it stops, and what the last line says."""
 
 import signal
+from dataclasses import replace
 
 import pytest
 import trio
@@ -107,6 +108,37 @@ async def test_what_outlasts_the_drain_is_answered(life, link, kubectl, virtual_
     assert "stopped while this ran" in told["a"][0]
     assert told["a"][1] == "so far"
     assert "stopped before this was started" in told["b"][0]
+
+
+async def test_a_drain_that_is_over_before_kubectl_is(life, link, kubectl, events, virtual_clock):
+    async def ends_slowly(sink):
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(2)
+
+    kubectl.plans["a"] = ends_slowly
+    life.config = replace(life.config, drain_seconds=1.0)
+    link.receives.append(commands("a"))
+    assert await life.until_signalled(lambda: kubectl.calls) == STOPPED
+    assert link.abandoned
+    assert events["stopped"]
+
+
+async def test_an_answer_that_doesnt_end_ends_with_the_stop(life, link, virtual_clock):
+    """Answers that have begun are read even if the agent is being stopped, but it can't wait for ever."""
+
+    async def endless():
+        with trio.CancelScope(shield=True) as reading:
+            link.abandon = reading.cancel
+            await trio.sleep_forever()
+        return Batch()
+
+    link.receives.append(endless)
+    began = trio.current_time()
+    assert await life.until_signalled(lambda: "abandon" in vars(link)) == STOPPED
+    assert trio.current_time() - began < 10
 
 
 async def test_a_disk_that_takes_nothing_doesnt_keep_a_stop_from_delivering(
