@@ -46,7 +46,10 @@ class PolicyFile:
                 self._policy = _read(self._path)
                 self._log.info("policy file read again", path=self._path)
             self._complaint = None
-        except (OSError, PolicyError) as error:
+        except OSError as error:
+            self._stamp = None  # it may be the same file that can be read next time
+            self._complain(_sentence(self._path, error))
+        except PolicyError as error:
             self._complain(_sentence(self._path, error))
         return self._policy
 

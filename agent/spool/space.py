@@ -193,7 +193,10 @@ class Space:
         with self._lock:
             if not self.has_ballast or disk_free(self.path.parent) > _FULL_BYTES:
                 return False
-            self._ballast.unlink()
+            try:
+                self._ballast.unlink()
+            except OSError:  # a disk that became read-only
+                return False
             return True
 
     def load_ballast(self) -> bool:

@@ -97,3 +97,18 @@ def test_a_file_that_is_unusable_at_start_is_a_mistake(tmp_path: Path, content: 
     assert words in str(mistake.value)
     assert str(path) in str(mistake.value)
     assert "KUBENTLY_POLICY_FILE" in str(mistake.value)
+
+
+def test_a_new_file_that_cant_be_read_at_once_is_read_later(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A narrower policy must come into force, though the disk failed once."""
+    policies = PolicyFile(file, Lines())
+    old = policies.current()
+    file.write_text('verbs = ["describe"]')
+    with monkeypatch.context() as broken:
+
+        def fail(*_: object) -> None:
+            raise OSError(5, "Input/output error")
+
+        broken.setattr("agent.policy._read", fail)
+        assert policies.current() == old
+    assert policies.current() != old
