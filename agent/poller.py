@@ -22,6 +22,9 @@ log = Log("poller")
 RETRY_JOURNAL_SECONDS = 1.0
 """How often a write is tried again while the disk refuses it. The commands are in memory then, and nothing is taken."""
 
+REPEATED_SECONDS = 1.0
+"""The pause after commands that were all known: an API that repeats itself mustn't be asked 4,000 times a second."""
+
 ANSWERED_AT_ONCE = 64
 """How many commands that can't run are answered in one go. Each is a task of its own while it lasts."""
 
@@ -44,6 +47,7 @@ class Poller:
         self._refusal: str | None = None
         self._journalling = trio.CancelScope(shield=True)
         self._abandoned = False
+        self._new = False
 
     def abandon(self) -> None:
         """Give up journalling what was received: the disk takes nothing, and the agent must end."""
@@ -61,6 +65,7 @@ class Poller:
             batch, status = await self._receive()
             if batch is not None:
                 failures = 0
+                self._new = not (batch.commands or batch.malformed)
                 # The API has handed these out: a stop must not lose them.
                 with trio.CancelScope(shield=True) as self._journalling:
                     if self._abandoned:  # before there was anything: it is tried once
@@ -71,6 +76,8 @@ class Poller:
                     log.error(
                         "commands received but not journalled: the API must hand them out again", command_ids=lost
                     )
+                if self._link.holds and not self._new:
+                    await trio.sleep(REPEATED_SECONDS)
             elif status is not None and self._link.holds:
                 # It answered, only not to this. Others may find the API well and end the outage, so wait here too.
                 failures += 1
@@ -115,6 +122,7 @@ class Poller:
         intake = await self._until_written(lambda: self._spool.accept(commands))
         await trio.lowlevel.checkpoint()  # executors first: the next poll can wait until kubectl runs
         new = set(intake.new)
+        self._new |= bool(new)
         for command in commands:
             if command.id in new:
                 new.discard(command.id)
@@ -136,7 +144,8 @@ class Poller:
                     nursery.start_soon(self._answer, command, result)
 
     async def _answer(self, command: Command | Malformed, result: Result) -> None:
-        await self._until_written(lambda: self._spool.answer(command, result))
+        intake = await self._until_written(lambda: self._spool.answer(command, result))
+        self._new |= bool(intake.new)
         self._metrics.finished(result)
 
     async def _until_written(self, write: Callable[[], Awaitable[Intake]]) -> Intake:

@@ -213,3 +213,10 @@ async def test_a_stop_doesnt_wait_for_ever_for_a_disk(polling, events, monkeypat
         polling.poller.abandon()
     (line,) = events["commands received but not journalled: the API must hand them out again"]
     assert line["command_ids"] == ["a"]
+
+
+async def test_an_api_that_repeats_itself_isnt_hammered(polling, virtual_clock):
+    polling.link.receives += [Batch(commands("a"))] * 100
+    with trio.move_on_after(20):
+        await polling.poller.run()
+    assert 15 <= len(polling.link.eager) <= 22
