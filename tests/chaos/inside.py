@@ -24,6 +24,7 @@ from tests.chaos.standin import KUBECTL
 
 SHORT = {
     "agent.outage.FIRST_SECONDS": 0.02,
+    "agent.link.poll.PollLink.pause_seconds": 0.3,
     "agent.link.http.CONNECT_SECONDS": 0.3,
     "agent.link.body.RESULT_SECONDS": 0.3,
     "agent.link.poll.RESULT_SECONDS": 0.2,

@@ -1,0 +1,163 @@
+"""Days pass, clocks are stepped, the process sleeps: memory, descriptors and the file stay as they are."""
+
+import gc
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from agent.config import Config
+from agent.errors import LinkDown
+from agent.link import Batch, Reply, Verdict
+from agent.log import Log
+from agent.model import Command
+from agent.policy import PolicyFile
+from agent.run import Agent
+from agent.spool import Limits, open_spool
+from tests.chaos.api import fault_api
+from tests.chaos.standin import ChaosAgent, prints
+from tests.tasks.fakes import FakeKubectl, FakeLink, until
+
+pytestmark = pytest.mark.chaos
+
+DAY = 86_400.0
+POLL_SECONDS = 20.0
+
+
+class Idle(FakeLink):
+    """An API without commands, or one that is away."""
+
+    def __init__(self, *, away=False):
+        super().__init__()
+        self.away = away
+        self.polls = 0
+
+    async def receive(self, *, eager):
+        self.polls += 1
+        if self.away:
+            raise LinkDown("connection refused")
+        if self.receives:
+            return self.receives.popleft()
+        await trio.sleep(POLL_SECONDS)
+        return Batch()
+
+    async def deliver(self, parcel):
+        if self.away:
+            return Reply(Verdict.LATER, None, "connection refused")
+        return await super().deliver(parcel)
+
+
+def held():
+    """Objects, open descriptors and the most memory so far, in KiB."""
+    gc.collect()
+    return (
+        len(gc.get_objects()),
+        len(list(Path("/proc/self/fd").iterdir())),
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    )
+
+
+@pytest.fixture(autouse=True)
+def unlogged(caplog):
+    """What pytest keeps of the log would look like a leak."""
+    caplog.set_level("CRITICAL", "kubently")
+
+
+@pytest.fixture
+def quick_clock():
+    """Days in seconds. It may run ahead of the spool's thread: nothing here depends on when a commit ends."""
+    return MockClock(autojump_threshold=0.0005)
+
+
+async def live(tmp_path, link, body, monkeypatch):
+    """An agent over a spool of its own while the body runs."""
+    monkeypatch.setattr("agent.janitor.EVERY_SECONDS", 170.0)  # a sweep is real work: 500 a day are enough
+    config = Config.from_environ(
+        {
+            "KUBENTLY_API_URL": "http://localhost:1",
+            "CLUSTER_ID": "c",
+            "KUBENTLY_TOKEN": "t",
+            "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db"),
+            "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0",
+        }
+    )
+    async with open_spool(config.spool_path, Limits(32 << 20, output_bytes=1 << 20)) as spool:
+        kubectl: object = FakeKubectl()
+        agent = Agent(config, kubectl, PolicyFile(None, Log("policy")), spool, link)  # type: ignore[arg-type]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(agent.run)
+            await body(spool, agent)
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_day_leaves_everything_as_it_was(tmp_path, monkeypatch, away, quick_clock):
+    link = Idle(away=away)
+
+    async def day(spool, agent):
+        link.receives.append(Batch([Command("a", ("get", "pods"))]))
+        await spool.accept([Command("b", ("get", "pods"))])
+        await trio.sleep(7_200)
+        before, size = held(), (await spool.counts()).size_bytes
+        polls = link.polls
+        await trio.sleep(DAY)
+        after, counts = held(), await spool.counts()
+        assert after[0] < before[0] * 1.01 + 200, "objects"
+        assert after[1] == before[1], "descriptors"
+        assert after[2] < before[2] + 2048, "memory"
+        assert counts.size_bytes < size + 256 * 1024, "the file"
+        assert counts.pending == (1 if away else 0)
+        asked = link.polls - polls
+        assert DAY / 60 < asked < DAY / POLL_SECONDS * 1.5, "not silent, and no hammering"
+        if away:
+            link.away = False
+            await trio.sleep(120)
+            assert [name for name, *_ in link.delivered] == ["b", "a"]
+
+    await live(tmp_path, link, day, monkeypatch)
+
+
+async def test_hours_that_are_slept_through_are_no_storm(tmp_path, monkeypatch, quick_clock):
+    """A suspended machine: every timer is due at once when it wakes."""
+    link = Idle()
+
+    async def sleep(spool, agent):
+        await trio.sleep(300)
+        polls = link.polls
+        quick_clock.jump(6 * 3600)
+        link.receives.append(Batch([Command("a", ("get", "pods"))]))
+        await trio.sleep(30)
+        assert [name for name, *_ in link.delivered] == ["a"]
+        assert link.polls - polls <= 4
+        assert agent.pulse.silent() == {}
+
+    await live(tmp_path, link, sleep, monkeypatch)
+
+
+async def test_a_process_that_was_stopped_goes_on(tmp_path):
+    async with fault_api(again_seconds=0.5) as api:
+        folder = tmp_path / "spool"
+        folder.mkdir()
+        agent = ChaosAgent(api, folder, tmp_path)
+        await agent.start()
+        try:
+            with trio.fail_after(60):
+                await agent.until_up()
+                nap = api.ask("nap-0.5-a", command_id="a", expected=prints("nap-0.5-a"))
+                await until(lambda: agent.mark() > 0)
+                assert agent.process is not None
+                agent.process.send_signal(signal.SIGSTOP)
+                await trio.sleep(1.5)
+                say = api.ask("say-0-b", command_id="b", expected=prints("say-0-b"))
+                agent.process.send_signal(signal.SIGCONT)
+                await nap.stored.wait()
+                await say.stored.wait()
+                assert nap.expected is not None
+                assert nap.expected(nap.results[0])
+                assert await agent.stop() == 0
+        finally:
+            if agent.process is not None and agent.process.poll() is None:
+                await agent.kill()
