@@ -29,12 +29,11 @@ async def test_what_fits_is_taken_none_is_lost_all_is_delivered(tmp_path, monkey
             idle = 0
             while idle < 5:  # until no more are taken
                 await trio.sleep(0.2)
-                unfinished = agent.spool._tally.unfinished
-                idle = idle + 1 if agent.spool.room == 0 and not unfinished else 0
+                idle = idle + 1 if agent.spool.room == 0 and not agent.spool._tally.running else 0
             taken = len(api.record.handed_out)
             counts = await agent.spool.counts()
             assert 20 < taken < RESULTS
-            assert counts.accepted + counts.running == 0
+            assert counts.accepted < 10, "a few may wait for room"
             assert counts.pending_bytes > 4 * MEBIBYTE, "a good part of the disk is used"
             assert agent.spool.room == 0
             api.chance = lambda route: None
