@@ -68,6 +68,8 @@ async def storm(
     for surprise in record.surprises[:5]:
         say(f"a result that nobody asked for: {surprise}")
     exits = f", by itself it ended with {raging.exits}" if raging.exits else ""
+    for line in sorted({str(line.get("reason")) for line in agent.events("stopping, a task failed")}):
+        say(f"it ended by itself: {line}")
     died = sum("died 2 times" in (k.results[0].get("error") or "") for k in record.handed_out if k.results)
     rejected = sum(k.rejected for k in record.handed_out)
     say(f"{raging.stops} of the faults stopped the agent{exits}; {rejected} results rejected; {died} given up")

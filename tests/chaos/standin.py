@@ -107,6 +107,8 @@ def prints(what: str) -> Callable[[dict[str, Any]], bool]:
 
     def check(result: dict[str, Any]) -> bool:
         output, error = result.get("output") or "", result.get("error") or ""
+        if "command_id" in result and error:  # the stream's flat form tells the error in both
+            output = "" if output == error else output.removesuffix(f"\n{error}")
         if result["success"] or result["exit_code"] == 3:
             as_told = error == ("no such pod\n" if kind == "fail" else "") and result["success"] is (kind != "fail")
             return as_told and right(output, result.get("truncated", False))
