@@ -19,13 +19,12 @@ ROUNDS = 80
 MARKS: list[tuple[str, float]] = []
 PARTS = (
     ("handed out", "answer arrives", "socket, HTTP"),
-    ("answer arrives", "journalled", "parsed and journalled"),
-    ("journalled", "claimed", "claimed by an executor"),
+    ("answer arrives", "claimed", "parsed, journalled and started (1 commit)"),
     ("claimed", "forked", "guard, kubectl started"),
     ("forked", "exited", "kubectl runs"),
     ("exited", "buried", "reaped, output read to its end"),
-    ("buried", "spooled", "result written down"),
-    ("spooled", "taken", "taken by an uploader, attempt written down"),
+    ("buried", "spooled", "result and attempt written down (1 commit)"),
+    ("spooled", "taken", "fetched by an uploader"),
     ("taken", "arrived", "HTTP, socket"),
 )
 
@@ -92,7 +91,6 @@ def main() -> int:
     from agent.spool import Spool  # noqa: PLC0415
 
     marked(Poller, "_journal", before="answer arrives")
-    marked(Spool, "accept", after="journalled")
     marked(Spool, "claim", after="claimed")
     Child.start = _marked_start(Child.start)  # type: ignore[method-assign]
     marked(Child, "exited", after="exited")
