@@ -165,6 +165,7 @@ class Executor:
         if self._finishing.cancelled_caught:
             log.error("result given up, the command runs again at the next start", command_id=command.id)
             return
+        await trio.lowlevel.cancel_shielded_checkpoint()  # whoever sends the result goes first
         self._metrics.finished(result)
         log.info(
             "command finished",

@@ -137,7 +137,11 @@ class Child:
             resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the token
         # The file is root's while the process isn't dumpable; then the node's own order has to do.
         with contextlib.suppress(OSError):
-            Path(f"/proc/{self.pid}/oom_score_adj").write_text(str(OOM_SCORE))
+            score = os.open(f"/proc/{self.pid}/oom_score_adj", os.O_WRONLY)
+            try:
+                os.write(score, str(OOM_SCORE).encode())
+            finally:
+                os.close(score)
 
     async def _reap_adopted(self) -> None:
         """Reap what the process itself had started: as process 1 of a container, the agent inherits that."""
