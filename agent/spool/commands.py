@@ -155,7 +155,8 @@ class Commands(Core):
             return
         pieces = [(stream, piece) for stream, text in tail for piece in split(clean(text))]
         now = self._clock.now()
-        take = self.due.waiting > len(self._taken)
+        # Not while somebody looks for a result to take, and told to whoever looks next: it would leave twice.
+        take = self.due.waiting > len(self._taken) and not self._taking.locked()
 
         def work(db: sqlite3.Connection) -> tuple[int | None, Due | None]:
             size = journal.finish(db, run.seq, result, pieces, run.written, now)
@@ -171,4 +172,9 @@ class Commands(Core):
                 self._tally.in_flight[due.seq] = due.bytes
                 self._taken.append(due)
 
-        await self._writer.run(work, Kind.STATE, weight=sum(len(piece) for _, piece in pieces), then=then)
+        if take:
+            self._tally.handing.add(run.seq)
+        try:
+            await self._writer.run(work, Kind.STATE, weight=sum(len(piece) for _, piece in pieces), then=then)
+        finally:
+            self._tally.handing.discard(run.seq)

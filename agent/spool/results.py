@@ -44,7 +44,7 @@ class Results(Core):
             await self._record()
             if not self._tally.due:  # a sibling that was woken too has it already
                 return []
-            without = self._tally.not_due()
+            without = self._tally.not_due() | self._tally.handing
             try:
                 return await self._writer.run(
                     lambda db: outbox.due(db, limit, without, record=True), Kind.STATE, then=self._took

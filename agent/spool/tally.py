@@ -54,6 +54,8 @@ class Tally:
         self.postponed: dict[int, float] = {}
         """Until when, by a clock that doesn't jump."""
         self.unrecorded: dict[int, Verdict] = {}
+        self.handing: set[int] = set()
+        """Results that will be in flight with the commit that makes them."""
 
     def measured(self, measured: Measured) -> None:
         """Take over what was counted on disk."""

@@ -4,13 +4,15 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
 
+from agent.errors import SpoolFull
 from agent.model import Command
-from agent.spool import Claim, Delivery, Limits, Spool, open_spool
+from agent.spool import Claim, Delivery, Limits, Spool, journal, open_spool
 from agent.spool.signals import Signal
-from tests.tasks.spool.kit import LIMITS, OK, Hands, accept, command, held, start, text
+from tests.tasks.spool.kit import LIMITS, OK, Hands, accept, command, held, run, start, text
 
 
 class Waiting:
@@ -65,17 +67,15 @@ async def test_what_is_older_is_started_first(path: Path, hands: Hands) -> None:
     async with open_spool(path, LIMITS, clock=hands.clock) as spool:
         await accept(spool, "older")
     async with open_spool(path, LIMITS, clock=hands.clock) as spool:
-        waiting = Waiting(spool)
         async with held(spool) as go, trio.open_nursery() as nursery:
-            claim = spool._tally.accepted
-            spool._tally.accepted = 0  # as between the wake-up of another task and its claim
-            nursery.start_soon(waiting.execute)
+            accepted, spool._tally.accepted = spool._tally.accepted, 0  # as between a wake-up and the claim after it
+            nursery.start_soon(spool.work.wait)
             await trio.testing.wait_all_tasks_blocked()
             nursery.start_soon(accept, spool, "newer")
             await trio.testing.wait_all_tasks_blocked()
-            spool._tally.accepted = claim
+            spool._tally.accepted = accepted
             go.set()
-        assert waiting.started == ["older"]
+        assert [claim.command.id for claim in spool._started] == ["older"]
 
 
 async def test_a_known_command_starts_nothing(spool: Spool) -> None:
@@ -210,6 +210,59 @@ async def test_a_second_finish_hands_over_nothing(spool: Spool) -> None:
         go.set()
     assert len(await spool.take(5)) == 1
     assert spool.pending == 1
+
+
+@pytest.mark.parametrize("looks_first", [True, False])
+async def test_a_result_that_is_handed_over_is_taken_by_nobody_else(spool: Spool, looks_first: bool) -> None:
+    """The sender that looks was woken for a result that was accepted later and finished earlier."""
+    waiting, found = Waiting(spool), []
+    await start(spool, "older")
+    await run(spool, "newer")
+
+    async def look() -> None:
+        found.extend(await spool.take(5))
+
+    async with trio.open_nursery() as nursery:
+        (first,) = await spool.take(1)
+        nursery.start_soon(waiting.upload)
+        await trio.testing.wait_all_tasks_blocked()
+        async with held(spool) as go:
+            spool._tally.in_flight.pop(first.seq)
+            for step in (look, lambda: spool.finish("older", OK))[:: 1 if looks_first else -1]:
+                nursery.start_soon(step)
+                await trio.testing.wait_all_tasks_blocked()
+            go.set()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        nursery.cancel_scope.cancel()
+    sent = [each.command_id for each in (*found, *waiting.deliveries)]
+    assert sorted(sent) == ["newer", "older"]
+
+
+async def test_a_finish_that_fails_hands_over_nothing(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    await start(spool, "a")
+    monkeypatch.setattr(journal, "finish", _full)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(spool.due.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(SpoolFull):
+            await spool.finish("a", OK)
+        monkeypatch.undo()
+        await spool.finish("a", OK)
+    assert [each.command_id for each in await spool.take(5)] == ["a"]
+
+
+async def test_a_finish_that_fails_before_anybody_waits(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    await start(spool, "a")
+    monkeypatch.setattr(journal, "finish", _full)
+    with pytest.raises(SpoolFull):
+        await spool.finish("a", OK)
+    monkeypatch.undo()
+    await spool.finish("a", OK)
+    assert [each.command_id for each in await spool.take(5)] == ["a"]
+
+
+def _full(*_: object) -> None:
+    raise SpoolFull("no room")
 
 
 async def test_no_more_waiters_are_woken_than_have_something_to_do() -> None:
