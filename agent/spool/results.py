@@ -1,7 +1,7 @@
 """The side of the spool where results go out."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
 from functools import partial
 
 import trio
@@ -131,24 +131,31 @@ class Results(Core):
         self._tally.unrecorded[seq] = verdict
         self._tally.in_flight.pop(seq, None)
         try:
-            await self._write_verdict(seq, verdict, size)
+            if not self._tally.due:
+                await self._write_verdict(seq, verdict, size)
+            else:
+                async with self._taking:  # the caller has time for another result then
+                    await self._write_verdict(seq, verdict, size, self._tally.not_due() | self._tally.handing)
         except SpoolFull as error:
             self._log.warning("delivery couldn't be written down yet", seq=seq, reason=str(error))
 
-    async def _write_verdict(self, seq: int, verdict: Verdict, size: int) -> None:
+    async def _write_verdict(self, seq: int, verdict: Verdict, size: int, take_but: Set[int] | None = None) -> None:
+        """`take_but`: take the next result in the same commit, but none of these."""
         plan = self._space.plan
         keep = size <= PIECE_BYTES and self._space.used_bytes < plan.soft_bytes // 2
         kept = size if keep and verdict.state == "delivered" else 0
         over = self._tally.kept_bytes + kept > plan.kept_bytes
         now = self._clock.now()
 
-        def work(db: sqlite3.Connection) -> tuple[bool, int | None]:
+        def work(db: sqlite3.Connection) -> tuple[bool, int | None, list[Due]]:
             changed = outbox.settle(db, seq, verdict.state, verdict.status, verdict.words, now, keep=keep)
             left = upkeep.drop_kept(db, plan.kept_bytes * 3 // 4)[1] if over else None
-            return changed, left
+            return changed, left, [] if take_but is None else outbox.due(db, 1, take_but, record=True)
 
-        def then(done: tuple[bool, int | None]) -> None:
-            changed, left = done
+        def then(done: tuple[bool, int | None, list[Due]]) -> None:
+            changed, left, found = done
+            self._took(found)
+            self._taken.extend(found)
             self._tally.unrecorded.pop(seq, None)
             if changed:
                 self._tally.settle(seq, size, verdict.state)
