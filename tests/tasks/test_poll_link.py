@@ -148,7 +148,7 @@ async def test_a_silent_probe_is_a_failure(link, api):
         (httpx.Response(200, text="{}"), "isn't"),
         (httpx.Response(200, json={"commands": "x"}), "not the API's answer"),
         (httpx.Response(404, json={"detail": "no"}), "HTTP 404"),
-        (httpx.Response(200, content=b" " * (MAX_BODY_BYTES + 1)), "more than 8 MiB"),
+        (httpx.Response(200, content=b" " * (MAX_BODY_BYTES + 1)), "more than 3 MiB"),
         (httpx.Response(200, content=gzip.compress(b'{"commands": []}')), "not the API's answer"),
         (httpx.ConnectError("[Errno 111] Connection refused"), "Connection refused"),
         (httpx.RemoteProtocolError("gone"), "gone"),

@@ -153,6 +153,8 @@ async def test_a_disk_that_takes_nothing_doesnt_keep_a_stop_from_delivering(
         raise SpoolFull("no room")
 
     async def fill_up():
+        while len(kubectl.calls) < 2:  # the second has to be claimed before nothing can be
+            await trio.sleep(0.01)
         monkeypatch.setattr("agent.spool.Spool.claim", lambda _: full())
         return Reply(Verdict.STORED, 200)
 
