@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 
 CORE   := agent/guard/*,agent/spool/*,agent/link/*,agent/outage.py,agent/reach.py,agent/config.py,agent/settings.py,agent/model.py,agent/errors.py
 
-.PHONY: help demo test chaos breakages stampede bench soak import-cost incidents pictures coverage lint types layers lock image controlplane cluster-test clean
+.PHONY: help demo test chaos breakages stampede bench soak performance import-cost incidents pictures coverage lint types layers lock image controlplane cluster-test clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -57,6 +57,9 @@ bench: $(STAMP) $(RUNTIME)/.installed  ## every budget beside the bare thing, in
 
 soak: $(STAMP) $(RUNTIME)/.installed  ## steady load with faults; memory, descriptors and file sizes as plots (MINUTES=2)
 	@$(MEASURE) tests.benchmarks.soak --minutes $(MINUTES)
+
+performance: $(STAMP)  ## docs/performance.md anew, from the last `make bench`
+	@$(BIN)/python -m tests.benchmarks.page
 
 import-cost: $(STAMP) $(RUNTIME)/.installed  ## what each import costs the agent, in memory and time
 	@$(MEASURE) tests.benchmarks.imports

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import platform
-import sqlite3
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -105,10 +105,15 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "load_average": os.getloadavg()[0],
-        "python_of_the_benchmark": platform.python_version(),
-        "python_of_the_agent": os.environ.get("BENCH_PYTHON", sys.executable),
-        "sqlite": sqlite3.sqlite_version,
+        "agent": _versions(os.environ.get("BENCH_PYTHON", sys.executable)),
     }
+
+
+def _versions(python: str) -> dict[str, str]:
+    """Of the interpreter that the agent is measured with."""
+    script = "import json, platform, sqlite3; print(json.dumps([platform.python_version(), sqlite3.sqlite_version]))"
+    printed = subprocess.run([python, "-c", script], capture_output=True, check=True).stdout
+    return dict(zip(("python", "sqlite"), json.loads(printed), strict=True))
 
 
 HEAD = f"{'':<54} {'value':>9} {'unit':<9} {'budget':>8}   {'bare':>9} {'p95':>9} {'quartiles':>17} {'n':>4}  note"

@@ -23,8 +23,7 @@ PARTS = (
     ("claimed", "forked", "guard, kubectl started"),
     ("forked", "exited", "kubectl runs"),
     ("exited", "buried", "reaped, output read to its end"),
-    ("buried", "spooled", "result and attempt written down (1 commit)"),
-    ("spooled", "taken", "fetched by an uploader"),
+    ("buried", "taken", "result and attempt written down (1 commit)"),
     ("taken", "arrived", "HTTP, socket"),
 )
 
@@ -94,7 +93,7 @@ def main() -> int:
     marked(Spool, "claim", after="claimed")
     Child.start = _marked_start(Child.start)  # type: ignore[method-assign]
     marked(Child, "exited", after="exited")
-    marked(Spool, "finish", before="buried", after="spooled")
+    marked(Spool, "finish", before="buried")
     marked(Spool, "take", after="taken")
     try:
         return agent([])
