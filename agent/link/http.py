@@ -33,7 +33,7 @@ with without("httpx._main", "anyio", "h2", "socksio"):
     import httpx
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
-"""The largest answer that is read: 10,000 commands of 300 bytes. Parsed, an answer of nothing but `{}` takes 30 times its
+"""The largest answer that is read: 10,000 commands of 300 bytes. Parsed, one of nothing but `{}` takes 30 times its
 size (8 MiB took 272, measured), and the pod has 256."""
 
 CONNECT_SECONDS = 5.0

@@ -44,8 +44,8 @@ whole file is checked, and so does the sweep every 10 s, because it counts the r
 
 ## What was tried and left
 
-- **Compressed results.** gzip at level 1 leaves 9 to 22 % of kubectl's output, for 2 to 4 ms of processor a MB. It would
-  be worth it on every real link, from some 10 KB on; but neither contract has an answer that says it is taken.
+- **Compressed results.** gzip at level 1 leaves 9 to 22 % of kubectl's output, for 2 to 4 ms of processor a MB. It
+  would be worth it on every real link, from some 10 KB on; but neither contract has an answer that says it is taken.
 - **HTTP/2.** Nothing gained at four requests at a time, and 5 to 8 times the processor at 1 MB.
 - **Python's -OO.** Without docstrings the agent holds 1.6 MB less (37.0 instead of 38.5 MB).
 
