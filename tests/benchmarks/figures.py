@@ -48,9 +48,18 @@ class Figure:
     note: str = ""
 
     @property
+    def unclear(self) -> bool:
+        """Whether the spread is as large as what is asked."""
+        if self.budget is None or self.low is None or self.high is None:
+            return False
+        return self.low < self.budget < self.high
+
+    @property
     def holds(self) -> bool | None:
-        """Whether the budget is kept; None without one."""
-        if self.budget is None:
+        """Whether the budget is kept; None without one, and where the quartiles lie on both sides of it: then the machine
+        was too busy to tell.
+        """
+        if self.budget is None or self.unclear:
             return None
         return self.value >= self.budget if self.at_least else self.value <= self.budget
 
@@ -90,7 +99,7 @@ class Report:
         path.parent.mkdir(parents=True, exist_ok=True)
         found = {
             "machine": machine(),
-            "figures": [asdict(each) | {"holds": each.holds} for each in self.figures],
+            "figures": [asdict(each) | {"holds": each.holds, "unclear": each.unclear} for each in self.figures],
             "one_command_ms": self.split,
             "lines": self.lines,
         }
@@ -122,7 +131,7 @@ HEAD = f"{'':<54} {'value':>9} {'unit':<9} {'budget':>8}   {'bare':>9} {'p95':>9
 def row(each: Figure) -> str:
     """One line of the table on the screen."""
     budget = "" if each.budget is None else f"{'≥' if each.at_least else '≤'} {short(each.budget)}"
-    mark = {True: "✓", False: "✗", None: " "}[each.holds]
+    mark = "?" if each.unclear else {True: "✓", False: "✗", None: " "}[each.holds]
     spread = "" if each.low is None or each.high is None else f"{short(each.low)} – {short(each.high)}"
     bare, p95 = ("" if value is None else short(value) for value in (each.bare, each.p95))
     note = "; ".join(filter(None, (each.note, f"bare: {each.bare_is}" if each.bare_is else "")))

@@ -17,7 +17,7 @@ PICTURES = ("one-command.svg", "growth-delivered.svg", "growth-pending.svg")
 ABOUT = """\
 # Performance
 
-Measured by `make bench` (2 min, nothing else running). Each figure stands beside the bare thing, measured in between
+Measured by `make bench`, which takes 2 min and wants a machine with nothing else running. Each figure stands beside the bare thing, measured in between
 in the same run: the same kubectl line started directly, `xargs -P N kubectl`, a bare loop of httpx, a bare insert into
 SQLite. The agent runs with the runtime requirements alone. `make bench` writes all of it to `build/bench.json`,
 `make performance` this page. MB are millions of bytes; p95 is the 95th percentile.
@@ -66,7 +66,7 @@ def table(figures: list[dict[str, Any]]) -> str:
     for each in figures:
         budget = "" if each["budget"] is None else f"{'≥' if each['at_least'] else '≤'} {short(each['budget'])}"
         bare, p95 = ("" if each[name] is None else short(each[name]) for name in ("bare", "p95"))
-        missed = "**missed**" if each["holds"] is False else ""
+        missed = "**missed**" if each["holds"] is False else "unclear: the spread is larger" if each["unclear"] else ""
         says = "; ".join(filter(None, (missed, each["note"], each["bare_is"] and f"bare: {each['bare_is']}")))
         unit = f" {each['unit']}" if each["unit"] else ""
         lines.append(f"| {each['what']} | {short(each['value'])}{unit} | {budget} | {bare} | {p95} | {says} |")
