@@ -49,16 +49,14 @@ class Figure:
 
     @property
     def unclear(self) -> bool:
-        """Whether the spread is as large as what is asked."""
+        """Whether the quartiles lie on both sides of the budget: then the machine was too busy to tell."""
         if self.budget is None or self.low is None or self.high is None:
             return False
         return self.low < self.budget < self.high
 
     @property
     def holds(self) -> bool | None:
-        """Whether the budget is kept; None without one, and where the quartiles lie on both sides of it: then the machine
-        was too busy to tell.
-        """
+        """Whether the budget is kept; None without one, or if that is unclear."""
         if self.budget is None or self.unclear:
             return None
         return self.value >= self.budget if self.at_least else self.value <= self.budget

@@ -17,10 +17,10 @@ PICTURES = ("one-command.svg", "growth-delivered.svg", "growth-pending.svg")
 ABOUT = """\
 # Performance
 
-Measured by `make bench`, which takes 2 min and wants a machine with nothing else running. Each figure stands beside the bare thing, measured in between
-in the same run: the same kubectl line started directly, `xargs -P N kubectl`, a bare loop of httpx, a bare insert into
-SQLite. The agent runs with the runtime requirements alone. `make bench` writes all of it to `build/bench.json`,
-`make performance` this page. MB are millions of bytes; p95 is the 95th percentile.
+Measured by `make bench`, which takes 2 min and wants a machine with nothing else running. Each figure stands beside the
+bare thing, measured in between in the same run: the same kubectl line started directly, `xargs -P N kubectl`, a bare
+loop of httpx, a bare insert into SQLite. The agent runs with the runtime requirements alone. `make bench` writes all of
+it to `build/bench.json`, `make performance` this page. MB are millions of bytes; p95 is the 95th percentile.
 
 {machine}
 
