@@ -98,6 +98,7 @@ class SpoolMachine(RuleBasedStateMachine):
             lambda: self.stack.enter_async_context(open_spool(self.path, LIMITS, clock=clock))
         )
         assert self.spool.recovery.damage is None
+        self.crash = None  # one that was planned for the last life would fall between two operations of this one
         self.copy: Path | None = None
         self.statements = 0
         self.log_before = 0
