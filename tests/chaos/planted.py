@@ -60,7 +60,7 @@ PLANTED = (
     Planted(
         "a page for browsers is no API's answer, whatever its status",
         "agent/link/http.py",
-        "    if answer.is_html:",
+        "    if answer.is_html and answer.status != 413:",
         "    if False:",
         ("tests/tasks/test_poll_link.py",),
     ),
@@ -174,7 +174,7 @@ PLANTED = (
     Planted(
         "a result that alone fails waits longer each time",
         "agent/uploader.py",
-        "                seconds = backoff(delivery.attempts, self._random, self._link.pause_seconds)",
+        "                seconds = backoff(delivery.attempts + 1, self._random, self._link.pause_seconds)",
         "                seconds = 0.0",
         ("tests/tasks/test_uploader.py",),
     ),
@@ -295,10 +295,10 @@ PLANTED = (
         ("tests/unit/test_token.py",),
     ),
     Planted(
-        "redirects are never followed",
+        "a redirect is no answer of the API's",
         "agent/link/http.py",
-        "follow_redirects=False",
-        "follow_redirects=True",
+        "    if 300 <= answer.status < 400:",
+        "    if False:",
         ("tests/tasks/test_poll_link.py",),
     ),
     Planted(
@@ -311,8 +311,8 @@ PLANTED = (
     Planted(
         "a result that trickles is given up",
         "agent/link/http.py",
-        '{seconds:g} s", silence), trio.fail_after(seconds):',
-        '{seconds:g} s", silence), trio.fail_after(seconds * 1e6):',
+        "silence, _token_of(request)), trio.fail_after(seconds):",
+        "silence, _token_of(request)), trio.fail_after(seconds * 1e6):",
         ("tests/tasks/test_poll_link.py", "-k", "trickles"),
     ),
     # The child, and a stop.
