@@ -201,20 +201,26 @@ class Storm:
         process = self.agent.process
         assert process is not None
         self.disk.empty(process.pid)
-        if process.poll() is not None:
-            await self.agent.start()
         with trio.move_on_after(SETTLE_SECONDS):
             while any(not known.rejected for known in self.api.record.open):  # either may change it
-                await trio.sleep(0.1)
+                await self._stay_up()
             what = "say-0-fresh"
             fresh = self.api.ask(what, command_id="fresh", expected=prints(what))
-            await fresh.stored.wait()
+            while not fresh.stored.is_set():
+                await self._stay_up()
         assert self.agent.process is not None
         self.agent.process.terminate()
         with trio.move_on_after(15):
             await self.agent.process.wait()
         if self.agent.process.poll() is None:
             await self.agent.kill()
+
+    async def _stay_up(self) -> None:
+        """One that the storm had just told to stop may end only now."""
+        process = self.agent.process
+        if process is not None and process.poll() is not None:
+            await self.agent.start()
+        await trio.sleep(0.1)
 
     def verdict(self) -> Verdict:
         """Compare both sides."""
