@@ -6,6 +6,7 @@ an error. What has no readable id is only counted: there is nobody to answer to.
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from agent.link.contract import Batch
@@ -23,10 +24,14 @@ def read_batch(body: bytes) -> Batch | None:
         return None
     if not isinstance(answer, dict) or not isinstance(answer.get("commands"), list):
         return None
+    return as_batch(read_command(entry) for entry in answer["commands"])
+
+
+def as_batch(read: Iterable[Command | Malformed | None]) -> Batch:
+    """What was read, sorted; what couldn't be (None) is counted."""
     batch = Batch()
     skipped = 0
-    for entry in answer["commands"]:
-        command = read_command(entry)
+    for command in read:
         if isinstance(command, Command):
             batch.commands.append(command)
         elif isinstance(command, Malformed):

@@ -21,7 +21,7 @@ import trio
 from agent.errors import LinkDown
 from agent.link.body import Body, Segment, reply, result_segments, trace_headers
 from agent.link.capabilities import Reporter
-from agent.link.commands import read_command
+from agent.link.commands import as_batch, read_command
 from agent.link.contract import Batch, Parcel, Reply, Verdict
 from agent.link.http import Http, OpenStream
 from agent.link.sse import Event, EventParser
@@ -191,19 +191,7 @@ class StreamLink:
 
 
 def _batch(events: list[Event]) -> Batch:
-    batch = Batch()
-    skipped = 0
-    for event in events:
-        if event.name != "command":
-            continue
-        command = _command(event)
-        if isinstance(command, Command):
-            batch.commands.append(command)
-        elif isinstance(command, Malformed):
-            batch.malformed.append(command)
-        else:
-            skipped += 1
-    return Batch(batch.commands, batch.malformed, skipped)
+    return as_batch(_command(event) for event in events if event.name == "command")
 
 
 def _command(event: Event) -> Command | Malformed | None:
