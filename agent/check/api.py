@@ -11,7 +11,8 @@ from agent.check.network import Way, connect, find
 from agent.check.tls import check_tls
 from agent.config import Config
 from agent.errors import AgentError, LinkDown
-from agent.link.http import Answer, Http
+from agent.link.answer import Answer
+from agent.link.http import Http
 from agent.words import age
 
 CHECKS = ("name", "connection", "TLS", "answer", "clock")

@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from agent.link.answer import Answer
 from agent.link.contract import Parcel, Reply, Verdict
-from agent.link.http import Answer, Http
+from agent.link.http import Http
 from agent.model import Stream, json_text
 
 Segment = bytes | Stream

@@ -3,20 +3,16 @@
 What this room protects from, each seen in the wild or measured:
 
 - Redirects are never followed: the token would go wherever they point.
-- An answer in HTML isn't the API's, whatever its status but 413: a proxy, a captive portal or an ingress without a
-  backend.
 - The API's words go into the log and the spool, so the token is taken out of them: somebody may send it back.
 - Answers are read up to a bound, as they are on the wire: nothing is decompressed, so no bomb can go off.
-- The connection pool has no limit of its own. With one, httpcore on trio leaked a slot for good whenever a request was
+- The connections have no limit of their own. With one, httpcore on trio leaked a slot for good whenever a request was
   cancelled while it waited for the pool (httpcore 1.0.9, trio 0.35, measured). Who sends how much is bounded above.
 """
 
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from typing import cast
 
 import trio
 
@@ -24,53 +20,24 @@ from agent import __version__
 from agent.config import Config
 from agent.errors import LinkDown
 from agent.lean import without
+from agent.link.answer import Answer, from_api, unhappy
 from agent.link.proxy import proxy_for
 from agent.link.tls import tls_context
 from agent.link.token import Token
 
-with without("httpx._main", "anyio", "h2", "socksio"):
-    import httpcore  # noqa: F401  # here rather than at the first request, so that this holds for it too
+with without("httpx._main"):
     import httpx
+
+    from agent.link.wire import IDLE_MOST, IDLE_SECONDS, Wire
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 """The largest answer that is read: 10,000 commands of 300 bytes. Parsed, one of nothing but `{}` takes 30 times its
 size (8 MiB took 272, measured), and the pod has 256."""
 
 CONNECT_SECONDS = 5.0
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=IDLE_MOST, keepalive_expiry=IDLE_SECONDS)
 _CAUSES = 8  # how deep an error's causes are looked into; contexts may even go round in a circle
 _REDACTED = "(token)"
-_WORDS = 256  # how much of the API's words is kept: enough for a sentence, too little for a dump
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One HTTP answer, read whole."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def words(self) -> str:
-        """The beginning of the body, for people: printable and short."""
-        text = self.body[: 4 * _WORDS].decode("utf-8", "replace")
-        return "".join(c if c.isprintable() else " " for c in text)[:_WORDS].strip()
-
-    @property
-    def is_html(self) -> bool:
-        """Whether a browser was meant to read this: then it isn't the API's."""
-        return self.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
-
-    @property
-    def retry_after(self) -> float | None:
-        """Retry-After in seconds (RFC 9110 §10.2.3: a number, or a date), None without or if it can't be read."""
-        text = self.headers.get("retry-after", "").strip()
-        if text.isascii() and text.isdigit():
-            return float(text[:9])
-        try:
-            return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-        except (ValueError, TypeError, OverflowError):  # TypeError: a date without a zone
-            return None
 
 
 class Http:
@@ -86,11 +53,7 @@ class Http:
         self._begun: set[trio.CancelScope] = set()
         # The transport alone: a client around it would look for redirects, cookies and passwords that are never wanted,
         # and parse every URL anew, which together take a third of a request's time.
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=tls_context(config),
-            proxy=proxy_for(config.api_url),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=90),
-        )
+        self._transport = transport_to(config)
         # httpx's own Accept, Accept-Encoding and Connection say nothing here and cost 70 bytes a request.
         self._headers = {"User-Agent": f"kubently-agent/{__version__}", "X-Cluster-ID": config.cluster_id}
         self._urls: dict[str, httpx.URL] = {}
@@ -131,7 +94,7 @@ class Http:
         with _as_link_down(too_slow, silence, _token_of(request)), trio.fail_after(seconds):
             response = await self._transport.handle_async_request(request)
             answer = await self._whole(response, seconds, _token_of(request))
-        return _from_api(answer)
+        return from_api(answer)
 
     async def open_stream(self, path: str, *, media_type: str, seconds: float) -> "OpenStream":
         """Begin a GET whose answer has no end.
@@ -150,7 +113,7 @@ class Http:
         with _as_link_down(f"no answer within {seconds:g} s", token=token), trio.fail_after(seconds):
             response = await self._transport.handle_async_request(request)
             if response.status_code != 200:
-                raise unhappy(_from_api(await self._whole(response, seconds, token)))
+                raise unhappy(from_api(await self._whole(response, seconds, token)))
         got = response.headers.get("content-type", "no content type").partition(";")[0].strip()
         coding = response.headers.get("content-encoding", "identity")
         if got.lower() != media_type or coding != "identity":
@@ -183,7 +146,7 @@ class Http:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + seconds) as reading:
             self._begun.add(reading)
             try:
-                async for chunk in response.aiter_raw():
+                async for chunk in _stream(response):
                     body += chunk
                     if len(body) > MAX_BODY_BYTES:
                         reading.cancel()  # leaves httpx's generators in order, which a plain break doesn't
@@ -216,7 +179,7 @@ class OpenStream:
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
-        self._chunks = response.aiter_raw()
+        self._chunks = aiter(_stream(response))
 
     async def read(self) -> bytes | None:
         """The next bytes, at most 64 KiB; None at the end. Can't be read any more once it was cancelled.
@@ -239,6 +202,24 @@ class OpenStream:
             await self._response.aclose()
 
 
+def transport_to(config: Config) -> httpx.AsyncBaseTransport:
+    """The way to the API: straight, or through the proxy that the environment names.
+
+    Raises:
+        ConfigError: a certificate file can't be used.
+    """
+    tls, proxy = tls_context(config), proxy_for(config.api_url)
+    if proxy is None:
+        return Wire(tls)
+    with without("anyio", "h2", "socksio"):
+        return httpx.AsyncHTTPTransport(verify=tls, proxy=proxy, limits=_LIMITS)
+
+
+def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
+    """The body as it is on the wire, without httpx's generators around it."""
+    return cast("httpx.AsyncByteStream", response.stream)
+
+
 def _token_of(request: httpx.Request) -> str:
     return request.headers["Authorization"].removeprefix("Bearer ")
 
@@ -254,30 +235,6 @@ def _as_link_down(too_slow: str, silence: float = 0, token: str | None = None) -
     except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:  # UnicodeError: a host like a..b
         reason = _reason(error)  # may quote what the server has sent
         raise LinkDown(reason.replace(token, _REDACTED) if token else reason) from error
-
-
-def _from_api(answer: Answer) -> Answer:
-    if 300 <= answer.status < 400:
-        raise LinkDown(f"HTTP {answer.status}: a redirect, and redirects are never followed", status=answer.status)
-    # A proxy's 413 is in HTML, nginx's for one, and says all there is to know: a smaller one would pass.
-    if answer.is_html and answer.status != 413:
-        raise LinkDown(
-            f"HTTP {answer.status} in HTML: not the API's answer",
-            status=answer.status,
-            retry_after=answer.retry_after,
-        )
-    return answer
-
-
-def unhappy(answer: Answer) -> LinkDown:
-    """The error for an answer that isn't what the contract promises."""
-    words = f": {answer.words}" if answer.words else ""
-    return LinkDown(
-        f"HTTP {answer.status}{words}",
-        status=answer.status,
-        retry_after=answer.retry_after,
-        refused=answer.status in {401, 403},
-    )
 
 
 def _reason(error: BaseException) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 import trio
 
 from agent.errors import LinkDown
+from agent.link.answer import Answer, unhappy
 from agent.link.body import RESULT_SECONDS, Body, Segment, reply, result_segments, trace_headers
 from agent.link.commands import read_batch
 from agent.link.contract import Batch, Parcel, Reply, Verdict
-from agent.link.http import Answer, Http, unhappy
+from agent.link.http import Http
 from agent.log import Log
 from agent.model import json_text
 

@@ -1,6 +1,8 @@
 import logging
 
+import httpx
 import pytest
+import respx
 from trio.testing import MockClock
 
 from agent.spool import Limits, open_spool
@@ -31,3 +33,12 @@ async def small_spool(tmp_path):
     limits = Limits(max_bytes=32 << 20, output_bytes=4 << 20, journal=4)
     async with open_spool(tmp_path / "spool.db", limits) as spool:
         yield spool
+
+
+@pytest.fixture
+def routes(monkeypatch):
+    """Answers in place of the network: `routes.get("/agent/status").respond(…)`."""
+    with respx.mock(base_url="http://localhost:1/base", assert_all_called=False, using=None) as router:
+        transport = httpx.MockTransport(router.async_handler)
+        monkeypatch.setattr("agent.link.http.transport_to", lambda _: transport)
+        yield router

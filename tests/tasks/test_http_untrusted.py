@@ -4,7 +4,6 @@ from functools import partial
 
 import httpx
 import pytest
-import respx
 import trio
 
 from agent.config import Config
@@ -32,14 +31,13 @@ def configured(folder, url):
 
 
 @pytest.fixture
-def api():
-    with respx.mock(base_url="http://localhost:1", assert_all_called=False) as router:
-        yield router
+def api(routes):
+    return routes
 
 
 @pytest.fixture
-async def link(tmp_path):
-    link = PollLink(Http(configured(tmp_path, "http://localhost:1")), trio.current_time)
+async def link(api, tmp_path):
+    link = PollLink(Http(configured(tmp_path, "http://localhost:1/base")), trio.current_time)
     yield link
     await link.aclose()
 

@@ -5,7 +5,6 @@ import json
 
 import httpx
 import pytest
-import respx
 import trio
 
 from agent import __version__
@@ -35,14 +34,13 @@ def config(tmp_path):
 
 
 @pytest.fixture
-def api():
-    with respx.mock(base_url="http://localhost:1/base", assert_all_called=False) as router:
-        router.get("/agent/status").respond(json={"cluster_id": "prod", "is_active": False, "queue_depth": 0})
-        yield router
+def api(routes):
+    routes.get("/agent/status").respond(json={"cluster_id": "prod", "is_active": False, "queue_depth": 0})
+    return routes
 
 
 @pytest.fixture
-async def link(config):
+async def link(api, config):
     link = PollLink(Http(config), trio.current_time)
     yield link
     await link.aclose()

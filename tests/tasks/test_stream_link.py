@@ -5,7 +5,6 @@ import math
 
 import httpx
 import pytest
-import respx
 import trio
 import trio.testing
 
@@ -110,9 +109,8 @@ def token_file(environ, tmp_path):
 
 
 @pytest.fixture
-async def api():
-    with respx.mock(base_url="http://localhost:1/base", assert_all_called=False) as router:
-        yield Api(router)
+def api(routes):
+    return Api(routes)
 
 
 @pytest.fixture
