@@ -128,7 +128,6 @@ class Writer:
     def _main(self) -> None:
         while jobs := self._gather():
             self._carry_out(jobs)
-            self._measure()
             self._tell(partial(self._wake, jobs))
         self._connection.close()
         self._tell(self._ended.set)
@@ -184,8 +183,14 @@ class Writer:
             raise translate(error, self._space.path) from error
 
     def _once(self, job: _Job) -> Any:
-        if job.kind in {Kind.READ, Kind.ALONE}:
+        if job.kind is Kind.READ:
             return job.work(self._connection)
+        if job.kind is Kind.ALONE:
+            try:
+                return job.work(self._connection)
+            finally:
+                with contextlib.suppress(sqlite3.Error, OSError):
+                    self._space.measure(*self._pages_now())
         return self._commit([job])[0]
 
     def _commit(self, jobs: list[_Job]) -> list[Any]:
@@ -196,11 +201,14 @@ class Writer:
             for job in jobs:
                 self._limit(job.kind)
                 values.append(job.work(connection))
+            pages = self._pages_now()  # inside: afterwards it would take a transaction of its own, 0.1 ms
             connection.execute("commit")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("rollback")
             raise
+        with contextlib.suppress(OSError):
+            self._space.measure(*pages)
         return values
 
     def _limit(self, kind: Kind) -> None:
@@ -216,11 +224,11 @@ class Writer:
             self._connection.execute(f"pragma max_page_count = {pages}")
             self._pages = pages
 
-    def _measure(self) -> None:
-        with contextlib.suppress(sqlite3.Error, OSError):
-            (pages,) = self._connection.execute("pragma page_count").fetchone()
-            (free,) = self._connection.execute("pragma freelist_count").fetchone()
-            self._space.measure(pages, free)
+    def _pages_now(self) -> tuple[int, int]:
+        """Of the database, and how many of them are free."""
+        (pages,) = self._connection.execute("pragma page_count").fetchone()
+        (free,) = self._connection.execute("pragma freelist_count").fetchone()
+        return pages, free
 
     # On the event loop.
 
