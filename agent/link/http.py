@@ -21,6 +21,7 @@ from agent.config import Config
 from agent.errors import LinkDown
 from agent.lean import without
 from agent.link.answer import Answer, from_api, unhappy
+from agent.link.compress import takes_gzip
 from agent.link.proxy import proxy_for
 from agent.link.tls import tls_context
 from agent.link.token import Token
@@ -57,6 +58,9 @@ class Http:
         # httpx's own Accept, Accept-Encoding and Connection say nothing here and cost 70 bytes a request.
         self._headers = {"User-Agent": f"kubently-agent/{__version__}", "X-Cluster-ID": config.cluster_id}
         self._urls: dict[str, httpx.URL] = {}
+        self.takes_gzip = False
+        """Whether the API says that bodies may be compressed."""
+        self._gzip_refused = False
 
     async def request(
         self,
@@ -93,8 +97,15 @@ class Http:
         too_slow = f"no whole answer within {seconds:g} s"
         with _as_link_down(too_slow, silence, _token_of(request)), trio.fail_after(seconds):
             response = await self._transport.handle_async_request(request)
-            answer = await self._whole(response, seconds, _token_of(request))
-        return from_api(answer)
+            answer = from_api(await self._whole(response, seconds, _token_of(request)))
+        if "accept-encoding" in answer.headers:
+            self.takes_gzip = takes_gzip(answer.headers["accept-encoding"]) and not self._gzip_refused
+        return answer
+
+    def refuses_gzip(self) -> None:
+        """A compressed body wasn't taken: believe nothing else from now on."""
+        self._gzip_refused = True
+        self.takes_gzip = False
 
     async def open_stream(self, path: str, *, media_type: str, seconds: float) -> "OpenStream":
         """Begin a GET whose answer has no end.

@@ -10,9 +10,11 @@ from tests.benchmarks.cluster import GET_PODS, KUBECTL
 from tests.benchmarks.figures import Figure, Report, figure, median, quantile
 
 WARM_UP = 5
+ROUNDS = 120
+"""kubectl's own time is spread over several ms: with 40 the median difference moved by as much as its budget."""
 
 
-async def measure(report: Report, folder: Path, kubeconfig: Path, rounds: int) -> None:
+async def measure(report: Report, folder: Path, kubeconfig: Path) -> None:
     """The whole way of one command."""
     for name, args, environ_kubeconfig in (("quick", ("get", "pods"), None), ("get pods", GET_PODS, kubeconfig)):
         place = folder / f"latency-{name.replace(' ', '-')}"
@@ -21,8 +23,7 @@ async def measure(report: Report, folder: Path, kubeconfig: Path, rounds: int) -
         async with bench_api() as api:
             agent = Agent(api, place, kubectl=kubectl, kubeconfig=environ_kubeconfig)
             async with running(agent):
-                count = rounds if environ_kubeconfig else 3 * rounds
-                through, bare, cpu = await alternate(api, agent, args, count)
+                through, bare, cpu = await alternate(api, agent, args, ROUNDS)
         report.add(*_figures(name, through, bare, cpu))
 
 
@@ -61,12 +62,12 @@ def _figures(name: str, through: list[float], bare: list[float], cpu: float) -> 
         Figure(
             f"added at the median, {what}",
             "ms",
-            median(through) - median(bare),
+            median(added),
             budget=3,
             low=quantile(added, 0.25),
             high=quantile(added, 0.75),
             count=len(added),
-            note="quartiles of the differences of neighbours",
+            note="the difference of neighbours, so that what the machine does meanwhile hits both",
         ),
         Figure(
             f"added at p95, {what}",

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import trio
+
 PERIOD_US = 100_000
 _ENTER = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
 
@@ -51,12 +53,20 @@ class GroupMemory:
 
     def __init__(self, group: Path) -> None:
         self._group = group
+        self.peak = 0
+        """The most that `most` has seen, in bytes."""
         self.under = ("/bin/sh", "-c", _ENTER, str(group))
 
     def anonymous(self) -> int:
         """Bytes that can't be given back to the disk: what counts when the kernel looks for whom to kill."""
         fields = dict(line.split() for line in (self._group / "memory.stat").read_text().splitlines())
         return int(fields.get("anon", fields.get("total_rss", 0)))
+
+    async def most(self, look_seconds: float = 0.05) -> None:
+        """Look again and again, and remember the most in `peak`."""
+        while True:
+            self.peak = max(self.peak, self.anonymous())
+            await trio.sleep(look_seconds)
 
 
 @contextmanager

@@ -15,19 +15,22 @@ from pathlib import Path
 
 import trio
 
-from tests.benchmarks import drain, growth, idle, latency, memory, split, start, throughput
+from tests.benchmarks import backlog, compression, drain, growth, idle, latency, memory, split, start, throughput
+from tests.benchmarks.agent import compile_all
 from tests.benchmarks.cluster import cluster_process
 from tests.benchmarks.figures import HEAD, Report, machine
 from tests.benchmarks.pictures import draw
 
 PARTS: dict[str, Callable[[Report, Path, Path], Awaitable[None]]] = {
-    "latency": lambda report, folder, kubeconfig: latency.measure(report, folder, kubeconfig, 40),
+    "latency": latency.measure,
     "split": split.measure,
     "throughput": throughput.measure,
     "start": start.measure,
     "drain": drain.measure,
     "growth": growth.measure,
     "memory": memory.measure,
+    "backlog": backlog.measure,
+    "compression": compression.measure,
 }
 
 
@@ -37,6 +40,7 @@ async def main(parts: list[str], output: Path, pictures: Path) -> int:
     for name, value in machine().items():
         print(f"{name.replace('_', ' ')}: {value}")
     print(HEAD)
+    compile_all()
     folder = Path(tempfile.mkdtemp(prefix="kubently-bench-"))
     try:
         async with cluster_process(folder) as kubeconfig, idle.meanwhile(report, folder, "idle" in parts):
