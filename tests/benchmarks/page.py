@@ -17,11 +17,11 @@ PICTURES = ("one-command.svg", "growth-delivered.svg", "growth-pending.svg", "dr
 ABOUT = """\
 # Performance
 
-Measured by `make bench`, which takes 12 min and wants a machine with nothing else running. Each figure stands beside the
-bare thing, measured in between in the same run: the same kubectl line started directly, `xargs -P N kubectl`, a bare
-loop of httpx, a bare insert into SQLite. The agent runs as in its image, with the runtime requirements alone and `-OO`.
-`make bench` writes all of it to `build/bench.json`, `make performance` this page. MB are millions of bytes; p95 is the
-95th percentile.
+Measured by `make bench`, which takes 12 min and wants a machine with nothing else running. Each figure stands beside
+the bare thing, measured in between in the same run: the same kubectl line started directly, `xargs -P N kubectl`, a
+bare loop of httpx, a bare insert into SQLite. The agent runs as in its image, with the runtime requirements alone and
+`-OO`. `make bench` writes all of it to `build/bench.json`, `make performance` this page. MB are millions of bytes; p95
+is the 95th percentile.
 
 {machine}
 
@@ -49,9 +49,9 @@ A backlog leaves as fast at its end as at its beginning.
 
 ## Compression
 
-An API that puts `Accept-Encoding: gzip` into an answer gets results of 16 KiB and more compressed (the rows `gzip` in the
-table): a fifth of the bytes or less, for a few ms of processor a MB. If it then refuses one, that one is sent again as it
-is, and so are all after it.
+An API that puts `Accept-Encoding: gzip` into an answer gets results of 16 KiB and more compressed (the rows `gzip` in
+the table): a fifth of the bytes or less, for a few ms of processor a MB. If it then refuses one, that one is sent again
+as it is, and so are all after it.
 
 ## What was tried and left
 
