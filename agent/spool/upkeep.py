@@ -15,6 +15,7 @@ BUSY_MS = 1000
 SLICE_ROWS = 500
 SLICE_PAGES = 1024
 """How much is done in one transaction, so that others don't wait for long."""
+_DROP_ROWS = 100
 
 _OLD = """
 select seq from (select seq from commands where state = :state order by seq limit :rows) join results using (seq)
@@ -93,30 +94,32 @@ def drop_kept(db: sqlite3.Connection, most_bytes: int) -> tuple[int, int]:
     Returns:
         How many were given up, and the bytes that are left.
     """
-    kept = db.execute("select seq, stdout_bytes + stderr_bytes from results where output = 'kept' order by seq")
-    return _drop(db, kept.fetchall(), most_bytes)
+    return _drop(db, "results where output = 'kept'", most_bytes)
 
 
 def drop_rejected(db: sqlite3.Connection, most_bytes: int) -> int:
     """Give up the oldest outputs of rejected results until at most `most_bytes` are left. Returns how many."""
-    rejected = db.execute(
-        "select seq, stdout_bytes + stderr_bytes from commands join results using (seq)"
-        " where state = 'rejected' and output = 'whole' and stdout_bytes + stderr_bytes > 0 order by seq"
+    rejected = (
+        "commands join results using (seq)"
+        " where state = 'rejected' and output = 'whole' and stdout_bytes + stderr_bytes > 0"
     )
-    return _drop(db, rejected.fetchall(), most_bytes)[0]
+    return _drop(db, rejected, most_bytes)[0]
 
 
-def _drop(db: sqlite3.Connection, rows: list[tuple[int, int]], most_bytes: int) -> tuple[int, int]:
-    left = sum(size for _, size in rows)
+def _drop(db: sqlite3.Connection, source: str, most_bytes: int) -> tuple[int, int]:
+    """A few at a time: small outputs are kept by the ten thousand, and a list of them all would be 10 MB of memory."""
+    (left,) = db.execute(f"select ifnull(sum(stdout_bytes + stderr_bytes), 0) from {source}").fetchone()
+    oldest = f"select seq, stdout_bytes + stderr_bytes from {source} order by seq limit {_DROP_ROWS}"
     dropped = 0
-    for seq, size in rows:
-        if left <= most_bytes:
-            break
-        db.execute("delete from pieces where seq = ?", (seq,))
-        db.execute("update results set output = 'gone' where seq = ?", (seq,))
-        left -= size
-        dropped += 1
-    return dropped, left
+    while left > most_bytes:
+        for seq, size in db.execute(oldest).fetchall():
+            if left <= most_bytes:
+                break
+            db.execute("delete from pieces where seq = ?", (seq,))
+            db.execute("update results set output = 'gone' where seq = ?", (seq,))
+            left -= size
+            dropped += 1
+    return dropped, int(left)
 
 
 def shrink(db: sqlite3.Connection, slack_pages: int) -> int:

@@ -1,0 +1,57 @@
+"""Upkeep in a spool that remembers very many results."""
+
+import sqlite3
+import tracemalloc
+
+import pytest
+
+from agent.model import Command, Outcome, Result
+from agent.spool import outbox, upkeep
+from agent.spool.clock import Clock
+from agent.spool.journal import append, insert_command, insert_result
+from agent.spool.light import Database
+from agent.spool.schema import migrations
+from agent.spool.text import Written
+
+ROWS = 5_000
+SIZE = 20
+OK = Result(Outcome.SUCCEEDED, exit_code=0, output_bytes=SIZE)
+
+
+@pytest.fixture
+def db():
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrations.apply(Database(connection, execute_plugins=False, recursive_triggers=False))
+    yield connection
+    connection.close()
+
+
+def settled(db, state):
+    now, output = Clock().now(), "x" * SIZE
+    db.execute("begin")
+    for number in range(ROWS):
+        seq = insert_command(db, Command(f"c{number}", ("get", "pods")), "spooled", now)
+        assert seq is not None
+        append(db, seq, "stdout", 0, output)
+        insert_result(db, seq, f"c{number}", OK, {"stdout": Written().plus(output)}, now)
+        outbox.settle(db, seq, state, 200, None, now)
+    db.execute("commit")
+
+
+@pytest.mark.parametrize(
+    ("state", "drop"),
+    [("delivered", lambda db, most: upkeep.drop_kept(db, most)[0]), ("rejected", upkeep.drop_rejected)],
+)
+def test_it_takes_no_more_memory_than_in_a_small_one(db, state, drop):
+    settled(db, state)
+    drop(db, ROWS * SIZE)
+    tracemalloc.start()
+    try:
+        assert drop(db, ROWS * SIZE) == 0
+        assert drop(db, (ROWS - 1_000) * SIZE - 1) == 1_001
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000, "a list of all rows takes 600 KB"
+    kept = db.execute("select min(seq), count(*) from results where output <> 'gone'").fetchone()
+    assert kept == (1_002, ROWS - 1_001), "the oldest go first"
