@@ -59,7 +59,7 @@ PLANTED = (
     ),
     Planted(
         "a page for browsers is no API's answer, whatever its status",
-        "agent/link/http.py",
+        "agent/link/answer.py",
         "    if answer.is_html and answer.status != 413:",
         "    if False:",
         ("tests/tasks/test_poll_link.py",),
@@ -296,7 +296,7 @@ PLANTED = (
     ),
     Planted(
         "a redirect is no answer of the API's",
-        "agent/link/http.py",
+        "agent/link/answer.py",
         "    if 300 <= answer.status < 400:",
         "    if False:",
         ("tests/tasks/test_poll_link.py",),
