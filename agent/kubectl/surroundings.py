@@ -1,20 +1,15 @@
-"""What the child may see: one kubeconfig, three folders of its own, five variables, and nothing else of the
-agent's.
+"""What the child may see: one kubeconfig, three folders of its own, five variables, and nothing else of the agent's.
 
 Each is there for a reason:
 
-- PATH names an empty folder and so is the working folder: kubectl runs what it finds as `kubectl-…` in the
-  one, and
+- PATH names an empty folder and so is the working folder: kubectl runs what it finds as `kubectl-…` in the one, and
   reads and writes relative paths in the other.
-- The kubeconfig is always explicit, by flag. Without one, or with a file that is missing, kubectl silently
-  turns to
-  http://localhost:8080 and may send the token there in clear text; a flag that names a missing file is an
-  error.
-- So is the context: a kubeconfig without a current one means localhost:8080 as well, and a kubeconfig of a
-  laptop must
+- The kubeconfig is always explicit, by flag. Without one, or with a file that is missing, kubectl silently turns to
+  http://localhost:8080 and may send the token there in clear text; a flag that names a missing file is an error.
+- So is the context: a kubeconfig without a current one means localhost:8080 as well, and a kubeconfig of a laptop must
   not move the agent to another cluster because somebody typed `kubectl config use-context`.
-- HOME and KUBECACHEDIR are on the writable volume: kubectl keeps there what the API server can do, and would
-  otherwise ask for all of that on every call.
+- HOME and KUBECACHEDIR are on the writable volume: kubectl keeps there what the API server can do, and would otherwise
+  ask for all of that on every call.
 - KUBECTL_KUBERC and KUBERC switch off the preferences file, which can give every verb other defaults.
 """
 
