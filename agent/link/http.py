@@ -1,4 +1,4 @@
-"""HTTP to the central API: one client, one TLS context, limits on everything. The only place that imports httpx.
+"""HTTP to the central API: one client, one TLS context, limits on everything. Only this file and wire.py import httpx.
 
 What this room protects from, each seen in the wild or measured:
 

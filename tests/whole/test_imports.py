@@ -15,7 +15,7 @@ print("\\n".join(sys.modules), file=open(sys.argv[1], "w"))
 sys.exit(code)
 """
 
-UNWANTED = ("click", "tabulate", "dateutil", "argparse", "anyio", "h2", "rich", "starlette", "hypercorn")
+UNWANTED = ("click", "tabulate", "dateutil", "argparse", "anyio", "h2", "httpcore", "rich", "starlette", "hypercorn")
 
 
 async def imported_by_an_agent_at_work(link, folder):
