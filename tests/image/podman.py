@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 MACHINE = ["--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
 """Host network: the API server and the central API of the tests are on loopback. The limits are those that a machine
 without a service manager can give."""
+if "ARCH" in os.environ:  # another architecture's image under an emulator, see stand_ins.sh
+    MACHINE.append(f"--arch={os.environ['ARCH']}")
 
 
 def podman(*args: str | Path, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
