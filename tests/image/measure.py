@@ -1,30 +1,53 @@
 """The image in figures: `.venv/bin/python -m tests.image.measure [RUNS]`, as root, with podman and the image.
 
 How large it is, and how long a container takes from its start to the agent's first poll at the manifest's CPU limit,
-beside a container that does nothing. What memory it takes under load is printed by tests/cluster/test_pod.py.
+over HTTPS, beside a container that does nothing. The processor's time in it is what a busy machine doesn't change.
+What memory it takes under load is printed by tests/cluster/test_pod.py.
 """
 
+import os
+import ssl
 import statistics
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
+import trustme
 
 from agent.sandbox.api import ReferenceApi, reference_api
+from agent.sandbox.server import Tls
 from tests.image.podman import IMAGE, MACHINE, ROOT, Pod, base, inspect, podman
 from tests.kustomize.builds import build, the
 
-ENVIRONMENT = {"CLUSTER_ID": "sample", "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0"}
+ENVIRONMENT = {
+    "CLUSTER_ID": "sample",
+    "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0",
+    # Beside the system's authorities, which are looked at too.
+    "SSL_CERT_FILE": "/var/run/secrets/kubently/ca.crt",
+}
 
 
-async def first_poll_seconds(api: ReferenceApi, folder: Path) -> tuple[float, int]:
-    """From `podman run` to the first request for commands, and the agent's resident bytes a second later."""
+@dataclass(frozen=True)
+class Start:
+    """One start of the container."""
+
+    first_poll_seconds: float
+    cpu_seconds: float
+    """Of the agent's own process, until a second after its first poll."""
+    resident_bytes: int
+    """Of the agent's own process, a second after its first poll."""
+
+
+async def start(api: ReferenceApi, authority: str, folder: Path) -> Start:
+    """From `podman run` to the first request for commands."""
     spec = the(build(ROOT / "kustomize/base"), "Deployment")["spec"]["template"]["spec"]
     server = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "6443"}
     pod = Pod(spec, folder, ENVIRONMENT | server | {"KUBENTLY_API_URL": api.url})
     (pod.volume("token") / "token").write_text(api.token)
+    (pod.volume("token") / "ca.crt").write_text(authority)
     for name in ("token", "ca.crt"):
         (pod.volume("service-account") / name).write_text("not used before the first command")
     api.requests.clear()
@@ -35,16 +58,17 @@ async def first_poll_seconds(api: ReferenceApi, folder: Path) -> tuple[float, in
             while not (polls := [seen.at for seen in api.requests if seen.path == "/agent/commands"]):
                 await trio.sleep(0.005)
         await trio.sleep(1)
-        return polls[0] - began, await trio.to_thread.run_sync(resident_bytes, pod)
+        return Start(polls[0] - began, *await trio.to_thread.run_sync(taken_by, pod))
     finally:
         await trio.to_thread.run_sync(pod.remove)
 
 
-def resident_bytes(pod: Pod) -> int:
-    """Of the agent's own process, which is the child of process 1."""
-    status = pod.execute("sh", "-c", "cat /proc/$(cat /proc/1/task/1/children | cut -d' ' -f1)/status").stdout
-    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
-    return int(line.split()[1]) * 1024
+def taken_by(pod: Pod) -> tuple[float, int]:
+    """Seconds of CPU and resident bytes of the agent's own process, which is the child of process 1."""
+    look = "cat /proc/$(cat /proc/1/task/1/children | cut -d' ' -f1)/stat"
+    fields = pod.execute("sh", "-c", look).stdout.rpartition(")")[2].split()
+    user, system, pages = fields[11], fields[12], fields[21]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK"), int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def nothing_seconds() -> float:
@@ -54,21 +78,29 @@ def nothing_seconds() -> float:
     return time.monotonic() - began
 
 
+def served_over_tls() -> Tls:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return Tls(context, authority.cert_pem.bytes().decode())
+
+
 async def main(runs: int) -> None:
     size, below = inspect(IMAGE)["Size"], inspect(base())["Size"]
     print(f"size       {size / 1e6:.0f} MB, {(size - below) / 1e6:.0f} MB above {base()}")
-    starts, memory, bare = [], [], []
-    async with reference_api() as api:
+    starts, bare = [], []
+    tls = served_over_tls()
+    async with reference_api(tls=tls) as api:
         for _ in range(runs):
             with tempfile.TemporaryDirectory() as folder:
-                seconds, resident = await first_poll_seconds(api, Path(folder))
-            starts.append(seconds)
-            memory.append(resident)
+                starts.append(await start(api, tls.authority, Path(folder)))
             bare.append(await trio.to_thread.run_sync(nothing_seconds))
-    spread = f"median of {runs}; {min(starts):.2f} to {max(starts):.2f}"
-    print(f"first poll {statistics.median(starts):.2f} s after `podman run` ({spread})")
+    seconds = [each.first_poll_seconds for each in starts]
+    spread = f"median of {runs}; {min(seconds):.2f} to {max(seconds):.2f}"
+    print(f"first poll {statistics.median(seconds):.2f} s after `podman run` ({spread})")
     print(f"podman     {statistics.median(bare):.2f} s of it, for a container that does nothing")
-    print(f"agent      {statistics.median(memory) / 1e6:.1f} MB resident when idle")
+    print(f"processor  {statistics.median(each.cpu_seconds for each in starts):.2f} s of it, for the agent")
+    print(f"agent      {statistics.median(each.resident_bytes for each in starts) / 1e6:.1f} MB resident when idle")
 
 
 if __name__ == "__main__":
