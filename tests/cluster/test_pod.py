@@ -199,6 +199,16 @@ async def has_logged(pod: Pod, words: str) -> bool:
     return words in await in_thread(pod.log)
 
 
+async def test_a_restart_by_hand_drains_as_a_stop_does(api: ReferenceApi, pod: Pod) -> None:
+    text = (Path(__file__).parents[2] / "docs/deploying.md").read_text()
+    (command,) = [line for line in text.splitlines() if line.endswith("'kill 1'")]
+    await started(pod, api)
+    done = await in_thread(pod.execute, *shlex.split(command.partition(" -- ")[2]))
+    assert done.returncode == 0, done.stderr
+    assert await in_thread(pod.ended, pod.grace_seconds) == 0
+    assert await has_logged(pod, "drained, everything is delivered")
+
+
 async def test_killed_and_started_again_over_the_same_spool(
     api: ReferenceApi, pod: Pod, slow_log: threading.Event, loud_and_slow: None
 ) -> None:

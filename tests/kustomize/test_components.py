@@ -87,6 +87,12 @@ def test_persistent_spool_claims_a_volume_and_leaves_no_empty_dir_for_it(tmp_pat
     assert volume(manifests, "spool") == {"name": "spool", "persistentVolumeClaim": {"claimName": claim}}
 
 
+def test_an_existing_namespace_is_left_alone_and_the_rights_are_not(tmp_path: Path) -> None:
+    manifests = build(overlay(tmp_path, components=["existing-namespace"], namespace="monitoring"))
+    assert of_kind(manifests, "Namespace") == []
+    assert len(of_kind(manifests, "ClusterRoleBinding")) == 2
+
+
 @pytest.mark.parametrize(
     ("component", "settings", "source"),
     [
