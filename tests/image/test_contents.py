@@ -1,9 +1,14 @@
 """What is in the image, and what isn't."""
 
+import os
 import re
+import subprocess
+import sys
+
+import pytest
 
 from agent import __version__
-from tests.image.podman import IMAGE, MACHINE, base, inspect, podman, run
+from tests.image.podman import IMAGE, MACHINE, ROOT, base, inspect, podman, run
 
 PROGRAMS = "find -H /bin /sbin /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /opt -path '*bin/*' ! -type d | sort"
 MOST_ABOVE_BASE_BYTES = 130_000_000
@@ -55,7 +60,16 @@ def test_all_that_the_agent_imports_is_byte_compiled() -> None:
         "print([n for n, m in sys.modules.items() if getattr(m, '__cached__', None) "
         "and not pathlib.Path(m.__cached__).exists()])"
     )
-    assert run("/opt/kubently-agent/bin/python", "-I", "-c", look).stdout == "[]\n"
+    begins = run("head", "-n1", "/opt/kubently-agent/bin/kubently-agent").stdout
+    assert run(*begins.removeprefix("#!").split(), "-c", look).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("line", ["--help", "check --help", "status --help", "spool --help", "guard --explain"])
+def test_without_docstrings_it_says_the_same(line: str) -> None:
+    command = [sys.executable, "-m", "agent", *line.split()]
+    width = os.environ | {"COLUMNS": "80"}  # as in a container without a terminal
+    here = subprocess.run(command, cwd=ROOT, env=width, capture_output=True, text=True, check=True)
+    assert run("kubently-agent", *line.split()).stdout == here.stdout
 
 
 def test_sqlite_has_no_complaint_about_its_surroundings() -> None:
