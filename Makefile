@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 
 CORE   := agent/guard/*,agent/spool/*,agent/link/*,agent/outage.py,agent/reach.py,agent/config.py,agent/settings.py,agent/model.py,agent/errors.py
 
-.PHONY: help demo test chaos breakages stampede bench soak performance import-cost incidents pictures coverage lint types layers lock image controlplane cluster-test clean
+.PHONY: help demo test chaos breakages stampede bench soak performance import-cost incidents pictures coverage lint types layers lock image sbom controlplane cluster-test clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -100,6 +100,12 @@ REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 image:  ## the container image, by docker, podman or buildah (ENGINE=…, IMAGE=…, BUILD_OPTIONS=…)
 	@test -n "$(ENGINE)" || { echo "None of docker, podman and buildah works here (try: docker info)"; exit 1; }
 	$(ENGINE) build $(BUILD_OPTIONS) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
+
+SBOM := build/kubently-agent-$(VERSION).spdx.json
+sbom: $(STAMP)  ## what is in the image, as SPDX, and the list in docs/deploying.md; syft is built once with Go (3 min)
+	@test -n "$(ENGINE)" || { echo "None of docker, podman and buildah works here (try: docker info)"; exit 1; }
+	@tests/image/sbom.sh $(ENGINE) $(IMAGE) $(SBOM)
+	@$(BIN)/python -m tests.image.listing $(SBOM)
 
 controlplane:  ## etcd, kube-apiserver and others for `make cluster-test`, built once with Go (10 min) into ~/.cache
 	@tests/cluster/build.sh
