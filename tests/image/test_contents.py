@@ -72,6 +72,11 @@ def test_without_docstrings_it_says_the_same(line: str) -> None:
     assert run("kubently-agent", *line.split()).stdout == here.stdout
 
 
+def test_the_agents_packages_are_the_same_on_every_architecture() -> None:
+    done = run("sh", "-c", "cd /opt/kubently-agent; ls; find . -name '*.so*' -o -name '*.a'")
+    assert done.stdout == "bin\ninclude\nlib\nlib64\npyvenv.cfg\n"
+
+
 def test_sqlite_has_no_complaint_about_its_surroundings() -> None:
     done = run("sqlite3", ":memory:", "select 1")
     assert (done.stdout, done.stderr) == ("1\n", "")
