@@ -99,7 +99,7 @@ IMAGE    ?= kubently-agent:$(VERSION)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 image:  ## the container image, by docker, podman or buildah (ENGINE=…, IMAGE=…, BUILD_OPTIONS=…)
 	@test -n "$(ENGINE)" || { echo "None of docker, podman and buildah works here (try: docker info)"; exit 1; }
-	$(ENGINE) build $(BUILD_OPTIONS) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
+	$(ENGINE) build $(if $(filter buildah,$(ENGINE)),--layers --force-rm) $(BUILD_OPTIONS) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
 
 SBOM := build/kubently-agent-$(VERSION).spdx.json
 sbom: $(STAMP)  ## what is in the image, as SPDX, and the list in docs/deploying.md; syft is built once with Go (3 min)
