@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ def podman(*args: str | Path, check: bool = True, timeout: float = 120) -> subpr
     runtime = ["--runtime", "runc"] if shutil.which("runc") else []
     done = subprocess.run(
         ["podman", *runtime, *args],
+        cwd=tempfile.gettempdir(),  # where its monitor leaves a note when a container runs out of memory
         capture_output=True,
         text=True,
         check=False,
