@@ -200,7 +200,7 @@ def insert_result(
             stderr.bytes,
             stdout.json_bytes,
             stderr.json_bytes,
-            result_crc(command_id, _with_error(result, error), stdout.crc, stderr.crc),
+            result_crc(command_id, _with_error(result, error), stdout, stderr),
             now.unix_ms,
             now.boot,
             now.uptime_ms,

@@ -10,18 +10,19 @@ from dataclasses import dataclass, replace
 
 from agent.model import PIECE_BYTES, Outcome, Result, Stream
 from agent.spool.clock import Stamp
-from agent.spool.journal import STREAMS
+from agent.spool.journal import STREAMS, read_command
 from agent.spool.text import Written, clean, prefix, result_crc
 from agent.spool.values import Output
 
 HELD_BYTES = 32 * 1024
 """Up to this size an output comes with its result. A few are in memory at a time."""
 
+_NO_TIME_MS = 253_402_300_800_000  # the year 10000
 _OUTCOMES = frozenset(outcome.value for outcome in Outcome)
 _COLUMNS = (
     "r.seq, r.command_id, r.outcome, r.exit_code, r.error, r.execution_time_ms, r.output_bytes, r.truncated, r.rule,"
     " r.attempts, r.stdout_bytes, r.stderr_bytes, r.stdout_json_bytes, r.stderr_json_bytes, r.crc32,"
-    " c.correlation_id, c.session_id, c.started_unix_ms"
+    " c.started_unix_ms, c.correlation_id, c.session_id, c.args, c.timeout_seconds, c.crc32"
 )
 
 
@@ -72,22 +73,39 @@ def _read(db: sqlite3.Connection, seq: int) -> Due:
     if row is None:
         return _lost(db, seq)
     _, command_id, outcome, exit_code, error, ms, size, truncated, rule, attempts, *rest = row
-    stdout, stderr, stdout_json, stderr_json, crc, correlation_id, session_id, started = rest
+    stdout, stderr, stdout_json, stderr_json, crc, started, *trace = rest
     known = outcome in _OUTCOMES
     result = Result(Outcome(outcome) if known else Outcome.DAMAGED, exit_code, error, ms, size, bool(truncated), rule)
-    held: dict[Stream, str | None] = dict.fromkeys(STREAMS)
+    output: dict[Stream, Output] = {"stdout": Output(stdout, stdout_json), "stderr": Output(stderr, stderr_json)}
     whole = None if known else False
     if known and stdout + stderr <= HELD_BYTES:
         texts = {stream: "".join(_pieces(db, seq, stream)) for stream in STREAMS}
-        held.update(texts)
-        crcs = (zlib.crc32(texts[stream].encode()) for stream in STREAMS)
-        whole = result_crc(command_id, result, *crcs) == crc
-    output: dict[Stream, Output] = {
-        "stdout": Output(stdout, stdout_json, held["stdout"]),
-        "stderr": Output(stderr, stderr_json, held["stderr"]),
-    }
-    executed_at = None if started is None else started / 1000
-    return Due(seq, command_id, result, attempts, correlation_id, session_id, executed_at, output, crc, whole)
+        crcs = {stream: zlib.crc32(texts[stream].encode()) for stream in STREAMS}
+        whole = checksum(command_id, result, output, crcs) == crc
+        output = {stream: replace(output[stream], held=texts[stream]) for stream in STREAMS}
+    correlation_id, session_id = _trace(command_id, *trace)
+    return Due(seq, command_id, result, attempts, correlation_id, session_id, _seconds(started), output, crc, whole)
+
+
+def checksum(command_id: str, result: Result, output: Mapping[Stream, Output], crcs: Mapping[Stream, int]) -> int:
+    """Of a result as it is stored, with what its texts come to."""
+    written = (Written(0, output[stream].bytes, output[stream].json_bytes, crcs[stream]) for stream in STREAMS)
+    return result_crc(command_id, result, *written)
+
+
+def _trace(
+    command_id: str, correlation_id: str | None, session_id: str | None, args: str, timeout: float | None, crc: int
+) -> tuple[str | None, str | None]:
+    """The tracing ids as the API gave them. A damaged one could make a header that no request may have."""
+    if correlation_id is None and session_id is None:
+        return None, None
+    whole = read_command(command_id, args, timeout, correlation_id, session_id, crc) is not None
+    return (correlation_id, session_id) if whole else (None, None)
+
+
+def _seconds(unix_ms: int | None) -> float | None:
+    """None too for what is no time: nothing vouches for this one, and a result can do without."""
+    return None if unix_ms is None or not 0 <= unix_ms < _NO_TIME_MS else unix_ms / 1000
 
 
 def _lost(db: sqlite3.Connection, seq: int) -> Due:
@@ -186,7 +204,7 @@ def cut(db: sqlite3.Connection, seq: int, max_bytes: int) -> int:
             stderr.bytes,
             stdout.json_bytes,
             stderr.json_bytes,
-            result_crc(found.command_id, result, stdout.crc, stderr.crc),
+            result_crc(found.command_id, result, stdout, stderr),
             seq,
         ),
     )

@@ -12,7 +12,6 @@ from agent.spool import journal, outbox, upkeep
 from agent.spool.core import Core
 from agent.spool.outbox import Due
 from agent.spool.tally import Verdict
-from agent.spool.text import result_crc
 from agent.spool.values import Delivery, Output
 from agent.spool.writer import Kind
 
@@ -62,8 +61,8 @@ class Results(Core):
         """What is stored if it is what was written, and else an error result in its place."""
         whole = due.whole
         if whole is None:
-            crcs = [await self._crc(due.seq, stream) for stream in journal.STREAMS]
-            whole = result_crc(due.command_id, due.result, *crcs) == due.crc
+            crcs = {stream: await self._crc(due.seq, stream) for stream in journal.STREAMS}
+            whole = outbox.checksum(due.command_id, due.result, due.output, crcs) == due.crc
         result, output = due.result, due.output
         if not whole:
             result, output = Result(Outcome.DAMAGED, error=_DAMAGED), _EMPTY

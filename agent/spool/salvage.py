@@ -13,14 +13,14 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.model import Command, Outcome, Result
 from agent.spool.clock import Stamp
 from agent.spool.journal import STREAMS, insert_command, insert_result, read_command
 from agent.spool.space import PAGE_BYTES, beside, disk_free, file_bytes
-from agent.spool.text import result_crc
+from agent.spool.text import Written, result_crc
 
 DAMAGED = "The record of this command was damaged on disk, and its result is lost. Ask again: the command only reads."
 _MOST_MISSES = 20_000  # a key may be damaged too, and say anything
@@ -214,12 +214,13 @@ class _Salvage:
         self._new.execute(f"insert into {table} ({', '.join(names)}) values ({places})", tuple(row))
 
     def _copy_pieces(self, result: sqlite3.Row) -> None:
-        crcs = dict.fromkeys(STREAMS, 0)
+        found = {s: Written(0, result[f"{s}_bytes"], result[f"{s}_json_bytes"]) for s in STREAMS}
         pieces = self._old.execute("select * from pieces where seq = ? order by stream, part", (result["seq"],))
         for piece in pieces:
             self._insert("pieces", piece)
-            crcs[piece["stream"]] = zlib.crc32(piece["text"].encode(), crcs[piece["stream"]])
-        if result_crc(result["command_id"], _result(result), crcs["stdout"], crcs["stderr"]) != result["crc32"]:
+            before = found[piece["stream"]]
+            found[piece["stream"]] = replace(before, crc=zlib.crc32(piece["text"].encode(), before.crc))
+        if result_crc(result["command_id"], _result(result), found["stdout"], found["stderr"]) != result["crc32"]:
             raise ValueError("the result isn't what was stored")
 
     def _give_up(self, command_id: object, *, delivered: bool) -> None:

@@ -67,8 +67,10 @@ def command_crc(command: Command) -> int:
     return _crc(command.id, command.args, command.timeout, command.correlation_id, command.session_id)
 
 
-def result_crc(command_id: str, result: Result, stdout_crc: int, stderr_crc: int) -> int:
-    """Over all that the API will be told. Damage inside a page that SQLite can still read shows here alone."""
+def result_crc(command_id: str, result: Result, stdout: Written, stderr: Written) -> int:
+    """Over all that the API will be told, and the sizes that are told before. Damage inside a page that SQLite can
+    still read shows here alone.
+    """
     return _crc(
         command_id,
         result.outcome.value,
@@ -78,8 +80,7 @@ def result_crc(command_id: str, result: Result, stdout_crc: int, stderr_crc: int
         result.output_bytes,
         result.truncated,
         result.rule,
-        stdout_crc,
-        stderr_crc,
+        *((written.bytes, written.json_bytes, written.crc) for written in (stdout, stderr)),
     )
 
 

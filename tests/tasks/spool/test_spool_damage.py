@@ -300,3 +300,47 @@ async def test_salvage_takes_what_fits(filled: Path, path: Path) -> None:
         assert counts.size_bytes <= 5 * MB
         assert spool.recovery.salvaged == ALL
         assert spool.recovery.damaged > 5
+
+
+@pytest.mark.parametrize("size", [300, 40_000])  # read at once, and piece by piece
+@pytest.mark.parametrize("column", ["stdout_bytes", "stdout_json_bytes", "stderr_bytes", "stderr_json_bytes"])
+@pytest.mark.parametrize("change", ["1", "-1", "40_000", "-40_000"])
+async def test_a_damaged_size_is_answered_as_damaged(path: Path, column: str, change: str, size: int) -> None:
+    """It would make a Content-Length that the body doesn't have."""
+    async with reopened(path) as spool:
+        await run(spool, "a", "x" * size, "some words")
+    alter(path, f"update results set {column} = {column} + ({change.replace('_', '')})")
+    async with reopened(path) as spool:
+        delivery = await take_one(spool)
+        assert delivery.result.outcome is Outcome.DAMAGED
+        assert delivery.json_bytes("stdout") + delivery.json_bytes("stderr") == 0
+        await spool.delivered(delivery.seq, 200)
+        assert await spool.take(1) == []
+        assert (await spool.counts()).pending == 0
+
+
+@pytest.mark.parametrize("column", ["correlation_id", "session_id"])
+async def test_damaged_tracing_ids_are_left_out(path: Path, column: str) -> None:
+    """They travel in headers, and not everything may stand there. The result is as good as it was."""
+    async with reopened(path) as spool:
+        await run(spool, "a", "whole")
+    alter(path, f"update commands set {column} = char(10) || {column}")
+    async with reopened(path) as spool:
+        delivery = await take_one(spool)
+        assert (delivery.correlation_id, delivery.session_id) == (None, None)
+        assert delivery.result == OK
+        assert await text(delivery) == "whole"
+
+
+@pytest.mark.parametrize("started", [-1, 9_000_000_000_000_000_000])
+async def test_a_start_that_is_no_time_is_left_out(path: Path, started: int) -> None:
+    async with reopened(path) as spool:
+        await run(spool, "a")
+    alter(path, f"update commands set started_unix_ms = {started}")
+    async with reopened(path) as spool:
+        assert (await take_one(spool)).executed_at is None
+
+
+def alter(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(statement)
