@@ -8,6 +8,7 @@ import trio
 
 from agent.log import Log
 from agent.spool.clock import Clock
+from agent.spool.retry import Wishes
 from agent.spool.signals import Signal
 from agent.spool.space import Space
 from agent.spool.tally import Tally
@@ -30,6 +31,7 @@ class Core:
         self._log = Log("spool")
         self._tally = Tally(trio.current_time)
         self._taking = trio.Lock()
+        self._wishes = Wishes(space.path)
         self._started: deque[Claim] = deque()
         """Commands that were started as they were accepted, for whoever claims next."""
         self._taken: deque[Due] = deque()

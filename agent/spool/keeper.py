@@ -72,7 +72,7 @@ class Keeper(Results):
         return await self._writer.run(work, Kind.STATE)
 
     async def _retry(self) -> int:
-        wanted = retry.requested(self._space.path)
+        wanted = self._wishes.found()
         if not wanted:
             return 0
 
@@ -80,7 +80,7 @@ class Keeper(Results):
             self._tally.again(again)
 
         again = await self._writer.run(lambda db: retry.retry(db, wanted), Kind.STATE, then=then)
-        retry.done(wanted)
+        self._wishes.done(wanted)
         return len(again)
 
     async def _measure(self) -> None:

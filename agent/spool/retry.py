@@ -2,6 +2,7 @@
 
 Only one connection may write to a spool (SQLite up to 3.51.2 can lose a commit when two do and the write-ahead log
 starts over). So while an agent has it, the wish is left as a file beside it, which the agent's next upkeep picks up.
+It lies in the spool's own folder, where the agent may remove files whoever made them: root may have left this one.
 """
 
 import json
@@ -14,12 +15,15 @@ from enum import StrEnum
 from pathlib import Path
 
 from agent.errors import SpoolError
+from agent.log import Log
 from agent.spool.failure import translate
 from agent.spool.journal import due_again
 from agent.spool.lock import SpoolLock, is_held
 from agent.spool.space import beside
 
-_FOLDER = ".retry"
+log = Log("spool")
+
+_WISH, _UNFINISHED = ".json", ".part"
 
 
 class Retried(StrEnum):
@@ -66,35 +70,49 @@ def ask(path: Path, command_id: str | None) -> Retried:
 
 
 def _leave(path: Path, command_id: str | None) -> None:
-    folder = beside(path, _FOLDER)
+    file = beside(path, f".retry-{uuid.uuid4().hex}{_UNFINISHED}")
     try:
-        folder.mkdir(exist_ok=True)
-        file = folder / f"{uuid.uuid4().hex}.part"
         file.write_text(json.dumps({"command_id": command_id}))
-        file.rename(file.with_suffix(".json"))  # whole or not at all
+        file.chmod(0o644)  # the agent may be another user
+        file.rename(file.with_suffix(_WISH))  # whole or not at all
     except OSError as error:
         raise SpoolError(
-            f"The agent can't be asked: {folder} can't be written ({error.strerror}). Run this as the agent's user."
+            f"The agent can't be asked: {path.parent} can't be written ({error.strerror}). "
+            "Run this as the agent's user."
         ) from error
 
 
-def requested(path: Path) -> list[Wish]:
-    """The wishes beside the spool at `path`. What makes no sense is deleted."""
-    wishes = []
-    for file in sorted(beside(path, _FOLDER).glob("*.json")):
+class Wishes:
+    """What people have asked of the agent that has the spool at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stuck: set[Path] = set()
+
+    def found(self) -> list[Wish]:
+        """Those that haven't come true. What makes no sense is removed."""
+        wishes = []
+        for file in sorted(set(self._path.parent.glob(f"{self._path.name}.retry-*{_WISH}")) - self._stuck):
+            try:
+                command_id = json.loads(file.read_text())["command_id"]
+            except (OSError, ValueError, KeyError, TypeError):
+                self._remove(file)
+                continue
+            wishes.append(Wish(file, None if command_id is None else str(command_id)))
+        return wishes
+
+    def done(self, wishes: Iterable[Wish]) -> None:
+        """These came true."""
+        for wish in wishes:
+            self._remove(wish.file)
+
+    def _remove(self, file: Path) -> None:
+        """One that can't be removed counts once all the same, or its results would be sent again at each upkeep."""
         try:
-            command_id = json.loads(file.read_text())["command_id"]
-        except (OSError, ValueError, KeyError, TypeError):
             file.unlink(missing_ok=True)
-            continue
-        wishes.append(Wish(file, None if command_id is None else str(command_id)))
-    return wishes
-
-
-def done(wishes: Iterable[Wish]) -> None:
-    """Forget wishes that came true."""
-    for wish in wishes:
-        wish.file.unlink(missing_ok=True)
+        except OSError as error:
+            self._stuck.add(file)
+            log.warning("a wish to send again can't be removed, please do", file=str(file), reason=error.strerror)
 
 
 def retry(db: sqlite3.Connection, wishes: Sequence[Wish]) -> list[tuple[int, int, str]]:

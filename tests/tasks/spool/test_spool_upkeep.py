@@ -1,7 +1,10 @@
 """Forgetting, shrinking, and people's wishes."""
 
+import errno
+import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -152,10 +155,10 @@ async def test_a_person_has_rejected_results_sent_again_beside_a_live_agent(spoo
     assert await text(await take_one(spool)) == "x" * 10
     assert (await spool.counts()).rejected == 2
     ask(path, None)
-    beside(path, ".retry").joinpath("nonsense.json").write_text("{")
-    beside(path, ".retry").joinpath("more.json").write_text("[]")
+    beside(path, ".retry-nonsense.json").write_text("{")
+    beside(path, ".retry-more.json").write_text("[]")
     assert (await spool.sweep()).retried == 2
-    assert list(beside(path, ".retry").iterdir()) == []
+    assert wishes(path) == []
     assert [delivery.command_id for delivery in await spool.take(5)] == ["a", "c"]
     assert (await spool.sweep()).retried == 0
 
@@ -184,9 +187,52 @@ def test_asking_without_a_spool_or_a_readable_one(path: Path) -> None:
 
 
 async def test_a_wish_that_cant_be_left(spool: Spool, path: Path) -> None:
-    beside(path, ".retry").write_text("in the way")
-    with pytest.raises(SpoolError, match="can't be asked"):
+    path.parent.chmod(0o555)
+    with as_nobody(), pytest.raises(SpoolError, match=r"can't be asked: .* can't be written .*Run this as the agent's"):
         ask(path, None)
+
+
+async def test_root_asks_and_the_agent_is_somebody_else(spool: Spool, path: Path) -> None:
+    await settle(spool, "a", "rejected")
+    path.parent.chmod(0o777)
+    before = os.umask(0o077)
+    try:
+        ask(path, "a")
+    finally:
+        os.umask(before)
+    with as_nobody():
+        assert (await spool.sweep()).retried == 1
+    assert wishes(path) == []
+
+
+async def test_a_wish_that_cant_be_removed_comes_true_once(
+    spool: Spool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    await settle(spool, "a", "rejected")
+    ask(path, "a")
+    assert (await spool.sweep()).retried == 1
+    await spool.rejected((await take_one(spool)).seq, 404, "unknown")
+    assert (await spool.sweep()).retried == 0
+    assert len(wishes(path)) == 1
+
+
+def wishes(path: Path) -> list[Path]:
+    return list(path.parent.glob("*.retry*"))
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """File access as another user, where only root would be refused nothing."""
+    us = os.geteuid()
+    os.seteuid(us or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(us)
 
 
 async def test_counting_is_cheap_with_much_to_remember(spool: Spool) -> None:
