@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 import outcome
 import trio
 
-from agent.errors import SpoolError
+from agent.errors import SpoolError, SpoolFull
 from agent.spool.failure import translate
 from agent.spool.space import Space
 
@@ -68,6 +68,8 @@ class Writer:
     """
 
     def __init__(self, connection: sqlite3.Connection, space: Space, changed: Callable[[], None]) -> None:
+        self.suspect = False
+        """Whether something failed that a second try won't mend: the file may be broken."""
         self._connection = connection
         self._space = space
         self._changed = changed
@@ -170,6 +172,8 @@ class Writer:
                 return
         for job in jobs:
             job.outcome = outcome.capture(self._alone, job)
+            if isinstance(job.outcome, outcome.Error) and not isinstance(job.outcome.error, SpoolFull):
+                self.suspect = True
 
     def _alone(self, job: _Job) -> Any:
         try:
