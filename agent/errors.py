@@ -3,7 +3,7 @@
     AgentError                  a person can read it: it names the thing, says what is wrong and what to do
     ├── ConfigError             the environment's fault; every problem at once; exit code 2
     ├── KubectlError            no kubectl, or one that can't be started
-    ├── SpoolError              the spool can't be used at all
+    ├── SpoolError              the spool can't be used at all: no task goes on without it
     │   ├── SpoolTooNew         its schema is of a later agent; never altered
     │   └── SpoolFull           no room for this write (the cap or the disk); nothing was written, try again later
     └── LinkDown                the API couldn't be reached, or what answered wasn't the API

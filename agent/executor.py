@@ -2,7 +2,7 @@
 
 import trio
 
-from agent.errors import KubectlError, SpoolError, SpoolFull
+from agent.errors import KubectlError, SpoolFull
 from agent.guard import Plan, Policy, Refused, decide
 from agent.kubectl import Exit, Kubectl
 from agent.log import Log
@@ -112,7 +112,7 @@ class Executor:
             try:
                 claim = await self._spool.claim()
                 failing = False
-            except SpoolError as error:
+            except SpoolFull as error:
                 if not failing:
                     log.error("commands can't be claimed, trying again", reason=str(error))
                 failing = True
@@ -157,7 +157,7 @@ class Executor:
         return _from_exit(exit_, timeout, lost=output.lost_to_full_disk)
 
     async def _finish(self, command: Command, result: Result, output: Output) -> None:
-        """Write the result down, whatever happens meanwhile."""
+        """Write the result down, whatever happens meanwhile. Without a spool it is lost, and the command runs again."""
         with trio.CancelScope(shield=True) as self._finishing:
             if self._abandoned:  # while kubectl was still ending: it is tried once
                 self._finishing.deadline = trio.current_time() + RETRY_WRITE_SECONDS / 2
@@ -184,7 +184,7 @@ class Executor:
         while True:
             try:
                 await self._spool.finish(command.id, result, output.rest())
-            except SpoolError as error:
+            except SpoolFull as error:
                 if not told:
                     log.error("result can't be written, trying again", command_id=command.id, reason=str(error))
                     told = True

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import trio
 
-from agent.errors import SpoolError
+from agent.errors import SpoolFull
 from agent.log import Log
 from agent.pulse import Pulse
 from agent.spool import Counts, Spool
@@ -40,7 +40,7 @@ class Janitor:
             try:
                 swept = await self._spool.sweep()
                 self._tell_fullness(await self._spool.counts())
-            except SpoolError as error:
+            except SpoolFull as error:
                 if not failing:
                     log.error("sweep failed, trying again", reason=str(error))
                 failing = True

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
-from agent.errors import LinkDown, SpoolError
+from agent.errors import LinkDown, SpoolFull
 from agent.link import Batch, Link
 from agent.log import Log
 from agent.metrics import Metrics
@@ -70,12 +70,13 @@ class Poller:
                 with trio.CancelScope(shield=True) as self._journalling:
                     if self._abandoned:  # before there was anything: it is tried once
                         self._journalling.deadline = trio.current_time() + RETRY_JOURNAL_SECONDS / 2
-                    await self._journal(batch)
+                    try:
+                        await self._journal(batch)
+                    except Exception:
+                        _tell_lost(batch)
+                        raise
                 if self._journalling.cancelled_caught:
-                    lost = [command.id for command in batch.commands]
-                    log.error(
-                        "commands received but not journalled: the API must hand them out again", command_ids=lost
-                    )
+                    _tell_lost(batch)
                 if self._link.holds and not self._new:
                     await trio.sleep(REPEATED_SECONDS)
             elif status is not None and self._link.holds:
@@ -154,12 +155,17 @@ class Poller:
         while True:
             try:
                 return await write()
-            except SpoolError as error:
+            except SpoolFull as error:
                 if not told:
                     log.error("commands can't be journalled, trying again", reason=str(error))
                     told = True
             self._pulse.beat("poller")
             await trio.sleep(RETRY_JOURNAL_SECONDS)
+
+
+def _tell_lost(batch: Batch) -> None:
+    lost = [command.id for command in batch.commands]
+    log.error("commands received but not journalled: the API must hand them out again", command_ids=lost)
 
 
 BUSY = "The agent has no room for more commands just now. Nothing was run; ask again in a moment."

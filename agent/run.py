@@ -227,8 +227,8 @@ async def run(config: Config) -> int:
         try:
             await Agent(config, kubectl, policies, spool, link).run()
         except Exception as failure:  # the last stop: one clear line and an exit code, whatever it was
-            for error in _leaves(failure):
-                log.error("stopping, a task failed", reason=_sentence(error))
+            for sentence in dict.fromkeys(map(_sentence, _leaves(failure))):  # several may have met the same
+                log.error("stopping, a task failed", reason=sentence)
             return FAILED
     log.info("stopped")
     return STOPPED

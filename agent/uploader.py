@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import trio
 
-from agent.errors import SpoolError
+from agent.errors import SpoolFull
 from agent.link import Link, Reply, Verdict
 from agent.log import Log
 from agent.metrics import Metrics
@@ -67,7 +67,7 @@ class Uploader:
             try:
                 await self._deliver_one()
                 failing = False
-            except SpoolError as error:
+            except SpoolFull as error:
                 if not failing:
                     log.error("results can't be read or marked, trying again", reason=str(error))
                 failing = True

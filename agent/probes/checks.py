@@ -9,7 +9,7 @@ from typing import Protocol
 
 import trio
 
-from agent.errors import AgentError
+from agent.errors import KubectlError, SpoolFull
 from agent.log import Log
 from agent.outage import Outage
 from agent.spool import Counts, Recovery
@@ -50,7 +50,7 @@ class Spool(Protocol):
         """The spool in numbers."""
 
     async def try_write(self) -> None:
-        """Write something small, durably. Raises SpoolError."""
+        """Write something small, durably. Raises SpoolFull, or SpoolError: then the agent ends."""
 
 
 class Kubectl(Protocol):
@@ -71,7 +71,7 @@ class Watch:
 
     Args:
         name: for the page and the log.
-        attempt: try it; returns a few words, raises AgentError.
+        attempt: try it; returns a few words, raises KubectlError or SpoolFull.
         again_seconds: until the next time, if it worked.
     """
 
@@ -88,7 +88,7 @@ class Watch:
             self._began = trio.current_time()
             try:
                 found = Check(self._name, ok=True, words=await self._attempt())
-            except AgentError as error:
+            except (KubectlError, SpoolFull) as error:
                 found = Check(self._name, ok=False, words=str(error))
                 if found != self._last:
                     log.error("not ready", check=self._name, reason=str(error))

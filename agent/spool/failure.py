@@ -12,8 +12,20 @@ _FULL = {
     sqlite3.SQLITE_CANTOPEN: "a file next to it can't be opened",
     sqlite3.SQLITE_BUSY: "another program keeps it locked",
     sqlite3.SQLITE_LOCKED: "another program keeps it locked",
+    sqlite3.SQLITE_PROTOCOL: "another program keeps it locked",
+    sqlite3.SQLITE_PERM: "it may not be written",
+    sqlite3.SQLITE_NOMEM: "memory is short",
 }
-DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+MISSING_ROW = "an index names a command that isn't there"
+
+
+class Broken(sqlite3.DatabaseError):
+    """Damage that SQLite doesn't notice itself."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -22,12 +34,17 @@ def primary_code(error: sqlite3.Error) -> int:
     return code & 0xFF
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is broken: no second try helps."""
+    return primary_code(error) in _DAMAGED
+
+
 def translate(error: sqlite3.Error, path: Path) -> SpoolError:
     """`SpoolFull` for what may pass; `SpoolError` for what won't."""
     code = primary_code(error)
     if code in _FULL:
         return SpoolFull(f"The spool {path} can't be written now: {_FULL[code]} ({error}).")
-    if code in DAMAGED:
+    if is_damage(error):
         return SpoolError(
             f"The spool {path} is damaged ({error}). "
             "Start the agent again: it moves the file aside, keeps it, and brings over what can be read."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agent.model import Command, Malformed, Outcome, Result, Stream
 from agent.spool.clock import Stamp
+from agent.spool.failure import MISSING_ROW, Broken
 from agent.spool.text import Written, clean, command_crc, result_crc
 
 STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
@@ -121,6 +122,8 @@ def claim(db: sqlite3.Connection, now: Stamp) -> tuple[int, Command | None, int,
         (now.unix_ms,),
     ).fetchone()
     if row is None:
+        if db.execute("select min(seq) from commands where state = 'accepted'").fetchone() != (None,):
+            raise Broken(MISSING_ROW)
         return None
     seq, command_id, args, timeout, correlation_id, session_id, runs, *stamp, crc = row
     command = read_command(command_id, args, timeout, correlation_id, session_id, crc)

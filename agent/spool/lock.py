@@ -14,6 +14,9 @@ from typing import Self
 from agent.errors import SpoolError
 from agent.spool.space import beside
 
+SUSPECT = "suspect"
+"""Written by a holder that couldn't go on with the database: the next one looks at it more closely."""
+
 _TRIES, _PAUSE_SECONDS = 11, 0.05
 
 
@@ -65,8 +68,13 @@ class SpoolLock:
         """Whether the last holder died with the database open."""
         return self.note.startswith("open")
 
+    @property
+    def was_suspect(self) -> bool:
+        """Whether the last holder couldn't go on with the database."""
+        return self.note.startswith(SUSPECT)
+
     def write(self, state: str) -> None:
-        """Say what this holder is doing: "open" or "closing"."""
+        """Say what this holder is doing: "open" or "closing"; or `SUSPECT`."""
         text = f"{state}, process {os.getpid()}\n".encode()
         with contextlib.suppress(OSError):  # a full disk: then the old words stay
             os.pwrite(self._fd, text, 0)

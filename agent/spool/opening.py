@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import SpoolError, SpoolTooNew
-from agent.spool.failure import DAMAGED, primary_code, translate
+from agent.spool.failure import is_damage
 from agent.spool.light import Database
 from agent.spool.lock import SpoolLock
 from agent.spool.salvage import Salvaged, move_aside, salvage
@@ -39,10 +39,11 @@ def open_database(path: Path, plan: Plan, lock: SpoolLock) -> Opened:
     Raises:
         SpoolTooNew: it is of a later version; it wasn't touched.
         SpoolError: it can't be opened.
+        sqlite3.Error: SQLite can't work with it.
     """
     try:
         log_is_gone = lock.was_open and path.exists() and not beside(path, "-wal").exists()
-        damage = look(path)  # begins a new log
+        damage = look(path, thorough=lock.was_suspect)  # begins a new log
         moved = salvaged = None
         if damage is None:
             damage = _NO_LOG if log_is_gone else None
@@ -53,8 +54,6 @@ def open_database(path: Path, plan: Plan, lock: SpoolLock) -> Opened:
         if not path.exists():
             _begin(path)
         connection = connect(path, plan)
-    except sqlite3.Error as error:
-        raise translate(error, path) from error
     except OSError as error:
         raise SpoolError(
             f"The spool {path} can't be opened ({error.strerror}). "
@@ -63,8 +62,10 @@ def open_database(path: Path, plan: Plan, lock: SpoolLock) -> Opened:
     return Opened(connection, damage, moved, salvaged)
 
 
-def look(path: Path) -> str | None:
+def look(path: Path, *, thorough: bool = False) -> str | None:
     """What is wrong with the file, None if nothing. It is opened for reading only.
+
+    `thorough` compares the indexes with their tables too, which takes several times as long.
 
     Raises:
         SpoolTooNew: it is of a later version.
@@ -86,9 +87,9 @@ def look(path: Path) -> str | None:
                     f"{path} is a database, but not a spool of this agent. It wasn't touched: "
                     "set KUBENTLY_SPOOL_PATH to another path."
                 )
-            (verdict,) = db.execute("pragma quick_check(1)").fetchone()
+            (verdict,) = db.execute(f"pragma {'integrity' if thorough else 'quick'}_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
-        if primary_code(error) in DAMAGED:
+        if is_damage(error):
             return str(error)
         raise
     if not tables:
@@ -150,6 +151,8 @@ def connect(path: Path, plan: Plan) -> sqlite3.Connection:
             "trusted_schema = off",
         ):
             connection.execute(f"pragma {pragma}").fetchall()
+        # A damaged text isn't UTF-8 any more: its checksum says so, where an error would say it again and again.
+        connection.text_factory = lambda data: data.decode("utf-8", "replace")
         migrations.apply(Database(connection, execute_plugins=False, recursive_triggers=False))
     except BaseException:
         connection.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from agent.model import PIECE_BYTES, Outcome, Result, Stream
 from agent.spool.clock import Stamp
+from agent.spool.failure import MISSING_ROW, Broken
 from agent.spool.journal import STREAMS, read_command
 from agent.spool.text import Written, clean, prefix, result_crc
 from agent.spool.values import Output
@@ -109,8 +110,10 @@ def _seconds(unix_ms: int | None) -> float | None:
 
 
 def _lost(db: sqlite3.Connection, seq: int) -> Due:
-    (command_id,) = db.execute("select command_id from commands where seq = ?", (seq,)).fetchone()
-    return Due(seq, command_id, Result(Outcome.DAMAGED), 0, None, None, None, {}, 0, whole=False)
+    row = db.execute("select command_id from commands where seq = ?", (seq,)).fetchone()
+    if row is None:
+        raise Broken(MISSING_ROW)
+    return Due(seq, row[0], Result(Outcome.DAMAGED), 0, None, None, None, {}, 0, whole=False)
 
 
 def _pieces(db: sqlite3.Connection, seq: int, stream: Stream) -> list[str]:

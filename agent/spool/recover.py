@@ -38,6 +38,7 @@ def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float) -> Found
     ).fetchall()
     for seq, command_id, state, runs, *stamp in unfinished:
         db.execute("delete from pieces where seq = ?", (seq,))
+        db.execute("delete from results where seq = ?", (seq,))  # there only if somebody changed the state by hand
         age_ms = clock.age_ms(Stamp(*stamp))
         if state == "running" and runs >= MOST_RUNS:
             gave_up += 1

@@ -14,9 +14,9 @@ from agent.errors import SpoolError
 from agent.spool import upkeep
 from agent.spool.clock import Clock
 from agent.spool.commands import Commands
-from agent.spool.failure import translate
+from agent.spool.failure import is_damage, translate
 from agent.spool.keeper import Keeper
-from agent.spool.lock import SpoolLock
+from agent.spool.lock import SUSPECT, SpoolLock
 from agent.spool.opening import Opened, open_database
 from agent.spool.recover import recover
 from agent.spool.space import Space, plan_for
@@ -36,6 +36,11 @@ class Spool(Commands, Keeper):
         self.recovery = recovery
         self._tally.measured(measured)
         self._changed()
+
+    @property
+    def suspect(self) -> bool:
+        """Whether something failed that a second try won't mend: the file may be broken."""
+        return self._writer.suspect
 
     async def close(self) -> None:
         """Carry out what was begun and close the file."""
@@ -75,7 +80,7 @@ async def open_spool(
         try:
             yield spool
         finally:
-            lock.write("closing")
+            lock.write(SUSPECT if spool.suspect else "closing")
             await spool.close()
     finally:
         lock.release()
@@ -96,15 +101,17 @@ def _open(path: Path, limits: Limits, clock: Clock, lock: SpoolLock) -> _Ready:
     plan = plan_for(path, limits.max_bytes)
     space = Space(path, plan, limits.output_bytes)
     space.drop_ballast()
-    opened = open_database(path, plan, lock)
     try:
-        return _Ready(opened.connection, space, *_recover(opened, space, limits, clock, lock))
+        opened = open_database(path, plan, lock)
+        try:
+            return _Ready(opened.connection, space, *_recover(opened, space, limits, clock, lock))
+        except BaseException:
+            opened.connection.close()
+            raise
     except sqlite3.Error as error:
-        opened.connection.close()
+        if is_damage(error):
+            lock.write(SUSPECT)
         raise translate(error, path) from error
-    except BaseException:
-        opened.connection.close()
-        raise
 
 
 def _aside(recovery: Recovery) -> str:

@@ -236,6 +236,27 @@ PLANTED = (
         "        if False:",
         (f"{SPOOL}/test_spool_results.py",),
     ),
+    Planted(
+        "a damaged size is found before it is sent",
+        "agent/spool/text.py",
+        "(written.bytes, written.json_bytes, written.crc) for",
+        "(written.crc,) for",
+        (f"{SPOOL}/test_spool_damage.py",),
+    ),
+    Planted(
+        "a spool that breaks at work is looked at closely by the next start",
+        "agent/spool/spool.py",
+        'lock.write(SUSPECT if spool.suspect else "closing")',
+        'lock.write("closing")',
+        (f"{SPOOL}/test_spool_damage.py",),
+    ),
+    Planted(
+        "a spool that breaks at work ends the agent",
+        "agent/uploader.py",
+        "            except SpoolFull as error:",
+        "            except Exception as error:",
+        ("tests/tasks/test_uploader.py",),
+    ),
     # Size.
     Planted(
         "the file shrinks after a backlog",

@@ -217,7 +217,7 @@ async def test_a_disk_that_cant_be_written_is_tried_again(executing, events, mon
 
 async def test_a_result_outlasts_a_stop_but_not_for_ever(executing, events, monkeypatch, virtual_clock):
     async def finish(*_):
-        raise SpoolError("never")
+        raise SpoolFull("never")
 
     monkeypatch.setattr(executing.spool, "finish", finish)
     await executing.accept("a")
@@ -231,6 +231,19 @@ async def test_a_result_outlasts_a_stop_but_not_for_ever(executing, events, monk
         executing.executor.abandon()
     assert len(events["result given up, the command runs again at the next start"]) == 1
     assert not events["command finished"]
+
+
+@pytest.mark.parametrize("operation", ["claim", "finish"])
+async def test_a_spool_that_is_broken_ends_the_task(executing, monkeypatch, operation):
+    """Even behind the shield of a result that is being written down: it can't be."""
+
+    async def broken(*_):
+        raise SpoolError("damaged")
+
+    monkeypatch.setattr(executing.spool, operation, broken)
+    await executing.accept("a")
+    with pytest.raises(SpoolError, match="damaged"):
+        await executing.executor.run()
 
 
 async def test_output_that_finds_no_room_is_cut_and_says_so(executing, monkeypatch):

@@ -1,8 +1,9 @@
 """Upkeep at its times."""
 
+import pytest
 import trio
 
-from agent.errors import SpoolFull
+from agent.errors import SpoolError, SpoolFull
 from agent.janitor import EVERY_SECONDS, Janitor
 from agent.model import Command, Outcome, Result
 from agent.pulse import Pulse
@@ -53,3 +54,12 @@ async def test_a_sweep_that_fails_is_told_once_and_tried_again(small_spool, monk
         await Janitor(small_spool, lambda: None, pulse=Pulse(trio.current_time)).run()
     assert len(tries) == 6
     assert len(events["sweep failed, trying again"]) == 2, "once for each time that it began to fail"
+
+
+async def test_a_spool_that_is_broken_ends_the_task(small_spool, monkeypatch):
+    async def sweep():
+        raise SpoolError("damaged")
+
+    monkeypatch.setattr(small_spool, "sweep", sweep)
+    with pytest.raises(SpoolError, match="damaged"):
+        await Janitor(small_spool, lambda: None, pulse=Pulse(trio.current_time)).run()

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from agent.errors import LinkDown, SpoolFull
+from agent.errors import LinkDown, SpoolError, SpoolFull
 from agent.link import Batch
 from agent.log import Log
 from agent.metrics import Metrics
@@ -211,6 +211,18 @@ async def test_a_stop_doesnt_wait_for_ever_for_a_disk(polling, events, monkeypat
         await until(lambda: events["commands can't be journalled, trying again"])
         nursery.cancel_scope.cancel()
         polling.poller.abandon()
+    (line,) = events["commands received but not journalled: the API must hand them out again"]
+    assert line["command_ids"] == ["a"]
+
+
+async def test_a_spool_that_is_broken_ends_the_task_and_names_what_is_lost(polling, events, monkeypatch):
+    async def accept(_):
+        raise SpoolError("damaged")
+
+    monkeypatch.setattr(polling.spool, "accept", accept)
+    polling.link.receives.append(Batch(commands("a")))
+    with pytest.raises(SpoolError, match="damaged"):
+        await polling.poller.run()
     (line,) = events["commands received but not journalled: the API must hand them out again"]
     assert line["command_ids"] == ["a"]
 

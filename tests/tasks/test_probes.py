@@ -249,6 +249,14 @@ async def test_what_works_is_rarely_tried(autojump_clock: trio.testing.MockClock
     assert await look(watch, 1801) == checks.Check("it", ok=True, words="try 3")
 
 
+async def test_what_no_second_try_mends_ends_the_watch():
+    async def attempt() -> str:
+        raise SpoolError("damaged")
+
+    with pytest.raises(SpoolError, match="damaged"):
+        await checks.Watch("spool", attempt, 60).run()
+
+
 async def test_what_fails_is_tried_soon_and_told_once(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ):

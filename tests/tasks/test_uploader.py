@@ -1,13 +1,12 @@
 """From the spool to the API: what each answer does to a result, to its siblings, and to a stop."""
 
 import random
-import sqlite3
 from itertools import pairwise
 
 import pytest
 import trio
 
-from agent.errors import SpoolError
+from agent.errors import SpoolError, SpoolFull
 from agent.link import Reply, Verdict
 from agent.log import Log
 from agent.metrics import Metrics
@@ -186,7 +185,7 @@ async def test_a_cut_that_cant_be_written_is_tried_again(uploading, monkeypatch,
     def cut(db, seq, max_bytes):
         tries.append(seq)
         if len(tries) == 1:
-            raise sqlite3.OperationalError("disk I/O error")
+            raise SpoolFull("disk I/O error")
         return real(db, seq, max_bytes)
 
     monkeypatch.setattr(outbox, "cut", cut)
@@ -246,7 +245,7 @@ async def test_a_spool_that_fails_is_tried_again(uploading, events, monkeypatch,
     async def take(limit):
         tries.append(limit)
         if len(tries) <= 3:
-            raise SpoolError("unreadable")
+            raise SpoolFull("unreadable")
         return await real(limit)
 
     monkeypatch.setattr(uploading.spool, "take", take)
@@ -254,6 +253,16 @@ async def test_a_spool_that_fails_is_tried_again(uploading, events, monkeypatch,
     await uploading.until_done()
     assert uploading.sent == ["a"]
     assert events["results can't be read or marked, trying again"] == [{"reason": "unreadable"}]
+
+
+async def test_a_spool_that_is_broken_ends_the_task(uploading, monkeypatch):
+    async def take(_):
+        raise SpoolError("damaged")
+
+    monkeypatch.setattr(uploading.spool, "take", take)
+    await uploading.result("a")
+    with pytest.raises(SpoolError, match="damaged"):
+        await uploading.uploader.run()
 
 
 async def test_siblings_share_the_work_and_all_end(uploading, virtual_clock):

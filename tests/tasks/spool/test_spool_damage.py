@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import trio
 
+from agent.errors import SpoolError
 from agent.model import Outcome
 from agent.spool import Limits, Spool, open_spool
 from agent.spool.space import beside
+from agent.spool.writer import Kind
 from tests.tasks.spool.kit import (
     MB,
     OK,
@@ -339,6 +341,102 @@ async def test_a_start_that_is_no_time_is_left_out(path: Path, started: int) -> 
     alter(path, f"update commands set started_unix_ms = {started}")
     async with reopened(path) as spool:
         assert (await take_one(spool)).executed_at is None
+
+
+def without_an_index(path: Path) -> None:
+    """As if the index of states had missed what changed last: a look at the tables alone finds nothing."""
+    with closing(sqlite3.connect(path)) as db:
+        for statement in (
+            "pragma writable_schema = on",
+            "create table hidden as select * from sqlite_schema where name = 'by_state'",
+            "delete from sqlite_schema where name = 'by_state'",
+            "pragma writable_schema = reset",
+            "delete from commands where command_id = 'b'",
+            "pragma writable_schema = on",
+            "insert into sqlite_schema select * from hidden",
+            "pragma writable_schema = reset",
+            "drop table hidden",
+        ):
+            db.execute(statement).fetchall()
+            db.commit()
+        assert db.execute("pragma quick_check").fetchone() == ("ok",)
+
+
+async def test_damage_that_shows_only_at_work_is_mended_by_the_next_start(path: Path) -> None:
+    async with reopened(path) as spool:
+        for name in "abc":
+            await run(spool, name, name)
+    without_an_index(path)
+    async with reopened(path) as spool:
+        assert spool.recovery.damage is None, "nothing is seen at first"
+        with pytest.raises(SpoolError, match=r"is damaged \(an index .*Start the agent again: it moves the file aside"):
+            await spool.take(3)
+    async with reopened(path) as spool:
+        assert "by_state" in str(spool.recovery.damage)
+        assert spool.recovery.moved_aside is not None
+        arrived = await deliver_all(spool)
+        assert (arrived["a"], arrived["c"]) == ("a", "c")
+    async with reopened(path) as spool:
+        assert spool.recovery.damage is None
+
+
+async def test_damage_that_hides_a_command(path: Path) -> None:
+    """The start itself stumbles over it, and the next one mustn't."""
+    async with reopened(path) as spool:
+        await accept(spool, "b", "c")
+    without_an_index(path)
+    with pytest.raises(SpoolError, match="is damaged"):
+        async with reopened(path):
+            pass
+    async with reopened(path) as spool:
+        assert spool.recovery.moved_aside is not None
+        claim = await spool.claim()
+        assert claim is not None
+        assert claim.command.id == "c"
+
+
+async def test_a_command_that_cant_be_found(spool: Spool) -> None:
+    """Whoever wants to run it would be woken for ever and find nothing."""
+    await accept(spool, "a")
+    await spool._writer.run(lambda db: db.create_function("min", 1, lambda _: 7), Kind.READ)
+    with pytest.raises(SpoolError, match=r"is damaged \(an index names"):
+        await spool.claim()
+    assert spool.suspect
+
+
+async def test_an_error_that_a_closer_look_doesnt_find_changes_nothing(path: Path) -> None:
+    """Such as a disk that read wrong once."""
+    async with reopened(path) as spool:
+        await run(spool, "a", "whole")
+    beside(path, ".lock").write_text("suspect, process 1\n")
+    async with reopened(path) as spool:
+        assert spool.recovery.moved_aside is None
+        assert await deliver_all(spool) == {"a": "whole"}
+
+
+@pytest.mark.parametrize("size", [300, 40_000])
+async def test_text_that_is_no_text_any_more(path: Path, size: int) -> None:
+    """SQLite gives it as it is, and Python's own decoding would fail each time."""
+    async with reopened(path) as spool:
+        await run(spool, "a", "x" * size)
+        await start(spool, "b")
+    alter(path, "update pieces set text = cast(x'78ff78' as text)")
+    alter(path, "update commands set args = cast(x'5bff5d' as text), state = 'accepted' where command_id = 'b'")
+    async with reopened(path) as spool:
+        assert (await take_one(spool)).result.outcome is Outcome.DAMAGED
+        assert await spool.claim() is None
+        assert (await take_one(spool)).result.outcome is Outcome.DAMAGED
+
+
+async def test_a_command_that_a_person_let_run_again(path: Path) -> None:
+    """By changing its state with sqlite3: the result that it has already is in the way."""
+    async with reopened(path) as spool:
+        await run(spool, "a", "x" * 300_000)
+    alter(path, "update commands set state = 'accepted'")
+    async with reopened(path) as spool:
+        assert await spool.claim() is not None
+        await spool.finish("a", OK, [("stdout", "once more")])
+        assert await deliver_all(spool) == {"a": "once more"}
 
 
 def alter(path: Path, statement: str) -> None:
