@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,11 @@ from urllib.parse import urlsplit
 
 from agent.errors import ConfigError
 from agent.settings import LOOPBACK, SETTINGS, STREAM_ONLY, Setting
+
+REFUSED = frozenset({"KUBENTLY_SSL_VERIFY", "KUBENTLY_WHITELIST_CONFIG"})
+"""Variables of Kubently's own executor that mustn't be overlooked."""
+
+_OF_A_SERVICE = re.compile("_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT(_|$)")
 
 LinkName = Literal["poll", "stream"]
 
@@ -81,6 +87,18 @@ class Config:
         return shown
 
 
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Variables that look like the agent's and aren't, such as misspelt ones. Those that Kubernetes sets for a Service
+    aren't meant.
+    """
+    known = {setting.name for setting in SETTINGS} | REFUSED
+    return sorted(
+        name
+        for name in environ
+        if name.startswith("KUBENTLY_") and name not in known and not _OF_A_SERVICE.search(name)
+    )
+
+
 def spool_path(environ: Mapping[str, str]) -> Path:
     """Where the spool is, for the commands that need nothing else of the configuration."""
     setting = next(s for s in SETTINGS if s.field == "spool_path")
@@ -96,7 +114,7 @@ def _read(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
     for setting in SETTINGS:
         text = environ.get(setting.name, "").strip() or setting.default
         try:
-            values[setting.field] = None if text is None else setting.read(text)
+            values[setting.field] = None if text is None else setting.read(_bare(text))
         except ValueError as error:
             values[setting.field] = None
             problems.append(_sentence(setting, text, error))
@@ -106,9 +124,22 @@ def _read(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
     return values, problems
 
 
+def _bare(text: str) -> str:
+    """The same text, if it isn't in quotes, as a file of variables that no shell reads may have it."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        raise ValueError("is in quotes, and they would be part of it. Leave them away.")
+    return text
+
+
 def _sentence(setting: Setting, text: str | None, error: ValueError) -> str:
-    shown = "" if setting.secret else f" {text!r}"
+    shown = "" if setting.secret else f" {_without_password(str(text))!r}"
     return f"{setting.name}:{shown} {error}"
+
+
+def _without_password(text: str) -> str:
+    """What a URL has between its scheme and an @ is nobody's business."""
+    before, at, after = text.rpartition("@")
+    return f"{before[: before.find('//') + 2] if '//' in before else ''}…@{after}" if at else text
 
 
 def _token(values: Values, environ: Mapping[str, str]) -> list[str]:
@@ -125,10 +156,15 @@ def _token(values: Values, environ: Mapping[str, str]) -> list[str]:
 
 
 def _token_text(text: str) -> str | None:
-    if not text.strip():
+    token = text.strip()
+    if not token:
         return "is empty. It must hold this cluster's token."
-    if not text.strip().isascii() or any(c.isspace() for c in text.strip()):
+    if token.startswith("\ufeff"):
+        return "begins with a byte order mark, as some editors write it. Save it as plain ASCII."
+    if not token.isascii() or not token.isprintable() or " " in token:
         return "doesn't hold a token: one word of ASCII without spaces is expected."
+    if token[0] in "'\"" and token[-1] == token[0]:
+        return "holds a token in quotes, and they would be part of it. Leave them away."
     return None
 
 
@@ -146,22 +182,37 @@ def _transport(values: Values, _: Mapping[str, str]) -> list[str]:
 
 
 def _certificates(values: Values, _: Mapping[str, str]) -> list[str]:
-    problems = []
-    for name, key in (
-        ("KUBENTLY_CA_CERT", "ca_cert"),
-        ("KUBENTLY_CLIENT_CERT", "client_cert"),
-        ("KUBENTLY_CLIENT_KEY", "client_key"),
-    ):
-        problems += _readable(name, values[key], check=_pem)
-    if values["client_key"] and not values["client_cert"]:
+    cert, key = values["client_cert"], values["client_key"]
+    problems = _readable("KUBENTLY_CA_CERT", values["ca_cert"], check=_certificate)
+    problems += _readable("KUBENTLY_CLIENT_CERT", cert, check=_certificate if key else _certificate_and_key)
+    problems += _readable("KUBENTLY_CLIENT_KEY", key, check=_key)
+    if key and not cert:
         problems.append("KUBENTLY_CLIENT_KEY is set without KUBENTLY_CLIENT_CERT. Set both, or neither.")
     problems += _readable("KUBENTLY_KUBECONFIG", values["kubeconfig"])
     problems += _readable("KUBENTLY_POLICY_FILE", values["policy_file"])
     return problems
 
 
-def _pem(text: str) -> str | None:
-    return None if "-----BEGIN " in text else "isn't a PEM file: it holds no line '-----BEGIN …'."
+def _certificate(text: str) -> str | None:
+    if "CERTIFICATE-----" in text:
+        return None
+    if "-----BEGIN " in text:
+        return "holds no certificate. Its PEM has a line '-----BEGIN CERTIFICATE-----'; this may be a key."
+    return "isn't a PEM file: it holds no line '-----BEGIN CERTIFICATE-----'."
+
+
+def _key(text: str) -> str | None:
+    if "PRIVATE KEY-----" not in text:
+        return "holds no key. Its PEM has a line '-----BEGIN PRIVATE KEY-----'."
+    if "ENCRYPTED" in text:
+        return "has a passphrase, and nobody is there to type it. Take it away: openssl pkey -in FILE -out NEW."
+    return None
+
+
+def _certificate_and_key(text: str) -> str | None:
+    if (problem := _certificate(text)) or "PRIVATE KEY-----" in text:
+        return problem or _key(text)
+    return "holds a certificate and no key. Name the key's file with KUBENTLY_CLIENT_KEY."
 
 
 def _readable(name: str, path: Path | None, check: Callable[[str], str | None] | None = None) -> list[str]:
@@ -187,6 +238,8 @@ def _spool(values: Values, _: Mapping[str, str]) -> list[str]:
                 "Mount a writable volume there."
             )
         else:
+            if path.exists() and not path.is_file():
+                problems.append(f"KUBENTLY_SPOOL_PATH: {str(path)!r} is no file. Name the file itself: …/spool.db.")
             if not os.access(folder, os.W_OK | os.X_OK):
                 problems.append(
                     f"KUBENTLY_SPOOL_PATH: the folder {str(folder)!r} can't be written by user {os.getuid()}. "

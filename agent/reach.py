@@ -97,7 +97,10 @@ class Reach:
         begins = self.outage.failed(reason, probe=probe, retry_after=retry_after)
         if begins:
             self._reminders = 0
-            self._log.warning(f"{self._what} can't be reached", reason=reason, results_waiting=self._waiting())
+            todo = None if self.outage.last_success is not None else "`kubently-agent check` goes the way step by step"
+            self._log.warning(
+                f"{self._what} can't be reached", reason=reason, results_waiting=self._waiting(), todo=todo
+            )
         elif self.outage.seconds >= self._next_reminder():
             self._reminders += 1
             self._log.warning(

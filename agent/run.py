@@ -21,7 +21,7 @@ from pathlib import Path
 import trio
 
 from agent import __version__
-from agent.config import Config
+from agent.config import Config, unknown_variables
 from agent.errors import AgentError, SpoolError
 from agent.executor import Executor
 from agent.guard.capabilities import capabilities
@@ -220,6 +220,10 @@ async def run(config: Config) -> int:
         output_bytes=config.max_output_bytes,
     )
     log.info("starting", version=__version__, **config.effective())
+    if unknown := unknown_variables(os.environ):
+        log.warning(
+            "unknown variables, nothing reads them", names=unknown, todo="`kubently-agent check` may know what is meant"
+        )
     async with AsyncExitStack() as stack:
         spool = await stack.enter_async_context(open_spool(config.spool_path, limits))
         stack.push_async_callback(link.aclose)

@@ -32,19 +32,31 @@ class Setting:
     example: str = ""
 
 
+_API = "For example: https://api.example.com"
+
+
 def _api_url(text: str) -> str:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # Python's own words are about brackets and casts
+        raise ValueError(
+            f"isn't a URL: after the host comes nothing, a path, or ':' and a port up to 65535. {_API}"
+        ) from None
     if parts.scheme not in {"http", "https"}:
-        raise ValueError("has no http:// or https:// in front. For example: https://api.example.com")
-    if not parts.hostname:
-        raise ValueError("names no host. For example: https://api.example.com")
+        raise ValueError(f"has no http:// or https:// in front. {_API}")
+    if not host:
+        raise ValueError(f"names no host. {_API}")
     if parts.username or parts.password:
         raise ValueError("must not hold a user or password: the token goes into KUBENTLY_TOKEN_FILE.")
     if parts.query or parts.fragment:
         raise ValueError("must end with the host or a path: no '?' and no '#'.")
-    _ = parts.port  # raises ValueError("Port …") by itself
+    if port == 0:
+        raise ValueError(f"names port 0, where nothing can be. {_API}")
     if not text.isascii() or any(c.isspace() for c in text):
-        raise ValueError("holds a space or a letter beyond ASCII.")
+        raise ValueError("holds a space or a letter beyond ASCII. A host with other letters has a name with xn-- too.")
+    if any(not 0 < len(label) < 64 for label in host.rstrip(".").split(".")):
+        raise ValueError("names a host that can't be: there are 1 to 63 letters between two dots.")
     return text.rstrip("/")
 
 
@@ -131,7 +143,7 @@ def _absolute(text: str) -> Path:
 
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not host or not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError("must be ADDRESS:PORT, such as 0.0.0.0:8080 or [::]:8080.")
     return host.strip("[]"), int(port)
 

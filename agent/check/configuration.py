@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from agent.check.findings import Area
-from agent.config import Config
+from agent.config import Config, unknown_variables
 from agent.errors import ConfigError, LinkDown
+from agent.link.proxy import proxy_for
+from agent.link.tls import tls_context
 from agent.link.token import Token
 from agent.log import Log
 from agent.policy import PolicyFile
@@ -19,6 +22,8 @@ def check_configuration(area: Area, environ: Mapping[str, str]) -> Config | None
     """The configuration, or None if there is a mistake in it."""
     try:
         config = Config.from_environ(environ)
+        proxy_for(config.api_url)
+        tls_context(config)
     except ConfigError as error:
         for problem in error.problems:
             # Each sentence ends with what would be right.
@@ -27,9 +32,17 @@ def check_configuration(area: Area, environ: Mapping[str, str]) -> Config | None
         return None
     given = [s.name for s in SETTINGS if environ.get(s.name, "").strip()]
     area.passed("settings", f"cluster {config.cluster_id}, link {config.link}, {len(given)} variables set")
+    if unknown := unknown_variables(environ):
+        area.warned("settings", f"the agent doesn't know {', '.join(unknown)}", _meant(unknown))
     if not _token(area, config):
         return None
     return config if _policy(area, config) else None
+
+
+def _meant(unknown: list[str]) -> str:
+    known = [setting.name for setting in SETTINGS]
+    near = [match for name in unknown for match in get_close_matches(name, known, 1, 0.85)]
+    return f"Is {' and '.join(near)} meant?" if near else "Unset what is of no use: nothing here reads it."
 
 
 def _token(area: Area, config: Config) -> bool:

@@ -1,7 +1,6 @@
 """The port of the probes and metrics."""
 
 import errno
-import os
 import socket
 from dataclasses import dataclass
 
@@ -30,7 +29,7 @@ async def check_health(area: Area, config: Config) -> None:
         await _bind(address)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            words = f"{address} can't be listened at: {os.strerror(error.errno or 0)}"
+            words = f"{address} can't be listened at: {error.strerror}"
             area.failed(
                 "port", words, "Name an address of this machine and a port above 1023 with KUBENTLY_HEALTH_ADDRESS."
             )

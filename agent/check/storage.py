@@ -86,6 +86,9 @@ def _file(area: Area, path: Path) -> None:
         words, _, hint = str(error).partition(" It wasn't touched: ")
         area.failed("file", words, hint[:1].upper() + hint[1:] or "Look at the spool's folder.")
         return
+    except OSError as error:
+        area.failed("file", f"{path} can't be opened: {error.strerror}", f"Give it to user {os.geteuid()}.")
+        return
     if damage:
         area.warned(
             "file",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from agent import __version__
+from agent.settings import SETTINGS
 
 COMMANDS = {
     "run": "run the agent (this is also what no command at all does)",
@@ -16,10 +17,18 @@ COMMANDS = {
 }
 
 _EPILOG = """\
-The agent is configured by environment variables; README has the table, and a
-mistake in them is named. Exit codes: 0 done, 1 failed or "no", 2 a mistake in
+The agent is configured by environment variables; `kubently-agent run --help`
+lists them, and a mistake in them is named. Exit codes: 0 done, 1 failed or "no", 2 a mistake in
 the configuration or the command line.
 """
+
+
+def _variables() -> str:
+    lines = ["environment variables:"]
+    for setting in SETTINGS:
+        default = "required" if setting.required else setting.default
+        lines += [f"  {setting.name}{f'  ({default})' if default else ''}", f"      {setting.meaning}"]
+    return "\n".join([*lines, "", "Exactly one of KUBENTLY_TOKEN and KUBENTLY_TOKEN_FILE must be set."])
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -37,7 +46,13 @@ def run_command(arguments: Sequence[str]) -> int:
         if name != named:
             commands.add_parser(name, help=summary)
         elif name == "run":
-            commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+            commands.add_parser(
+                name,
+                help=summary,
+                description=f"{summary[0].upper()}{summary[1:]}.",
+                epilog=_variables(),
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
         else:
             import_module(f"agent.cli.{name}").add_parser(commands)
     options = parser.parse_args(arguments)

@@ -39,6 +39,14 @@ def is_damage(error: sqlite3.Error) -> bool:
     return primary_code(error) in _DAMAGED
 
 
+def missing(path: Path) -> SpoolError:
+    """For a spool that was asked for and isn't there."""
+    return SpoolError(
+        f"There is no spool at {path}: no agent was started with that path yet, or it is elsewhere. "
+        "Name the file, or set KUBENTLY_SPOOL_PATH."
+    )
+
+
 def translate(error: sqlite3.Error, path: Path) -> SpoolError:
     """`SpoolFull` for what may pass; `SpoolError` for what won't."""
     code = primary_code(error)

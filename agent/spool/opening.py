@@ -73,6 +73,8 @@ def look(path: Path, *, thorough: bool = False) -> str | None:
     """
     if not path.exists():
         return None
+    if not path.is_file() and not path.is_dir():  # a device would be moved aside
+        raise SpoolError(f"{path} is no file. It wasn't touched: set KUBENTLY_SPOOL_PATH to a file's path.")
     with path.open("r+b"):  # says best why not
         pass
     if file_bytes(path) == 0:

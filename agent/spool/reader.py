@@ -16,7 +16,7 @@ from typing import Any
 from agent.errors import SpoolError
 from agent.model import Stream
 from agent.spool.clock import Stamp
-from agent.spool.failure import translate
+from agent.spool.failure import missing, translate
 from agent.spool.space import beside, file_bytes
 
 VIEWS = ("status", "backlog", "recent", "stuck", "slow")
@@ -47,11 +47,14 @@ def open_reader(path: Path) -> Iterator["Reader"]:
                 pass
             yield Reader(path, _connect(path, stack))
         except FileNotFoundError as error:
-            raise SpoolError(f"There is no spool at {path}. Name it with KUBENTLY_SPOOL_PATH.") from error
+            raise missing(path) from error
         except BrokenPipeError:  # whoever reads what the caller prints has had enough
             raise
         except OSError as error:
-            raise SpoolError(f"The spool {path} can't be read ({error.strerror}: {error.filename}).") from error
+            raise SpoolError(
+                f"The spool {path} can't be read ({error.strerror}: {error.filename}). "
+                "Name the file itself, and run this as a user who may read it."
+            ) from error
         except sqlite3.Error as error:
             raise translate(error, path) from error
 
@@ -65,7 +68,8 @@ def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:
         db = stack.enter_context(closing(_open(_copy(path, folder))))
         db.execute("select count(*) from sqlite_schema").fetchone()
     if db.execute("select count(*) from sqlite_schema where name = 'status'").fetchone() != (1,):
-        raise SpoolError(f"{path} isn't a spool of this agent.")
+        what = "is a database, but" if file_bytes(path) else "is empty:"
+        raise SpoolError(f"{path} {what} not a spool of this agent. Name the file, or set KUBENTLY_SPOOL_PATH.")
     return db
 
 

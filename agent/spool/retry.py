@@ -16,7 +16,7 @@ from pathlib import Path
 
 from agent.errors import SpoolError
 from agent.log import Log
-from agent.spool.failure import translate
+from agent.spool.failure import missing, translate
 from agent.spool.journal import due_again
 from agent.spool.lock import SpoolLock, is_held
 from agent.spool.space import beside
@@ -50,7 +50,7 @@ def ask(path: Path, command_id: str | None) -> Retried:
         SpoolError: there is no spool, it can't be written, or there is nothing to retry.
     """
     if not path.exists():
-        raise SpoolError(f"There is no spool at {path}. Name it with KUBENTLY_SPOOL_PATH.")
+        raise missing(path)
     if is_held(path):
         _leave(path, command_id)
         return Retried.ASKED

@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from agent.config import Config
+from agent.errors import ConfigError
 from agent.link.http import Http
 from agent.link.proxy import proxy_for
 
@@ -35,6 +36,22 @@ def test_the_usual_variables(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert proxy_for(url) == proxy
+
+
+@pytest.mark.parametrize(
+    ("proxy", "says"),
+    [
+        ("socks5://me:pa55@proxy:1", "of the kind socks5:// can't be used"),
+        ("http://me:pa55@proxy:x", "isn't a URL"),
+        ("http://[::1", "isn't a URL"),
+        ("http://:3128", "names no host"),
+    ],
+)
+def test_what_is_no_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str, says: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ConfigError, match=f"^ALL_PROXY: .*{says}.*For example: http://") as caught:
+        proxy_for("https://api.example")
+    assert "pa55" not in str(caught.value)
 
 
 async def test_requests_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

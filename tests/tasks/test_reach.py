@@ -70,15 +70,21 @@ async def test_a_cancelled_probe_passes_its_turn_on(reach, autojump_clock):
             assert attempt.probe
 
 
+CHECK = "`kubently-agent check` goes the way step by step"
+
+
 async def test_begin_and_end_are_told_once_with_their_counts(reach, lines, autojump_clock):
+    """With what to do, if the API never answered: then it may be a mistake in the configuration."""
     for _ in range(4):
         await fail(reach, "connection refused")
     async with reach.turn() as attempt:
         attempt.succeeded()
     assert lines.said == [
-        ("API can't be reached", {"reason": "connection refused", "results_waiting": 42}),
+        ("API can't be reached", {"reason": "connection refused", "results_waiting": 42, "todo": CHECK}),
         ("API reached again", {"outage_seconds": 7.5, "failed_attempts": 4, "results_waiting": 42}),
     ]
+    await fail(reach, "reset")
+    assert lines.said[2:] == [("API can't be reached", {"reason": "reset", "results_waiting": 42, "todo": None})]
 
 
 async def test_a_long_outage_is_mentioned_now_and_then(reach, lines, autojump_clock):

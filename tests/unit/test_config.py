@@ -1,11 +1,12 @@
 """Configuration: what a person gets told, and that everything is told at once."""
 
 import os
+import re
 import stat
 
 import pytest
 
-from agent.config import Config, spool_path
+from agent.config import Config, spool_path, unknown_variables
 from agent.errors import ConfigError
 from agent.settings import SETTINGS
 
@@ -68,7 +69,15 @@ def test_an_empty_variable_is_a_missing_one(environ):
         ("KUBENTLY_API_URL", "https://", "names no host"),
         ("KUBENTLY_API_URL", "https://user:pw@host", "must not hold a user or password"),
         ("KUBENTLY_API_URL", "https://host?a=b", "no '?' and no '#'"),
-        ("KUBENTLY_API_URL", "https://host:x", "Port"),
+        ("KUBENTLY_API_URL", "https://host:x", "isn't a URL: after the host"),
+        ("KUBENTLY_API_URL", "https://host:99999", "a port up to 65535"),
+        ("KUBENTLY_API_URL", "https://host:0", "port 0"),
+        ("KUBENTLY_API_URL", "https://[::1", "isn't a URL"),
+        ("KUBENTLY_API_URL", "https://api..example.com", "1 to 63 letters between two dots"),
+        ("KUBENTLY_API_URL", f"https://{'a' * 64}.example.com", "1 to 63 letters"),
+        ("KUBENTLY_API_URL", '"https://host"', "is in quotes"),
+        ("CLUSTER_ID", "'prod'", "is in quotes"),
+        ("KUBENTLY_SPOOL_PATH", "/", "is no file"),
         ("KUBENTLY_API_URL", "https://höst", "a letter beyond ASCII"),
         ("KUBENTLY_API_URL", "http://api.example.com", "KUBENTLY_ALLOW_HTTP=true"),
         ("CLUSTER_ID", "two words", "one word"),
@@ -86,6 +95,7 @@ def test_an_empty_variable_is_a_missing_one(environ):
         ("KUBENTLY_COMMAND_TIMEOUT_MAX", "0", "from 1 to 3600"),
         ("KUBENTLY_ALLOW_HTTP", "maybe", "neither true nor false"),
         ("KUBENTLY_HEALTH_ADDRESS", "8080", "ADDRESS:PORT"),
+        ("KUBENTLY_HEALTH_ADDRESS", ":8080", "ADDRESS:PORT"),
         ("KUBENTLY_HEALTH_ADDRESS", "localhost:99999", "ADDRESS:PORT"),
         ("KUBENTLY_CA_CERT", "/no/such/ca.pem", "can't be read: No such file"),
         ("KUBENTLY_POLICY_FILE", "/no/such/policy.toml", "can't be read"),
@@ -125,7 +135,14 @@ def test_two_tokens_are_one_too_many(environ, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("", "is empty"), ("two words", "doesn't hold a token"), ("schlüssel", "doesn't hold a token")],
+    [
+        ("", "is empty"),
+        ("two words", "doesn't hold a token"),
+        ("schlüssel", "doesn't hold a token"),
+        ("to\0ken", "doesn't hold a token"),
+        ("\ufefftoken", "byte order mark"),
+        ('"token"', "in quotes"),
+    ],
 )
 def test_a_token_file_with_nothing_useful_in_it(environ, tmp_path, content, says):
     del environ["KUBENTLY_TOKEN"]
@@ -146,8 +163,49 @@ def test_a_key_needs_a_certificate_and_both_must_be_pem(environ, tmp_path):
     (tmp_path / "key").write_text("no key")
     environ["KUBENTLY_CLIENT_KEY"] = str(tmp_path / "key")
     not_pem, alone = problems(environ)
-    assert "isn't a PEM file" in not_pem
+    assert "holds no key" in not_pem
     assert "without KUBENTLY_CLIENT_CERT" in alone
+
+
+CERTIFICATE, KEY = "-----BEGIN CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("ca", "cert", "key", "says"),
+    [
+        ("text", None, None, "KUBENTLY_CA_CERT: .* isn't a PEM file"),
+        (KEY, None, None, "KUBENTLY_CA_CERT: .* holds no certificate.* may be a key"),
+        (None, CERTIFICATE, None, "KUBENTLY_CLIENT_CERT: .* no key. Name the key's file with KUBENTLY_CLIENT_KEY"),
+        (None, KEY, KEY, "KUBENTLY_CLIENT_CERT: .* holds no certificate"),
+        (None, CERTIFICATE, CERTIFICATE, "KUBENTLY_CLIENT_KEY: .* holds no key"),
+        (None, CERTIFICATE, "-----BEGIN ENCRYPTED PRIVATE KEY-----", "KUBENTLY_CLIENT_KEY: .* has a passphrase"),
+        (None, CERTIFICATE + "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED", None, "has a passphrase"),
+    ],
+)
+def test_files_that_hold_something_else(environ, tmp_path, ca, cert, key, says):
+    for name, text in {"CA_CERT": ca, "CLIENT_CERT": cert, "CLIENT_KEY": key}.items():
+        if text is not None:
+            (tmp_path / name).write_text(text)
+            environ[f"KUBENTLY_{name}"] = str(tmp_path / name)
+    (problem,) = problems(environ)
+    assert re.search(says, problem)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://me:pa55@host", "ftp://me:pa55@host", "me:pa55@host", "https://me:pa55@host:x"]
+)
+def test_a_password_in_the_url_isnt_repeated(environ, url):
+    environ["KUBENTLY_API_URL"] = url
+    (problem,) = problems(environ)
+    assert "pa55" not in problem
+    assert "@host" in problem
+
+
+def test_variables_that_nothing_reads():
+    """Kubernetes sets some for each Service of the namespace, which may be called like the agent."""
+    names = ["KUBENTLY_COMAND_TIMEOUT_MAX", "KUBENTLY_API_URL", "KUBENTLY_SSL_VERIFY", "KUBENTLY_API_PORT", "PATH"]
+    names += ["KUBENTLY_API_PORT_80_TCP_ADDR", "KUBENTLY_API_SERVICE_HOST", "KUBENTLY_API_SERVICE_PORT_HTTP"]
+    assert unknown_variables(dict.fromkeys(names, "x")) == ["KUBENTLY_COMAND_TIMEOUT_MAX"]
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")

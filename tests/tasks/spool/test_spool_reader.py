@@ -173,7 +173,10 @@ async def test_what_isnt_there(path: Path, spool: Spool, folder: Path) -> None:
         raise AssertionError
     with closing(sqlite3.connect(folder / "photos.db")) as db:
         db.execute("create table photos (x)")
-    with pytest.raises(SpoolError, match="isn't a spool"), open_reader(folder / "photos.db"):
+    with pytest.raises(SpoolError, match=r"is a database, but not a .*Name"), open_reader(folder / "photos.db"):
+        raise AssertionError
+    (folder / "empty").touch()
+    with pytest.raises(SpoolError, match="is empty: not a spool"), open_reader(folder / "empty"):
         raise AssertionError
     with open_reader(path) as reader:
         with pytest.raises(SpoolError, match="no list 'tables'; there are status, backlog"):

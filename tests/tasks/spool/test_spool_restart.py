@@ -2,6 +2,7 @@
 
 # nothing else runs on these loops
 
+import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -187,6 +188,14 @@ async def test_a_path_that_is_a_folder(path: Path) -> None:
     with pytest.raises(SpoolError, match="Is a directory"):
         async with open_spool(path, LIMITS):
             raise AssertionError
+
+
+async def test_a_device_is_never_moved_aside(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(SpoolError, match=r"is no file\. It wasn't touched: set KUBENTLY_SPOOL_PATH"):
+        async with open_spool(path, LIMITS):
+            pass
+    assert path.is_fifo()
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,17 @@ def a_later_spool(folder: Path) -> None:
         db.commit()
 
 
+def another_database(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as db, db:
+        db.execute("create table photos (name text)")
+
+
+def another_key(folder: Path) -> None:
+    one, two = (Authority(f"Root {n}").issue(folder / f"{n}.pem", "agent").read_text() for n in "12")
+    (folder / "cert.pem").write_text(one)
+    (folder / "key.pem").write_text(two)
+
+
 MISTAKES = [
     Mistake(
         "bad URL",
@@ -92,6 +103,78 @@ MISTAKES = [
         run=2,
         says=r"KUBENTLY_TOKEN_FILE: '.*/token' is empty\. It must hold this cluster's token\.",
         check=("settings", "is empty", "It must hold this cluster's token"),
+    ),
+    Mistake(
+        "address in quotes",
+        environ={"KUBENTLY_API_URL": "'https://api.example.com'"},
+        run=2,
+        says=r"KUBENTLY_API_URL: .* is in quotes, and they would be part of it\. Leave them away\.",
+        check=("settings", "is in quotes", "Leave them away"),
+    ),
+    Mistake(
+        "proxy of a kind that can't be used",
+        environ={"ALL_PROXY": "socks5://me:pa55@127.0.0.1:1"},
+        run=2,
+        says=r"ALL_PROXY: a proxy of the kind socks5:// can't be used, .* For example: http://",
+        check=("settings", "ALL_PROXY: a proxy of the kind socks5://", "For example: http://"),
+    ),
+    Mistake(
+        "a key for a CA",
+        environ={"KUBENTLY_CA_CERT": "{folder}/key.pem"},
+        prepare=lambda folder: (folder / "key.pem").write_text("-----BEGIN PRIVATE KEY-----"),
+        run=2,
+        says=r"KUBENTLY_CA_CERT: '.*/key.pem' holds no certificate\. Its PEM has a line .*; this may be a key",
+        check=("settings", "holds no certificate$", "this may be a key"),
+    ),
+    Mistake(
+        "a key of another certificate",
+        environ={
+            "KUBENTLY_API_URL": "https://127.0.0.1:1",
+            "KUBENTLY_CLIENT_CERT": "{folder}/cert.pem",
+            "KUBENTLY_CLIENT_KEY": "{folder}/key.pem",
+        },
+        prepare=another_key,
+        run=2,
+        says=r"KUBENTLY_CLIENT_CERT: '.*' and its key '.*' can't be used \(the key is another certificate's\)\. They",
+        check=("settings", "the key is another certificate's", "belong together"),
+    ),
+    Mistake(
+        "a policy that is no TOML",
+        environ={"KUBENTLY_POLICY_FILE": "{folder}/policy.toml"},
+        prepare=lambda folder: (folder / "policy.toml").write_text("verbs = ["),
+        run=2,
+        says=r"KUBENTLY_POLICY_FILE: .*/policy.toml: the policy file is not valid TOML: .*at end of document",
+        check=("policy", "is not valid TOML: .*at end of document", "guard --policy FILE"),
+    ),
+    Mistake(
+        "a folder for the spool's file",
+        environ={"KUBENTLY_SPOOL_PATH": "{folder}/mount"},
+        run=2,
+        says=r"KUBENTLY_SPOOL_PATH: '.*/mount' is no file\. Name the file itself",
+        check=("settings", "is no file$", "Name the file itself"),
+    ),
+    Mistake(
+        "a device for the spool",
+        environ={"KUBENTLY_SPOOL_PATH": "{folder}/pipe"},
+        prepare=lambda folder: os.mkfifo(folder / "pipe"),
+        run=2,
+        says=r"KUBENTLY_SPOOL_PATH: '.*/pipe' is no file",
+        check=("settings", "is no file$", "Name the file itself"),
+    ),
+    Mistake(
+        "another database for the spool",
+        environ={"KUBENTLY_SPOOL_PATH": "{folder}/photos.db"},
+        prepare=lambda folder: another_database(folder / "photos.db"),
+        run=1,
+        says=r"photos\.db is a database, but not a spool of this agent\. It wasn't touched: set KUBENTLY_SPOOL_PATH",
+        check=("file", "is a database, but not a spool", "Set KUBENTLY_SPOOL_PATH to another path"),
+    ),
+    Mistake(
+        "address of the probes that isn't here",
+        environ={"KUBENTLY_HEALTH_ADDRESS": "192.0.2.1:8080"},
+        run=1,
+        says=r"KUBENTLY_HEALTH_ADDRESS: 192\.0\.2\.1:8080 can't be opened: this machine doesn't have that.*0 means",
+        check=("port", "can't be listened at", "Name an address of this machine"),
     ),
     Mistake(
         "kubectl missing",
