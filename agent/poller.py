@@ -90,12 +90,14 @@ class Poller:
                 batch = await self._link.receive(eager=attempt.probe)
             except LinkDown as down:
                 self._metrics.poll("refused" if down.refused else "failed")
+                log.debug("asked in vain", reason=down.reason)
                 self._tell_refusal(down)
                 attempt.failed(down.reason, retry_after=down.retry_after)
                 return None, down.status
             self._refusal = None
             attempt.succeeded()
             self._metrics.poll("commands" if batch.commands or batch.malformed else "empty")
+            log.debug("asked", commands=len(batch.commands), malformed=len(batch.malformed))
             return batch, None
 
     def _tell_refusal(self, down: LinkDown) -> None:

@@ -28,6 +28,7 @@ from agent.guard.capabilities import capabilities
 from agent.janitor import Janitor
 from agent.kubectl import Kubectl
 from agent.link import Link, open_link
+from agent.link.proxy import proxy_shown
 from agent.log import Log
 from agent.metrics import Metrics
 from agent.model import Outcome, Result
@@ -219,7 +220,7 @@ async def run(config: Config) -> int:
         journal=config.executors + link.journal,
         output_bytes=config.max_output_bytes,
     )
-    log.info("starting", version=__version__, **config.effective())
+    log.info("starting", version=__version__, **config.effective(), proxy=proxy_shown(config.api_url))
     if unknown := unknown_variables(os.environ):
         log.warning(
             "unknown variables, nothing reads them", names=unknown, todo="`kubently-agent check` may know what is meant"
@@ -227,6 +228,7 @@ async def run(config: Config) -> int:
     async with AsyncExitStack() as stack:
         spool = await stack.enter_async_context(open_spool(config.spool_path, limits))
         stack.push_async_callback(link.aclose)
+        log.info("spool opened", results_waiting=spool.pending)
         _tell_recovery(spool)
         try:
             await Agent(config, kubectl, policies, spool, link).run()

@@ -25,6 +25,12 @@ def proxy_for(url: str) -> str | None:
     return proxy
 
 
+def proxy_shown(url: str) -> str | None:
+    """The proxy's host and port, for a log: without its password."""
+    proxy = proxy_for(url)
+    return None if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
+
+
 def _problem(proxy: str) -> str | None:
     try:
         parts = urlsplit(proxy)

@@ -136,7 +136,10 @@ class Checks:
     async def _run_kubectl(self) -> str:
         # Where some run already, one more could be one too many for the pod's memory, and would say nothing new.
         if not (self.kubectl_version and self._kubectl.running):
-            self.kubectl_version = await self._kubectl.version()
+            version = await self._kubectl.version()
+            if version != self.kubectl_version:
+                log.info("kubectl runs", version=version)
+            self.kubectl_version = version
         return self.kubectl_version
 
     def _check_spool(self, counts: Counts | None) -> Check:

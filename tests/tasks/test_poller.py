@@ -120,7 +120,10 @@ async def test_while_the_api_is_away_one_asks_now_and_then(polling, events, virt
     polling.link.receives += [LinkDown("connection refused")] * 3 + [Batch()]
     await polling.until_asked(5)
     assert polling.link.eager == [False, True, True, True, False]
-    assert [event for event, _ in events.lines] == ["API can't be reached", "API reached again"]
+    told = [event for event, _ in events.lines]
+    assert [event for event in told if "asked" not in event] == ["API can't be reached", "API reached again"]
+    assert events["asked in vain"] == [{"reason": "connection refused"}] * 3
+    assert events["asked"] == [{"commands": 0, "malformed": 0}]
     assert 'kubently_polls_total{outcome="failed"} 3' in polling.metrics.render()
     assert 'kubently_polls_total{outcome="empty"} 1' in polling.metrics.render()
 

@@ -6,7 +6,7 @@ import trio
 from agent.config import Config
 from agent.errors import ConfigError
 from agent.link.http import Http
-from agent.link.proxy import proxy_for
+from agent.link.proxy import proxy_for, proxy_shown
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -36,6 +36,12 @@ def test_the_usual_variables(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert proxy_for(url) == proxy
+
+
+def test_a_proxy_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert proxy_shown("https://api.example") is None
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:pa55@proxy.example:3128")
+    assert proxy_shown("https://api.example") == "proxy.example:3128"
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,8 @@ async def test_a_life(life, link, events, virtual_clock):
     assert await life.until_signalled(lambda: len(link.delivered) == 2) == STOPPED
     assert link.closed
     said = [event for event, _ in events.lines]
-    assert said[0] == "starting"
+    assert said[:2] == ["starting", "spool opened"]
+    assert events["kubectl runs"] == [{"version": "v1.37.1"}]
     assert said[-3:] == ["signal, draining", "drained, everything is delivered", "stopped"]
     assert "t0ken" not in str(events.lines)
 
