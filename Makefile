@@ -40,7 +40,7 @@ stampede: $(STAMP)  ## docs/stampede.svg: 10,000 agents after an outage
 incidents: $(STAMP)  ## docs/incident.md and README's queries anew: each incident is made to happen (2.5 min)
 	@$(BIN)/python -m tests.rehearsal
 
-pictures: $(STAMP)  ## docs/pictures anew, the demo recorded from the real program (30 s)
+pictures: $(STAMP)  ## docs/pictures anew, from the real program; the dashboard only where prometheus is (5 min)
 	@$(BIN)/python -m tests.pictures
 
 # The agent is measured with the runtime requirements alone, as in the image: what else is installed costs memory.

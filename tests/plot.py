@@ -23,8 +23,8 @@ def line_chart(path: Path, title: str, lines: Mapping[str, Points], *, x: str, y
         log: both axes are logarithmic; values must be above 0.
     """
     points = [point for line in lines.values() for point in line]
-    across = _Axis([px for px, _ in points], LEFT, WIDTH - RIGHT, log=log)
-    up = _Axis([py for _, py in points] + ([] if log else [0.0]), HEIGHT - BOTTOM, TOP, log=log)
+    across = Axis([px for px, _ in points], LEFT, WIDTH - RIGHT, log=log)
+    up = Axis([py for _, py in points] + ([] if log else [0.0]), HEIGHT - BOTTOM, TOP, log=log)
     parts = [
         *_begin(HEIGHT),
         _text(LEFT, 22, title, size=15),
@@ -34,11 +34,11 @@ def line_chart(path: Path, title: str, lines: Mapping[str, Points], *, x: str, y
     for tick in up.ticks:
         at = up.at(tick)
         parts.append(f'<path d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}" stroke="#e5e7eb"/>')
-        parts.append(_text(LEFT - 6, at + 4, _short(tick), anchor="end"))
+        parts.append(_text(LEFT - 6, at + 4, short(tick), anchor="end"))
     for tick in across.ticks:
         at = across.at(tick)
         parts.append(f'<path d="M{at:.1f} {HEIGHT - BOTTOM}v4" stroke="#6b7280"/>')
-        parts.append(_text(at, HEIGHT - BOTTOM + 18, _short(tick), anchor="middle"))
+        parts.append(_text(at, HEIGHT - BOTTOM + 18, short(tick), anchor="middle"))
     for number, (label, line) in enumerate(lines.items()):
         colour = COLOURS[number % len(COLOURS)]
         drawn = " ".join(f"{across.at(px):.1f},{up.at(py):.1f}" for px, py in line)
@@ -78,7 +78,9 @@ def _begin(height: float) -> list[str]:
     ]
 
 
-class _Axis:
+class Axis:
+    """Places values between two ends of a picture, with round ticks."""
+
     def __init__(self, values: Sequence[float], begin: float, end: float, *, log: bool) -> None:
         self._log = log
         low, high = min(values), max(values)
@@ -97,6 +99,7 @@ class _Axis:
         return math.log10(value) if self._log else value
 
     def at(self, value: float) -> float:
+        """Where the value is."""
         return self._begin + (self._scaled(value) - self._low) / self._span * self._length
 
 
@@ -115,5 +118,6 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 1
     )
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """A tick's value."""
     return f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:.3g}"

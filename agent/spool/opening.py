@@ -96,7 +96,7 @@ def look(path: Path, *, thorough: bool = False) -> str | None:
         raise
     if not tables:
         return _NO_TABLES
-    return None if verdict == "ok" else str(verdict)
+    return None if verdict == "ok" else str(verdict).splitlines()[-1]  # the first may say which database it is
 
 
 def _refuse_newer(path: Path, db: sqlite3.Connection) -> None:

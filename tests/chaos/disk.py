@@ -1,15 +1,19 @@
-"""A small disk that can be filled: a file system of its own where one may be mounted, else a limit on file sizes."""
+"""Disks that fail: a small one that can be filled (a file system of its own where one may be mounted, else a limit on
+file sizes), and one that damages a file.
+"""
 
 import contextlib
 import os
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MEBIBYTE = 1024 * 1024
+PAGE = 4096
 
 
 class SmallDisk:
@@ -79,3 +83,12 @@ def small_disk(folder: Path, size: int, otherwise: Callable[[str], Disk] | None 
         yield SmallDisk(folder)
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def break_pages(spool: Path) -> None:
+    """A part of the file, as a failing disk would. Nothing of it is in the log any more."""
+    with contextlib.closing(sqlite3.connect(spool)) as db:
+        db.execute("pragma wal_checkpoint(truncate)").fetchall()
+    with spool.open("r+b") as file:
+        file.seek(spool.stat().st_size // 3 // PAGE * PAGE)
+        file.write(os.urandom(50 * PAGE))

@@ -78,11 +78,15 @@ def test_the_dashboard_asks_for_what_there_is(dashboard: dict[str, Any], scrape:
 
 
 def test_every_alert_says_what_to_do(rules: dict[str, Any]):
+    guide = (ROOT.parent / "docs/incident.md").read_text()
     alerts = [rule for group in rules["groups"] for rule in group["rules"]]
     assert len(alerts) == 3
     for alert in alerts:
         assert set(alert["annotations"]) == {"summary", "description", "runbook"}
-        assert "kubectl -n" in alert["annotations"]["runbook"]
+        section, _, command = alert["annotations"]["runbook"].partition(": ")
+        assert f"\n## {section}\n" in guide
+        assert f"**{alert['alert']}**" in guide, "the table at its top begins with it"
+        assert "kubectl -n" in command
         assert alert["labels"]["severity"] in {"warning", "critical"}
 
 
@@ -99,6 +103,35 @@ def test_the_dashboards_panels_dont_overlap(dashboard: dict[str, Any]):
         assert not cells & taken
         taken |= cells
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+REQUIRED = {
+    "stat": "colorMode graphMode justifyMode orientation percentChangeColorMode reduceOptions showPercentChange"
+    " textMode wideLayout",
+    "timeseries": "legend tooltip",
+    "table": "frameIndex showHeader",
+}
+"""What Grafana's schema for dashboards says each kind of panel has (its foundation SDK, strictly read)."""
+
+
+def test_every_panel_is_whole(dashboard: dict[str, Any]):
+    for panel in dashboard["panels"]:
+        assert set(panel["options"]) == set(REQUIRED[panel["type"]].split())
+        assert panel["title"]
+        assert panel["description"]
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        refs = [target["refId"] for target in panel["targets"]]
+        assert len(set(refs)) == len(refs) > 0
+        if panel["type"] == "timeseries":
+            assert set(panel["options"]["legend"]) == {"calcs", "displayMode", "placement", "showLegend"}
+            assert all(target["legendFormat"] for target in panel["targets"])
+
+
+def test_a_panel_doesnt_mix_units(dashboard: dict[str, Any]):
+    """One axis for bytes and cores together would show one of them as a flat line."""
+    for panel in dashboard["panels"]:
+        about = {"bytes" in query for query in queries(panel["targets"])}
+        assert len(about) == 1, panel["title"]
 
 
 def test_the_dashboard_travels_in_a_config_map(dashboard: dict[str, Any], tmp_path: Path):

@@ -4,7 +4,11 @@ import os
 import sys
 from pathlib import Path
 
-from tests.pictures import animation, diagrams
+import trio
+
+from tests.pictures import animation, dashboard, diagrams
+from tests.pictures.incident import watched
+from tests.pictures.prometheus import PROGRAM
 from tests.pictures.recording import record
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
@@ -21,11 +25,21 @@ def demo() -> str:
     return animation.animated(recording, "make demo")
 
 
+def grafana_dashboard() -> str | None:
+    if PROGRAM is None:
+        print("The dashboard isn't drawn: its queries need a Prometheus (Debian: apt-get install prometheus).")
+        return None
+    return dashboard.drawn(trio.run(watched))
+
+
+MADE = {"nursery": diagrams.nursery, "command": diagrams.command, "demo": demo, "dashboard": grafana_dashboard}
+
+
 def main() -> None:
     PICTURES.mkdir(exist_ok=True)
-    for name, make in {"nursery": diagrams.nursery, "command": diagrams.command, "demo": demo}.items():
-        if not sys.argv[1:] or name in sys.argv[1:]:
-            (PICTURES / f"{name}.svg").write_text(make())
+    for name, make in MADE.items():
+        if (not sys.argv[1:] or name in sys.argv[1:]) and (picture := make()) is not None:
+            (PICTURES / f"{name}.svg").write_text(picture)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,10 @@ class Drawing:
         )
         self.words(x + 14, y + 20, words, size=12, colour=SOFT)
 
+    def shape(self, element: str) -> None:
+        """Any other element of SVG."""
+        self._shapes.append(element)
+
     def box(self, x: float, y: float, width: float, height: float, title: str, *lines: str, fill: str = GREY) -> None:
         """A named box, with a few words below the name."""
         self._shapes.append(

@@ -2,6 +2,7 @@
 
 import trio
 
+from tests.chaos.disk import break_pages
 from tests.rehearsal.stage import Texts, results_answered_with, stage
 
 SPOOL = "/var/lib/kubently/spool.db"
@@ -22,7 +23,7 @@ async def api_away(texts: Texts) -> None:
         ids = [await s.ask("logs", pod, "-n", "shop", "--tail=20") for pod in pods]
         await s.logged("command accepted", 4)
         await s.api.stop()
-        await s.logged("still can't be reached after 1 min")
+        await s.logged("still can't be reached after")
         s.show_log("api-away-log", "command finished", "can't be reached")
         await s.shell("api-away-probe", READY)
         await s.shell(
@@ -52,10 +53,10 @@ async def token_expired(texts: Texts) -> None:
 
 async def spool_filling(texts: Texts) -> None:
     """Commands come, and their results can't be delivered: the spool, a small one here, becomes full."""
-    small = {"KUBENTLY_SPOOL_MAX_BYTES": "8Mi", "KUBENTLY_MAX_OUTPUT_BYTES": "1Mi"}
+    small = {"KUBENTLY_SPOOL_MAX_BYTES": "5Mi", "KUBENTLY_MAX_OUTPUT_BYTES": "1Mi"}
     async with stage(texts, 3, **small) as s:
         s.api.interfere = results_answered_with(503)
-        ids = [await s.ask("get", "pods", "-A", "-o", "json", timeout=30) for _ in range(40)]
+        ids = [await s.ask("get", "pods", "-A", "-o", "json", timeout=30) for _ in range(20)]
         await s.logged("spool full, no commands are taken")
         await s.until_says(READY, "full, no commands are taken")
         s.show_log("full-log", "can't be reached", "spool full")
@@ -115,6 +116,24 @@ async def pod_evicted(texts: Texts) -> None:
         await s.shell("killed-show", f"kubently-agent spool show {killed[:8]} | head -9")
 
 
+async def spool_damaged(texts: Texts) -> None:
+    """A part of the spool is overwritten while results wait in it."""
+    async with stage(texts, 7) as s:
+        s.api.interfere = results_answered_with(503)
+        ids = [await s.ask("get", "pods", "-A", "-o", "json", timeout=30) for _ in range(6)]
+        await s.logged("command finished", 6)
+        break_pages(s.folder / "spool.db")
+        s.api.interfere = None
+        await s.until(lambda: s.agent.exit_code is not None, "the end of the agent")
+        s.show_log("damaged-log", "stopping, a task failed")
+        await s.shell("damaged-status", "kubently-agent status; echo $?")
+        await s.agent.start()
+        await s.answered(*ids)
+        await s.logged("result delivered", 6)
+        s.show_log("damaged-end", "the spool was damaged", "are unfinished", "result delivered")
+        await s.shell("damaged-files", f"kubently-agent status | grep -i damage; ls -sh {SPOOL}.damaged*")
+
+
 async def the_five_questions(texts: Texts) -> None:
     """A spool in which something of everything is, and the five questions that matter."""
     async with stage(texts, 6) as s:
@@ -152,4 +171,4 @@ async def the_five_questions(texts: Texts) -> None:
         await s.shell("spool-output", f'sqlite3 -readonly {SPOOL} \\\n    "{question}"')
 
 
-SCENES = (api_away, token_expired, spool_filling, command_stuck, pod_evicted, the_five_questions)
+SCENES = (api_away, token_expired, spool_filling, command_stuck, pod_evicted, spool_damaged, the_five_questions)

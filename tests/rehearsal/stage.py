@@ -41,7 +41,7 @@ class Stage:
         self.token_file.write_text(api.token)
         self._texts = texts
         self._ids = random.Random(seed)
-        self._port = _free_port()
+        self._port = free_port()
         cluster.write_kubeconfig(folder / "kubeconfig")
         self.environ = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -56,6 +56,11 @@ class Stage:
             **more,
         }
         self.agent = AgentProcess(self.environ, folder / "log")
+
+    @property
+    def probes(self) -> str:
+        """Where the agent answers probes."""
+        return f"127.0.0.1:{self._port}"
 
     async def ask(self, *args: str, timeout: float = 20) -> str:  # the command's
         """A command with an id that is the same each time."""
@@ -125,7 +130,8 @@ class Stage:
         return (self.folder / "log").read_text() if (self.folder / "log").exists() else ""
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody has just now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

@@ -1,37 +1,20 @@
 """A spool that breaks while the agent works with it: it ends with one sentence, and the next start mends it."""
 
-import contextlib
-import os
-import sqlite3
 from pathlib import Path
 
 import trio
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
 from agent.sandbox.api import reference_api
+from tests.chaos.disk import break_pages
+from tests.rehearsal.stage import results_answered_with
 from tests.whole.agents import agent_process
 
-PAGE = 4096  # bytes
 RESULTS = 8
-
-
-async def results_refused(request: Request) -> Response | None:
-    return JSONResponse({"detail": "later"}, 503) if request.method == "POST" else None
-
-
-def break_pages(spool: Path) -> None:
-    """A part of the file, as a failing disk would. Nothing of it is in the log any more."""
-    with contextlib.closing(sqlite3.connect(spool)) as db:
-        db.execute("pragma wal_checkpoint(truncate)").fetchall()
-    with spool.open("r+b") as file:
-        file.seek(spool.stat().st_size // 3 // PAGE * PAGE)
-        file.write(os.urandom(50 * PAGE))
 
 
 async def test_it_ends_and_the_next_start_mends_it(tmp_path: Path) -> None:
     async with reference_api(links=["poll"]) as api, agent_process(api, tmp_path) as agent:
-        api.interfere = results_refused
+        api.interfere = results_answered_with(503)
         ids = [await api.ask(["get", "pods", "flood-200000"]) for _ in range(RESULTS)]
         with trio.fail_after(60):
             await agent.until("command finished", RESULTS)
