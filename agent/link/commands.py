@@ -64,6 +64,8 @@ def _problem(entry: dict[str, Any]) -> str | None:
     if len(entry["id"]) > MAX_ID_CHARS:
         return f"The command's id has {len(entry['id'])} characters; at most {MAX_ID_CHARS} are allowed."
     tool = entry.get("tool")
+    if tool is None and "args" not in entry:
+        tool = entry.get("type")  # its name in some versions of Kubently
     if tool not in (None, "kubectl"):
         return f"This agent runs kubectl only, not the tool {_shown(tool)}."
     args = entry.get("args")
