@@ -44,6 +44,8 @@ class Reporter:
         self._every_seconds = every_seconds
         self._connected = trio.Event()
         self._reported: Capabilities | None = None
+        self.refused: Callable[[str], None] = lambda _: None
+        """Is called with a token that the API doesn't take any more."""
 
     def connected(self) -> None:
         """A stream has been opened: the API may be another one than before, so tell it without delay."""
@@ -83,16 +85,18 @@ class Reporter:
         if status == 404:
             self._reported = None
             return math.inf
-        if status == 401:
-            self._http.token.reread()
         log.debug("capabilities not reported", status=status)
         return RETRY_SECONDS
 
     async def _post(self, path: str, body: dict[str, object]) -> tuple[int, str | None]:
         """The HTTP status, and the word that the answer gives as its own status."""
+        token = self._http.token.current()
         answer = await self._http.request(
             "POST", path, seconds=REQUEST_SECONDS, body=json.dumps(body, separators=(",", ":")).encode()
         )
+        if answer.status == 401:
+            self._http.token.reread()
+            self.refused(token)
         try:
             told = json.loads(answer.body)
         except (ValueError, RecursionError):

@@ -84,6 +84,8 @@ class StreamLink:
         self._listening: _Listening | None = None
         self._brief = 0
         self._doubted: str | None = None
+        if reporter is not None:
+            reporter.refused = self._doubt
 
     async def receive(self, *, eager: bool) -> Batch:  # noqa: ARG002  # it never waits for commands alone
         """Open the stream, or read on. Returns with each sign of life, so at least every 15 s while all is well."""

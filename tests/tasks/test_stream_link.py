@@ -1,5 +1,6 @@
 """The stream contract on a mocked transport, with a clock that jumps: what is asked, and what each answer means."""
 
+import gc
 import json
 import math
 
@@ -328,8 +329,10 @@ async def test_a_401_for_a_result_ends_the_stream_once(link, api, token_file, au
         nursery.start_soon(lambda: link.receive(eager=False))
         await trio.sleep(1)
         reply = await link.deliver(FakeParcel(OK, stdout=["x"]))
+        refused_at = trio.current_time()
     assert (reply.verdict, reply.status) == (Verdict.LATER, 401)
     assert wire.closed
+    assert trio.current_time() == refused_at, "and not after the silence"
     assert len(api.wires) == 2
     assert (await link.deliver(FakeParcel(OK, stdout=["x"]))).verdict is Verdict.LATER
     api.wire.send(command("a"))
@@ -472,6 +475,30 @@ async def test_results_flow_while_there_is_no_stream(link, api, autojump_clock):
     assert (await link.deliver(FakeParcel(OK))).verdict is Verdict.STORED
 
 
+async def test_a_day_of_streams_leaves_nothing_behind(link, api, autojump_clock, caplog):
+    """Every hour one is lost, in one way or the other, amid an event."""
+    caplog.set_level("CRITICAL", "kubently")  # what pytest keeps of the log would look like a leak
+    await opened(link, api)
+    held = []
+    for hour in range(24):
+        wire = api.wire
+        for _ in range(60):
+            await trio.sleep(40)
+            wire.send(PING)
+            await link.receive(eager=False)
+        wire.send(command(f"c{hour}")[:-9])
+        await link.receive(eager=False)
+        if hour % 2:
+            wire.send(httpx.ReadError("reset"))
+        await link.receive(eager=False)
+        assert wire.closed
+        del api.wires[:-1], wire
+        api.router.reset()
+        gc.collect()
+        held.append(len(gc.get_objects()))
+    assert held[-1] < held[3] + 100
+
+
 async def test_closing_leaves_nothing_open(link, api):
     wire = await opened(link, api)
     wire.send(CONNECTED)
@@ -583,6 +610,25 @@ async def test_a_report_that_fails_is_sent_again(reporting, api, autojump_clock,
     api.router.post("/executor/heartbeat").mock(side_effect=[fault, ok, ok])
     await trio.sleep(340)
     assert reports(api) == "CChh"
+
+
+async def test_a_401_for_a_heartbeat_ends_the_stream_once(token_file, reporting, api, autojump_clock):
+    """Without it an agent that has nothing to send would listen with a token that was withdrawn, and look well."""
+    wire = await opened(reporting, api)
+    await trio.sleep(290)
+    api.router.post("/executor/heartbeat").respond(401)
+    await reporting.receive(eager=False)
+    assert wire.closed
+    assert trio.current_time() < 290 + SILENCE_SECONDS / 2, "at the heartbeat, not after the silence"
+    assert api.tokens() == ["first", "first"]
+    await trio.sleep(40)
+    wire = api.wire
+    wire.send(PING)
+    await reporting.receive(eager=False)
+    assert not wire.closed, "once for a token"
+    token_file.write_text("second\n")
+    await reporting.receive(eager=False)
+    assert api.tokens() == ["first", "first", "second"]
 
 
 async def test_an_odd_answer_to_a_heartbeat_is_no_fault(reporting, api, autojump_clock):
