@@ -1,7 +1,9 @@
 """The stream link on real sockets, against the reference API and against servers that misbehave."""
 
+import gzip
 import json
 import ssl
+import tracemalloc
 from contextlib import asynccontextmanager
 
 import pytest
@@ -322,6 +324,77 @@ async def test_servers_that_give_no_stream(tmp_path, answer):
     async with raw(respond) as address, linked(f"http://{address}", tmp_path) as link:
         with trio.fail_after(10), pytest.raises(LinkDown):
             await link.receive(eager=True)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"", id="not a byte"),
+        pytest.param(HEAD[:-20], id="half the head"),
+        pytest.param(b"HTTP/1.1 500 Oh\r\nContent-Length: 9\r\n\r\nwait", id="half an error"),
+    ],
+)
+async def test_servers_that_take_the_connection_and_fall_silent(tmp_path, monkeypatch, answer):
+    monkeypatch.setattr(stream_module, "OPEN_SECONDS", 0.2)
+
+    async def respond(stream):
+        await stream.send_all(answer)
+        await trio.sleep_forever()
+
+    async with raw(respond) as address, linked(f"http://{address}", tmp_path) as link:
+        with trio.fail_after(10), pytest.raises(LinkDown, match=r"within 0\.2 s"):
+            await link.receive(eager=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "words"),
+    [
+        ("text/html", b"<html>Log in", "text/html"),
+        ("application/json", b'{"commands": []}', "application/json"),
+        ("text/event-stream\r\nContent-Encoding: gzip", gzip.compress(command(1)), r"text/event-stream \(gzip\)"),
+    ],
+)
+async def test_what_is_no_stream_isnt_listened_to(tmp_path, kind, body, words):
+    """It stays open, as the real one would: a page that never ends, a proxy that compresses."""
+    left = trio.Event()
+
+    async def respond(stream):
+        await stream.send_all(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode() + body)
+        await stream.receive_some()
+        left.set()
+
+    async with raw(respond) as address, linked(f"http://{address}", tmp_path) as link:
+        with trio.fail_after(10):
+            with pytest.raises(LinkDown, match=words):
+                await link.receive(eager=True)
+            await left.wait()
+
+
+@pytest.mark.parametrize("begins", [b"event: command\r\ndata: ", b": "])
+async def test_an_event_of_100_mb_takes_no_memory(tmp_path, begins):
+    size = 100 * 1024 * 1024
+
+    async def respond(stream):
+        await stream.send_all(HEAD + begins)
+        for _ in range(size // 65536):
+            await stream.send_all(b"x" * 65536)
+        await stream.send_all(b"\r\n\r\n" + command(2))
+        await trio.sleep_forever()
+
+    async with raw(respond) as address, linked(f"http://{address}", tmp_path) as link:
+        await link.receive(eager=True)
+        skipped = 0
+        tracemalloc.start()
+        try:
+            with trio.fail_after(60):
+                while not (batch := await link.receive(eager=False)).commands:
+                    skipped += batch.skipped
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert [c.id for c in batch.commands] == ["c2"]
+    assert skipped + batch.skipped == (1 if begins.startswith(b"event") else 0)
+    assert peak < 2 * 1024 * 1024
 
 
 @pytest.mark.parametrize(
