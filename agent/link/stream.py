@@ -13,7 +13,7 @@ rest of the agent is busy the bytes wait in the kernel and then at the API, whic
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import trio
@@ -40,6 +40,13 @@ STEADY_SECONDS = 5.0
 """A stream that lived shorter isn't opened again at once: something ends them as they come."""
 
 PAUSE_SECONDS = 10.0
+
+ANSWER_SECONDS = 1.0
+"""The API waits as long as it lets the command run, and no longer. So a command is ended this much earlier: what it had
+printed is read by somebody then."""
+
+SHORT_SECONDS = 5.0
+"""A command that may run no longer than this needs all of it."""
 
 REFUSING = frozenset({400, 403, 409, 410, 411, 414, 415, 422, 431})
 """Statuses that mean this one result, for good. 404 isn't among them: unknown ids are 403 here, so it means that
@@ -200,9 +207,12 @@ def _command(event: Event) -> Command | Malformed | None:
     if event.data is None:
         return None
     try:
-        return read_command(json.loads(event.data))
+        command = read_command(json.loads(event.data))
     except (ValueError, RecursionError):
         return None
+    if isinstance(command, Command) and command.timeout is not None and command.timeout > SHORT_SECONDS:
+        return replace(command, timeout=command.timeout - ANSWER_SECONDS)
+    return command
 
 
 def _segments(parcel: Parcel) -> list[Segment]:

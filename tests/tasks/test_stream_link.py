@@ -185,6 +185,15 @@ async def test_what_is_no_command_is_answered_or_counted(link, api, autojump_clo
     assert batch.skipped == 4
 
 
+@pytest.mark.parametrize(
+    ("asked", "granted"), [(None, None), (1, 1.0), (5, 5.0), (5.5, 4.5), (10, 9.0), (30, 29.0), (1e9, 1e9 - 1)]
+)
+async def test_a_command_ends_while_the_api_still_waits_for_it(link, api, autojump_clock, asked, granted):
+    wire = await opened(link, api)
+    wire.send(command("a", timeout=asked))
+    assert (await link.receive(eager=False)).commands == [Command("a", ("get", "pods"), granted)]
+
+
 async def test_a_ping_is_a_sign_of_life(link, api, autojump_clock):
     wire = await opened(link, api)
     for _ in range(100):

