@@ -27,7 +27,7 @@ test: $(STAMP)  ## all tests but those that need a cluster or root
 
 SEED    ?= $(shell shuf -i 1-999999 -n 1 2>/dev/null || echo 1)
 MINUTES ?= 2
-chaos: $(STAMP)  ## kills, outages, full disks at random (SEED=…, MINUTES=2, LINK=poll), then each planted breakage
+chaos: $(STAMP)  ## kills, outages, full disks at random, on each link (SEED=…, MINUTES=2, LINK=poll), then each planted breakage
 	@$(BIN)/python -m tests.chaos.run --seed $(SEED) --minutes $(MINUTES) $(if $(LINK),--link $(LINK))
 	@$(BIN)/python -m tests.chaos.breakages
 

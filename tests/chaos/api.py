@@ -24,6 +24,7 @@ import trio
 
 from tests.chaos.faults import Exchange, Fault
 from tests.chaos.record import Known, Record
+from tests.chaos.streams import CONNECTED, Streams, command_event
 from tests.chaos.wire import Answer, Connection, Gone, Request
 
 ROUTES = {
@@ -58,6 +59,7 @@ class FaultApi:
         """Draws a fault for a request to "commands", "results" or "status" if none is planned."""
         self.faults = 0
         self.requests: deque[tuple[float, str, Request]] = deque(maxlen=200_000)
+        self.streams = Streams()
         self._planned: dict[str, deque[Fault]] = {route: deque() for route in set(ROUTES.values())}
         self._queue: deque[Known] = deque()
         self._queued = trio.Event()
@@ -92,13 +94,13 @@ class FaultApi:
 
     def hand_out(self, *known: Known) -> None:
         """Queue these, whether or not they were handed out before."""
-        self._queue.extend(known)
+        self._queue.extend(each for each in known if not self.streams.push(each))
         self._queued.set()
         self._queued = trio.Event()
 
     async def until_fewer_wait_than(self, most: int) -> None:
         """Until fewer commands than that wait to be handed out."""
-        while len(self._queue) >= most:  # polls come several times a second
+        while len(self._queue) + self.streams.unsent >= most:  # polls come several times a second
             await trio.sleep(0.1)
 
     def shuffle(self, chance: random.Random) -> None:
@@ -167,7 +169,7 @@ class FaultApi:
                     await self._exchange(connection)
                     if not await connection.next():
                         return
-        except (Gone, trio.ClosedResourceError, trio.BrokenResourceError):
+        except* (Gone, trio.ClosedResourceError, trio.BrokenResourceError):
             pass
 
     async def _exchange(self, connection: Connection) -> None:
@@ -182,7 +184,8 @@ class FaultApi:
                 await fault(exchange)
             return
         if request.path == "/executor/stream" and self._allows(request):
-            await self._stream(connection)
+            await connection.body()
+            await self.streams.serve(connection, self._queue)
             return
         await connection.answer(await exchange.answer())
 
@@ -203,6 +206,9 @@ class FaultApi:
             return Answer.json({"cluster_id": self.cluster_id, "is_active": True, "queue_depth": len(self._queue)})
         if request.path == "/agent/commands":
             return await self._commands(float(request.query.get("wait", "20")))
+        if request.path == "/executor/stream":
+            events = b"".join(command_event(known.command) for known in self._take())
+            return Answer(200, CONNECTED + events, {"content-type": "text/event-stream"})
         if ROUTES.get(request.path) == "results":
             return self._result(request, body)
         if ROUTES.get(request.path) == "status":
@@ -213,23 +219,14 @@ class FaultApi:
         with trio.move_on_after(min(wait, self.hold_seconds)):
             while not self._queue:
                 await self._queued.wait()
+        taken = self._take()
+        return Answer.json({"commands": [known.command for known in taken]}) if taken else Answer(204)
+
+    def _take(self) -> list[Known]:
         taken = [self._queue.popleft() for _ in range(min(PER_POLL, len(self._queue)))]
-        if not taken:
-            return Answer(204)
         for known in taken:
             known.handed_out.append(trio.current_time())
-        return Answer.json({"commands": [known.command for known in taken]})
-
-    async def _stream(self, connection: Connection) -> None:
-        await connection.body()
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
-        await connection.send(head + b"event: connected\r\ndata: {}\r\n\r\n")
-        while True:
-            while not self._queue:
-                await self._queued.wait()
-            known = self._queue.popleft()
-            known.handed_out.append(trio.current_time())
-            await connection.send(f"event: command\r\ndata: {json.dumps(known.command)}\r\n\r\n".encode())
+        return taken
 
     def _result(self, request: Request, body: bytes) -> Answer:
         if len(body) > self.max_body_bytes:
@@ -241,7 +238,7 @@ class FaultApi:
         value = value if isinstance(value, dict) else {}
         result = value.get("result") if request.path == "/agent/results" else value
         if not self.record.store(value.get("command_id"), result, body):
-            return Answer.json({"detail": "unknown command"}, 404)
+            return Answer.json({"detail": "unknown command"}, 404 if request.path == "/agent/results" else 403)
         return Answer.json({"status": "ok"})
 
     async def _hand_out_again(self) -> None:

@@ -5,13 +5,19 @@ draws them by chance. Faults of the way there (refused, a full backlog) are `api
 """
 
 import gzip
+import json
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import trio
 
+from tests.chaos.streams import CONNECTED, HEAD, command_event
 from tests.chaos.wire import Answer, Connection, Request
+
+REFUSED = {"/agent/results": {400, 404, 409, 422}, "/executor/results": {400, 403, 409, 422}}
+"""Statuses that mean one result, for good. An executor's unknown ids are 403, and the agent's own token is 401."""
 
 HTML = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
 HUGE_BYTES = 50 * 1024 * 1024
@@ -31,6 +37,12 @@ class Exchange:
     async def answer(self) -> Answer:
         """Do what was asked and return what would be answered."""
         return await self.proceed(await self.connection.body())
+
+    async def refuse(self, status: int) -> None:
+        """Do nothing, and remember it where this status means the result for good."""
+        body = await self.connection.body()
+        if status in REFUSED.get(self.request.path, ()):
+            self.reject(body)
 
 
 Fault = Callable[[Exchange], Awaitable[None]]
@@ -64,18 +76,9 @@ def status(number: int, *, words: str = "no", **headers: str) -> Fault:
     """An answer with this status. Nothing is done."""
 
     async def fault(exchange: Exchange) -> None:
-        await exchange.connection.body()
-        await exchange.connection.answer(Answer.json({"detail": words}, number, **headers))
-
-    return fault
-
-
-def rejecting(number: int) -> Fault:
-    """This one result is refused for good."""
-
-    async def fault(exchange: Exchange) -> None:
-        exchange.reject(await exchange.connection.body())
-        await exchange.connection.answer(Answer.json({"detail": "never heard of it"}, number))
+        await exchange.refuse(number)
+        bare = number == 204  # which can't have a body
+        await exchange.connection.answer(Answer(204) if bare else Answer.json({"detail": words}, number, **headers))
 
     return fault
 
@@ -120,7 +123,16 @@ def says(body: bytes, **headers: str) -> Fault:
     return fault
 
 
-zipped = says(gzip.compress(b'{"commands": []}'), content_encoding="gzip")
+def holds(commands: list[Any]) -> Fault:
+    """These commands, whatever they are, all at once. As a stream it ends after them."""
+
+    async def fault(exchange: Exchange) -> None:
+        if exchange.request.path == "/executor/stream":
+            await sends(b"".join(command_event(command) for command in commands))(exchange)
+        else:
+            await says(json.dumps({"commands": commands}).encode())(exchange)
+
+    return fault
 
 
 async def bad_chunks(exchange: Exchange) -> None:
@@ -169,6 +181,49 @@ async def huge(exchange: Exchange) -> None:
         await exchange.connection.send(b" " * 65536)
 
 
+def event(data: bytes, name: bytes = b"command") -> bytes:
+    """One event of a stream."""
+    return b"event: " + name + b"\r\ndata: " + data + b"\r\n\r\n"
+
+
+def sends(first: bytes, *, huge: bool = False, filler: bytes = b"x" * 65536) -> Fault:
+    """A stream that begins with these bytes, and 50 MB more if `huge`. What was asked follows, and the end."""
+
+    async def fault(exchange: Exchange) -> None:
+        answer = await exchange.answer()
+        await exchange.connection.send(HEAD + first)
+        if huge:
+            chunk = filler * (65536 // len(filler))
+            for _ in range(HUGE_BYTES // len(chunk)):
+                await exchange.connection.send(chunk)
+            await exchange.connection.send(b"\r\n\r\n")
+        await exchange.connection.send(answer.body)
+
+    return fault
+
+
+async def in_pieces(exchange: Exchange) -> None:
+    """A stream in packets of three bytes, which cut everything that there is to cut. Then its end."""
+    answer = await exchange.answer()
+    wire = HEAD + answer.body
+    for at in range(0, len(wire), 3):
+        await exchange.connection.send(wire[at : at + 3])
+        await trio.sleep(0.0005)
+
+
+async def half_an_event(exchange: Exchange) -> None:
+    """A stream that ends within its last event."""
+    answer = await exchange.answer()
+    await exchange.connection.send(HEAD + answer.body[:-3])
+
+
+async def silent(exchange: Exchange) -> None:
+    """A stream that begins well. Then the way is cut half-way: neither a byte nor an end."""
+    await exchange.answer()
+    await exchange.connection.send(HEAD + CONNECTED)
+    await trio.sleep(math.inf)
+
+
 ANYWHERE: dict[str, Fault] = {
     "reset before the body": reset_before_body,
     "reset after the body": reset_after_body,
@@ -201,14 +256,43 @@ TO_COMMANDS: dict[str, Fault] = {
     "a long number": says(b'{"commands": [' + b"9" * 6000 + b"]}"),
     "no UTF-8": says(b'{"commands": ["\xff\xfe"]}'),
     "nothing at all": says(b""),
-    "zipped": zipped,
+    "zipped": says(gzip.compress(b'{"commands": []}'), content_encoding="gzip"),
     "50 MB": huge,
     "404": status(404),
 }
 """For a poll."""
 
+TO_STREAMS: dict[str, Fault] = {
+    "commands lost on the way": answer_lost,
+    "not an object": sends(event(b"[1, 2]")),
+    "no JSON": sends(event(b'{"id": "x", ')),
+    "deep JSON": sends(event(b"[" * 100_000)),
+    "a long number": sends(event(b"9" * 6000)),
+    "no UTF-8": sends(event(b'{"id": "\xff\xfe"}')),
+    "no data": sends(b"event: command\r\n\r\nevent: command\r\ndata\r\n\r\n"),
+    "other events": sends(
+        b"event: shutdown\r\ndata: now\r\n\r\nretry: 1\r\n\r\nid: \0\r\n\r\n" + event(b"{}", b"Command")
+    ),
+    "other line ends": sends(b"\xef\xbb\xbf:\r\r\n\ndata: 1\n\revent:command\rdata:{\rdata:}\r\n\r"),
+    "a comment of 50 MB": sends(b":", huge=True),
+    "an event of 50 MB": sends(b"event: command\r\ndata: ", huge=True),
+    "an event of 50 MB of lines": sends(b"event: command\r\n", huge=True, filler=b"data: " + b"x" * 120 + b"\r\n"),
+    "in pieces": in_pieces,
+    "half an event": half_an_event,
+    "silent": silent,
+    "ended at once": says(b"", content_type="text/event-stream"),
+    "JSON": says(b'{"commands": []}'),
+    "zipped": says(gzip.compress(b": ping\r\n\r\n"), content_type="text/event-stream", content_encoding="gzip"),
+    "204": status(204),
+    "404": status(404),
+}
+"""For a stream. Another one is opened after it, if it ends."""
+
 TO_RESULTS: dict[str, Fault] = {"stored, answer lost": answer_lost, "408": status(408), "425": status(425)}
 """For a result, which is sent again after it."""
 
-REJECTING: dict[str, Fault] = {str(number): rejecting(number) for number in (400, 404, 409, 422)}
-"""For a result, which is then `rejected`."""
+REJECTING: dict[str, dict[str, Fault]] = {
+    link: {str(number): status(number) for number in sorted(REFUSED[path])}
+    for link, path in (("poll", "/agent/results"), ("stream", "/executor/results"))
+}
+"""For a result, which is then `rejected`, by link."""

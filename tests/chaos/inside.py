@@ -6,13 +6,14 @@ here a hundred faults fit into seconds.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import trio
 
 from agent.config import Config
+from agent.guard.capabilities import capabilities
 from agent.kubectl import Kubectl
 from agent.link import Link, open_link
 from agent.log import Log
@@ -35,8 +36,17 @@ SHORT = {
     "agent.link.poll.WAIT_ACTIVE": 0,
     "agent.link.poll.WAIT_IDLE": 0,
     "agent.link.poll.SHORTEST_CYCLE_SECONDS": 0.01,
+    "agent.link.stream.StreamLink.pause_seconds": 0.3,
+    "agent.link.stream.PAUSE_SECONDS": 0.1,
+    "agent.link.stream.OPEN_SECONDS": 0.5,
+    "agent.link.stream.STEADY_SECONDS": 0.1,
+    "agent.link.stream.SILENCE_SECONDS": 0.8,
+    "agent.link.capabilities.REQUEST_SECONDS": 0.3,
+    "agent.link.capabilities.RETRY_SECONDS": 0.05,
     "agent.janitor.EVERY_SECONDS": 0.2,
 }
+PING_SECONDS = 0.2
+HEARTBEAT_SECONDS = 0.1
 
 
 @dataclass
@@ -61,6 +71,7 @@ async def agent_inside(
     """A running agent for `api`. It is cancelled at the end, as by a task that fails."""
     for name, value in SHORT.items():
         patch.setattr(name, value)
+    api.streams.ping_seconds = PING_SECONDS
     runs, token, kubectl = folder / "runs", folder / "token", folder / "kubectl-stand-in"
     runs.touch()
     token.write_text(api.token)
@@ -81,9 +92,9 @@ async def agent_inside(
             **environ,
         }
     )
-    limits = Limits(max_bytes, journal=config.executors + 4, output_bytes=config.max_output_bytes)
+    link = open_link(replace(config, heartbeat_seconds=HEARTBEAT_SECONDS), capabilities)
+    limits = Limits(max_bytes, journal=config.executors + link.journal, output_bytes=config.max_output_bytes)
     client = Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)
-    link = open_link(config)
     async with open_spool(config.spool_path, limits) as spool, trio.open_nursery() as nursery:
         agent = Agent(config, client, PolicyFile(None, Log("policy")), spool, link)
         nursery.start_soon(agent.run)

@@ -19,6 +19,9 @@ from tests.chaos.standin import ChaosAgent, prints
 FAULTY = 0.08
 """The part of all requests that meets a fault."""
 
+FAULTY_STREAMS = 0.3
+"""The part of all streams that do: an agent opens one where another polls a hundred times."""
+
 MOST_WAITING = 30
 """So many commands may wait at the API before more are asked for: a slow machine gets fewer."""
 
@@ -39,6 +42,7 @@ class Storm:
         self.kills = 0
         self.stops = 0
         self.other = 0
+        self.streams = agent.environ.get("KUBENTLY_LINK") == "stream"
         self.exits: list[int] = []
         """Codes with which the agent ended by itself."""
         self._pace = pace
@@ -61,18 +65,21 @@ class Storm:
         await self.agent.start()
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
-                for task in (self._ask, self._strike, self._outages, self._fill_disk, self._revive):
+                tasks = [self._ask, self._strike, self._outages, self._fill_disk, self._revive]
+                for task in (*tasks, self._break_streams) if self.streams else tasks:
                     nursery.start_soon(task, self._chance(task.__name__))
 
     def _draw(self, route: str) -> Fault | None:
         chance = self._drawing
-        if chance.random() >= FAULTY:
+        opens = self.streams and route == "commands"
+        if chance.random() >= (FAULTY_STREAMS if opens else FAULTY):
             return None
         choices = list(faults.ANYWHERE.values())
         if route == "commands":
-            choices += faults.TO_COMMANDS.values()
+            choices += (faults.TO_STREAMS if self.streams else faults.TO_COMMANDS).values()
         elif route == "results":
-            choices += [*faults.TO_RESULTS.values(), *faults.REJECTING.values()]
+            rejecting = faults.REJECTING["stream" if self.streams else "poll"]
+            choices += [*faults.TO_RESULTS.values(), *rejecting.values()]
         return chance.choice(choices)
 
     async def _pause(self, chance: random.Random, low: float, high: float) -> None:
@@ -192,6 +199,12 @@ class Storm:
                 await self._pause(chance, 0.2, 4)
             finally:
                 self.disk.empty(pid)
+
+    async def _break_streams(self, chance: random.Random) -> None:
+        while True:
+            await self._pause(chance, 0.5, 5)
+            self.other += 1
+            chance.choice((self.api.streams.drop, self.api.streams.mute))()
 
     # What is left of it.
 

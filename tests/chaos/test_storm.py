@@ -4,16 +4,17 @@ import pytest
 import trio
 
 from tests.chaos.record import Known, Record, judge
-from tests.chaos.run import storm
+from tests.chaos.run import LINKS, storm
 from tests.chaos.standin import prints
 
 pytestmark = pytest.mark.chaos
 
 
-async def test_a_short_storm(tmp_path):
+@pytest.mark.parametrize("link", LINKS)
+async def test_a_short_storm(tmp_path, link):
     said: list[str] = []
     with trio.fail_after(120):
-        verdict = await storm(20261123, 12, tmp_path, pace=2.0, say=said.append)
+        verdict = await storm(20261123, 8, tmp_path, link=link, pace=2.0, say=said.append)
     assert verdict.well, "\n".join(said)
     assert " 0 kills" not in said[-1]
 

@@ -1,5 +1,6 @@
 """HTTP on a bare socket, with h11 for the parsing and nothing hidden: a fault may write what it likes, or nothing."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -116,8 +117,18 @@ class Connection:
         self._http.start_next_cycle()
         return True
 
-    def reset(self) -> None:
+    async def left(self) -> None:
+        """Until the agent closes the connection."""
+        with contextlib.suppress(trio.BrokenResourceError):
+            while await self.stream.receive_some(READ_BYTES):
+                pass
+
+    def abort(self) -> None:
         """End the connection with a TCP reset."""
         self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         self.stream.socket.close()
+
+    def reset(self) -> None:
+        """The same, from within the exchange."""
+        self.abort()
         raise Gone
