@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 
 SPOOL = "tests/tasks/spool"
+STREAM = "tests/tasks/test_stream_link.py"
 
 
 @dataclass(frozen=True)
@@ -335,6 +336,112 @@ PLANTED = (
         "silence, _token_of(request)), trio.fail_after(seconds):",
         "silence, _token_of(request)), trio.fail_after(seconds * 1e6):",
         ("tests/tasks/test_poll_link.py", "-k", "trickles"),
+    ),
+    # The stream.
+    Planted(
+        "a stream that falls silent is left",
+        "agent/link/stream.py",
+        "            with trio.move_on_after(SILENCE_SECONDS)",
+        "            with trio.move_on_after(1e9)",
+        (STREAM, "-k", "silence"),
+    ),
+    Planted(
+        "a stream that ends is opened again at once",
+        "agent/link/stream.py",
+        "            self._check_brief(listening, ended)\n",
+        "            raise\n",
+        (STREAM, "-k", "made_again_at_once"),
+    ),
+    Planted(
+        "an agent listens once",
+        "agent/link/stream.py",
+        "        except LinkDown as ended:\n            await self._close()\n",
+        "        except LinkDown as ended:\n",
+        (STREAM, "-k", "silence"),
+    ),
+    Planted(
+        "streams that end as they begin aren't opened without a pause",
+        "agent/link/stream.py",
+        "        if listening.unwanted or self._now() - listening.since >= STEADY_SECONDS:",
+        "        if True:",
+        (STREAM, "-k", "ever_more_slowly"),
+    ),
+    Planted(
+        "a 401 for a result ends the stream",
+        "agent/link/stream.py",
+        "            self._doubt(token)\n",
+        "",
+        (STREAM, "-k", "401"),
+    ),
+    Planted(
+        "a 401 for a heartbeat ends the stream",
+        "agent/link/capabilities.py",
+        "            self.refused(token)\n",
+        "",
+        (STREAM, "-k", "401"),
+    ),
+    Planted(
+        "a rotated token opens another stream",
+        "agent/link/stream.py",
+        "        if self._http.token.current() != listening.token:",
+        "        if False:",
+        (STREAM, "-k", "rotat"),
+    ),
+    Planted(
+        "a result that comes too late is set aside",
+        "agent/link/stream.py",
+        "REFUSING = frozenset({400, 403,",
+        "REFUSING = frozenset({400,",
+        ("tests/whole/test_stream_link.py", "-k", "expired"),
+    ),
+    Planted(
+        "results flow while there is no stream",
+        "agent/run.py",
+        "        receiving = reach if link.holds else self._stream_reach(reach)\n",
+        "        receiving = reach\n",
+        ("tests/whole/test_stream_agent.py", "-k", "alone_is_down"),
+    ),
+    Planted(
+        "what is pushed beyond the room is answered",
+        "agent/poller.py",
+        "        if beyond:",
+        "        if False:",
+        ("tests/tasks/test_poller.py",),
+    ),
+    Planted(
+        "a command ends while the API still waits for it",
+        "agent/link/stream.py",
+        "        return replace(command, timeout=command.timeout - ANSWER_SECONDS)",
+        "        return command",
+        (STREAM, "-k", "still_waits"),
+    ),
+    Planted(
+        "forgotten capabilities are told again",
+        "agent/link/capabilities.py",
+        'answer != "not_found"',
+        "answer != 404",
+        (STREAM, "-k", "forgotten"),
+    ),
+    Planted(
+        "an event of any size takes no memory",
+        "agent/link/sse.py",
+        "        if len(self._line) > MAX_EVENT_BYTES:",
+        "        if False:",
+        ("tests/unit/test_sse.py",),
+    ),
+    Planted(
+        "a line end that comes in two is one",
+        "agent/link/sse.py",
+        '        if self._after_cr and chunk.startswith(b"\\n"):',
+        "        if False:",
+        ("tests/unit/test_sse.py",),
+    ),
+    Planted(
+        "a stream that something has compressed isn't read",
+        "agent/link/http.py",
+        ' or coding != "identity":',
+        ":",
+        (STREAM, "-k", "no_stream"),
     ),
     # The child, and a stop.
     Planted(
