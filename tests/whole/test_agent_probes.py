@@ -13,10 +13,17 @@ from agent.sandbox.api import ReferenceApi, reference_api
 from tests.whole.agents import AgentProcess, agent_process
 
 
-@pytest.fixture
-async def api() -> AsyncIterator[ReferenceApi]:
-    async with reference_api(links=["poll"]) as running:
+@pytest.fixture(params=["poll", "stream"])
+async def api(request: pytest.FixtureRequest) -> AsyncIterator[ReferenceApi]:
+    async with reference_api(links=[request.param]) as running:
         yield running
+
+
+async def ask(api: ReferenceApi, args: list[str]) -> str:
+    """Ask when somebody listens: what is pushed to nobody is gone."""
+    while "stream" in api.links and not api.listeners:  # the reference API has no event for this
+        await trio.sleep(0.02)
+    return await api.ask(args)
 
 
 class Pages:
@@ -52,8 +59,8 @@ async def test_an_agent_that_works(api: ReferenceApi, tmp_path: Path):
         assert "[+] kubectl: v1.37.1\n" in body
         with trio.fail_after(20):
             for what in ("echo-hello", "fail"):
-                await api.result(await api.ask(["get", "pods", what]))
-            await api.result(await api.ask(["delete", "pod", "x"]))
+                await api.result(await ask(api, ["get", "pods", what]))
+            await api.result(await ask(api, ["delete", "pod", "x"]))
         body = await asked.until("/metrics", 'kubently_spool_commands{state="delivered"} 3\n')
         for line in (
             "kubently_commands_accepted_total 3",
@@ -83,7 +90,7 @@ async def test_a_kubectl_that_crashes(api: ReferenceApi, tmp_path: Path):
         await asked.until("/readyz?verbose", "\nready\n")
         (tmp_path / "kubectl-stand-in").unlink()
         with trio.fail_after(20):
-            answer = await api.result(await api.ask(["get", "pods", "echo-x"]))
+            answer = await api.result(await ask(api, ["get", "pods", "echo-x"]))
         assert "isn't there any more" in answer.result["error"]
         status, body = await asked.get("/readyz")
         assert status == 503
@@ -94,7 +101,7 @@ async def test_a_kubectl_that_crashes(api: ReferenceApi, tmp_path: Path):
 async def test_an_agent_that_stops(api: ReferenceApi, tmp_path: Path):
     async with pages(api, tmp_path) as asked:
         await asked.until("/readyz?verbose", "\nready\n")
-        await api.ask(["get", "pods", "sleep-1"])
+        await ask(api, ["get", "pods", "sleep-1"])
         await asked.until("/metrics", "kubently_kubectl_running 1\n")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(asked.agent.stop)
@@ -104,7 +111,7 @@ async def test_an_agent_that_stops(api: ReferenceApi, tmp_path: Path):
 
 async def test_the_pages_answer_under_full_load(api: ReferenceApi, tmp_path: Path):
     async with pages(api, tmp_path) as asked:
-        ids = [await api.ask(["get", "pods", "flood-30000000"]) for _ in range(4)]
+        ids = [await ask(api, ["get", "pods", "flood-30000000"]) for _ in range(4)]
         await asked.until("/metrics", "kubently_kubectl_running ")
         answers = set()
         with trio.fail_after(60):

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from agent.sandbox.api import reference_api
+from agent.sandbox.api import BOTH, reference_api
+from agent.sandbox.record import LinkName
 from tests.whole.check.tls_servers import Authority, plain_server, tls_server
 from tests.whole.cli import stand_in
 
@@ -251,13 +252,18 @@ MISTAKES = [
 ]
 
 
+@pytest.fixture(name="link")
+def _link() -> LinkName:
+    return "poll"  # most mistakes have nothing to do with it
+
+
 @pytest.fixture
-async def environ(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
+async def environ(tmp_path: Path, link: LinkName) -> AsyncIterator[dict[str, str]]:
     (tmp_path / "mount").mkdir()
     (tmp_path / "bin").mkdir()
     (tmp_path / "kubeconfig").touch()
     stand_in.kubectl(tmp_path / "bin" / "kubectl")
-    async with plain_server(lambda stream: stream.aclose()) as taken, reference_api(links=["poll"]) as api:
+    async with plain_server(lambda stream: stream.aclose()) as taken, reference_api(links=[link]) as api:
         await api.ask(["get", "pods"])
         yield {
             **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
@@ -265,6 +271,7 @@ async def environ(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
             "KUBENTLY_API_URL": api.url,
             "CLUSTER_ID": api.cluster_id,
             "KUBENTLY_TOKEN": api.token,
+            "KUBENTLY_LINK": link,
             "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db"),
             "KUBENTLY_KUBECTL": str(tmp_path / "bin" / "kubectl"),
             "KUBENTLY_KUBECONFIG": str(tmp_path / "kubeconfig"),
@@ -314,7 +321,14 @@ def command(mistake: Mistake, folder: Path, *what: str) -> list[str]:
     return ["unshare", "-m", "sh", "-c", script, "sh", *argv]
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+@pytest.mark.parametrize(
+    ("link", "mistake"),
+    [
+        pytest.param(link, mistake, id=f"{link}: {mistake.name}")
+        for mistake in MISTAKES
+        for link in (BOTH if mistake.name == "wrong token" else ["poll"])
+    ],
+)
 async def test_one_sentence_with_a_remedy(mistake: Mistake, environ: dict[str, str], tmp_path: Path) -> None:
     if mistake.mount and not MAY_MOUNT:
         pytest.skip("only root may mount")
@@ -359,13 +373,14 @@ def failures(printed: str) -> dict[str, tuple[str, str]]:
     return {check: (words, hint) for check, (words, _, hint) in joined.items()}
 
 
-async def test_an_expired_ca(environ: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("link", "what"), [("poll", "API"), ("stream", "stream of commands")])
+async def test_an_expired_ca(link: LinkName, what: str, environ: dict[str, str], tmp_path: Path) -> None:
     old = Authority("Old Root", begins=-400, ends=-35)
     (tmp_path / "ca.pem").write_bytes(old.pem)
     mistake = Mistake(
         "expired CA",
         run=GOES_ON,
-        says=r"API can't be reached.* certificate isn't trusted: certificate has expired; `kubently-agent check` knows",
+        says=rf"{what} can't be reached.* certificate isn't trusted: certificate has expired; `kubently-agent check`",
         check=("TLS", "the CA Old Root in KUBENTLY_CA_CERT .* expired on", "Put the API's current CA into that file"),
     )
     async with tls_server(old.issue(tmp_path / "server.pem", "localhost")) as port:
@@ -373,7 +388,8 @@ async def test_an_expired_ca(environ: dict[str, str], tmp_path: Path) -> None:
         await _both(mistake, {**environ, **more}, tmp_path)
 
 
-async def test_without_a_mistake_all_is_well(environ: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("link", BOTH)
+async def test_without_a_mistake_all_is_well(link: LinkName, environ: dict[str, str], tmp_path: Path) -> None:
     checking = Process([sys.executable, "-m", "agent", "check"], environ, tmp_path / "check.log")
     assert await checking.run("", goes_on=False) == 0, checking.printed
     assert failures(checking.printed) == {}

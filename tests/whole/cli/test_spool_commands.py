@@ -253,8 +253,11 @@ def test_for_a_user_who_may_only_read():
         assert sorted(p.name for p in folder.iterdir()) == before
 
 
-async def test_a_live_agents_spool_and_then_its_remains(tmp_path, cli):
-    async with reference_api(links=["poll"]) as api, agent_process(api, tmp_path) as agent:
+@pytest.mark.parametrize("link", ["poll", "stream"])
+async def test_a_live_agents_spool_and_then_its_remains(tmp_path, cli, link):
+    async with reference_api(links=[link]) as api, agent_process(api, tmp_path) as agent:
+        while link == "stream" and not api.listeners:  # what is pushed to nobody is gone
+            await trio.sleep(0.02)
         command_id = await api.ask(["get", "pods", "sleep-30"], timeout=60)
         with trio.fail_after(20):
             await agent.until("command accepted")
