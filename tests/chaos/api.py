@@ -39,6 +39,8 @@ ROUTES = {
 
 PER_POLL = 10
 
+SERVER_PORTS = (12_000, 32_000)
+
 HANG_SECONDS = 60.0
 """How long a fault may hold a connection. An agent gives up long before."""
 
@@ -262,10 +264,22 @@ class FaultApi:
 
 
 def _bound(port: int) -> socket.socket:
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", port))
-    return bound
+    """A socket at this port; at one that is free if it is 0.
+
+    Never at one that the kernel gives to clients: while the API is away, somebody else's connection could have it.
+    Even the agent's: whoever dials such a port again and again is connected to himself some day.
+    """
+    while True:
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind(("127.0.0.1", port or random.randrange(*SERVER_PORTS)))
+        except OSError:
+            bound.close()
+            if port:
+                raise
+        else:
+            return bound
 
 
 @asynccontextmanager
