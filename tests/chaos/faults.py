@@ -17,7 +17,7 @@ from tests.chaos.streams import CONNECTED, HEAD, command_event
 from tests.chaos.wire import Answer, Connection, Request
 
 REFUSED = {"/agent/results": {400, 404, 409, 422}, "/executor/results": {400, 403, 409, 422}}
-"""Statuses that mean one result, for good. An executor's unknown ids are 403, and the agent's own token is 401."""
+"""Statuses that mean one result, for good. On the stream an unknown id is 403, and a token that isn't taken is 401."""
 
 HTML = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
 HUGE_BYTES = 50 * 1024 * 1024
