@@ -14,6 +14,7 @@ from agent.model import MAX_ID_CHARS, Command, Malformed
 
 _LONGEST_ANSWERED_ID = 4096  # longer than allowed ids are still answered, up to here; beyond it is no id
 _MAX_SHOWN_TOOL = 64
+_BROKEN = "\ufffd"  # stands for bytes of an event that weren't UTF-8: such an id isn't the one that the API knows
 
 
 def read_batch(body: bytes) -> Batch | None:
@@ -87,7 +88,9 @@ def _timeout_problem(timeout: object) -> str | None:
 
 
 def _is_id(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ANSWERED_ID and value.isprintable()
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ANSWERED_ID:
+        return False
+    return value.isprintable() and _BROKEN not in value
 
 
 def _trace(value: object) -> str | None:

@@ -23,7 +23,7 @@ def test_only_id_and_args_are_needed():
 @pytest.mark.parametrize(
     "entry",
     [None, 7, "c1", [], {}, {"args": ["get"]}, {"id": 7}, {"id": None}, {"id": ""}, {"id": ["a"]}, {"id": True},
-     {"id": "a\nb"}, {"id": "a\0b"}, {"id": "\ud800"}, {"id": "x" * 4097}],
+     {"id": "a\nb"}, {"id": "a\0b"}, {"id": "\ud800"}, {"id": "a\ufffd"}, {"id": "x" * 4097}],
 )  # fmt: skip
 def test_without_a_readable_id_there_is_nobody_to_answer(entry):
     assert read_command(entry) is None
