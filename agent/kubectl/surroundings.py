@@ -189,7 +189,10 @@ def _current_context(program: Path, file: Path, environ: Mapping[str, str], fold
         if done.returncode < 0:
             how = f"`config view` was ended by signal {-done.returncode}"
             raise KubectlError(f"{program} isn't usable: {how}. Name another kubectl with KUBENTLY_KUBECTL.")
-        raise KubectlError(f"The kubeconfig {file} can't be used: {said[:300] or f'exit code {done.returncode}'}")
+        if not said:  # kubectl says what it doesn't like
+            how = f"`config view` ended with exit code {done.returncode} and without a word"
+            raise KubectlError(f"{program} isn't a kubectl: {how}. Name another one with KUBENTLY_KUBECTL.")
+        raise KubectlError(f"The kubeconfig {file} can't be used: {said[:300]}")
     try:
         server, context = view["clusters"][0]["cluster"]["server"], view["current-context"]
     except (LookupError, TypeError):

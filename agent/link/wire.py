@@ -6,7 +6,9 @@ request, where one host and a few connections need none of that; head and body l
 was cancelled while it waited for the pool took its place with it for good. The grammar of HTTP is h11's here as well.
 """
 
+import errno
 import math
+import os
 import select
 import ssl
 import time
@@ -130,7 +132,9 @@ class Connection:
                 return cls(socket, stream)
         except trio.TooSlowError:
             raise httpx.ConnectTimeout(f"no connection within {seconds:g} s") from None
-        except (OSError, trio.BrokenResourceError) as error:
+        except OSError as error:
+            raise httpx.ConnectError(f"{url.netloc.decode('ascii')}: {_words(error)}") from error
+        except trio.BrokenResourceError as error:
             raise httpx.ConnectError(str(error.__cause__ or error)) from error
 
     @property
@@ -211,3 +215,16 @@ class Connection:
         if not data and self._http.their_state is h11.SEND_RESPONSE:
             raise httpx.RemoteProtocolError("the server closed the connection without an answer")
         return data
+
+
+def _words(error: BaseException) -> str:
+    """The system's own words: trio tries each of a host's addresses, and puts what became of them into the cause."""
+    cause = error.__cause__ or error
+    tried = cause.exceptions if isinstance(cause, BaseExceptionGroup) else (cause,)
+    return ", ".join(dict.fromkeys(_word(each) for each in tried))
+
+
+def _word(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno in errno.errorcode:  # those of looking up a name aren't
+        return os.strerror(error.errno)
+    return str(getattr(error, "strerror", None) or error)

@@ -284,8 +284,14 @@ async def test_nobody_there(transport):
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    with pytest.raises(httpx.ConnectError, match="failed"):
+    with pytest.raises(httpx.ConnectError) as caught:
         await whole(transport, asking(f"http://127.0.0.1:{port}"))
+    assert str(caught.value) == f"127.0.0.1:{port}: Connection refused"
+
+
+async def test_no_such_name(transport):
+    with pytest.raises(httpx.ConnectError, match=r"^no-such-host.invalid:8443: \w+"):
+        await whole(transport, asking("https://no-such-host.invalid:8443"))
 
 
 async def test_tls(transport):
