@@ -46,23 +46,23 @@ pictures: $(STAMP)  ## docs/pictures anew, from the real program; the dashboard 
 # The agent is measured with the runtime requirements alone, as in the image: what else is installed costs memory.
 RUNTIME      := .venv-runtime
 BENCH_PYTHON ?= $(shell python3.13 -c 'import sys; print(sys.executable)' 2>/dev/null || echo $(PYTHON))
-$(RUNTIME)/.installed: requirements.txt
-	@$(BENCH_PYTHON) -m venv $(RUNTIME)
+RUNTIME_OF   := $(RUNTIME)/.installed-$(subst /,_,$(BENCH_PYTHON))
+$(RUNTIME_OF): requirements.txt
+	@$(BENCH_PYTHON) -m venv --clear $(RUNTIME)
 	@$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	@touch $@
 
-BENCH_PYTHON ?= $(CURDIR)/$(RUNTIME)/bin/python
-MEASURE := BENCH_PYTHON=$(BENCH_PYTHON) $(BIN)/python -m
-bench: $(STAMP) $(RUNTIME)/.installed  ## every budget beside the bare thing, in 12 min (PARTS="latency drain", BENCH_PYTHON=…)
+MEASURE := BENCH_PYTHON=$(CURDIR)/$(RUNTIME)/bin/python $(BIN)/python -m
+bench: $(STAMP) $(RUNTIME_OF)  ## every budget beside the bare thing, in 12 min (PARTS="latency drain", BENCH_PYTHON=…)
 	@$(MEASURE) tests.benchmarks.run $(PARTS)
 
-soak: $(STAMP) $(RUNTIME)/.installed  ## steady load with faults; memory, descriptors and file sizes as plots (MINUTES=2)
+soak: $(STAMP) $(RUNTIME_OF)  ## steady load with faults; memory, descriptors and file sizes as plots (MINUTES=2)
 	@$(MEASURE) tests.benchmarks.soak --minutes $(MINUTES)
 
 performance: $(STAMP)  ## docs/performance.md anew, from the last `make bench`
 	@$(BIN)/python -m tests.benchmarks.page
 
-import-cost: $(STAMP) $(RUNTIME)/.installed  ## what each import costs the agent, in memory and time
+import-cost: $(STAMP) $(RUNTIME_OF)  ## what each import costs the agent, in memory and time
 	@$(MEASURE) tests.benchmarks.imports
 
 coverage: $(STAMP)  ## branch coverage; the core rooms must be whole
