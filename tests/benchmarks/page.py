@@ -68,7 +68,8 @@ as it is, and so are all after it.
     make soak MINUTES=60               # steady load with outages: memory, descriptors and files over time
     make import-cost                   # what each import costs
 
-`BENCH_PYTHON=/path/to/python3.13` names the interpreter that the agent is measured with.
+`BENCH_PYTHON=/path/to/python3.13` names the interpreter that the agent is measured with. One that was built with
+optimisations, as the image's and a distribution's are, takes a sixth less time for a command than one built without.
 """
 
 

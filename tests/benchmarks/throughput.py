@@ -12,7 +12,7 @@ from tests.benchmarks.cluster import GET_PODS, KUBECTL
 from tests.benchmarks.figures import Figure, Report, median, quantile
 
 BURST = 32
-ROUNDS = 3
+ROUNDS = 7
 WARM_UP = 4
 
 
