@@ -24,7 +24,7 @@ async def measure(report: Report, folder: Path, _: Path) -> None:
         waiting = agent.watched.memory().resident
         api.up = True
         await api.until_results(PART)  # the outage's last delay is in these
-        rates = [await _rate(api) for _ in range(COUNT // PART - 1)]
+        rates = [await _rate(api, until) for until in range(2 * PART, COUNT + 1, PART)]
         draining = agent.watched.memory().peak
     report.lines["drain"] = {"rate": [((number + 1.5) * PART, rate) for number, rate in enumerate(rates)]}
     report.add(
@@ -36,7 +36,7 @@ async def measure(report: Report, folder: Path, _: Path) -> None:
         report.add(Figure(f"peak meanwhile, {GROUP}", "MB", group.peak / MEGABYTE))
 
 
-async def _rate(api: BenchApi) -> float:
+async def _rate(api: BenchApi, until: int) -> float:
     began, before = trio.current_time(), api.results
-    await api.until_results(before + PART)
-    return PART / (trio.current_time() - began)
+    await api.until_results(until)
+    return (until - before) / (trio.current_time() - began)
