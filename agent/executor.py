@@ -198,6 +198,10 @@ TOO_LARGE = (
     "kubectl ran out of memory: the answer was too large for it. "
     "Ask for less: one namespace, a selector (-l), one object, or only names (-o name)."
 )
+CROWDED = (
+    "kubectl was ended: its answer and those of others that ran at the same time were too large for the agent's memory "
+    "together. Ask again, or for less: one namespace, a selector (-l), one object, or only names (-o name)."
+)
 
 
 def _from_exit(exit_: Exit, timeout: float, *, lost: bool) -> Result:
@@ -205,6 +209,8 @@ def _from_exit(exit_: Exit, timeout: float, *, lost: bool) -> Result:
     if exit_.timed_out:
         outcome = Outcome.TIMED_OUT
         error = f"kubectl was ended after {timeout:g} s, the command's time limit. What it had printed is kept."
+    elif exit_.crowded:
+        error = CROWDED
     elif exit_.signal is not None:
         error = f"kubectl was ended by {exit_.signal}, not by the agent{_guess(exit_.signal)}."
     elif exit_.out_of_memory:

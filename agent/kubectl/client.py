@@ -13,7 +13,7 @@ import trio
 
 from agent.errors import KubectlError
 from agent.kubectl.child import Child
-from agent.kubectl.memory import Complaint
+from agent.kubectl.memory import LOOK_SECONDS, Complaint, largest_of_too_many
 from agent.kubectl.output import Pump, Text
 from agent.kubectl.surroundings import SERVICE_ACCOUNT, Surroundings
 from agent.model import Stream
@@ -45,6 +45,8 @@ class Exit:
     """Some of stdout was beyond the cap."""
     out_of_memory: bool = False
     """It ended because it may have no more memory: the answer was too large for it."""
+    crowded: bool = False
+    """It was ended because it and others that ran took too much memory together, and it took the most."""
 
 
 class Kubectl:
@@ -112,7 +114,7 @@ class Kubectl:
         self._children.add(child)
         try:
             stdout = Text(max_bytes)
-            run = _Run(child, timeout, grace)
+            run = _Run(child, timeout, grace, self._is_too_large)
             complaint = Complaint()
 
             async def heard(stream: Stream, text: str) -> None:
@@ -127,7 +129,7 @@ class Kubectl:
         code, name = _code(run.returned)
         duration_ms = round((trio.current_time() - began) * 1000)
         short = code == _GO_FATAL and complaint.out_of_memory
-        return Exit(code, name, run.timed_out, duration_ms, stdout.total, stdout.truncated, short)
+        return Exit(code, name, run.timed_out, duration_ms, stdout.total, stdout.truncated, short, run.crowded)
 
     def kill(self) -> None:
         """Kill all children at once, for an agent that ends at once."""
@@ -155,6 +157,10 @@ class Kubectl:
             raise KubectlError(f"{self.path} isn't usable: `version --client` {how}{': ' if said else ''}{said}")
         return version
 
+    def _is_too_large(self, child: Child) -> bool:
+        most = self.surroundings.data_bytes
+        return largest_of_too_many([each.pid for each in self._children], most) == child.pid
+
     def _start(self, argv: Sequence[str], seconds: float) -> Child:
         around = self.surroundings
         try:
@@ -177,11 +183,14 @@ class Kubectl:
 class _Run:
     """One child, from its start to its burial."""
 
-    def __init__(self, child: Child, timeout: float, grace: float) -> None:
+    def __init__(self, child: Child, timeout: float, grace: float, is_too_large: Callable[[Child], bool]) -> None:
         self.timed_out = False
+        self.crowded = False
         self.returned: int | None = None
         self._child = child
         self._grace = grace
+        self._is_too_large = is_too_large
+        self._weighing = trio.CancelScope()
         self._limit = trio.CancelScope(deadline=trio.current_time() + timeout)
         self._failure: Exception | None = None
 
@@ -192,12 +201,14 @@ class _Run:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._carry, out)
             nursery.start_soon(self._carry, err)
+            nursery.start_soon(self._weigh)
             ended = False
             try:
                 with self._limit:
                     await self._child.exited()
                     ended = True
             finally:
+                self._weighing.cancel()
                 with trio.CancelScope(shield=True):
                     if not ended:
                         await self._child.end(self._grace)
@@ -206,7 +217,15 @@ class _Run:
                 err.child_is_gone()
         if self._failure is not None:
             raise self._failure
-        self.timed_out = not ended
+        self.crowded = self.crowded and not ended
+        self.timed_out = not ended and not self.crowded
+
+    async def _weigh(self) -> None:
+        with self._weighing:
+            while not self.crowded:
+                await trio.sleep(LOOK_SECONDS)  # first: most are over by then
+                self.crowded = self._is_too_large(self._child)
+            self._limit.cancel()
 
     async def _carry(self, pump: Pump) -> None:
         # Shielded, because what has been printed reaches the sink even if nobody waits for the result any

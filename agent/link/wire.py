@@ -225,6 +225,6 @@ def _words(error: BaseException) -> str:
 
 
 def _word(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno and error.errno in errno.errorcode:  # those of looking up a name aren't
+    if isinstance(error, OSError) and error.errno and error.errno in errno.errorcode:  # a look-up has others
         return os.strerror(error.errno)
     return str(getattr(error, "strerror", None) or error)
