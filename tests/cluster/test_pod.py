@@ -16,6 +16,7 @@ import httpx
 import pytest
 import trio
 
+from agent.executor import CROWDED
 from agent.sandbox.api import ReferenceApi, reference_api
 from tests.cluster import workload
 from tests.cluster.controlplane import Cluster, free_ports
@@ -31,6 +32,9 @@ PATIENCE = 60
 """A bound in seconds for what takes a few at 0.2 of a core."""
 
 FLOOD_BYTES = 200_000_000
+
+LARGE_OBJECTS = 40
+"""Of 100 KB each: kubectl takes 198 MB for them as JSON, and the manifest's limit is 256 MiB."""
 
 
 @pytest.fixture
@@ -248,3 +252,23 @@ async def test_four_kubectls_and_a_flood_stay_within_the_memory_limit(
     described = await in_thread(podman, "inspect", "--format={{.State.OOMKilled}} {{.State.Running}}", pod.container)
     assert described.stdout.split() == ["false", "true"]
     print(f"peak memory: {await in_thread(pod.peak_memory_bytes) / 1e6:.0f} MB")
+
+
+async def test_answers_that_are_too_large_together_end_the_largest_and_not_the_container(
+    api: ReferenceApi, pod: Pod, cluster: Cluster
+) -> None:
+    for number in range(LARGE_OBJECTS):
+        name = {"name": f"large-{number}", "namespace": "shop", "labels": {"size": "large"}}
+        cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": name, "data": {"text": "x" * 100_000}})
+    await started(pod, api)
+    line = ["get", "configmaps", "-n", "shop", "-l", "size=large", "-o", "json"]
+    with trio.fail_after(3 * PATIENCE):
+        asked = [await api.ask(line, timeout=60) for _ in range(4)]
+        answers = [await api.result(command_id) for command_id in asked]
+        alone = await api.result(await api.ask(line, timeout=60))
+    print([answer.error or "succeeded" for answer in (*answers, alone)])
+    assert alone.success, alone.error
+    assert CROWDED in {answer.error for answer in answers}
+    described = await in_thread(podman, "inspect", "--format={{.State.OOMKilled}} {{.State.Running}}", pod.container)
+    assert described.stdout.split() == ["false", "true"]
+    assert all(len(api.record[command_id].handed_out) == 1 for command_id in asked)
