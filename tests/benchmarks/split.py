@@ -23,7 +23,7 @@ PARTS = (
     ("claimed", "forked", "guard, kubectl started"),
     ("forked", "exited", "kubectl runs"),
     ("exited", "buried", "reaped, output read to its end"),
-    ("buried", "taken", "result and attempt written down (1 commit)"),
+    ("buried", "taken", "result written down (1 commit)"),
     ("taken", "arrived", "HTTP, socket"),
 )
 
