@@ -1,9 +1,9 @@
 """The policy file: TOML in, a policy or a sentence out. It can only narrow what the tables allow.
 
 verbs = ["get", "describe", "logs", "events"]      # of those that `guard --explain` lists
-types = ["pods", "deployments", "events"]          # read these only …
-denied_types = ["configmaps"]                      # … or everything but these
-namespaces = ["prod", "staging"]                   # no -A, no other namespace, no cluster-scoped type
+types = ["pods", "deployments", "nodes"]           # read these only …
+denied_types = ["configmaps"]                      # … or, without `types`, everything but these
+namespaces = ["prod", "staging"]                   # no -A, no other namespace, no cluster-scoped type …
 cluster_types = ["nodes", "/readyz"]               # … but these
 namespaced_types = ["certificates"]                # custom types that live in namespaces
 max_output_bytes = 1048576

@@ -57,7 +57,10 @@ class Policy:
             )
         if not verb.namespaced:
             return flags
-        return {**flags, "namespace": [self._namespace(flags, self.namespaces)]}
+        # Types that live in no namespace are read as well without one. Events of a node aren't: those have a namespace.
+        reads_types = bool(types) and verb.name in {"get", "describe"}
+        needed = not reads_types or any(plural(kind) not in self.cluster_types for kind in types)
+        return {**flags, "namespace": [self._namespace(flags, self.namespaces, needed=needed)]}
 
     def check_verb(self, verb: Verb) -> None:
         """Raise Refused if the policy file doesn't allow this verb."""
@@ -100,10 +103,10 @@ class Policy:
         )
         raise Refused("policy", shown(kind), sentence)
 
-    def _namespace(self, flags: Flags, allowed: tuple[str, ...]) -> str:
+    def _namespace(self, flags: Flags, allowed: tuple[str, ...], *, needed: bool) -> str:
         given = flags.get("namespace")
         if given is None:
-            if len(allowed) > 1:
+            if needed and len(allowed) > 1:
                 raise Refused("policy", "", f"-n is missing; this agent reads {self._choice()}")
             return allowed[0]
         if given[0] not in allowed:
