@@ -1,10 +1,23 @@
-"""README says what is true: its table of settings is made from the settings."""
+"""README and docs/api.md say what is true: what they show is compared with what the program does."""
 
+import json
+import re
+import shlex
 from pathlib import Path
 
+import pytest
+
+from agent.cli import main
+from agent.guard import Refused, decide, parse_policy
+from agent.link import poll, stream
+from agent.link.commands import read_command
+from agent.model import Command
+from agent.sandbox.contract import poll_problems
 from agent.settings import SETTINGS, Setting
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
 BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->"
 
 
@@ -18,6 +31,37 @@ def table() -> str:
 
 
 def test_the_table_of_settings_is_the_settings():
-    text = README.read_text()
-    shown = text.partition(BEGIN)[2].partition(END)[0]
+    shown = README.partition(BEGIN)[2].partition(END)[0]
     assert shown == table(), f"README's table should be:\n{table()}"
+
+
+def test_the_guard_says_what_readme_shows(capsys: pytest.CaptureFixture[str]):
+    shown = re.findall(r"^\$ kubently-agent guard (-- .*)\n(.*)$", README, re.MULTILINE)
+    assert len(shown) == 2
+    for arguments, printed in shown:
+        main(["guard", *shlex.split(arguments)])
+        assert capsys.readouterr().out == f"{printed}\n"
+
+
+def test_the_policy_file_allows_what_its_comments_say():
+    policy = parse_policy(README.partition("```toml\n")[2].partition("```")[0])
+    for allowed in ("get pods -n prod", "get nodes", "get --raw /readyz", "get certificates -n staging"):
+        decide(allowed.split(), policy)
+    for refused in ("get pods -A", "get pods -n dev", "get configmaps -n prod", "get pv", "version"):
+        with pytest.raises(Refused):
+            decide(refused.split(), policy)
+
+
+@pytest.mark.parametrize("text", re.findall(r"```json\n(.*?)```", API, re.DOTALL))
+def test_the_messages_in_docs_are_of_the_contract(text: str):
+    message = json.loads(text)
+    if "args" in message:
+        assert isinstance(read_command(message), Command)
+    else:
+        assert poll_problems(message) == []
+
+
+def test_the_statuses_in_docs_are_those_that_refuse_a_result():
+    (statuses,) = re.findall(r"^\| ([\d ]+) \| keeps it as `rejected`", API, re.MULTILINE)
+    assert set(map(int, statuses.split())) == poll.REFUSING
+    assert set(poll.REFUSING ^ stream.REFUSING) == {403, 404, 405}, "docs/api.md names the difference"
