@@ -65,7 +65,7 @@ performance: $(STAMP)  ## docs/performance.md anew, from the last `make bench`
 import-cost: $(STAMP) $(RUNTIME_OF)  ## what each import costs the agent, in memory and time
 	@$(MEASURE) tests.benchmarks.imports
 
-coverage: $(STAMP)  ## branch coverage; the core rooms must be whole
+coverage: $(STAMP)  ## branch coverage; the core must have all of it
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -q -m "not cluster and not image" tests/unit tests/tasks tests/whole
 	@$(BIN)/coverage combine --quiet
@@ -114,4 +114,4 @@ cluster-test: $(STAMP)  ## tests on a real control plane, and of the image where
 	$(BIN)/pytest -m "cluster or image" tests/cluster tests/image
 
 clean:  ## what the other targets made
-	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RUNTIME) build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
