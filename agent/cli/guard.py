@@ -25,6 +25,10 @@ input and answers each with one line: {"args", "allowed", "argv", "reason"}.
 Exit codes: 0 allowed (or all lines answered), 1 refused, 2 a mistake.
 """
 
+_ASKS = """\
+Type one JSON object a line, such as {"args": ["get", "pods"]}; Ctrl-D ends.
+For arguments as you type them: kubently-agent guard -- get pods"""
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The command's own options."""
@@ -52,6 +56,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.args:
         return _answer_person(options.args, policy.current())
+    if sys.stdin.buffer.isatty():
+        print(_ASKS, file=sys.stderr)
     for line in sys.stdin.buffer:
         print(_answer_program(line, policy.current()), flush=True)  # at once: the asker may wait before it goes on
     return 0

@@ -17,9 +17,10 @@ COMMANDS = {
 }
 
 _EPILOG = """\
-The agent is configured by environment variables; `kubently-agent run --help`
-lists them, and a mistake in them is named. Exit codes: 0 done, 1 failed or "no", 2 a mistake in
-the configuration or the command line.
+`kubently-agent COMMAND --help` says more about each. The agent is configured by
+environment variables; `kubently-agent run --help` lists them.
+Exit codes: 0 done, 1 failed or "no", 2 a mistake in the configuration or the
+command line.
 """
 
 
@@ -55,7 +56,10 @@ def run_command(arguments: Sequence[str]) -> int:
             )
         else:
             import_module(f"agent.cli.{name}").add_parser(commands)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        hint = "; kubectl's own arguments go after --" if options.command == "guard" else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if options.command == "run":
         from agent.cli.run import run  # noqa: PLC0415
 

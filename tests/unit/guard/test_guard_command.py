@@ -31,6 +31,27 @@ def test_an_allowed_line_is_shown_as_it_would_run(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == f"allowed: {line}\n"
 
 
+def test_a_forgotten_double_dash_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["guard", "get", "pods", "-A"])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: -A; kubectl's own arguments go after --" in capsys.readouterr().err
+
+
+class Keyboard(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_is_told_what_to_type(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=Keyboard()))
+    assert main(["guard"]) == 0
+    assert '{"args": ["get", "pods"]}' in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO()))
+    assert main(["guard"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_double_dash_of_kubectl_stays(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["guard", "--", "get", "pods", "--", "web-0"]) == 0
     assert capsys.readouterr().out == "allowed: kubectl get --v=0 -- pods web-0\n"
