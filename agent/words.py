@@ -1,4 +1,4 @@
-"""Ages and sizes in words for people."""
+"""Ages, sizes and counts in words for people."""
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -13,6 +13,11 @@ def age(seconds: float) -> str:
     small, small_size = _UNITS[first + 1]
     rest = left % size // small_size
     return f"{left // size} {unit}" + (f" {rest} {small}" if rest and left // size < 10 else "")
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: "1 result", "3 results"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def size(count: float) -> str:

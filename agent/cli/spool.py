@@ -19,7 +19,7 @@ from agent.errors import SpoolError
 from agent.model import Stream
 from agent.spool import retry
 from agent.spool.reader import Reader, Shown, open_reader
-from agent.words import age, size
+from agent.words import age, counted, size
 
 _VIEWS = ("recent", "backlog", "stuck", "slow")
 _ROWS = 20
@@ -197,7 +197,7 @@ def _output(shown: Shown) -> str:
 def _sending(fields: dict[str, Any]) -> str:
     if not fields["attempts"]:
         return ""
-    words = f"{fields['attempts']} {'attempt' if fields['attempts'] == 1 else 'attempts'}"
+    words = counted(fields["attempts"], "attempt")
     if fields["last_status"]:
         words += f", HTTP {fields['last_status']}"
     if fields["last_words"]:

@@ -16,7 +16,7 @@ from agent.config import spool_path
 from agent.errors import SpoolError
 from agent.spool.lock import is_held
 from agent.spool.reader import Row, open_reader
-from agent.words import age, size
+from agent.words import age, counted, size
 
 WATCH_SECONDS = 2.0
 _SHOWN = 5  # of what runs, and of what is stuck
@@ -133,8 +133,7 @@ def _to_send(status: Mapping[str, Any]) -> str:
     if not status["waiting_to_be_sent"]:
         return "nothing"
     waited = age(seconds_since(status["oldest_waiting_since_at"]))
-    count = status["waiting_to_be_sent"]
-    results = "1 result" if count == 1 else f"{count} results"
+    results = counted(status["waiting_to_be_sent"], "result")
     return f"{results}, {size(status['waiting_to_be_sent_bytes'])} of output, the oldest waits for {waited}"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.words import age, size
+from agent.words import age, counted, size
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,7 @@ def test_ages(seconds, words):
 )
 def test_sizes(count, words):
     assert size(count) == words
+
+
+def test_counts():
+    assert [counted(n, "result") for n in (0, 1, 2)] == ["0 results", "1 result", "2 results"]

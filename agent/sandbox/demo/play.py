@@ -15,7 +15,7 @@ import trio
 from agent.sandbox.api import reference_api
 from agent.sandbox.cluster.api import sample_cluster
 from agent.sandbox.demo.process import AgentProcess
-from agent.sandbox.demo.screen import Screen
+from agent.sandbox.demo.screen import Screen, shown_path
 from agent.sandbox.demo.stage import DemoFailed, Stage
 from agent.sandbox.demo.story import Story
 
@@ -103,12 +103,16 @@ async def _stage(options: Options, folder: Path, screen: Screen) -> AsyncIterato
         )
         stack.push_async_callback(agent.end)
         screen.line()
+        screen.say(
+            "A central API asks, the agent in a cluster answers. Then both of them fail. It takes half a minute."
+        )
+        screen.line()
         where = f"the sample cluster, {cluster.url.rpartition('/')[0]}" if cluster else f"yours, by {kubeconfig}"
         screen.facts(
             [
                 ("central API", f"a reference API in this process, {api.url}"),
                 ("cluster", where),
-                ("agent", f"a process of its own, with the real kubectl ({options.kubectl})"),
+                ("agent", f"a process of its own, with the real kubectl ({shown_path(options.kubectl)})"),
                 ("its spool", str(spool)),
             ]
         )

@@ -75,6 +75,6 @@ def _from_cluster(evidence: Evidence, cluster: SampleCluster) -> list[Finding]:
     ]
     return [
         Finding(f"log reads served, for {len(burst)} commands", served, "cluster"),
-        Finding("  of these more than the kill explains", len(surplus), "cluster", wanted=0),
+        Finding("  beyond one each, and two where killed", len(surplus), "cluster", wanted=0),
         Finding("requests that would change something", len(cluster.writes), "cluster", wanted=0),
     ]

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TextIO
 
 _WIDEST, _NARROWEST, _WITHOUT_TERMINAL = 96, 60, 92
@@ -62,11 +63,14 @@ class Screen:
 
     def command(self, words: str, right: str) -> None:
         """A kubectl command, and how long it took."""
-        glued = re.sub(r" (-[\w-]+) (?!-)", " \\1\u00a0", words)  # a flag stays with its value
-        rows = [
-            row.replace("\u00a0", " ")
-            for row in textwrap.wrap(glued, self.width - len(right) - 7, break_on_hyphens=False)
-        ]
+        room = self.width - len(right) - 7
+
+        def glued(pair: re.Match[str]) -> str:
+            """A flag stays with its value, where both have room in one row."""
+            return f" {pair[1]}\u00a0{pair[2]}" if len(pair[0]) <= room else pair[0]
+
+        words = re.sub(r" (-[\w-]+) (?!-)(\S+)", glued, words)
+        rows = [row.replace("\u00a0", " ") for row in textwrap.wrap(words, room, break_on_hyphens=False)]
         gap = " " * (self.width - len(right) - 5 - len(rows[0]))
         self.line(f"   {self.style(f'$ {rows[0]}', 'bold')}{gap}{self.style(right, 'dim')}")
         for row in rows[1:]:
@@ -122,6 +126,11 @@ class Screen:
     def _write(self, text: str) -> None:
         self._out.write(text)
         self._out.flush()
+
+
+def shown_path(path: Path) -> str:
+    """A path as a person would type it: short, if it is below the folder in which they are."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _cut(text: str, width: int) -> str:

@@ -3,14 +3,18 @@
 import random
 import shlex
 import shutil
+import sys
+from pathlib import Path
 
 import trio
 
 from agent.sandbox.demo import questions
 from agent.sandbox.demo.proof import Evidence, Finding, findings
 from agent.sandbox.demo.questions import Question
+from agent.sandbox.demo.screen import shown_path
 from agent.sandbox.demo.stage import DemoFailed, Stage
 from agent.sandbox.record import Answer
+from agent.words import counted
 
 _BURST = {"poll": 14, "stream": 8}
 """With poll the agent takes as many as it has room for, and the others stay at the API. A stream can't be told
@@ -19,7 +23,9 @@ to wait: what came beyond the room would be answered with "busy"."""
 _SOON_SECONDS = 0.02
 """How often to look for a moment that passes quickly."""
 
-_QUERY = "select * from recent"
+_QUERY = "select command, state, outcome from recent"
+
+_COUNTED = "(executed: has a result; spooled: waits on disk; delivered: the API has it)"
 
 _READING_SECONDS = 1.3
 """A pause after each answer, so that a person can follow."""
@@ -113,11 +119,11 @@ class Story:
         await stage.until(all_taken, "commands in flight", every=_SOON_SECONDS)
         await stage.api.stop()
         tally = stage.tally()
-        here = f"{tally.in_flight} commands are in flight, {tally.running} of them running"
+        here = f"The agent has {counted(tally.in_flight, 'command')} to finish, {tally.running} of them running"
         there = f"; {stage.api.queue_depth} more wait at the API, untouched" if stage.api.queue_depth else ""
-        screen.say(f"Connection refused. {here}{there}.")
-        if self._link == "poll":
-            screen.say("The agent goes on working. Results gather in its spool.")
+        screen.say(f"The API refuses connections from now on. {here}{there}.")
+        screen.say("The agent goes on working. Results gather in its spool.")
+        screen.say(_COUNTED, "dim")
 
         async def some_results() -> None:
             some = self._chance.randint(1, 5)
@@ -140,8 +146,8 @@ class Story:
         stage.interrupted = {command_id for command_id, entry in ledger.items() if entry.state == "running"}
         tally = stage.tally()
         screen.say(
-            f"kill -9 {pid}. What is left is one SQLite file. It says: {tally.spooled} results wait to be sent, "
-            f"{tally.running} commands were running, {tally.waiting} had not begun."
+            f"kill -9 {pid}. What is left is one SQLite file. In it: {counted(tally.spooled, 'result')} to be sent, "
+            f"{counted(tally.running, 'command')} to run again, {tally.waiting} to begin."
         )
         await trio.sleep(2 * self._pause)
 
@@ -151,7 +157,7 @@ class Story:
         await stage.agent.start()
         stage.expected_down = False
         first = f"The agent first, as process {stage.agent.pid}"
-        screen.say(f"{first}: it begins again what was interrupted." if stage.interrupted else f"{first}.")
+        screen.say(f"{first}: it runs again what was interrupted." if stage.interrupted else f"{first}.")
 
         async def catching_up() -> None:
             await stage.until(lambda: not stage.tally().in_flight, "the interrupted commands")
@@ -191,8 +197,18 @@ class Story:
         kept, broken = "Nothing was lost, nothing was run twice, nothing was changed.", "This is NOT as promised."
         screen.say(kept if right else broken, "bold", "green" if right else "red")
         screen.line()
-        screen.say("The spool is left in place. Look into it:")
-        screen.line(f'   sqlite3 -readonly {shlex.quote(str(stage.spool))} "{_QUERY}"', "bold")
+        spool = shlex.quote(str(stage.spool))
+        screen.say(
+            f"The spool is left in place, and beside it the agent's log ({stage.agent.log.name}). Look into them:"
+        )
+        screen.line(f"   {_command()} spool list --spool {spool}", "bold")
+        screen.line(f'   sqlite3 -readonly -header -column {spool} "{_QUERY}"', "bold")
         if shutil.which("sqlite3") is None:
             screen.say("(sqlite3 isn't installed here: apt install sqlite3, brew install sqlite, ...)", "dim")
         return right
+
+
+def _command() -> str:
+    """The agent's own command, as it can be typed here."""
+    beside = Path(sys.executable).with_name("kubently-agent")
+    return shlex.quote(shown_path(beside)) if beside.exists() else "kubently-agent"

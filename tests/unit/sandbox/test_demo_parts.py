@@ -120,6 +120,16 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
     assert max(map(len, printed.splitlines())) <= screen.width
 
 
+def test_a_flag_stays_with_its_value_where_both_have_room() -> None:
+    out = io.StringIO()
+    screen = Screen(out, {})
+    screen.command("kubectl " + "word " * 13 + "a -n shop", "12 ms")
+    screen.command("kubectl get events --field-selector " + "a" * 70, "12 ms")
+    _, short, _, long = out.getvalue().splitlines()
+    assert short.strip() == "-n shop"
+    assert long.strip() == "a" * 70
+
+
 @pytest.mark.parametrize(("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
 def test_colour_only_where_it_is_wanted(environ: dict[str, str], coloured: bool) -> None:
     out = Terminal()
