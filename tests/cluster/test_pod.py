@@ -3,7 +3,6 @@
 podman stands in for the kubelet; the API server is real.
 """
 
-import re
 import shlex
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
