@@ -13,7 +13,8 @@ MEMORY_BYTES = 1024 * 1024
 LONG_STRING_BYTES = 256 * 1024
 """Of a longer string only the beginning is in the parsed value."""
 
-_INSIDE = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
+_INSIDE = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*')
+# Not possessive as a whole: Python 3.11.2, which Debian 12 has, then gives back an escape that it had matched.
 _ESCAPE_BYTES = 6  # \uXXXX: what may lie across two chunks
 
 
