@@ -192,6 +192,10 @@ async def _look(peer: _Peer) -> Certificate | None:
     return Certificate.of(fields)
 
 
+_CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""Which of the two a connection raises that ends amid the handshake depends on Python's version."""
+
+
 def _broken(error: Exception) -> tuple[str, str]:
     reason = getattr(error, "reason", None) or ""
     if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
@@ -203,9 +207,9 @@ def _broken(error: Exception) -> tuple[str, str]:
             f"the API ended the handshake: {reason.replace('_', ' ').lower()}",
             "It may want a client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY.",
         )
-    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+    if isinstance(error, ssl.SSLError) and not isinstance(error, _CUT_OFF):
         return f"the handshake failed: {error}", "Whoever runs the API can see why in its TLS log."
-    words = "" if isinstance(error, ssl.SSLEOFError) else f": {error}"
+    words = "" if isinstance(error, _CUT_OFF) else f": {error}"
     return (
         f"the connection broke off in the handshake{words}",
         "A firewall or a proxy that inspects TLS does this, and a load balancer without a backend.",
