@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run()
         from agent.cli.parser import run_command  # noqa: PLC0415
 
-        return run_command(arguments)
+        return _written_out(run_command(arguments))
     except ConfigError as error:
         for problem in error.problems:
             print(f"kubently-agent: {problem}", file=sys.stderr)
@@ -38,5 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `kubently-agent spool list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
+
+
+def _written_out(code: int) -> int:
+    """Write out what is still in memory: at Python's own end it is too late for a sentence about it."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output()
+        raise AgentError(f"Standard output can't be written: {error.strerror}.") from error
+    return code
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -299,10 +299,23 @@ def test_watch_survives_a_spool_that_is_gone_for_a_while(tmp_path, monkeypatch, 
 
 
 def test_a_reader_that_has_had_enough_is_no_error(spool):
-    script = f"{sys.executable} -m agent spool show {DELIVERED} | true"
-    done = subprocess.run(["/bin/bash", "-o", "pipefail", "-c", script], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    assert done.returncode == 0
+    done = typed(f"spool show {DELIVERED} | true")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_output_that_takes_nothing_is_named(spool):
+    done = typed(f"spool show {DELIVERED} > /dev/full")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "kubently-agent: Standard output can't be written: No space left on device.\n",
+    )
+
+
+def typed(command: str) -> subprocess.CompletedProcess[str]:
+    """The agent's command in a shell, with the buffered output that people have and some test runners haven't."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    line = ["/bin/bash", "-o", "pipefail", "-c", f"{sys.executable} -m agent {command}"]
+    return subprocess.run(line, env=environ, capture_output=True, text=True, check=False)
 
 
 def test_help_names_every_action(capsys):
