@@ -54,6 +54,11 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     if args.kubeconfig is not None and not args.kubeconfig.is_file():
         raise DemoError(f"--kubeconfig: there is no file {args.kubeconfig}.")
+    if args.keep is not None:
+        try:
+            args.keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DemoError(f"--keep: {args.keep} can't be made: {error.strerror}.") from error
     options = Options(
         kubectl=_kubectl(),
         link=args.link,

@@ -42,7 +42,6 @@ async def play(options: Options, screen: Screen) -> int:
     """The demo, once; returns the exit code: 0 only if the proof holds."""
     seed = random.SystemRandom().randrange(1000) if options.seed is None else options.seed
     folder = options.folder or Path(tempfile.mkdtemp(prefix="kubently-demo-"))
-    folder.mkdir(parents=True, exist_ok=True)
     screen.title("kubently-agent demo", f"{options.link} link · seed {seed}")
     code = INTERRUPTED
     async with trio.open_nursery() as nursery:

@@ -43,6 +43,13 @@ def test_no_such_kubeconfig(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     assert f"there is no file {tmp_path / 'none'}" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["demo", "--keep", str(file)]) == FAILED
+    assert f"--keep: {file} can't be made: File exists." in capsys.readouterr().err
+
+
 def test_without_the_sandbox_extra() -> None:
     script = "import sys; sys.modules['starlette'] = None; from agent.cli import main; sys.exit(main(['demo']))"
     done = subprocess.run(
