@@ -102,9 +102,7 @@ async def _stage(options: Options, folder: Path, screen: Screen) -> AsyncIterato
         )
         stack.push_async_callback(agent.end)
         screen.line()
-        screen.say(
-            "A central API asks, the agent in a cluster answers. Then both of them fail. It takes half a minute."
-        )
+        screen.say("An API asks, the agent in a cluster answers, then both of them fail. About 30 seconds.")
         screen.line()
         where = f"the sample cluster, {cluster.url.rpartition('/')[0]}" if cluster else f"yours, by {kubeconfig}"
         screen.facts(

@@ -23,7 +23,7 @@ to wait: what came beyond the room would be answered with "busy"."""
 _SOON_SECONDS = 0.02
 """How often to look for a moment that passes quickly."""
 
-_QUERY = "select command, state, outcome from recent"
+_QUERY = "select * from status"
 
 _COUNTED = "(executed: has a result; spooled: waits on disk; delivered: the API has it)"
 
@@ -202,7 +202,7 @@ class Story:
             f"The spool is left in place, and beside it the agent's log ({stage.agent.log.name}). Look into them:"
         )
         screen.line(f"   {_command()} spool list --spool {spool}", "bold")
-        screen.line(f'   sqlite3 -readonly -header -column {spool} "{_QUERY}"', "bold")
+        screen.line(f'   sqlite3 -readonly -line {spool} "{_QUERY}"', "bold")
         if shutil.which("sqlite3") is None:
             screen.say("(sqlite3 isn't installed here: apt install sqlite3, brew install sqlite, ...)", "dim")
         return right
