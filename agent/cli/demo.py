@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise DemoError(
             f"The demo needs the module {error.name}, and the agent itself doesn't. "
-            "Install it with: pip install 'kubently-agent[sandbox]'"
+            "`make demo` installs it; or, in a clone of the repository: pip install '.[sandbox]'"
         ) from error
     if args.kubeconfig is not None and not args.kubeconfig.is_file():
         raise DemoError(f"--kubeconfig: there is no file {args.kubeconfig}.")

@@ -56,7 +56,7 @@ def test_without_the_sandbox_extra() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=dict(os.environ)
     )
     assert done.returncode == FAILED
-    assert "pip install 'kubently-agent[sandbox]'" in done.stderr
+    assert "pip install '.[sandbox]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
