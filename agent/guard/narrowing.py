@@ -77,7 +77,7 @@ def _type(key: str, kind: str) -> str:
     if not TYPE.fullmatch(kind):
         raise PolicyError(f'{key}: "{kind}" is not a resource type, as in pods or certificates.cert-manager.io')
     if denied(kind):
-        raise PolicyError(f'{key}: "{kind}" is never read, its objects hold credentials; drop it')
+        raise PolicyError(f'{key}: "{kind}" is never read, such objects hold credentials; drop it')
     return plural(kind)
 
 

@@ -39,7 +39,7 @@ def check_type(kind: str, whole: str) -> str:
         raise Refused(
             "type",
             shown(whole),
-            f"{shown(kind)} may not be read: its objects hold credentials; use auth can-i or explain to ask about it",
+            f"{shown(kind)} may not be read: such objects hold credentials; use auth can-i or explain to ask about it",
         )
     return kind
 
