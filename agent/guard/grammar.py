@@ -84,15 +84,21 @@ def _find_verb(args: Sequence[str]) -> int:
         else:
             known, own_value = argument[1] in before.short, len(argument) > 2
         if not known:
-            raise Refused(
-                "verb",
-                shown(argument),
-                f'a verb must come first; put "{shown(argument)}" after it (only -n, -o and -l may precede)',
-            )
+            raise _misplaced(argument)
         at += 1 if own_value else 2
     if at >= len(args):
         raise Refused("verb", shown(args[-1]), f"a verb is missing; use one of {_verb_list()}")
     return at
+
+
+def _misplaced(argument: str) -> Refused:
+    name = argument[2:].partition("=")[0].replace("_", "-")
+    if not argument.startswith("--"):
+        name = NEVER_SHORT.get(argument[1], "")
+    if name in NEVER:  # it would be refused after the verb, too
+        return Refused("flag", shown(argument), f"{shown(argument)} is not allowed: {NEVER[name]}")
+    sentence = f'a verb must come first; put "{shown(argument)}" after it (only -n, -o and -l may precede)'
+    return Refused("verb", shown(argument), sentence)
 
 
 def _verb_name(args: Sequence[str], at: int) -> tuple[str, int]:
@@ -105,17 +111,24 @@ def _verb_name(args: Sequence[str], at: int) -> tuple[str, int]:
     name = f"{verb} {args[at + 1]}"
     name = SUBCOMMAND_ALIASES.get(name, name)
     if name not in verbs():
-        allowed = " or ".join(f"{verb} {sub}" for sub in groups()[verb])
-        raise Refused("subcommand", shown(args[at + 1]), f'"{shown(name)}" is not allowed; use {allowed}')
+        raise Refused("subcommand", shown(args[at + 1]), f'"{shown(name)}" is not allowed; use {_choice(verb)}')
     return name, 2
 
 
 def _hint(verb: str) -> str:
     if verb == "kubectl":
         return "the arguments begin after kubectl"
+    if verb in ("help", "options"):
+        return "-h after a verb shows its help"
+    if verb.strip().lower() in verbs():
+        return "a verb is written in small letters, without blanks"
     if " " in verb:
         return "every word is an argument of its own"
     return "the agent only reads"
+
+
+def _choice(verb: str) -> str:
+    return " or ".join(f"{verb} {sub}" for sub in groups()[verb])
 
 
 def _verb_list() -> str:
@@ -196,6 +209,9 @@ def _keep(flags: dict[str, list[str]], flag: Flag, value: str, argument: str) ->
 def _unknown(argument: str, given: str, name: str, known: Names) -> Refused:
     if name in NEVER:
         return Refused("flag", shown(argument), f"{given} is not allowed: {NEVER[name]}")
+    if known.verb in groups():
+        sentence = f"{given} is not allowed here: flags come after the subcommand, and that is {_choice(known.verb)}"
+        return Refused("subcommand", shown(argument), sentence)
     takes = " ".join(f"--{each}" for each in known.long if each != "v")
     return Refused(
         "flag",
