@@ -143,10 +143,17 @@ def own_types() -> tuple[str, ...]:
 
 
 def is_among(kind: str, types: frozenset[str]) -> bool:
-    """Whether a type might be one of these plurals, in whatever group: by plural, singular or known short name."""
+    """Whether a type might be one of these, in whatever group: by plural, singular or kind, or known short name."""
     base = kind.lower().partition(".")[0]
-    known = _plurals().get(base, base)
-    return any(name in types for name in (known, known + "s", known + "es", known[:-1] + "ies"))
+    return not types.isdisjoint(_spellings(_plurals().get(base, base)))
+
+
+def _spellings(name: str) -> set[str]:
+    """A plural with its singular, a singular with its plurals, and a few that English doesn't know."""
+    singulars = {name.removesuffix("s"), name.removesuffix("es")}
+    if name.endswith("ies"):
+        singulars.add(name[:-3] + "y")
+    return {name, name + "s", name + "es", name[:-1] + "ies", *singulars}
 
 
 def is_namespaced(kind: str) -> bool:

@@ -9,6 +9,12 @@ from agent.guard.tables import Verb
 
 Flags = Mapping[str, Sequence[str]]
 
+_DESCRIBED_WITH: Mapping[str, str] = {
+    "nodes": "the pods of all namespaces",
+    "namespaces": "the quotas and limits of any namespace",
+}
+"""Types without a namespace, and what describe reads in namespaces for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -89,10 +95,9 @@ class Policy:
     def _check_scope(self, verb: Verb, kind: str) -> None:
         known = plural(kind)
         if known in self.cluster_types:
-            if verb.name == "describe" and known == "nodes":
-                sentence = (
-                    "describe nodes lists the pods of all namespaces, which the policy doesn't allow; use get nodes"
-                )
+            if verb.name == "describe" and known in _DESCRIBED_WITH:
+                also = _DESCRIBED_WITH[known]
+                sentence = f"describe {known} lists {also}, which the policy doesn't allow; use get {known}"
                 raise Refused("policy", shown(kind), sentence)
             return
         if is_namespaced(kind) or known in self.namespaced_types:

@@ -120,6 +120,12 @@ def test_a_type_that_is_denied_is_not_read(line: str) -> None:
     assert refused(DENIED, line).rule == "policy"
 
 
+@pytest.mark.parametrize("named", ["Certificate", "certificates", "certificate.cert-manager.io"])
+@pytest.mark.parametrize("line", ["get certificate", "get Certificates", "describe certificates.cert-manager.io x"])
+def test_a_denied_type_may_be_named_in_the_singular(named: str, line: str) -> None:
+    assert refused(f'denied_types = ["{named}"]', line).rule == "policy"
+
+
 @pytest.mark.parametrize(
     "line", ["get pods", "logs web-0", "get networkpolicies", "get certificaterequests", "get pod cm"]
 )
@@ -129,6 +135,7 @@ def test_a_type_that_is_not_denied_is_read(line: str) -> None:
 
 ONE = 'namespaces = ["prod"]'
 TWO = 'namespaces = ["prod", "dev"]\ncluster_types = ["no", "/readyz"]\nnamespaced_types = ["certificates", "all"]'
+SPACES = 'namespaces = ["prod"]\ncluster_types = ["ns"]'
 
 
 @pytest.mark.parametrize(
@@ -152,6 +159,7 @@ TWO = 'namespaces = ["prod", "dev"]\ncluster_types = ["no", "/readyz"]\nnamespac
         (TWO, "get nodes", "get --v=0 --namespace=prod -- nodes"),
         (TWO, "get --raw /readyz", "get --v=0 --namespace=prod --raw=/readyz"),
         (TWO, "top nodes", "top node --v=0"),
+        (SPACES, "get ns", "get --v=0 --namespace=prod -- ns"),
         (TWO, "get certificates -n dev", "get --v=0 --namespace=dev -- certificates"),
         (TWO, "get all -n dev", "get --v=0 --namespace=dev -- all"),
         (TWO, "get --raw /readyz -n dev", "get --v=0 --namespace=dev --raw=/readyz"),
@@ -183,6 +191,7 @@ def test_an_allowed_namespace_is_always_written(policy: str, line: str, expected
         (ONE, "get --raw /livez", "/livez"),
         (TWO, "get --raw /livez -n dev", "/livez"),
         (TWO, "describe node n1 -n dev", "use get nodes"),
+        (SPACES, "describe ns prod", "use get namespaces"),
         (ONE, "cluster-info", "kube-system"),
         (ONE, "auth can-i --list -A", "use -n with prod"),
         (ONE, "logs web-0 -n dev", "dev is not allowed"),
