@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from agent.guard.kinds import TYPE, denied
 from agent.guard.refused import Refused, shown
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:@~+-]{0,252}")
-"""Every name that Kubernetes gives (`system:node:n1` is one), and none that could be a path, a flag or an escape."""
+NAME = re.compile(r"[A-Za-z0-9_~][A-Za-z0-9._:@~+-]{0,252}")
+"""Every name that Kubernetes gives (`system:node:n1` is one; `~` is OpenShift's for oneself), and none that could be
+a path, a flag or an escape."""
 
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9._$-]{0,511}")
 _VERB = re.compile(r"\*|[a-z][a-z-]{0,62}")
-_ASKED = re.compile(r"(?:\*|[A-Za-z][A-Za-z0-9-]*)(?:\.(?:\*|[A-Za-z0-9.-]*))?(?:/(?:\*|[A-Za-z0-9][A-Za-z0-9._:-]*))?")
+_ASKED = re.compile(
+    r"(?:\*|[A-Za-z][A-Za-z0-9-]*)(?:\.(?:\*|[A-Za-z0-9.-]*))?(?:/(?:\*|[A-Za-z0-9_~][A-Za-z0-9._:@~+-]*))?"
+    r"|signers(?:\.[a-z0-9.]*)?/[a-z0-9.-]+/(?:\*|[A-Za-z0-9._-]+)"  # the only names with a slash
+)
 _URL = re.compile(r"/[A-Za-z0-9._~/*-]{0,511}")
 
 Flags = Mapping[str, Sequence[str]]
@@ -51,7 +55,8 @@ def check_name(name: str, what: str = "name") -> None:
         Refused: it could not be a name in Kubernetes.
     """
     if not NAME.fullmatch(name):
-        raise Refused("name", shown(name), f'"{shown(name)}" is not a valid {what}: letters, digits and . _ : - only')
+        sentence = f'"{shown(name)}" is not a valid {what}: letters, digits and . _ : @ + ~ - only'
+        raise Refused("name", shown(name), sentence)
 
 
 def check_pair(operand: str) -> str:

@@ -189,7 +189,7 @@ VERBS: tuple[Verb, ...] = (
         BY_LABEL,
         REVISION,
         Flag("watch", BOOL, NO_WATCH, short="w"),
-        Flag("timeout", DURATION, only("10s", "it is always 10s; drop it")),
+        Flag("timeout", DURATION, patience(10)),  # may be asked for; what is written is always 10s
     )),
     Verb("cluster-info", NOTHING, reads=("services",)),
     # These need a subcommand; alone they only know -h.
