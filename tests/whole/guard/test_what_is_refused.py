@@ -232,3 +232,9 @@ def test_a_union_multiplies_what_was_fetched(place: Bench) -> None:
     name = "[" + ",".join(["'name'"] * 40) + "]"
     items = "[" + ",".join(["'metadata'"] * 40) + "]"
     assert refused_but_run(place, "get", "pod", "web-0", "-o", f"jsonpath={{{items}{name}}}").out.count("web-0") == 1600
+
+
+def test_a_range_in_a_range_finds_everything_again(place: Bench) -> None:
+    nested = "{range ..}" * 6 + "x" + "{end}" * 6
+    once = place.run(["get", "pods", "-o", "jsonpath={range ..}x{end}"]).out
+    assert len(refused_but_run(place, "get", "pods", "-o", f"jsonpath={nested}").out) > 100 * len(once)
