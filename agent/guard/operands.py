@@ -38,7 +38,9 @@ def check_type(kind: str, whole: str) -> str:
         Refused: it is no type, or one whose objects are credentials.
     """
     if not TYPE.fullmatch(kind):
-        raise Refused("operand", shown(whole), f'"{shown(whole)}": "{shown(kind)}" is not a resource type')
+        within = "" if kind == whole else f' in "{shown(whole)}"'
+        sentence = f'"{shown(kind)}"{within} is not a resource type, as in pods or deployments.apps'
+        raise Refused("operand", shown(whole), sentence)
     if denied(kind):
         raise Refused(
             "type",
@@ -76,7 +78,8 @@ def check_pair(operand: str) -> str:
 def _resources(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     if "raw" in flags:
         if operands:
-            raise Refused("operand", shown(operands[0]), "--raw takes a path and nothing else; drop the resource")
+            sentence = f'--raw takes a path and nothing else; drop "{shown(operands[0])}"'
+            raise Refused("operand", shown(operands[0]), sentence)
         return flags["raw"]
     if not operands:
         raise Refused("operand", "", "a resource is missing: TYPE, TYPE NAME or TYPE/NAME, as in pods or deploy/web")
@@ -98,7 +101,10 @@ def _log(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     if not operands and "selector" not in flags:
         raise Refused("operand", "", "logs needs a pod, TYPE/NAME, or -l with a selector")
     if len(operands) > 2:
-        raise Refused("operand", shown(operands[2]), "logs takes one pod (or TYPE/NAME) and at most one container")
+        sentence = (
+            f'"{shown(operands[2])}" is one too many: logs takes one pod (or TYPE/NAME) and at most one container'
+        )
+        raise Refused("operand", shown(operands[2]), sentence)
     for container in operands[1:]:
         check_name(container, "container")
     if operands and "/" in operands[0]:
@@ -110,7 +116,8 @@ def _log(operands: Sequence[str], flags: Flags) -> Sequence[str]:
 
 def _name(operands: Sequence[str], _: Flags) -> Sequence[str]:
     if len(operands) > 1:
-        raise Refused("operand", shown(operands[1]), "top takes at most one name; use -l to choose several")
+        sentence = f'"{shown(operands[1])}" is one too many: top takes at most one name; use -l to choose several'
+        raise Refused("operand", shown(operands[1]), sentence)
     for name in operands:
         check_name(name)
     return []
@@ -135,7 +142,8 @@ def _field(operands: Sequence[str], _: Flags) -> Sequence[str]:
 def _question(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     if flags.get("list") == ["true"]:
         if operands:
-            raise Refused("operand", shown(operands[0]), "auth can-i --list takes nothing else; drop the operands")
+            sentence = f'auth can-i --list takes nothing else; drop "{shown(operands[0])}"'
+            raise Refused("operand", shown(operands[0]), sentence)
         return []
     if len(operands) not in (2, 3):
         raise Refused(
@@ -154,10 +162,10 @@ def _question(operands: Sequence[str], flags: Flags) -> Sequence[str]:
 
 
 def _subcommand(operands: Sequence[str], _: Flags) -> Sequence[str]:
-    sentence = (
-        "a subcommand must follow its verb at once, flags come after both, as in rollout status -n prod deploy/web"
-    )
-    raise Refused("subcommand", shown(operands[0]) if operands else "", sentence)
+    given = shown(operands[0]) if operands else ""
+    wrong = f'"{given}" comes too late' if given else "a subcommand is missing"
+    sentence = f"{wrong}: it must follow its verb at once, flags come after both, as in top pod -A"
+    raise Refused("subcommand", given, sentence)
 
 
 def _none(operands: Sequence[str], _: Flags) -> Sequence[str]:
