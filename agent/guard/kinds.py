@@ -105,6 +105,7 @@ _GROUPS = frozenset({
 CATEGORIES = frozenset({"all", "api-extensions"})
 """Words that kubectl takes for several types."""
 
+_LIST = re.compile(r"(.+)lists?")
 _VERSION = re.compile(r"v\d+(?:(?:alpha|beta)\d+)?")
 
 
@@ -121,8 +122,10 @@ def _namespaced() -> frozenset[str]:
 
 
 def denied(kind: str) -> bool:
-    """Whether a type's objects are credentials."""
-    return kind.lower().partition(".")[0] in DENIED_TYPES
+    """Whether a type's objects are credentials. kubectl takes the kind of a list (SecretList) for a type, too."""
+    base = kind.lower().partition(".")[0]
+    of_list = _LIST.fullmatch(base)
+    return base in DENIED_TYPES or (of_list is not None and of_list[1] in DENIED_TYPES)
 
 
 def plural(kind: str) -> str:
