@@ -1,6 +1,6 @@
 """What `-o` may be."""
 
-from agent.guard.template import jsonpath_complaint, template_complaint
+from agent.guard.template import columns_complaint, jsonpath_complaint, template_complaint
 from agent.guard.values import Rule
 
 WORDS = ("json", "yaml", "kyaml", "wide", "name")
@@ -8,7 +8,7 @@ WORDS = ("json", "yaml", "kyaml", "wide", "name")
 _INLINE = {
     "jsonpath": jsonpath_complaint,
     "jsonpath-as-json": jsonpath_complaint,
-    "custom-columns": jsonpath_complaint,
+    "custom-columns": columns_complaint,
     "go-template": template_complaint,
     "template": template_complaint,
 }

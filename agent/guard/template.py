@@ -7,7 +7,8 @@ The lexer is that of Go's text/template/parse: what it wouldn't take is refused.
 What takes long but no memory (a `range` in a `range`, or over a large number) is left to the command's time limit.
 
 A union in jsonpath (`['a','a']`) multiplies what it finds: three of 200 in a row took 8 GB for two pods. So does a
-`{range ..}` in another: 24 of them took 1.2 GB, as kubectl prints nothing before it has found everything.
+`{range ..}` in another: 24 of them took 1.2 GB, as kubectl prints nothing before it has found everything. And columns:
+it holds the whole table until its widths are known, 7 MB a pod with 1,000 columns of everything.
 """
 
 import re
@@ -24,6 +25,9 @@ MAX_UNION = 64
 
 MAX_DESCENTS = 3
 """How many `..` may stand beside a range. Nested, each finds again what the one before found, once for every level."""
+
+MAX_COLUMNS = 64
+"""Of custom-columns. Nobody reads as many, but an export to a file may have some dozens."""
 
 _UNION = re.compile(r"\[([^\]]*)")  # as kubectl reads one: to the next "]", whatever is quoted
 _COMMENT = re.compile(r"/\*(?:(?!\*/).)*\*/(?: -)?\}\}")  # it ends at the first "*/", and so must the action
@@ -80,3 +84,10 @@ def jsonpath_complaint(path: str) -> str | None:
     if "range" in path and path.count("..") > MAX_DESCENTS:
         return f"it has more than {MAX_DESCENTS} .. beside a range, and they multiply; name the fields in between"
     return None
+
+
+def columns_complaint(columns: str) -> str | None:
+    """What is wrong with custom-columns, or None."""
+    if columns.count(",") >= MAX_COLUMNS:
+        return f"it has more than {MAX_COLUMNS} columns; name fewer"
+    return jsonpath_complaint(columns)
