@@ -179,8 +179,8 @@ def _read_short(args: Sequence[str], at: int, known: Names, flags: dict[str, lis
         letter, rest = rest[0], rest[1:]
         flag = known.short.get(letter)
         if flag is None:
-            given = f"-{shown(letter)}" if len(argument) == 2 else f"-{shown(letter)} in {shown(argument)}"
-            raise _unknown(argument, given, NEVER_SHORT.get(letter, letter), known)
+            within = "" if argument[1] == letter else f" in {shown(argument)}"
+            raise _unknown(argument, f"-{shown(letter)}{within}", NEVER_SHORT.get(letter, letter), known)
         if len(rest) > 1 and rest[0] == "=":
             value, rest = rest[1:], ""
         elif flag.kind is Kind.BOOL:

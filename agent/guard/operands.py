@@ -125,11 +125,9 @@ def _name(operands: Sequence[str], _: Flags) -> Sequence[str]:
 
 def _field(operands: Sequence[str], _: Flags) -> Sequence[str]:
     if len(operands) != 1:
-        raise Refused(
-            "operand",
-            shown(operands[1]) if operands else "",
-            "explain takes one TYPE or TYPE.FIELD, as in pods.spec",
-        )
+        given = shown(operands[1]) if operands else ""
+        wrong = f'"{given}" is one too many: ' if operands else ""
+        raise Refused("operand", given, f"{wrong}explain takes one TYPE or TYPE.FIELD, as in pods.spec")
     if not _FIELD.fullmatch(operands[0]):
         raise Refused(
             "operand",

@@ -95,6 +95,8 @@ def test_a_written_line_has_its_shape() -> None:
         (["get", "-f", "x"], "flag", "opens local files"),
         (["get", "pods", "--as=x"], "flag", "only as itself"),
         (["get", "pods", "-x"], "flag", "-x is not a flag that kubectl get may have here; it takes --all-namespaces"),
+        (["get", "pods", "-v=9"], "flag", "-v is not allowed: debug output"),
+        (["explain", "a", "b"], "operand", '"b" is one too many: explain takes one TYPE'),
         (["get", "pods", "-Atrue"], "flag", "-t in -Atrue is not a flag"),
         (["events", "-As=https://x"], "flag", "-s in -As=https://x is not allowed: the agent speaks only to its own"),
         (["get", "pods,,svc"], "operand", '"" in "pods,,svc" is not a resource type, as in pods'),
