@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -223,10 +224,9 @@ def _retry(path: Path, args: argparse.Namespace) -> int:
 
 
 def _export(path: Path, args: argparse.Namespace) -> int:
-    os.umask(0o077)  # outputs may hold what not everybody should read
     if args.file != "-":
         to = Path(args.file)
-        with open_reader(path) as reader:
+        with open_reader(path) as reader, _private():
             reader.export(to)
         print(_EXPORTED.format(path=to, size=size(to.stat().st_size)), file=sys.stderr)
         return 0
@@ -239,6 +239,16 @@ def _export(path: Path, args: argparse.Namespace) -> int:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     return 0
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """Files made meanwhile are for this user alone: outputs may hold what not everybody should read."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _whole_id(reader: Reader, given: str) -> str:

@@ -30,8 +30,10 @@ class Results(Core):
         a full disk must not keep results from leaving.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        found = [self._taken.popleft() for _ in range(min(limit, len(self._taken)))] or await self._take(limit)
+        found = [self._taken.popleft() for _ in range(min(limit, len(self._taken)))]
         try:
+            if len(found) < limit:
+                found += await self._take(limit - len(found))
             return [await self._checked(due) for due in found]
         except BaseException:
             for due in found:
