@@ -19,8 +19,8 @@ import h11
 import httpx
 import trio
 
-READ_BYTES = 64 * 1024
-"""How much is taken from a socket at once, and the most that a head may have."""
+AT_ONCE_BYTES = 64 * 1024
+"""How much a socket takes or gives at once, and the most that a head may have."""
 
 IDLE_SECONDS = 90.0
 """How long an unused connection is kept: longer than the longest pause between two polls."""
@@ -110,7 +110,7 @@ class Connection:
     def __init__(self, socket: trio.SocketStream, stream: trio.abc.Stream) -> None:
         self._socket = socket.socket
         self._stream = stream
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=READ_BYTES)
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=AT_ONCE_BYTES)
         self._unused_since = 0.0
 
     @classmethod
@@ -168,7 +168,7 @@ class Connection:
         try:
             async for data in cast("httpx.AsyncByteStream", request.stream):
                 waiting += self._sent(h11.Data(data=data))
-                if len(waiting) >= READ_BYTES:
+                if len(waiting) >= AT_ONCE_BYTES:
                     await self._write(waiting, silence)
                     waiting = b""
             await self._write(waiting + self._sent(h11.EndOfMessage()), silence)
@@ -184,8 +184,9 @@ class Connection:
 
     async def _write(self, data: bytes, silence: float) -> None:
         try:
-            with trio.fail_after(silence):
-                await self._stream.send_all(data)
+            for first in range(0, len(data), AT_ONCE_BYTES):
+                with trio.fail_after(silence):
+                    await self._stream.send_all(data[first : first + AT_ONCE_BYTES])
         except trio.TooSlowError:
             raise httpx.WriteTimeout(f"the server took nothing for {silence:g} s") from None
 
@@ -207,7 +208,7 @@ class Connection:
     async def _read(self, silence: float) -> bytes:
         try:
             with trio.fail_after(silence):
-                data = bytes(await self._stream.receive_some(READ_BYTES))
+                data = bytes(await self._stream.receive_some(AT_ONCE_BYTES))
         except trio.TooSlowError:
             raise httpx.ReadTimeout(f"silent for {silence:g} s") from None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:

@@ -3,6 +3,8 @@
 import re
 import ssl
 from contextlib import aclosing, asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -10,7 +12,7 @@ import trio
 import trustme
 
 from agent.link import wire
-from agent.link.wire import Wire
+from agent.link.wire import Connection, Wire
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ANYONE = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -263,6 +265,20 @@ async def test_a_server_that_takes_nothing(transport):
     async with running(Deaf()) as url:
         with pytest.raises(httpx.WriteTimeout, match="took nothing"):
             await whole(transport, asking(url, content=b"x" * 20_000_000, read=0.2))
+
+
+async def test_a_server_that_takes_it_slowly_is_still_there(autojump_clock):
+    """The limit is for no progress at all, however large a piece of the body is."""
+
+    class Slow:
+        async def send_all(self, data):
+            await trio.sleep(len(data) / 10_000)
+
+    socket: Any = SimpleNamespace(socket=None)
+    stream: Any = Slow()
+    connection = Connection(socket, stream)
+    await connection.send(asking("http://localhost", content=b"x" * 1_000_000), silence=10)
+    assert trio.current_time() > 100
 
 
 @pytest.mark.parametrize(
