@@ -150,6 +150,8 @@ class Connection:
         """Make it ready for another request; False if it can't be."""
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
+        if self._http.trailing_data[0]:  # such as a body after a 204: it would be taken for the next answer
+            return False
         self._http.start_next_cycle()
         self._unused_since = time.monotonic()
         return True

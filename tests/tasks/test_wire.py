@@ -146,6 +146,14 @@ async def test_nor_one_that_is_too_old(transport, monkeypatch):
     assert server.connections == 2
 
 
+async def test_a_body_where_there_can_be_none_isnt_taken_for_the_next_answer(transport):
+    server = Server(b"HTTP/1.1 204 No Content\r\n\r\nnull")
+    async with running(server) as url:
+        for _ in range(2):
+            assert await whole(transport, asking(url)) == (204, b"")
+    assert server.connections == 2
+
+
 async def test_no_more_than_a_few_unused_connections_are_kept(transport, monkeypatch):
     monkeypatch.setattr(wire, "IDLE_MOST", 1)
     server = Server(OK)
