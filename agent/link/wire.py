@@ -112,6 +112,7 @@ class Connection:
         self._stream = stream
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=AT_ONCE_BYTES)
         self._unused_since = 0.0
+        self._broke = ""
 
     @classmethod
     async def open(cls, url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> "Connection":
@@ -174,9 +175,10 @@ class Connection:
                     await self._write(waiting, silence)
                     waiting = b""
             await self._write(waiting + self._sent(h11.EndOfMessage()), silence)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            # A server that doesn't want all of a body answers and closes. What it said is worth reading.
-            return
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            # A server that doesn't want all of a body answers and closes. What it said is worth reading; but TLS, once
+            # broken, reads nothing any more and can't say why.
+            self._broke = str(error.__cause__ or error)
 
     def _sent(self, event: h11.Event) -> bytes:
         try:
@@ -214,7 +216,7 @@ class Connection:
         except trio.TooSlowError:
             raise httpx.ReadTimeout(f"silent for {silence:g} s") from None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise httpx.ReadError(str(error.__cause__ or error)) from error
+            raise httpx.ReadError(self._broke or str(error.__cause__ or error)) from error
         if not data and self._http.their_state is h11.SEND_RESPONSE:
             raise httpx.RemoteProtocolError("the server closed the connection without an answer")
         return data

@@ -57,15 +57,22 @@ class Server:
         return head, body
 
 
+class Silent(Server):
+    """Takes the connection, and no more."""
+
+    async def serve(self, stream):
+        await trio.sleep_forever()
+
+
 @asynccontextmanager
-async def running(server, tls=None):
+async def running(server, tls=None, host="127.0.0.1"):
     """The server, and a transport that knows its address."""
     async with trio.open_nursery() as nursery:
-        (tcp,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        (tcp,) = await trio.open_tcp_listeners(0, host=host.replace("localhost", "127.0.0.1"))
         port = tcp.socket.getsockname()[1]
         listener = tcp if tls is None else trio.SSLListener(tcp, tls, https_compatible=True)
         nursery.start_soon(trio.serve_listeners, server.serve, [listener])
-        yield f"http{'s' if tls else ''}://127.0.0.1:{port}"
+        yield f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}"
         nursery.cancel_scope.cancel()
 
 
@@ -250,7 +257,8 @@ async def test_an_answer_to_a_body_that_wasnt_read_to_its_end_is_heard(transport
     assert transport._idle == []
 
 
-async def test_a_server_that_closes_amid_a_body_without_a_word(transport):
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_server_that_closes_amid_a_body_without_a_word(secure):
     class Closing(Server):
         async def _request(self, stream):
             await stream.receive_some()
@@ -260,17 +268,14 @@ async def test_a_server_that_closes_amid_a_body_without_a_word(transport):
         for _ in range(200):
             yield b"x" * 100_000
 
-    async with running(Closing(None)) as url, aclosing(pieces()) as content:
-        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
-            await whole(transport, asking(url, content=content, **{"Content-Length": str(20_000_000)}))
+    tls, client = certified("127.0.0.1") if secure else (None, ANYONE)
+    async with running(Closing(None), tls) as url, aclosing(pieces()) as content:
+        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError), match=r"\w"):
+            await whole(Wire(client), asking(url, content=content, **{"Content-Length": str(20_000_000)}))
 
 
 async def test_a_server_that_takes_nothing(transport):
-    class Deaf(Server):
-        async def serve(self, stream):
-            await trio.sleep_forever()
-
-    async with running(Deaf()) as url:
+    async with running(Silent()) as url:
         with pytest.raises(httpx.WriteTimeout, match="took nothing"):
             await whole(transport, asking(url, content=b"x" * 20_000_000, read=0.2))
 
@@ -318,14 +323,21 @@ async def test_no_such_name(transport):
         await whole(transport, asking("https://no-such-host.invalid:8443"))
 
 
-async def test_tls(transport):
+def certified(name):
+    """The server's context, and the client's that trusts it."""
     authority = trustme.CA()
-    tls, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert(name).configure_cert(server)
     authority.configure_trust(client)
+    return server, client
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+async def test_tls(transport, host):
+    tls, client = certified(host)
     trusting = Wire(client)
     server = Server(OK)
-    async with running(server, tls) as url:
+    async with running(server, tls, host) as url:
         for _ in range(2):
             assert await whole(trusting, asking(url, content=b"x")) == (200, b"ok")
         assert server.connections == 1
@@ -334,11 +346,15 @@ async def test_tls(transport):
     await trusting.aclose()
 
 
-async def test_a_server_that_never_speaks_tls(transport):
-    class Silent(Server):
-        async def serve(self, stream):
-            await trio.sleep_forever()
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+async def test_a_certificate_of_another_host(host):
+    tls, client = certified("api.example.com")
+    async with running(Server(OK), tls, host) as url:
+        with pytest.raises(httpx.ConnectError, match="certificate is not valid for"):
+            await whole(Wire(client), asking(url))
 
+
+async def test_a_server_that_never_speaks_tls(transport):
     async with running(Silent()) as url:
         with pytest.raises(httpx.ConnectTimeout, match="no connection within"):
             await whole(transport, asking(url.replace("http:", "https:"), connect=0.2))
