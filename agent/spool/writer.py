@@ -172,8 +172,9 @@ class Writer:
                 return
         for job in jobs:
             job.outcome = outcome.capture(self._alone, job)
-            if isinstance(job.outcome, outcome.Error) and not isinstance(job.outcome.error, SpoolFull):
-                self.suspect = True
+            if isinstance(job.outcome, outcome.Error):
+                self._measure()  # it may be that others have filled the disk
+                self.suspect |= not isinstance(job.outcome.error, SpoolFull)
 
     def _alone(self, job: _Job) -> Any:
         try:
@@ -190,11 +191,9 @@ class Writer:
         if job.kind is Kind.READ:
             return job.work(self._connection)
         if job.kind is Kind.ALONE:
-            try:
-                return job.work(self._connection)
-            finally:
-                with contextlib.suppress(sqlite3.Error, OSError):
-                    self._space.measure(*self._pages_now())
+            value = job.work(self._connection)
+            self._measure()
+            return value
         return self._commit([job])[0]
 
     def _commit(self, jobs: list[_Job]) -> list[Any]:
@@ -227,6 +226,10 @@ class Writer:
         if pages != self._pages:
             self._connection.execute(f"pragma max_page_count = {pages}")
             self._pages = pages
+
+    def _measure(self) -> None:
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._space.measure(*self._pages_now())
 
     def _pages_now(self) -> tuple[int, int]:
         """Of the database, and how many of them are free."""

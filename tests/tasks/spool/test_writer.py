@@ -181,6 +181,20 @@ async def test_growth_stops_below_what_a_change_of_state_may_use(tmp_path: Path)
         await bench.writer.close()
 
 
+async def test_a_disk_that_others_have_filled_shows_in_the_room(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(db: sqlite3.Connection) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    await bench.insert(1)
+    assert bench.space.free_bytes > 0
+    monkeypatch.setattr("agent.spool.space.disk_free", lambda _: 0)
+    with pytest.raises(SpoolFull):
+        await bench.writer.run(fail, Kind.GROW)
+    assert bench.space.free_bytes == 0
+
+
 async def test_a_lock_that_somebody_keeps_is_full_for_now(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "w.db", Plan.of(32 * MB))
     await bench.writer.run(lambda db: db.execute("pragma busy_timeout = 10"), Kind.ALONE)
