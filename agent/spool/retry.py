@@ -60,7 +60,8 @@ def ask(path: Path, command_id: str | None) -> Retried:
             db.execute("begin immediate")
             again = retry(db, [Wish(path, command_id)])
             db.execute("commit")
-            lock.write("closing")
+            if not lock.was_suspect:
+                lock.write("closing")
         except sqlite3.Error as error:
             raise translate(error, path) from error
     if not again:

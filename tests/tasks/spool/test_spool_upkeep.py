@@ -178,6 +178,15 @@ async def test_a_person_has_rejected_results_sent_again_by_the_next_agent(path: 
         ask(path, None)
 
 
+async def test_asking_takes_no_suspicion_away(path: Path) -> None:
+    """The next agent was to look at the file more closely, and still is."""
+    async with open_spool(path, LIMITS) as spool:
+        await settle(spool, "a", "rejected")
+    beside(path, ".lock").write_text("suspect, process 1\n")
+    assert ask(path, "a") is Retried.DONE
+    assert beside(path, ".lock").read_text() == "suspect, process 1\n"
+
+
 def test_asking_without_a_spool_or_a_readable_one(path: Path) -> None:
     with pytest.raises(SpoolError, match="There is no spool at"):
         ask(path, None)
