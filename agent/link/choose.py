@@ -19,7 +19,7 @@ def open_link(config: Config, capabilities: Callable[[], Capabilities] | None = 
         capabilities: what may be run here, for links that report it; None to report nothing.
 
     Raises:
-        ConfigError: a certificate file can't be used.
+        ConfigError: a certificate file, the URL or the proxy can't be used.
     """
     http = Http(config)
     # Only the link that is spoken is imported: the other would stay in memory for months.

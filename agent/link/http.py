@@ -18,7 +18,7 @@ import trio
 
 from agent import __version__
 from agent.config import Config
-from agent.errors import LinkDown
+from agent.errors import ConfigError, LinkDown
 from agent.lean import without
 from agent.link.answer import Answer, from_api, unhappy
 from agent.link.compress import takes_gzip
@@ -45,12 +45,13 @@ class Http:
     """The client. Every request carries the token, the cluster's id and the agent's version.
 
     Raises:
-        ConfigError: a certificate file can't be used.
+        ConfigError: a certificate file, the URL or the proxy can't be used.
     """
 
     def __init__(self, config: Config) -> None:
         self.token = Token(config.token, config.token_file)
         self._base = config.api_url
+        _parsed("KUBENTLY_API_URL", self._base)  # what is wrong with it is said once, not at each request
         self._begun: set[trio.CancelScope] = set()
         # The transport alone: a client around it would look for redirects, cookies and passwords that are never wanted,
         # and parse every URL anew, which together take a third of a request's time.
@@ -217,13 +218,21 @@ def transport_to(config: Config) -> httpx.AsyncBaseTransport:
     """The way to the API: straight, or through the proxy that the environment names.
 
     Raises:
-        ConfigError: a certificate file can't be used.
+        ConfigError: a certificate file or the proxy can't be used.
     """
     tls, proxy = tls_context(config), proxy_for(config.api_url)
     if proxy is None:
         return Wire(tls)
+    url = _parsed("The proxy that the environment names", proxy)
     with without("anyio", "h2", "socksio"):
-        return httpx.AsyncHTTPTransport(verify=tls, proxy=proxy, limits=_LIMITS)
+        return httpx.AsyncHTTPTransport(verify=tls, proxy=url, limits=_LIMITS)
+
+
+def _parsed(of_what: str, url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:  # such as https://10.0.0.300
+        raise ConfigError([f"{of_what}: {error}. Name a host, or an address that there can be."]) from error
 
 
 def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
@@ -243,7 +252,7 @@ def _as_link_down(too_slow: str, silence: float = 0, token: str | None = None) -
         raise LinkDown(too_slow) from None
     except httpx.ReadTimeout:
         raise LinkDown(f"no answer within {silence:g} s", silent=True) from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:  # UnicodeError: a host like a..b
+    except (httpx.HTTPError, OSError, UnicodeError) as error:  # UnicodeError: a proxy like a..b
         reason = _reason(error)  # may quote what the server has sent
         raise LinkDown(reason.replace(token, _REDACTED) if token else reason) from error
 

@@ -1,5 +1,7 @@
 """Through a proxy to the API, and around it."""
 
+from pathlib import Path
+
 import pytest
 import trio
 
@@ -57,6 +59,24 @@ def test_what_is_no_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str, says: str
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(ConfigError, match=f"^ALL_PROXY: .*{says}.*For example: http://") as caught:
         proxy_for("https://api.example")
+    assert "pa55" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy", "says"),
+    [
+        ("https://10.0.0.300", "", "KUBENTLY_API_URL: Invalid IPv4 address: '10.0.0.300'"),
+        ("https://api.example", "http://me:pa55@10.0.0.300:1", "The proxy .*: Invalid IPv4 address: '10.0.0.300'"),
+    ],
+)
+def test_an_address_that_there_cant_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, proxy: str, says: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    environ = {"KUBENTLY_API_URL": url, "CLUSTER_ID": "prod", "KUBENTLY_TOKEN": "t0ken"}
+    config = Config.from_environ(environ | {"KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db")})
+    with pytest.raises(ConfigError, match=f"^{says}") as caught:
+        Http(config)
     assert "pa55" not in str(caught.value)
 
 
