@@ -22,7 +22,7 @@ RESULT_SECONDS = 10.0
 RESULT_BYTES_PER_SECOND = 64 * 1024
 """A result's limit is 10 s, and longer by its size at this rate: a 10 MB result over a bad link takes minutes."""
 
-NOT_SO = frozenset({400, 411, 415, 422, 501})
+NOT_SO = frozenset({400, 411, 415, 422, 500, 501})
 """Statuses that may be about a result's coding rather than the result: it is sent once more as it is."""
 
 _WHOLE_BYTES = 64 * 1024  # up to here a body is sent as one value: one write instead of several
@@ -47,12 +47,18 @@ class Body:
         Raises:
             LinkDown: there was none.
         """
-        if http.takes_gzip and self.length >= LEAST_BYTES:
-            async with aclosing(self._pieces()) as pieces, aclosing(compressed(pieces)) as packed:
-                answer = await self._post(http, path, {**headers, "Content-Encoding": "gzip"}, packed, None)
-            if answer.status not in NOT_SO:
-                return answer
-            http.refuses_gzip()  # whatever it said: a result isn't lost to a coding
+        if not http.takes_gzip or self.length < LEAST_BYTES:
+            return await self._post_plain(http, path, headers)
+        async with aclosing(self._pieces()) as pieces, aclosing(compressed(pieces)) as packed:
+            answer = await self._post(http, path, {**headers, "Content-Encoding": "gzip"}, packed, None)
+        if answer.status not in NOT_SO:
+            return answer
+        plain = await self._post_plain(http, path, headers)
+        if plain.status not in NOT_SO:
+            http.refuses_gzip()
+        return plain
+
+    async def _post_plain(self, http: Http, path: str, headers: dict[str, str]) -> Answer:
         async with aclosing(self._pieces()) as pieces:
             body: bytes | AsyncIterator[bytes] = pieces
             if self.length <= _WHOLE_BYTES:

@@ -53,7 +53,7 @@ A backlog leaves nearly as fast at its end as at its beginning.
 
 An API that puts `Accept-Encoding: gzip` into an answer gets results of 16 KiB and more compressed (the rows `gzip`
 below): a fifth of the bytes or less, for a few ms of processor a MB. If it then refuses one, that one is sent again
-as it is, and so are all after it.
+as it is; if that goes better, so are all after it.
 
 ## What was tried and left
 

@@ -358,7 +358,7 @@ async def test_a_large_result_is_compressed_for_an_api_that_says_it_takes_it(lin
     assert "content-encoding" not in api.calls.last.request.headers
 
 
-@pytest.mark.parametrize("status", [400, 411, 415, 422, 501])
+@pytest.mark.parametrize("status", [400, 411, 415, 422, 500, 501])
 async def test_a_result_isnt_lost_to_a_coding_that_is_refused_after_all(link, api, status):
     taking_gzip(api, status)
     await link.receive(eager=True)
@@ -368,6 +368,16 @@ async def test_a_result_isnt_lost_to_a_coding_that_is_refused_after_all(link, ap
     posts = [call.request for call in api.calls if call.request.method == "POST"]
     assert ["content-encoding" in request.headers for request in posts] == [True, False, False]
     assert int(posts[-1].headers["content-length"]) == len(posts[-1].content)
+
+
+async def test_a_result_that_is_refused_either_way_says_nothing_of_codings(link, api):
+    api.get("/agent/commands").respond(204, headers={"Accept-Encoding": "gzip"})
+    api.post("/agent/results").respond(422)
+    await link.receive(eager=True)
+    for _ in range(2):
+        assert (await link.deliver(LARGE)).verdict is Verdict.REFUSED
+    posts = [call.request for call in api.calls if call.request.method == "POST"]
+    assert ["content-encoding" in request.headers for request in posts] == [True, False, True, False]
 
 
 async def test_a_compressed_result_that_is_too_large_is_too_large(link, api):
