@@ -14,7 +14,7 @@ import os
 import random
 import signal
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from agent.probes import Probes
 from agent.pulse import Pulse
 from agent.reach import Reach
 from agent.spool import Limits, Spool, open_spool
+from agent.stage import LAST_WRITES_SECONDS, Stage
 from agent.uploader import Uploader
 
 log = Log("agent")
@@ -49,9 +50,6 @@ UPLOADERS = 4
 EXECUTORS_SHARE = 0.6
 """The part of the drain that running commands may take; the rest is for delivering their results."""
 
-LAST_WRITES_SECONDS = 3.0
-"""How long a stopping task may go on writing down what it has. kubectl's own end, 2 s after SIGTERM, is part of it."""
-
 NAMED_AT_MOST = 20
 """How many undelivered results are named in the last log line."""
 
@@ -60,41 +58,6 @@ FRAMES = 3
 
 STOPPED, FAILED = 0, 1
 SIGNALLED = 128
-
-
-class Stage:
-    """Tasks that are started together and stopped together, before those that they hand over to."""
-
-    def __init__(self, *tasks: tuple[str, Callable[[], Awaitable[None]]]) -> None:
-        self._tasks = tasks
-        self._scope = trio.CancelScope()
-        self._ended = trio.Event()
-
-    async def run(self) -> None:
-        """Run the tasks until all have ended, or until `stop`."""
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    for name, task in self._tasks:
-                        nursery.start_soon(task, name=name)
-        finally:
-            self._ended.set()
-
-    async def stop(self, within: float = 0, abandon: Callable[[], None] = lambda: None) -> None:
-        """Give the tasks so many seconds to end by themselves, then cancel them, and wait until they have ended.
-
-        Args:
-            within: seconds; none if it is below 0, because what came before took longer.
-            abandon: makes the tasks give up even what they must not lose. Called when they are still writing it down
-                after a while, as on a full disk: a process that never ends is killed, and can't even say what is left.
-        """
-        with trio.move_on_after(max(within, 0)):
-            await self._ended.wait()
-        self._scope.cancel()
-        with trio.move_on_after(LAST_WRITES_SECONDS):
-            await self._ended.wait()
-        abandon()
-        await self._ended.wait()
 
 
 class Agent:
@@ -143,11 +106,15 @@ class Agent:
             await root.start(self._probes.serve, name="probes")
             root.start_soon(self._janitor.run, name="janitor")
             root.start_soon(self._link.run, name="link")
-            root.start_soon(uploading.run, name="uploaders")
-            root.start_soon(executing.run, name="executors")
-            root.start_soon(polling.run, name="poller")
-            await stop.wait()
-            await self._drain(polling, executing, uploading)
+            root.start_soon(uploading.run, root.cancel_scope.cancel, name="uploaders")
+            root.start_soon(executing.run, root.cancel_scope.cancel, name="executors")
+            root.start_soon(polling.run, root.cancel_scope.cancel, name="poller")
+            try:
+                await stop.wait()
+                await self._drain(polling, executing, uploading)
+            except trio.Cancelled:
+                await self._end(polling, executing, uploading)
+                raise
             root.cancel_scope.cancel()
 
     async def _signals(self, *, task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED) -> None:
@@ -176,6 +143,15 @@ class Agent:
             uploader.drain()
         await uploading.stop(within=deadline - trio.current_time(), abandon=self._link.abandon)
         await self._tell_what_is_left()
+
+    async def _end(self, *stages: Stage) -> None:
+        """A task has failed. The others are cancelled, and have as long as in a drain to write down what they have."""
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(LAST_WRITES_SECONDS):
+                for stage in stages:
+                    await stage.ended.wait()
+        self._abandon_receiving()
+        self._abandon_writing()
 
     def _abandon_receiving(self) -> None:
         self._link.abandon()

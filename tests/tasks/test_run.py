@@ -8,11 +8,12 @@ import trio
 
 import agent.run as run_module
 from agent.config import Config
-from agent.errors import KubectlError, SpoolFull
+from agent.errors import KubectlError, SpoolError, SpoolFull
 from agent.link import Batch, Reply, Verdict
 from agent.model import Command
-from agent.run import FAILED, SIGNALLED, STOPPED, Stage, run
+from agent.run import FAILED, SIGNALLED, STOPPED, run
 from agent.spool import Limits, open_spool
+from agent.stage import Stage
 from tests.tasks.fakes import DONE, FakeKubectl, FakeLink, until
 
 
@@ -213,6 +214,40 @@ async def test_a_task_that_fails_ends_all(life, link, error, says, events, virtu
     assert link.closed
     async with open_spool(life.config.spool_path, Limits(32 << 20)):
         pass  # it was closed in good order
+
+
+@pytest.mark.parametrize("fails", ["poller", "executor"])
+async def test_a_task_that_fails_doesnt_wait_for_one_on_a_full_disk(
+    life, link, kubectl, fails, events, monkeypatch, virtual_clock
+):
+    """What is being written down has its time, but an agent that doesn't end is no use to anybody."""
+    tries: list[str] = []
+
+    async def finish(_, command_id, *rest):
+        await trio.lowlevel.checkpoint()
+        if command_id == "b":
+            raise SpoolError("broken")
+        if len(tries) < 60:
+            tries.append(command_id)
+            raise SpoolFull("no room")
+
+    async def break_down(*_):
+        await until(lambda: tries)
+        if fails == "poller":
+            raise SpoolError("broken")
+        return DONE
+
+    monkeypatch.setattr("agent.spool.Spool.finish", finish)
+    kubectl.plans["b"] = break_down
+    life.config = replace(life.config, executors=2)
+    link.receives.append(commands("a", "b") if fails == "executor" else commands("a"))
+    link.receives.append(break_down if fails == "poller" else trio.sleep_forever)
+    await life._run()
+    assert life.code == FAILED
+    assert len(tries) < 10
+    assert events["stopping, a task failed"] == [{"reason": "broken"}]
+    (line,) = events["result given up, the command runs again at the next start"]
+    assert line == {"command_id": "a"}
 
 
 async def test_what_was_found_at_the_start_is_told(life, link, events, virtual_clock):
