@@ -77,6 +77,13 @@ async def test_the_rhythm_follows_the_session(link, api, autojump_clock):
     assert waits(api) == [20, 1, 20, 20, 1], "a command is a sign of a session, without asking"
 
 
+async def test_an_empty_list_is_no_sign_of_a_session(link, api, autojump_clock):
+    api.get("/agent/commands").respond(json={"commands": []})
+    for _ in range(2):
+        await link.receive(eager=False)
+    assert waits(api) == [20, 20]
+
+
 async def test_an_idle_minute_is_four_requests(link, api, autojump_clock):
     async def hold(request):
         await trio.sleep(int(request.url.params["wait"]))

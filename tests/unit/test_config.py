@@ -78,6 +78,7 @@ def test_an_empty_variable_is_a_missing_one(environ):
         ("KUBENTLY_API_URL", '"https://host"', "is in quotes"),
         ("CLUSTER_ID", "'prod'", "is in quotes"),
         ("KUBENTLY_SPOOL_PATH", "/", "is no file"),
+        ("KUBENTLY_SPOOL_PATH", "/a\0b", "holds a NUL"),
         ("KUBENTLY_API_URL", "https://höst", "a letter beyond ASCII"),
         ("KUBENTLY_API_URL", "http://api.example.com", "KUBENTLY_ALLOW_HTTP=true"),
         ("CLUSTER_ID", "two words", "one word"),
