@@ -466,6 +466,13 @@ PLANTED = (
         ("tests/tasks/test_run.py",),
     ),
     Planted(
+        "a task that fails doesn't wait for one on a full disk",
+        "agent/run.py",
+        "                await self._end(polling, executing, uploading)\n",
+        "",
+        ("tests/tasks/test_run.py",),
+    ),
+    Planted(
         "what is left undelivered is named",
         "agent/run.py",
         "        await self._tell_what_is_left()\n",
