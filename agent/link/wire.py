@@ -122,15 +122,16 @@ class Connection:
         try:
             with trio.fail_after(seconds):
                 socket = await trio.open_tcp_stream(host, url.port or (443 if secure else 80))
-                if not secure:
-                    return cls(socket, socket)
-                stream = trio.SSLStream(socket, tls, server_hostname=host, https_compatible=True)
-                try:
+            if not secure:
+                return cls(socket, socket)
+            stream = trio.SSLStream(socket, tls, server_hostname=host, https_compatible=True)
+            try:
+                with trio.fail_after(seconds):
                     await stream.do_handshake()
-                except BaseException:
-                    socket.socket.close()
-                    raise
-                return cls(socket, stream)
+            except BaseException:
+                socket.socket.close()
+                raise
+            return cls(socket, stream)
         except trio.TooSlowError:
             raise httpx.ConnectTimeout(f"no connection within {seconds:g} s") from None
         except OSError as error:

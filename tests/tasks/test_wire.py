@@ -354,6 +354,25 @@ async def test_a_certificate_of_another_host(host):
             await whole(Wire(client), asking(url))
 
 
+async def test_a_slow_way_may_take_its_time_for_tls_again(monkeypatch, virtual_clock):
+    class Slow(Server):
+        async def serve(self, stream):
+            await trio.sleep(4)
+            await super().serve(trio.SSLStream(stream, tls, server_side=True, https_compatible=True))
+
+    async def connect(*args):
+        await trio.sleep(4)
+        return await connect_at_once(*args)
+
+    tls, client = certified("127.0.0.1")
+    connect_at_once = trio.open_tcp_stream
+    monkeypatch.setattr(trio, "open_tcp_stream", connect)
+    trusting = Wire(client)
+    async with running(Slow(OK)) as url:
+        assert await whole(trusting, asking(url.replace("http:", "https:"), connect=5.0)) == (200, b"ok")
+    await trusting.aclose()
+
+
 async def test_a_server_that_never_speaks_tls(transport):
     async with running(Silent()) as url:
         with pytest.raises(httpx.ConnectTimeout, match="no connection within"):
