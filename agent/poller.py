@@ -47,6 +47,8 @@ class Poller:
         self._refusal: str | None = None
         self._journalling = trio.CancelScope(shield=True)
         self._abandoned = False
+        self._in_hand: dict[str, None] = {}
+        """Ids of commands that were received and aren't journalled, in their order."""
         self._new = False
 
     def abandon(self) -> None:
@@ -66,6 +68,7 @@ class Poller:
             if batch is not None:
                 failures = 0
                 self._new = not (batch.commands or batch.malformed)
+                self._in_hand = dict.fromkeys([c.id for c in batch.commands] + [m.id for m in batch.malformed])
                 # The API has handed these out: a stop must not lose them.
                 with trio.CancelScope(shield=True) as self._journalling:
                     if self._abandoned:  # before there was anything: it is tried once
@@ -73,10 +76,10 @@ class Poller:
                     try:
                         await self._journal(batch)
                     except Exception:
-                        _tell_lost(batch)
+                        self._tell_lost()
                         raise
                 if self._journalling.cancelled_caught:
-                    _tell_lost(batch)
+                    self._tell_lost()
                 if self._link.holds and not self._new:
                     await trio.sleep(REPEATED_SECONDS)
             elif status is not None and self._link.holds:
@@ -123,6 +126,8 @@ class Poller:
 
     async def _accept(self, commands: Sequence[Command]) -> None:
         intake = await self._until_written(lambda: self._spool.accept(commands))
+        for command in commands:
+            self._in_hand.pop(command.id, None)
         await trio.lowlevel.checkpoint()  # executors first: the next poll can wait until kubectl runs
         new = set(intake.new)
         self._new |= bool(new)
@@ -148,6 +153,7 @@ class Poller:
 
     async def _answer(self, command: Command | Malformed, result: Result) -> None:
         intake = await self._until_written(lambda: self._spool.answer(command, result))
+        self._in_hand.pop(command.id, None)
         self._new |= bool(intake.new)
         self._metrics.finished(result)
 
@@ -164,10 +170,10 @@ class Poller:
             self._pulse.beat("poller")
             await trio.sleep(RETRY_JOURNAL_SECONDS)
 
-
-def _tell_lost(batch: Batch) -> None:
-    lost = [command.id for command in batch.commands]
-    log.error("commands received but not journalled: the API must hand them out again", command_ids=lost)
+    def _tell_lost(self) -> None:
+        log.error(
+            "commands received but not journalled: the API must hand them out again", command_ids=list(self._in_hand)
+        )
 
 
 BUSY = "The agent has no room for more commands just now. Nothing was run; ask again in a moment."

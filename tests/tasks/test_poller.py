@@ -230,6 +230,18 @@ async def test_a_spool_that_is_broken_ends_the_task_and_names_what_is_lost(polli
     assert line["command_ids"] == ["a"]
 
 
+async def test_what_is_journalled_isnt_called_lost(polling, events, monkeypatch):
+    async def answer(*_):
+        raise SpoolError("damaged")
+
+    monkeypatch.setattr(polling.spool, "answer", answer)
+    polling.link.receives.append(Batch(commands("a", "b"), [Malformed("m", "no args")]))
+    with pytest.RaisesGroup(pytest.RaisesExc(SpoolError, match="damaged"), flatten_subgroups=True):
+        await polling.poller.run()
+    (line,) = events["commands received but not journalled: the API must hand them out again"]
+    assert line["command_ids"] == ["m"]
+
+
 async def test_an_api_that_repeats_itself_isnt_hammered(polling, virtual_clock):
     polling.link.receives += [Batch(commands("a"))] * 100
     with trio.move_on_after(20):
