@@ -104,15 +104,34 @@ class Body(httpx.AsyncByteStream):
             connection.close()
 
 
+class Way:
+    """As much of a stream as TLS asks of the one below it, and one whose writes don't fail. After one that does trio's
+    TLS reads nothing any more, and what the server said before it closed is lost.
+    """
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.socket = stream.socket
+        self.broken: trio.BrokenResourceError | None = None
+        """Why nothing can be written any more."""
+        self.receive_some = stream.receive_some
+        self._send_all = stream.send_all
+
+    async def send_all(self, data: bytes) -> None:
+        """Write it, or remember why not."""
+        try:
+            await self._send_all(data)
+        except trio.BrokenResourceError as error:
+            self.broken = error
+
+
 class Connection:
     """One connection. All limits are seconds without any progress."""
 
-    def __init__(self, socket: trio.SocketStream, stream: trio.abc.Stream) -> None:
-        self._socket = socket.socket
+    def __init__(self, way: Way, stream: Way | trio.abc.Stream) -> None:
+        self._way = way
         self._stream = stream
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=AT_ONCE_BYTES)
         self._unused_since = 0.0
-        self._broke = ""
 
     @classmethod
     async def open(cls, url: httpx.URL, tls: ssl.SSLContext, seconds: float) -> "Connection":
@@ -121,17 +140,18 @@ class Connection:
         secure = url.scheme == "https"
         try:
             with trio.fail_after(seconds):
-                socket = await trio.open_tcp_stream(host, url.port or (443 if secure else 80))
+                way = Way(await trio.open_tcp_stream(host, url.port or (443 if secure else 80)))
             if not secure:
-                return cls(socket, socket)
-            stream = trio.SSLStream(socket, tls, server_hostname=host, https_compatible=True)
+                return cls(way, way)
+            below = cast("trio.abc.Stream", way)
+            stream = trio.SSLStream(below, tls, server_hostname=host, https_compatible=True)
             try:
                 with trio.fail_after(seconds):
                     await stream.do_handshake()
             except BaseException:
-                socket.socket.close()
+                way.socket.close()
                 raise
-            return cls(socket, stream)
+            return cls(way, stream)
         except trio.TooSlowError:
             raise httpx.ConnectTimeout(f"no connection within {seconds:g} s") from None
         except OSError as error:
@@ -145,12 +165,12 @@ class Connection:
         if time.monotonic() - self._unused_since > IDLE_SECONDS:
             return False
         waiting = select.poll()
-        waiting.register(self._socket.fileno(), select.POLLIN)
+        waiting.register(self._way.socket.fileno(), select.POLLIN)
         return not waiting.poll(0)  # nobody was asked anything, so what there is to read is its end
 
     def begin_anew(self) -> bool:
         """Make it ready for another request; False if it can't be."""
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE or self._way.broken:
             return False
         if self._http.trailing_data[0]:  # such as a body after a 204: it would be taken for the next answer
             return False
@@ -160,7 +180,7 @@ class Connection:
 
     def close(self) -> None:
         """At once and without a word."""
-        self._socket.close()
+        self._way.socket.close()
 
     async def send(self, request: httpx.Request, silence: float) -> None:
         """Send a request; what is small in one packet."""
@@ -169,17 +189,14 @@ class Connection:
         except h11.LocalProtocolError as error:  # such as a line break in a header
             raise httpx.LocalProtocolError(str(error)) from error
         waiting = self._sent(head)
-        try:
-            async for data in cast("httpx.AsyncByteStream", request.stream):
-                waiting += self._sent(h11.Data(data=data))
-                if len(waiting) >= AT_ONCE_BYTES:
-                    await self._write(waiting, silence)
-                    waiting = b""
-            await self._write(waiting + self._sent(h11.EndOfMessage()), silence)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            # A server that doesn't want all of a body answers and closes. What it said is worth reading; but TLS, once
-            # broken, reads nothing any more and can't say why.
-            self._broke = str(error.__cause__ or error)
+        async for data in cast("httpx.AsyncByteStream", request.stream):
+            waiting += self._sent(h11.Data(data=data))
+            if len(waiting) >= AT_ONCE_BYTES:
+                await self._write(waiting, silence)
+                waiting = b""
+            if self._way.broken:
+                return  # a server that doesn't want all of a body answers and closes: what it said is worth reading
+        await self._write(waiting + self._sent(h11.EndOfMessage()), silence)
 
     def _sent(self, event: h11.Event) -> bytes:
         try:
@@ -217,7 +234,8 @@ class Connection:
         except trio.TooSlowError:
             raise httpx.ReadTimeout(f"silent for {silence:g} s") from None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise httpx.ReadError(self._broke or str(error.__cause__ or error)) from error
+            broken = self._way.broken or error
+            raise httpx.ReadError(str(broken.__cause__ or broken)) from error
         if not data and self._http.their_state is h11.SEND_RESPONSE:
             raise httpx.RemoteProtocolError("the server closed the connection without an answer")
         return data

@@ -258,6 +258,26 @@ async def test_an_answer_to_a_body_that_wasnt_read_to_its_end_is_heard(transport
 
 
 @pytest.mark.parametrize("secure", [False, True])
+async def test_an_answer_is_heard_though_the_server_doesnt_wait_for_the_body(secure):
+    class Refusing(Server):
+        async def _request(self, stream):
+            await stream.receive_some()
+            return (b"", b"")
+
+    async def too_large(stream):
+        await stream.send_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+
+    async def pieces():
+        for _ in range(200):
+            yield b"x" * 100_000
+
+    tls, client = certified("127.0.0.1") if secure else (None, ANYONE)
+    async with running(Refusing(too_large), tls) as url, aclosing(pieces()) as content:
+        request = asking(url, content=content, **{"Content-Length": str(20_000_000)})
+        assert await whole(Wire(client), request) == (413, b"no")
+
+
+@pytest.mark.parametrize("secure", [False, True])
 async def test_a_server_that_closes_amid_a_body_without_a_word(secure):
     class Closing(Server):
         async def _request(self, stream):
@@ -287,9 +307,9 @@ async def test_a_server_that_takes_it_slowly_is_still_there(autojump_clock):
         async def send_all(self, data):
             await trio.sleep(len(data) / 10_000)
 
-    socket: Any = SimpleNamespace(socket=None)
+    way: Any = SimpleNamespace(broken=None)
     stream: Any = Slow()
-    connection = Connection(socket, stream)
+    connection = Connection(way, stream)
     await connection.send(asking("http://localhost", content=b"x" * 1_000_000), silence=10)
     assert trio.current_time() > 100
 
