@@ -64,6 +64,24 @@ class Silent(Server):
         await trio.sleep_forever()
 
 
+class Hasty(Server):
+    """Does so as soon as something of a request is there."""
+
+    async def _request(self, stream):
+        await stream.receive_some()
+        return (b"", b"")
+
+
+LARGE = {"Content-Length": "20000000"}
+"""Of a body that no socket's buffer holds."""
+
+
+async def large_body(sent=lambda: None):
+    for _ in range(200):
+        yield b"x" * 100_000
+    sent()
+
+
 @asynccontextmanager
 async def running(server, tls=None, host="127.0.0.1"):
     """The server, and a transport that knows its address."""
@@ -245,53 +263,29 @@ async def test_an_answer_to_a_body_that_wasnt_read_to_its_end_is_heard(transport
                 break
 
     sent = trio.Event()
-
-    async def pieces():
-        for _ in range(200):
-            yield b"x" * 100_000
-        sent.set()
-
-    async with running(Refusing(too_large)) as url, aclosing(pieces()) as content:
-        request = asking(url, content=content, **{"Content-Length": str(20_000_000)})
+    async with running(Refusing(too_large)) as url, aclosing(large_body(sent.set)) as content:
+        request = asking(url, content=content, **LARGE)
         assert await whole(transport, request) == (413, b"")
     assert transport._idle == []
 
 
 @pytest.mark.parametrize("secure", [False, True])
 async def test_an_answer_is_heard_though_the_server_doesnt_wait_for_the_body(secure):
-    class Refusing(Server):
-        async def _request(self, stream):
-            await stream.receive_some()
-            return (b"", b"")
-
     async def too_large(stream):
         await stream.send_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
 
-    async def pieces():
-        for _ in range(200):
-            yield b"x" * 100_000
-
     tls, client = certified("127.0.0.1") if secure else (None, ANYONE)
-    async with running(Refusing(too_large), tls) as url, aclosing(pieces()) as content:
-        request = asking(url, content=content, **{"Content-Length": str(20_000_000)})
+    async with running(Hasty(too_large), tls) as url, aclosing(large_body()) as content:
+        request = asking(url, content=content, **LARGE)
         assert await whole(Wire(client), request) == (413, b"no")
 
 
 @pytest.mark.parametrize("secure", [False, True])
 async def test_a_server_that_closes_amid_a_body_without_a_word(secure):
-    class Closing(Server):
-        async def _request(self, stream):
-            await stream.receive_some()
-            return (b"", b"")
-
-    async def pieces():
-        for _ in range(200):
-            yield b"x" * 100_000
-
     tls, client = certified("127.0.0.1") if secure else (None, ANYONE)
-    async with running(Closing(None), tls) as url, aclosing(pieces()) as content:
+    async with running(Hasty(None), tls) as url, aclosing(large_body()) as content:
         with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError), match=r"\w"):
-            await whole(Wire(client), asking(url, content=content, **{"Content-Length": str(20_000_000)}))
+            await whole(Wire(client), asking(url, content=content, **LARGE))
 
 
 async def test_a_server_that_takes_nothing(transport):
