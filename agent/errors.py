@@ -15,7 +15,15 @@ from collections.abc import Sequence
 
 
 class AgentError(Exception):
-    """Base of all that this package raises for a person to read. Never raised itself."""
+    """Base of all that this package raises for a person to read.
+
+    `problem` is a sentence that says what is wrong, `hint` one that says what to do; "" where there is nothing to say.
+    """
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        self.problem = problem
+        self.hint = hint
+        super().__init__(f"{problem} {hint}".rstrip())
 
 
 class ConfigError(AgentError):

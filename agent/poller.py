@@ -13,9 +13,9 @@ from agent.log import Log
 from agent.metrics import Metrics
 from agent.model import Command, Malformed, Outcome, Result
 from agent.outage import backoff
-from agent.pulse import Pulse
 from agent.reach import Reach
 from agent.spool import Intake, Spool
+from agent.watchdog import Watchdog
 
 log = Log("poller")
 
@@ -36,13 +36,20 @@ class Poller:
     """The task. `random` gives uniform draws from [0, 1)."""
 
     def __init__(
-        self, link: Link, spool: Spool, reach: Reach, *, metrics: Metrics, pulse: Pulse, random: Callable[[], float]
+        self,
+        link: Link,
+        spool: Spool,
+        reach: Reach,
+        *,
+        metrics: Metrics,
+        watchdog: Watchdog,
+        random: Callable[[], float],
     ) -> None:
         self._link = link
         self._spool = spool
         self._reach = reach
         self._metrics = metrics
-        self._pulse = pulse
+        self._watchdog = watchdog
         self._random = random
         self._refusal: str | None = None
         self._journalling = trio.CancelScope(shield=True)
@@ -61,9 +68,9 @@ class Poller:
         failures = 0
         while True:
             if self._link.holds:
-                self._pulse.dismiss("poller")  # room may be long in coming
+                self._watchdog.dismiss("poller")  # room may be long in coming
                 await self._spool.space.wait()
-            self._pulse.expect("poller", TURNS_WITHIN_SECONDS)
+            self._watchdog.expect("poller", TURNS_WITHIN_SECONDS)
             batch, status = await self._receive()
             if batch is not None:
                 failures = 0
@@ -167,7 +174,7 @@ class Poller:
                 if not told:
                     log.error("commands can't be journalled, trying again", reason=str(error))
                     told = True
-            self._pulse.beat("poller")
+            self._watchdog.beat("poller")
             await trio.sleep(RETRY_JOURNAL_SECONDS)
 
     def _tell_lost(self) -> None:

@@ -1,7 +1,7 @@
 """The agent's life: what is built, which tasks run, and in which order they stop.
 
     spool is opened                                             │ closed last
-      └── janitor, probes, signals        root nursery          │ cancelled when everything is drained
+      └── maintenance, probes, signals        root nursery          │ cancelled when everything is drained
             └── uploader × 4              stage 3               │ stops when nothing is due, or at the deadline
                   └── executor × N        stage 2               │ stops when the journal is empty, or at its deadline
                         └── poller        stage 1               │ stops at once: nothing new is taken
@@ -25,22 +25,22 @@ from agent.config import Config, unknown_variables
 from agent.errors import AgentError, SpoolError
 from agent.executor import Executor
 from agent.guard.capabilities import capabilities
-from agent.janitor import Janitor
 from agent.kubectl import Kubectl
 from agent.link import Link, open_link
 from agent.link.proxy import proxy_shown
 from agent.log import Log
+from agent.maintenance import Maintenance
 from agent.metrics import Metrics
 from agent.model import Outcome, Result
 from agent.outage import Outage
 from agent.policy import PolicyFile
 from agent.poller import Poller
 from agent.probes import Probes
-from agent.pulse import Pulse
 from agent.reach import Reach
 from agent.spool import Limits, Spool, open_spool
 from agent.stage import LAST_WRITES_SECONDS, Stage
 from agent.uploader import Uploader
+from agent.watchdog import Watchdog
 
 log = Log("agent")
 
@@ -69,11 +69,13 @@ class Agent:
         self._spool = spool
         self._link = link
         self.metrics = Metrics()
-        self.pulse = Pulse(trio.current_time)
+        self.watchdog = Watchdog(trio.current_time)
         reach = Reach(Outage(trio.current_time, random.random, link.pause_seconds), Log("api"), lambda: spool.pending)
         receiving = reach if link.holds else self._stream_reach(reach)
         self.outage = receiving.outage  # an agent that gets no commands isn't ready, whoever takes its results
-        self._poller = Poller(link, spool, receiving, metrics=self.metrics, pulse=self.pulse, random=random.random)
+        self._poller = Poller(
+            link, spool, receiving, metrics=self.metrics, watchdog=self.watchdog, random=random.random
+        )
         self._executors = [
             Executor(
                 spool,
@@ -87,8 +89,8 @@ class Agent:
         self._uploaders = [
             Uploader(link, spool, reach, metrics=self.metrics, random=random.random) for _ in range(UPLOADERS)
         ]
-        self._janitor = Janitor(spool, policies.current, pulse=self.pulse)
-        self._probes = Probes(config.health_address, self.outage, self.metrics, self.pulse, spool, kubectl)
+        self._maintenance = Maintenance(spool, policies.current, watchdog=self.watchdog)
+        self._probes = Probes(config.health_address, self.outage, self.metrics, self.watchdog, spool, kubectl)
 
     def _stream_reach(self, reach: Reach) -> Reach:
         """A picture of the stream's own: it may be down while results are taken, and must come back sooner."""
@@ -104,7 +106,7 @@ class Agent:
             # From the first task on a signal drains: before that there is nothing to lose.
             stop: trio.Event = await root.start(self._signals, name="signals")
             await root.start(self._probes.serve, name="probes")
-            root.start_soon(self._janitor.run, name="janitor")
+            root.start_soon(self._maintenance.run, name="maintenance")
             root.start_soon(self._link.run, name="link")
             root.start_soon(uploading.run, root.cancel_scope.cancel, name="uploaders")
             root.start_soon(executing.run, root.cancel_scope.cancel, name="executors")

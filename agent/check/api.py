@@ -11,9 +11,9 @@ from agent.check.network import Way, connect, find
 from agent.check.tls import check_tls
 from agent.config import Config
 from agent.errors import AgentError, LinkDown
+from agent.humanize import age
 from agent.link.answer import Answer
 from agent.link.http import Http
-from agent.words import age
 
 CHECKS = ("name", "connection", "TLS", "answer", "clock")
 

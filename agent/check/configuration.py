@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from agent.check.findings import Area
 from agent.config import Config, unknown_variables
 from agent.errors import ConfigError, LinkDown
+from agent.humanize import age
 from agent.link.proxy import proxy_for
 from agent.link.tls import tls_context
 from agent.link.token import Token
 from agent.log import Log
 from agent.policy import PolicyFile
 from agent.settings import SETTINGS
-from agent.words import age
 
 CHECKS = ("settings", "token", "policy")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from agent.check.findings import Area
 from agent.config import Config
 from agent.errors import SpoolError
+from agent.humanize import size
 from agent.spool.lock import is_held
 from agent.spool.opening import look
-from agent.words import size
 
 CHECKS = ("folder", "room", "file")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agent.cli.table import Column, Row, ago, text
-from agent.words import age, size
+from agent.humanize import age, size
 
 SHORT_ID = 8
 """The least of an id that is shown, if that tells it from the others."""

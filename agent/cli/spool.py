@@ -17,10 +17,10 @@ from agent.cli.lists import LISTS, shortened
 from agent.cli.table import plain, plain_lines, seconds_since, table
 from agent.config import spool_path
 from agent.errors import SpoolError
+from agent.humanize import age, counted, size
 from agent.model import Stream
 from agent.spool import retry
 from agent.spool.reader import Reader, Shown, open_reader
-from agent.words import age, counted, size
 
 _VIEWS = ("recent", "backlog", "stuck", "slow")
 _ROWS = 20

@@ -14,9 +14,9 @@ from agent.cli.lists import LISTS, shortened
 from agent.cli.table import plain, seconds_since, table
 from agent.config import spool_path
 from agent.errors import SpoolError
+from agent.humanize import age, counted, size
 from agent.spool.lock import is_held
 from agent.spool.reader import Row, open_reader
-from agent.words import age, counted, size
 
 WATCH_SECONDS = 2.0
 _SHOWN = 5  # of what runs, and of what is stuck

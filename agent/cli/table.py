@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.words import age
+from agent.humanize import age
 
 COLUMNS = 100
 """The width when there is no terminal to ask."""

@@ -11,8 +11,8 @@ from agent.outage import Outage
 from agent.probes import gauges
 from agent.probes.checks import Check, Checks, Kubectl, Spool
 from agent.probes.server import Page, Server, listen
-from agent.pulse import Pulse
 from agent.spool import Counts
+from agent.watchdog import Watchdog
 
 log = Log("probes")
 
@@ -33,18 +33,24 @@ class Probes:
         address: host and port.
         outage: whether the API can be reached.
         metrics: what the tasks count.
-        pulse: whether the tasks turn.
+        watchdog: whether the tasks turn.
         spool: what waits, and whether it can be written.
         kubectl: whether it runs.
     """
 
     def __init__(
-        self, address: tuple[str, int], outage: Outage, metrics: Metrics, pulse: Pulse, spool: Spool, kubectl: Kubectl
+        self,
+        address: tuple[str, int],
+        outage: Outage,
+        metrics: Metrics,
+        watchdog: Watchdog,
+        spool: Spool,
+        kubectl: Kubectl,
     ) -> None:
         self._address = address
         self._outage = outage
         self._metrics = metrics
-        self._pulse = pulse
+        self._watchdog = watchdog
         self._spool = spool
         self._checks = Checks(outage, spool, kubectl)
 
@@ -87,7 +93,7 @@ class Probes:
         return Page(HTTPStatus.OK if path == "/" else HTTPStatus.NOT_FOUND, _INDEX)
 
     def _livez(self) -> Page:
-        silent = self._pulse.silent()
+        silent = self._watchdog.silent()
         if not silent:
             return Page(HTTPStatus.OK, "ok\n")
         words = "".join(f"{task} hasn't turned for {seconds:.0f} s\n" for task, seconds in silent.items())

@@ -43,7 +43,7 @@ SHORT = {
     "agent.link.stream.SILENCE_SECONDS": 0.8,
     "agent.link.capabilities.REQUEST_SECONDS": 0.3,
     "agent.link.capabilities.RETRY_SECONDS": 0.05,
-    "agent.janitor.EVERY_SECONDS": 0.2,
+    "agent.maintenance.EVERY_SECONDS": 0.2,
 }
 PING_SECONDS = 0.2
 HEARTBEAT_SECONDS = 0.1

@@ -100,7 +100,7 @@ def quick_clock():
 
 async def live(tmp_path, link, body, monkeypatch):
     """An agent over a spool of its own while the body runs."""
-    monkeypatch.setattr("agent.janitor.EVERY_SECONDS", 900.0)  # a sweep is real work: 100 a day are enough
+    monkeypatch.setattr("agent.maintenance.EVERY_SECONDS", 900.0)  # a sweep is real work: 100 a day are enough
     config = Config.from_environ(
         {
             "KUBENTLY_API_URL": "http://localhost:1",
@@ -161,7 +161,7 @@ async def test_hours_that_are_slept_through_are_no_storm(tmp_path, monkeypatch, 
         link.receives.append(Batch([Command("a", ("get", "pods"))]))
         await until(lambda: link.delivered)
         assert link.asked - asked <= 4
-        assert agent.pulse.silent() == {}
+        assert agent.watchdog.silent() == {}
 
     await live(tmp_path, link, sleep, monkeypatch)
 

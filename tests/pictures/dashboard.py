@@ -4,7 +4,7 @@ those of dashboard.json. Grafana itself draws it its own way.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from agent.words import age, size
+from agent.humanize import age, size
 from tests.pictures.drawing import INK, LINE, SOFT, Drawing
 from tests.pictures.incident import Panel, Seen
 from tests.pictures.prometheus import STEP_SECONDS, Series

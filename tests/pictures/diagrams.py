@@ -29,7 +29,7 @@ def nursery() -> str:
     d.box(710, 296, 145, 74, "guard", "parse, decide,", "write the line anew")
     d.box(925, 120, 100, 74, "kubectl", "a child each", fill=GREEN)
     d.box(925, 296, 100, 74, "Kubernetes", "read-only RBAC", fill=GREEN)
-    d.box(235, 396, 300, 44, "janitor", "retention, room, checkpoint")
+    d.box(235, 396, 300, 44, "maintenance", "retention, room, checkpoint")
     d.box(555, 396, 300, 44, "probes", "/livez  /readyz  /metrics")
 
     d.arrow([(235, 142), (130, 142)], "asks and waits", (182, 134))

@@ -10,8 +10,8 @@ from agent.metrics import Metrics
 from agent.model import Command, Malformed, Outcome, Result
 from agent.outage import Outage
 from agent.poller import Poller
-from agent.pulse import Pulse
 from agent.reach import Reach
+from agent.watchdog import Watchdog
 from tests.tasks.fakes import FakeLink, until
 
 DONE = Result(Outcome.SUCCEEDED, exit_code=0)
@@ -24,10 +24,10 @@ class Polling:
         self.spool = spool
         self.link = link
         self.metrics = Metrics()
-        self.pulse = Pulse(trio.current_time)
+        self.watchdog = Watchdog(trio.current_time)
         self.outage = Outage(trio.current_time, lambda: 0.5)
         self.reach = Reach(self.outage, Log("api"), lambda: 0)
-        self.poller = Poller(link, spool, self.reach, metrics=self.metrics, pulse=self.pulse, random=lambda: 0.5)
+        self.poller = Poller(link, spool, self.reach, metrics=self.metrics, watchdog=self.watchdog, random=lambda: 0.5)
 
     async def until_asked(self, times):
         """Run it until it has asked the API so often."""
@@ -92,7 +92,7 @@ async def test_without_room_the_api_isnt_asked(polling, virtual_clock):
     with trio.move_on_after(3600):
         await polling.poller.run()
     assert polling.link.eager == []
-    assert polling.pulse.silent() == {}, "waiting for room isn't silence"
+    assert polling.watchdog.silent() == {}, "waiting for room isn't silence"
 
 
 async def test_room_that_comes_back_is_used(polling, virtual_clock):
@@ -198,9 +198,9 @@ async def test_what_comes_after_the_time_for_last_writes_is_tried_once(polling, 
 async def test_a_poller_at_work_is_no_silent_one(polling, virtual_clock):
     with trio.move_on_after(800):
         await polling.poller.run()
-    assert polling.pulse.silent() == {}
+    assert polling.watchdog.silent() == {}
     await trio.sleep(200)
-    assert "poller" in polling.pulse.silent()
+    assert "poller" in polling.watchdog.silent()
 
 
 async def test_a_stop_doesnt_wait_for_ever_for_a_disk(polling, events, monkeypatch, virtual_clock):

@@ -12,8 +12,8 @@ from agent.errors import ConfigError, KubectlError, SpoolError, SpoolFull
 from agent.metrics import Metrics
 from agent.outage import Outage
 from agent.probes import Probes, checks, probes, server
-from agent.pulse import Pulse
 from agent.spool import Counts, Recovery
+from agent.watchdog import Watchdog
 
 MIB = 1 << 20
 COUNTS = Counts(
@@ -76,7 +76,7 @@ class Bench:
         self.now = 1000.0
         self.spool = FakeSpool()
         self.kubectl = FakeKubectl()
-        self.pulse = Pulse(lambda: self.now)
+        self.watchdog = Watchdog(lambda: self.now)
         self.outage = Outage(trio.current_time, lambda: 0.5)
         self.outage.succeeded(probe=False)
         self.metrics = Metrics()
@@ -84,7 +84,7 @@ class Bench:
             ("127.0.0.1", 0),
             self.outage,
             self.metrics,
-            self.pulse,
+            self.watchdog,
             self.spool,
             self.kubectl,
         )
@@ -141,10 +141,10 @@ async def test_alive_whatever_else_is_wrong(bench: Bench):
 
 
 async def test_a_task_that_doesnt_turn_is_named(bench: Bench):
-    bench.pulse.expect("janitor", 60)
+    bench.watchdog.expect("maintenance", 60)
     bench.now += 61
-    assert await bench.get("/livez") == (503, "janitor hasn't turned for 61 s\n")
-    bench.pulse.beat("janitor")
+    assert await bench.get("/livez") == (503, "maintenance hasn't turned for 61 s\n")
+    bench.watchdog.beat("maintenance")
     assert await bench.get("/livez") == (200, "ok\n")
 
 
@@ -166,7 +166,7 @@ async def test_before_the_api_was_reached():
         ("127.0.0.1", 0),
         fresh.outage,
         fresh.metrics,
-        fresh.pulse,
+        fresh.watchdog,
         fresh.spool,
         fresh.kubectl,
     )
@@ -454,7 +454,7 @@ async def test_a_page_that_cant_be_made(bench: Bench, monkeypatch: pytest.Monkey
     def broken() -> dict[str, float]:
         raise RuntimeError("a mistake")
 
-    monkeypatch.setattr(bench.pulse, "silent", broken)
+    monkeypatch.setattr(bench.watchdog, "silent", broken)
     assert await bench.get("/livez") == (500, "Look into the agent's log.\n")
     assert (await bench.get("/readyz"))[0] == 200
 
@@ -479,7 +479,7 @@ async def test_too_many_open_files_is_waited_out(bench: Bench, monkeypatch: pyte
 
 async def serve(address: tuple[str, int]) -> None:
     made = Bench()
-    task = Probes(address, made.outage, made.metrics, made.pulse, made.spool, made.kubectl)
+    task = Probes(address, made.outage, made.metrics, made.watchdog, made.spool, made.kubectl)
     async with trio.open_nursery() as nursery:
         await nursery.start(task.serve)
         nursery.cancel_scope.cancel()

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import trio
 
+from agent.humanize import counted
 from agent.sandbox.demo import questions
 from agent.sandbox.demo.proof import Evidence, Finding, findings
 from agent.sandbox.demo.questions import Question
 from agent.sandbox.demo.screen import shown_path
 from agent.sandbox.demo.stage import DemoFailed, Stage
 from agent.sandbox.record import Answer
-from agent.words import counted
 
 _BURST = {"poll": 14, "stream": 8}
 """With poll the agent takes as many as it has room for, and the others stay at the API. A stream can't be told

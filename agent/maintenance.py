@@ -6,10 +6,10 @@ import trio
 
 from agent.errors import SpoolFull
 from agent.log import Log
-from agent.pulse import Pulse
 from agent.spool import Counts, Spool
+from agent.watchdog import Watchdog
 
-log = Log("janitor")
+log = Log("maintenance")
 
 EVERY_SECONDS = 10.0
 """Often enough that space comes back while a backlog drains, rarely enough that an idle agent stays below 0.2 % CPU."""
@@ -21,21 +21,21 @@ TURNS_WITHIN_SECONDS = 180.0
 """A sweep goes through the spool's thread: silence means that the loop, that thread or the disk hangs."""
 
 
-class Janitor:
+class Maintenance:
     """The task. `refresh` re-reads what operators may change on disk, such as the policy."""
 
-    def __init__(self, spool: Spool, refresh: Callable[[], object], *, pulse: Pulse) -> None:
+    def __init__(self, spool: Spool, refresh: Callable[[], object], *, watchdog: Watchdog) -> None:
         self._spool = spool
         self._refresh = refresh
-        self._pulse = pulse
+        self._watchdog = watchdog
         self._full = False
 
     async def run(self) -> None:
         """Sweep, for ever. A sweep that fails, as on a full disk, is tried again at the next turn."""
-        self._pulse.expect("janitor", TURNS_WITHIN_SECONDS)
+        self._watchdog.expect("maintenance", TURNS_WITHIN_SECONDS)
         failing = False
         while True:
-            self._pulse.beat("janitor")
+            self._watchdog.beat("maintenance")
             self._refresh()
             try:
                 swept = await self._spool.sweep()

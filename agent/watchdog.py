@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 
-class Pulse:
+class Watchdog:
     """The beats of the root tasks. `now` is a monotonic clock, in seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:

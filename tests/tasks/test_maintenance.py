@@ -1,4 +1,4 @@
-"""The janitor says once when the spool becomes full, and once when it no longer is."""
+"""The maintenance says once when the spool becomes full, and once when it no longer is."""
 
 import json
 
@@ -6,9 +6,9 @@ import pytest
 import trio
 
 from agent import log
-from agent.janitor import EVERY_SECONDS, Janitor
-from agent.pulse import Pulse
+from agent.maintenance import EVERY_SECONDS, Maintenance
 from agent.spool import Counts, Swept
+from agent.watchdog import Watchdog
 
 
 class Spool:
@@ -32,9 +32,9 @@ async def test_full_and_room_again_are_told_once_each(
     autojump_clock: trio.testing.MockClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log.set_up("INFO", "json")
-    janitor = Janitor(Spool(500, 99, 0, 100, 500), lambda: None, pulse=Pulse(trio.current_time))  # type: ignore[arg-type]
+    maintenance = Maintenance(Spool(500, 99, 0, 100, 500), lambda: None, watchdog=Watchdog(trio.current_time))  # type: ignore[arg-type]
     with trio.move_on_after(EVERY_SECONDS * 8):
-        await janitor.run()
+        await maintenance.run()
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(line["level"], line["event"]) for line in lines] == [
         ("WARNING", "spool full, no commands are taken"),

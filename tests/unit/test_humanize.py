@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.words import age, counted, size
+from agent.humanize import age, counted, size
 
 
 @pytest.mark.parametrize(

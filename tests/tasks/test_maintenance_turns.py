@@ -4,9 +4,9 @@ import pytest
 import trio
 
 from agent.errors import SpoolError, SpoolFull
-from agent.janitor import EVERY_SECONDS, Janitor
+from agent.maintenance import EVERY_SECONDS, Maintenance
 from agent.model import Command, Outcome, Result
-from agent.pulse import Pulse
+from agent.watchdog import Watchdog
 
 
 async def test_it_sweeps_at_once_and_then_at_its_times(small_spool, monkeypatch, virtual_clock, events):
@@ -18,13 +18,13 @@ async def test_it_sweeps_at_once_and_then_at_its_times(small_spool, monkeypatch,
         return await real()
 
     monkeypatch.setattr(small_spool, "sweep", sweep)
-    pulse = Pulse(trio.current_time)
+    watchdog = Watchdog(trio.current_time)
     with trio.move_on_after(EVERY_SECONDS * 5 - 1):
-        await Janitor(small_spool, lambda: refreshed.append(1), pulse=pulse).run()
+        await Maintenance(small_spool, lambda: refreshed.append(1), watchdog=watchdog).run()
     assert len(swept) == len(refreshed) == 5
-    assert pulse.silent() == {}
+    assert watchdog.silent() == {}
     await trio.sleep(200)
-    assert "janitor" in pulse.silent()
+    assert "maintenance" in watchdog.silent()
 
 
 async def test_what_is_old_is_forgotten_and_told(small_spool, monkeypatch, virtual_clock, events):
@@ -35,7 +35,7 @@ async def test_what_is_old_is_forgotten_and_told(small_spool, monkeypatch, virtu
     clock = type(small_spool._clock)(lambda: now.unix_ms / 1000 + 2e5, lambda: now.uptime_ms / 1000 + 2e5, now.boot)
     monkeypatch.setattr(small_spool, "_clock", clock)
     with trio.move_on_after(1):
-        await Janitor(small_spool, lambda: None, pulse=Pulse(trio.current_time)).run()
+        await Maintenance(small_spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()
     assert [line["count"] for line in events["old results removed"]] == [1]
 
 
@@ -51,7 +51,7 @@ async def test_a_sweep_that_fails_is_told_once_and_tried_again(small_spool, monk
 
     monkeypatch.setattr(small_spool, "sweep", sweep)
     with trio.move_on_after(EVERY_SECONDS * 6 - 1):
-        await Janitor(small_spool, lambda: None, pulse=Pulse(trio.current_time)).run()
+        await Maintenance(small_spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()
     assert len(tries) == 6
     assert len(events["sweep failed, trying again"]) == 2, "once for each time that it began to fail"
 
@@ -62,4 +62,4 @@ async def test_a_spool_that_is_broken_ends_the_task(small_spool, monkeypatch):
 
     monkeypatch.setattr(small_spool, "sweep", sweep)
     with pytest.raises(SpoolError, match="damaged"):
-        await Janitor(small_spool, lambda: None, pulse=Pulse(trio.current_time)).run()
+        await Maintenance(small_spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()
