@@ -20,7 +20,7 @@ $(STAMP): requirements-dev.txt pyproject.toml
 	@touch $@
 
 demo: $(STAMP)  ## the main job, told as a story, in about 30 s (KUBECONFIG=… for a cluster of yours, LINK=stream)
-	@$(BIN)/kubently-agent demo $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG)) $(if $(LINK),--link $(LINK))
+	@$(BIN)/python -m demo $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG)) $(if $(LINK),--link $(LINK))
 
 test: $(STAMP)  ## all tests but those that need a cluster or root
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not cluster and not image"
@@ -85,7 +85,7 @@ lock: $(VENV)/.uv  ## requirements*.txt anew, from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --upgrade -o requirements.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	  --upgrade -c requirements.txt --extra sandbox --group dev -o requirements-dev.txt pyproject.toml
+	  --upgrade -c requirements.txt --group dev -o requirements-dev.txt pyproject.toml
 
 $(VENV)/.uv:
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -13,7 +13,6 @@ COMMANDS = {
     "status": "one look at the spool: what waits, since when, why",
     "spool": "list, show, retry or export what is in the spool",
     "guard": "say whether kubectl arguments are allowed, and what would run",
-    "demo": "see it work: a sample cluster, an outage, a kill, and nothing lost",
 }
 
 _EPILOG = """\

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from agent.sandbox.cluster.api import sample_cluster
+from demo.cluster.api import sample_cluster
 
 KUBECTL = Path(shutil.which("kubectl", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or "kubectl")
 GET_PODS = ("get", "pods", "-n", "shop")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from agent.sandbox.api import ReferenceApi, reference_api
+from demo.api import ReferenceApi, reference_api
 from tests.cluster.commands import ALLOWED, FORBIDDEN, POD
 from tests.cluster.controlplane import Cluster
 from tests.cluster.workload import SECRET

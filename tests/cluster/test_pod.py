@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from agent.executor import CROWDED
-from agent.sandbox.api import ReferenceApi, reference_api
+from demo.api import ReferenceApi, reference_api
 from tests.cluster import workload
 from tests.cluster.controlplane import Cluster, free_ports
 from tests.cluster.node import ContainerLog

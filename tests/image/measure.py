@@ -17,8 +17,8 @@ from pathlib import Path
 import trio
 import trustme
 
-from agent.sandbox.api import ReferenceApi, reference_api
-from agent.sandbox.server import Tls
+from demo.api import ReferenceApi, reference_api
+from demo.server import Tls
 from tests.image.podman import IMAGE, MACHINE, ROOT, Pod, base, inspect, podman
 from tests.kustomize.builds import build, the
 

@@ -57,7 +57,7 @@ def require_image() -> None:
     sums = f"cd {package} && find . -name '*.py' -exec sha256sum {{}} + | sort"
     inside = podman("run", "--rm", *MACHINE, "--entrypoint=sh", IMAGE, "-c", sums).stdout
     outside = subprocess.run(
-        ["sh", "-c", "find . -path ./sandbox -prune -o -name '*.py' -exec sha256sum {} + | sort"],
+        ["sh", "-c", "find . -name '*.py' -exec sha256sum {} + | sort"],
         cwd=ROOT / "agent",
         capture_output=True,
         text=True,

@@ -16,7 +16,7 @@ SEED = "7"
 
 
 def demo() -> str:
-    command = [sys.executable, "-m", "agent", "demo", "--seed", SEED]
+    command = [sys.executable, "-m", "demo", "--seed", SEED]
     recording, code = record(
         command, {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     )

@@ -17,9 +17,9 @@ import trio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from agent.sandbox.api import ReferenceApi, reference_api
-from agent.sandbox.cluster.api import SampleCluster, sample_cluster
-from agent.sandbox.demo.process import AgentProcess
+from demo.api import ReferenceApi, reference_api
+from demo.cluster.api import SampleCluster, sample_cluster
+from demo.story.process import AgentProcess
 
 PATIENCE_SECONDS = 240.0
 HOME = "/var/lib/kubently"

@@ -5,7 +5,7 @@ import pytest
 from agent.guard import DEFAULT_POLICY, Refused, decide, parse_policy
 from agent.guard.capabilities import capabilities
 from agent.link.capabilities import MAX_FLAGS, MAX_RESTRICTED_TYPES, MAX_VERBS, report
-from agent.sandbox.contract import capability_problems
+from demo.contract import capability_problems
 
 NARROW = parse_policy('verbs = ["get", "logs", "rollout status"]\nnamespaces = ["prod"]\ndenied_types = ["configmaps"]')
 A_FEW_TYPES = parse_policy('types = ["pods", "events"]')

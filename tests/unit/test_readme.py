@@ -12,8 +12,8 @@ from agent.guard import Refused, decide, parse_policy
 from agent.link import poll, stream
 from agent.link.commands import read_command
 from agent.model import Command
-from agent.sandbox.contract import poll_problems
 from agent.settings import SETTINGS, Setting
+from demo.contract import poll_problems
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

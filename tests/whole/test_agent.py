@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from agent.sandbox.api import reference_api
+from demo.api import reference_api
 from tests.whole.agents import agent_process
 
 

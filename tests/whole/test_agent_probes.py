@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trio
 
-from agent.sandbox.api import ReferenceApi, reference_api
+from demo.api import ReferenceApi, reference_api
 from tests.whole.agents import AgentProcess, agent_process
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import trio
 
-from agent.sandbox.api import reference_api
+from demo.api import reference_api
 from tests.chaos.disk import break_pages
 from tests.rehearsal.stage import results_answered_with
 from tests.whole.agents import agent_process

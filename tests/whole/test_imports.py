@@ -4,7 +4,7 @@ import sys
 
 import trio
 
-from agent.sandbox.api import reference_api
+from demo.api import reference_api
 from tests.whole.agents import AgentProcess
 
 TELLING = """
@@ -44,7 +44,7 @@ async def test_polling(tmp_path):
     assert {"trio", "httpx", "agent.link.poll"} <= set(modules)
     roots = {name.partition(".")[0] for name in modules}
     assert roots.isdisjoint(UNWANTED)
-    assert not [name for name in modules if name.startswith(("agent.sandbox", "agent.check", "agent.link.stream"))]
+    assert not [name for name in modules if name.startswith(("demo", "agent.check", "agent.link.stream"))]
     assert [name for name in modules if name.startswith("agent.cli")] == ["agent.cli", "agent.cli.run"]
 
 

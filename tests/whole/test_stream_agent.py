@@ -10,7 +10,7 @@ import trio
 from starlette.responses import JSONResponse
 
 from agent import __version__
-from agent.sandbox.api import reference_api
+from demo.api import reference_api
 from tests.whole.agents import agent_process
 
 SOON = 20  # seconds; the machine may be busy

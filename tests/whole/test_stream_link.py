@@ -18,7 +18,7 @@ from agent.link import Verdict
 from agent.link.http import Http
 from agent.link.stream import StreamLink
 from agent.model import Outcome, Result
-from agent.sandbox.api import reference_api
+from demo.api import reference_api
 from tests.tasks.fakes import FakeParcel
 
 OK = Result(Outcome.SUCCEEDED, exit_code=0, execution_time_ms=12, output_bytes=5)

@@ -13,7 +13,7 @@ from agent.check import Finding, Verdict
 from agent.check.api import CHECKS, check_api
 from agent.check.findings import Area
 from agent.config import Config
-from agent.sandbox.api import reference_api
+from demo.api import reference_api
 from tests.whole.check.tls_servers import Authority, plain_server, self_signed, tls_server
 
 Made = Callable[..., Config]

@@ -7,8 +7,8 @@ import pytest
 
 from agent.check import Finding, Verdict, check_everything
 from agent.check.rights import own_namespace
-from agent.sandbox.api import reference_api
-from agent.sandbox.cluster.api import sample_cluster
+from demo.api import reference_api
+from demo.cluster.api import sample_cluster
 from tests.whole.cli import stand_in
 
 KUBECTL = shutil.which("kubectl", path=str(Path(__file__).parents[3] / ".venv" / "bin")) or shutil.which("kubectl")

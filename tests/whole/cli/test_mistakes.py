@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from agent.sandbox.api import BOTH, reference_api
-from agent.sandbox.record import LinkName
+from demo.api import BOTH, reference_api
+from demo.record import LinkName
 from tests.whole.check.tls_servers import Authority, plain_server, tls_server
 from tests.whole.cli import stand_in
 
