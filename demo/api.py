@@ -13,7 +13,7 @@ import math
 import tempfile
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -111,11 +111,21 @@ class ReferenceApi:
         the stream if an agent listens there, else into the queue for polls. With `stream` alone and nobody
         listening it is gone, as on the real server: its record then has no hand-out.
         """
+        return self._send({"args": list(args), **_limit(timeout), **fields}, command_id)
+
+    async def search_logs(
+        self,
+        request: Mapping[str, object],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  # the command's, not this call's
+        command_id: str | None = None,
+    ) -> str:
+        """Like `ask`, for the tool `log_search`: `request` goes out as it is."""
+        return self._send({"tool": "log_search", "request": dict(request), **_limit(timeout)}, command_id)
+
+    def _send(self, fields: Mapping[str, object], command_id: str | None) -> str:
         command_id = command_id or str(uuid.uuid4())
-        command = {"id": command_id, "args": list(args), "timeout": timeout, **fields}
-        if timeout is None:
-            del command["timeout"]
-        asked = Asked(command_id, command, trio.current_time())
+        asked = Asked(command_id, {"id": command_id, **fields}, trio.current_time())
         self.record.add(asked)
         self._publish(asked)
         return command_id
@@ -179,6 +189,10 @@ class ReferenceApi:
         """Serve while the body runs."""
         async with serving(self._server):
             yield self
+
+
+def _limit(seconds: float | None) -> dict[str, float]:
+    return {} if seconds is None else {"timeout": seconds}
 
 
 @asynccontextmanager

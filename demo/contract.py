@@ -17,6 +17,8 @@ _RESULT: _Fields = {
     "truncated": (False, (bool,)),
     "output_bytes": (False, (int,)),
     "timed_out": (False, (bool,)),
+    "warnings": (False, (str,)),
+    "redactions": (False, (int,)),
 }
 _FLAT: _Fields = {
     "command_id": (True, (str,)),

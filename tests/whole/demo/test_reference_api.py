@@ -309,3 +309,24 @@ async def test_faults_can_be_put_in_its_way(api: ReferenceApi, agent: httpx.Asyn
     assert (await agent.get("/agent/status")).status_code == 502
     assert (await agent.get("/agent/commands?wait=0")).status_code == 204
     assert [seen.status for seen in api.requests] == [502, 204]
+
+
+async def test_a_search_of_logs_goes_out_on_both_links(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
+    wanted = {"namespace": "shop", "selector": "app=web", "query": "ERROR"}
+    polled = await api.search_logs(wanted)
+    reply = await agent.get("/agent/commands?wait=0")
+    assert reply.json() == {"commands": [{"id": polled, "tool": "log_search", "request": wanted}]}
+    async with await listen(api) as stream:
+        await heard(stream, b"connected")
+        streamed = await api.search_logs(wanted, timeout=10)
+        command = {"id": streamed, "tool": "log_search", "request": wanted, "timeout": 10}
+        await heard(stream, f"event: command\r\ndata: {json.dumps(command)}\r\n\r\n".encode())
+
+
+async def test_warnings_and_redactions_are_of_the_contract(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
+    command_id = await api.ask(["version"])
+    for wrong in ({"warnings": ["x"]}, {"redactions": "2"}, {"redactions": True}):
+        reply = await agent.post("/agent/results", json={"command_id": command_id, "result": GOOD | wrong})
+        assert reply.status_code == 400
+    result = GOOD | {"warnings": "Warning: old", "redactions": 2}
+    assert (await agent.post("/agent/results", json={"command_id": command_id, "result": result})).status_code == 200
