@@ -5,7 +5,8 @@
     ├── KubectlError            no kubectl, or one that can't be started
     ├── SpoolError              the spool can't be used at all: no task goes on without it
     │   ├── SpoolTooNew         its schema is of a later agent; never altered
-    │   └── SpoolFull           no room for this write (the cap or the disk); nothing was written, try again later
+    │   ├── SpoolFull           no room for this write (the cap or the disk); nothing was written, try again later
+    │   └── DamagedResult       one stored result isn't what was written; an error has taken its place
     └── LinkDown                the API couldn't be reached, or what answered wasn't the API
 
 A refusal by the guard (`agent.guard.Refused`) isn't among them: it is an ordinary result, not a failure of the agent.
@@ -48,6 +49,10 @@ class SpoolTooNew(SpoolError):  # noqa: N818  # reads as what it says
 
 class SpoolFull(SpoolError):  # noqa: N818
     """The cap or the disk leaves no room for this write. Nothing was written; the same call may succeed later."""
+
+
+class DamagedResult(SpoolError):  # noqa: N818
+    """A stored result isn't what was written. An error has taken its place: release it and take it again."""
 
 
 class LinkDown(AgentError):  # noqa: N818

@@ -4,9 +4,10 @@ API ──▶ Command ──▶ spool ──▶ executor ──▶ Result and it
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 Stream = Literal["stdout", "stderr"]
 """Which of the child's two streams a piece of output came from."""
@@ -35,6 +36,10 @@ class Command:
     """Seconds, as asked by the sender; None for the default."""
     correlation_id: str | None = None
     session_id: str | None = None
+    tool: str = "kubectl"
+    """What is to be done: "kubectl" runs `args`; "log_search" does what `request` says."""
+    request: Mapping[str, Any] | None = None
+    """A tool's parameters as the API sent them: JSON."""
 
 
 class Outcome(StrEnum):
@@ -74,6 +79,8 @@ class Result:
     """Some of stdout was beyond the cap and isn't in the spool."""
     rule: str | None = None
     """For `refused`: the guard's rule, for metrics and for people."""
+    redactions: int = 0
+    """How many credentials were taken out of the output."""
 
     @property
     def success(self) -> bool:
