@@ -1,90 +1,132 @@
 """The agent's configuration: environment variables in, one frozen `Config` out, or every mistake at once.
 
-`SETTINGS` is the one table of all variables; README's table and `kubently-agent run --help` are made from it.
+Its fields are the one table of all variables; README's table and `kubently-agent run --help` are made from it. Nothing
+here changes anything on the disk: `check` reads the configuration too.
 """
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
+from agent import settings as read
 from agent.errors import ConfigError
-from agent.settings import LOOPBACK, SETTINGS, STREAM_ONLY, Setting
+from agent.settings import LOOPBACK, Setting
 
 REFUSED = frozenset({"KUBENTLY_SSL_VERIFY", "KUBENTLY_WHITELIST_CONFIG"})
 """Variables of Kubently's own executor that mustn't be overlooked."""
 
+STREAM_ONLY = frozenset({"KUBENTLY_HEARTBEAT_INTERVAL", "KUBENTLY_REPORT_CAPABILITIES"})
+"""Variables that only the stream link reads."""
+
+OUTPUT_SHARE = 8
+"""Unless it is set, one output may have this part of a small spool at most, so that others fit beside it."""
+
 _OF_A_SERVICE = re.compile("_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT(_|$)")
 
 LinkName = Literal["poll", "stream"]
+S = Setting
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All that the agent is told from outside, checked. Bytes are bytes, times are seconds."""
+    """All that the agent is told from outside, checked. Sizes are in bytes, times in seconds."""
 
-    api_url: str
-    """Without a slash at its end."""
-    cluster_id: str
-    token: str | None = field(repr=False)
-    """The token itself, if it was given in the environment; else it is in `token_file`."""
-    token_file: Path | None
-    log_level: str
-    log_format: str | None
-    link: LinkName
-    spool_path: Path
-    spool_max_bytes: int
-    retention_seconds: float
-    executors: int
-    max_output_bytes: int
-    command_timeout_max: float
-    kubectl: str
-    kubectl_folder: Path | None
-    kubeconfig: Path | None
-    policy_file: Path | None
-    ca_cert: Path | None
-    client_cert: Path | None
-    client_key: Path | None
-    allow_http: bool
-    health_address: tuple[str, int]
-    drain_seconds: float
-    heartbeat_seconds: float
-    report_capabilities: bool
+    # fmt: off
+    api_url: Annotated[str, S("KUBENTLY_API_URL", None, read.api_url,
+        "The central API.", example="It must name the central API, such as https://api.example.com.")]
+    cluster_id: Annotated[str, S("CLUSTER_ID", None, read.word,
+        "This cluster's name at the API.", example="It must give this cluster's name at the API, such as prod-eu-1.")]
+    token: Annotated[str | None, S("KUBENTLY_TOKEN", None, read.token,
+        "This cluster's token. A file is better: it can be rotated.", secret=True)] = field(repr=False)
+    token_file: Annotated[Path | None, S("KUBENTLY_TOKEN_FILE", None, read.path,
+        "A file that holds the token; read again when it changes and after a 401.")]
+    log_level: Annotated[str, S("LOG_LEVEL", "INFO", read.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        "How much is logged.")]
+    log_format: Annotated[str | None, S("LOG_FORMAT", None, read.one_of("json", "text"),
+        "`json` or `text`; without it text on a terminal and JSON elsewhere.")]
+    link: Annotated[LinkName, S("KUBENTLY_LINK", "poll", read.one_of("poll", "stream"),
+        "How commands arrive: long polling, or the event stream of Kubently 2.x.")]
+    spool_path: Annotated[Path, S("KUBENTLY_SPOOL_PATH", "/var/lib/kubently/spool.db", read.spool_file,
+        "The spool; its folder must be writable and the agent's own.")]
+    spool_max_bytes: Annotated[int, S("KUBENTLY_SPOOL_MAX_BYTES", "256Mi", read.size(4 << 20, 1 << 40),
+        "The most that the spool takes on disk, all its files together.")]
+    retention_seconds: Annotated[float, S("KUBENTLY_RETENTION_SECONDS", "86400", read.seconds(60, 365 * 86400),
+        "How long delivered results are remembered.")]
+    executors: Annotated[int, S("KUBENTLY_EXECUTORS", "4", read.whole(1, 64),
+        "How many kubectl run at once; each takes 46 MB, and more for answers of megabytes.")]
+    max_output_bytes: Annotated[int, S("KUBENTLY_MAX_OUTPUT_BYTES", "10Mi", read.size(1 << 10, 1 << 38),
+        "The most of one command's output that is kept; the rest is counted and cut. Less for a small spool.")]
+    command_timeout_max: Annotated[float, S("KUBENTLY_COMMAND_TIMEOUT_MAX", "60", read.seconds(1, 3600),
+        "The longest a command may run, in seconds, whatever the API asks for. If it asks for nothing, it is 10.")]
+    kubectl: Annotated[str, S("KUBENTLY_KUBECTL", "kubectl", read.program,
+        "kubectl's name or path, looked up once at start.")]
+    kubectl_home: Annotated[Path, S("KUBENTLY_KUBECTL_HOME", None, read.path,
+        "A folder of the agent's own for kubectl's cache and kubeconfig; without it `kubectl` beside the spool.")]
+    kubeconfig: Annotated[Path | None, S("KUBENTLY_KUBECONFIG", None, read.path,
+        "Outside a cluster: the kubeconfig to use. Inside, the pod's service account is used.")]
+    policy_file: Annotated[Path | None, S("KUBENTLY_POLICY_FILE", None, read.path,
+        "A TOML file that narrows what may be run.")]
+    ca_cert: Annotated[Path | None, S("KUBENTLY_CA_CERT", None, read.path,
+        "The API's CA, PEM; without it the system's are used.")]
+    client_cert: Annotated[Path | None, S("KUBENTLY_CLIENT_CERT", None, read.path,
+        "A client certificate for the API, PEM.")]
+    client_key: Annotated[Path | None, S("KUBENTLY_CLIENT_KEY", None, read.path,
+        "Its key, if it isn't in the same file.")]
+    allow_http: Annotated[bool, S("KUBENTLY_ALLOW_HTTP", "false", read.flag,
+        "Allows http:// to a host other than this one: the token then travels in clear text.")]
+    health_address: Annotated[tuple[str, int], S("KUBENTLY_HEALTH_ADDRESS", "0.0.0.0:8080", read.address,
+        "Where `/livez`, `/readyz` and `/metrics` are served.")]
+    drain_seconds: Annotated[float, S("KUBENTLY_DRAIN_SECONDS", "25", read.seconds(1, 3600),
+        "How long a stop may take; keep it below the pod's grace period.")]
+    heartbeat_seconds: Annotated[float, S("KUBENTLY_HEARTBEAT_INTERVAL", "300", read.seconds(10, 3000),
+        "With the stream link: seconds between two heartbeats.")]
+    report_capabilities: Annotated[bool, S("KUBENTLY_REPORT_CAPABILITIES", "true", read.flag,
+        "With the stream link: whether the API is told what may be run here.")]
+    # fmt: on
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
         """Read and check all variables.
 
         Raises:
-            ConfigError: with one sentence for each mistake, each naming its variable and what would be right.
+            ConfigError: all mistakes, each with its variable and what would be right.
         """
-        values, problems = _read(environ)
-        for check in (_token, _transport, _certificates, _spool, _refused_names):
-            problems.extend(check(values, environ))
-        if problems:
-            raise ConfigError(problems)
+        values: Values = {}
+        mistakes: list[ConfigError] = []
+        for setting in SETTINGS:
+            try:
+                values[setting.field] = setting.read(environ.get(setting.name))
+            except ConfigError as error:
+                values[setting.field] = None
+                mistakes.append(error)
+        given = {name for name, text in environ.items() if text.strip()}
+        for check in (_token, _transport, _files, _spool, _link):
+            mistakes.extend(check(values, given))
+        mistakes.extend(_kubentlys_own(environ))
+        if mistakes:
+            raise ConfigError.of(mistakes)
         return cls(**values)
-
-    @property
-    def kubectl_home(self) -> Path:
-        """The writable folder that is kubectl's own: cache, kubeconfig, working folder."""
-        return self.kubectl_folder or self.spool_path.parent / "kubectl"
 
     def effective(self) -> dict[str, Any]:
         """What a log may show: every variable but the token."""
-        shown: dict[str, Any] = {}
-        for setting in SETTINGS:
-            value = getattr(self, setting.field)
-            if setting.field == "token":
-                shown[setting.name] = None if value is None else "(set)"
-            elif setting.field == "health_address":
-                shown[setting.name] = ":".join(map(str, value))
-            else:
-                shown[setting.name] = str(value) if isinstance(value, Path) else value
-        return shown
+        shown: dict[str, Any] = {s.name: getattr(self, s.field) for s in SETTINGS}
+        shown["KUBENTLY_TOKEN"] = None if self.token is None else "(set)"
+        shown["KUBENTLY_HEALTH_ADDRESS"] = ":".join(map(str, self.health_address))
+        return {name: str(value) if isinstance(value, Path) else value for name, value in shown.items()}
+
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    replace(hint.__metadata__[0], field=name) for name, hint in get_type_hints(Config, include_extras=True).items()
+)
+_SETTING = {setting.field: setting for setting in SETTINGS}
+
+Values = dict[str, Any]
+Given = set[str]
+"""The names of the variables that are set."""
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
@@ -99,177 +141,101 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     )
 
 
+def output_was_lowered(config: Config, environ: Mapping[str, str]) -> bool:
+    """Whether the most that is kept of an output follows a small spool, which nobody asked for in so many words."""
+    unset = not environ.get("KUBENTLY_MAX_OUTPUT_BYTES", "").strip()
+    return unset and config.max_output_bytes != _SETTING["max_output_bytes"].read(None)
+
+
 def spool_path(environ: Mapping[str, str]) -> Path:
-    """Where the spool is, for the commands that need nothing else of the configuration."""
-    setting = next(s for s in SETTINGS if s.field == "spool_path")
-    return Path(environ.get(setting.name) or str(setting.default))
+    """Where the spool is, for the commands that need nothing else of the configuration.
+
+    Raises:
+        ConfigError: that can't be a spool's path.
+    """
+    path: Path = _SETTING["spool_path"].read(environ.get("KUBENTLY_SPOOL_PATH"))
+    return path
 
 
-Values = dict[str, Any]
-
-
-def _read(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
-    values: Values = {}
-    problems: list[str] = []
-    for setting in SETTINGS:
-        text = environ.get(setting.name, "").strip() or setting.default
-        try:
-            values[setting.field] = None if text is None else setting.read(_bare(text))
-        except ValueError as error:
-            values[setting.field] = None
-            problems.append(_sentence(setting, text, error))
-        else:
-            if text is None and setting.required:
-                problems.append(f"{setting.name} is not set. {setting.example}")
-    return values, problems
-
-
-def _bare(text: str) -> str:
-    """The same text, if it isn't in quotes, as a file of variables that no shell reads may have it."""
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        raise ValueError("is in quotes, and they would be part of it. Leave them away.")
-    return text
-
-
-def _sentence(setting: Setting, text: str | None, error: ValueError) -> str:
-    shown = "" if setting.secret else f" {_without_password(str(text))!r}"
-    return f"{setting.name}:{shown} {error}"
-
-
-def _without_password(text: str) -> str:
-    """What a URL has between its scheme and an @ is nobody's business."""
-    before, at, after = text.rpartition("@")
-    return f"{before[: before.find('//') + 2] if '//' in before else ''}…@{after}" if at else text
-
-
-def _token(values: Values, environ: Mapping[str, str]) -> list[str]:
-    given = [name for name in ("KUBENTLY_TOKEN", "KUBENTLY_TOKEN_FILE") if environ.get(name, "").strip()]
-    if not given:
-        return [
-            "KUBENTLY_TOKEN or KUBENTLY_TOKEN_FILE is not set. One of them must give this cluster's token for the API."
-        ]
-    if len(given) == 2:
-        return [
-            "KUBENTLY_TOKEN and KUBENTLY_TOKEN_FILE are both set. Unset one: the agent can't know which is current."
-        ]
-    return _readable("KUBENTLY_TOKEN_FILE", values["token_file"], check=_token_text)
-
-
-def _token_text(text: str) -> str | None:
-    token = text.strip()
-    if not token:
-        return "is empty. It must hold this cluster's token."
-    if token.startswith("\ufeff"):
-        return "begins with a byte order mark, as some editors write it. Save it as plain ASCII."
-    if not token.isascii() or not token.isprintable() or " " in token:
-        return "doesn't hold a token: one word of ASCII without spaces is expected."
-    if token[0] in "'\"" and token[-1] == token[0]:
-        return "holds a token in quotes, and they would be part of it. Leave them away."
-    return None
-
-
-def _transport(values: Values, _: Mapping[str, str]) -> list[str]:
-    url = values["api_url"]
-    if url is None:
-        return []
-    parts = urlsplit(url)
-    if parts.scheme == "https" or parts.hostname in LOOPBACK or values["allow_http"]:
-        return []
-    return [
-        f"KUBENTLY_API_URL: {url!r} would send the token in clear text. Use https://, or set KUBENTLY_ALLOW_HTTP=true "
-        "if the network between is trusted."
-    ]
-
-
-def _certificates(values: Values, _: Mapping[str, str]) -> list[str]:
-    cert, key = values["client_cert"], values["client_key"]
-    problems = _readable("KUBENTLY_CA_CERT", values["ca_cert"], check=_certificate)
-    problems += _readable("KUBENTLY_CLIENT_CERT", cert, check=_certificate if key else _certificate_and_key)
-    problems += _readable("KUBENTLY_CLIENT_KEY", key, check=_key)
-    if key and not cert:
-        problems.append("KUBENTLY_CLIENT_KEY is set without KUBENTLY_CLIENT_CERT. Set both, or neither.")
-    problems += _readable("KUBENTLY_KUBECONFIG", values["kubeconfig"])
-    problems += _readable("KUBENTLY_POLICY_FILE", values["policy_file"])
-    return problems
-
-
-def _certificate(text: str) -> str | None:
-    if "CERTIFICATE-----" in text:
-        return None
-    if "-----BEGIN " in text:
-        return "holds no certificate. Its PEM has a line '-----BEGIN CERTIFICATE-----'; this may be a key."
-    return "isn't a PEM file: it holds no line '-----BEGIN CERTIFICATE-----'."
-
-
-def _key(text: str) -> str | None:
-    if "PRIVATE KEY-----" not in text:
-        return "holds no key. Its PEM has a line '-----BEGIN PRIVATE KEY-----'."
-    if "ENCRYPTED" in text:
-        return "has a passphrase, and nobody is there to type it. Take it away: openssl pkey -in FILE -out NEW."
-    return None
-
-
-def _certificate_and_key(text: str) -> str | None:
-    if (problem := _certificate(text)) or "PRIVATE KEY-----" in text:
-        return problem or _key(text)
-    return "holds a certificate and no key. Name the key's file with KUBENTLY_CLIENT_KEY."
-
-
-def _readable(name: str, path: Path | None, check: Callable[[str], str | None] | None = None) -> list[str]:
-    if path is None:
-        return []
-    try:
-        problem = (check or (lambda _: None))(path.read_text("utf-8", errors="replace"))
-    except OSError as error:
-        return [f"{name}: {str(path)!r} can't be read: {error.strerror}. Name a file that user {os.getuid()} may read."]
-    return [f"{name}: {str(path)!r} {problem}"] if problem else []
-
-
-def _spool(values: Values, _: Mapping[str, str]) -> list[str]:
-    path, most, output = values["spool_path"], values["spool_max_bytes"], values["max_output_bytes"]
-    problems = []
-    if path is not None:
-        folder = path.parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            problems.append(
-                f"KUBENTLY_SPOOL_PATH: the folder {str(folder)!r} can't be made: {error.strerror}. "
-                "Mount a writable volume there."
-            )
-        else:
-            if path.exists() and not path.is_file():
-                problems.append(f"KUBENTLY_SPOOL_PATH: {str(path)!r} is no file. Name the file itself: …/spool.db.")
-            if not os.access(folder, os.W_OK | os.X_OK):
-                problems.append(
-                    f"KUBENTLY_SPOOL_PATH: the folder {str(folder)!r} can't be written by user {os.getuid()}. "
-                    "Mount a writable volume there (in Kubernetes: fsGroup)."
-                )
-    if most and output and output * 2 > most:
-        problems.append(
-            f"KUBENTLY_MAX_OUTPUT_BYTES: {output} is more than half of KUBENTLY_SPOOL_MAX_BYTES ({most}). "
-            "One output must fit the spool beside another."
+def _token(values: Values, given: Given) -> Iterator[ConfigError]:
+    names = {"KUBENTLY_TOKEN", "KUBENTLY_TOKEN_FILE"} & given
+    if not names:
+        yield ConfigError(
+            "KUBENTLY_TOKEN or KUBENTLY_TOKEN_FILE is not set.", "One must give this cluster's token for the API."
         )
-    return problems
+    elif len(names) == 2:
+        yield ConfigError(
+            "KUBENTLY_TOKEN and KUBENTLY_TOKEN_FILE are both set.", "Unset one: which is current can't be known."
+        )
+    else:
+        yield from read.readable("KUBENTLY_TOKEN_FILE", values["token_file"], read.token)
 
 
-def _refused_names(_: Values, environ: Mapping[str, str]) -> list[str]:
-    problems = []
-    verify = environ.get("KUBENTLY_SSL_VERIFY", "").strip().lower()
-    if verify in {"false", "0", "no", "off"}:
-        problems.append(
-            "KUBENTLY_SSL_VERIFY: certificates are always verified, or anybody between could drive kubectl. "
-            "Name your own CA with KUBENTLY_CA_CERT, and unset KUBENTLY_SSL_VERIFY."
+def _transport(values: Values, _: Given) -> Iterator[ConfigError]:
+    url = values["api_url"]
+    if url and not values["allow_http"] and url.startswith("http:") and urlsplit(url).hostname not in LOOPBACK:
+        yield ConfigError(
+            f"KUBENTLY_API_URL: {url!r} would send the token in clear text.",
+            "Use https://, or set KUBENTLY_ALLOW_HTTP=true if the network between is trusted.",
+        )
+
+
+def _files(values: Values, _: Given) -> Iterator[ConfigError]:
+    cert, key = values["client_cert"], values["client_key"]
+    yield from read.readable("KUBENTLY_CA_CERT", values["ca_cert"], read.certificate)
+    yield from read.readable("KUBENTLY_CLIENT_CERT", cert, read.certificate if key else read.certificate_and_key)
+    yield from read.readable("KUBENTLY_CLIENT_KEY", key, read.key)
+    if key and not cert:
+        yield ConfigError("KUBENTLY_CLIENT_KEY is set without KUBENTLY_CLIENT_CERT.", "Set both, or neither.")
+    yield from read.readable("KUBENTLY_KUBECONFIG", values["kubeconfig"])
+    yield from read.readable("KUBENTLY_POLICY_FILE", values["policy_file"])
+
+
+def _spool(values: Values, given: Given) -> Iterator[ConfigError]:
+    path, most, output = values["spool_path"], values["spool_max_bytes"], values["max_output_bytes"]
+    if path:
+        values["kubectl_home"] = values["kubectl_home"] or path.parent / "kubectl"
+        yield from _place(path)
+    if most and output and output * 2 > most and "KUBENTLY_MAX_OUTPUT_BYTES" in given:
+        yield ConfigError(
+            f"KUBENTLY_MAX_OUTPUT_BYTES: {read.in_units(output)} is more than half of KUBENTLY_SPOOL_MAX_BYTES "
+            f"({read.in_units(most)}).",
+            "One output must fit the spool beside another.",
+        )
+    elif most and output and "KUBENTLY_MAX_OUTPUT_BYTES" not in given:
+        values["max_output_bytes"] = min(output, most // OUTPUT_SHARE)
+
+
+def _place(path: Path) -> Iterator[ConfigError]:
+    """What is wrong with where the spool is to be. Its folder is made when the agent starts."""
+    folder = next(each for each in (*path.parents, path) if each.exists())
+    if path.exists() and not path.is_file():
+        yield ConfigError(f"KUBENTLY_SPOOL_PATH: {str(path)!r} is no file.", "Name the file itself: …/spool.db.")
+    elif not folder.is_dir():
+        yield ConfigError(f"KUBENTLY_SPOOL_PATH: {str(folder)!r} is no folder.", "Name a path below a folder.")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield ConfigError(
+            f"KUBENTLY_SPOOL_PATH: the folder {str(folder)!r} can't be written by user {os.geteuid()}.",
+            "Mount a writable volume there (in Kubernetes: fsGroup).",
+        )
+
+
+def _link(values: Values, given: Given) -> Iterator[ConfigError]:
+    if values["link"] == "poll":
+        for name in sorted(STREAM_ONLY & given):
+            hint = "Unset it, or set KUBENTLY_LINK=stream."
+            yield ConfigError(f"{name} has no meaning with KUBENTLY_LINK=poll.", hint)
+
+
+def _kubentlys_own(environ: Mapping[str, str]) -> Iterator[ConfigError]:
+    if environ.get("KUBENTLY_SSL_VERIFY", "").strip().lower() in {"false", "0", "no", "off"}:
+        yield ConfigError(
+            "KUBENTLY_SSL_VERIFY: certificates are always verified, or anybody between could drive kubectl.",
+            "Name your own CA with KUBENTLY_CA_CERT, and unset KUBENTLY_SSL_VERIFY.",
         )
     if environ.get("KUBENTLY_WHITELIST_CONFIG"):
-        problems.append(
+        yield ConfigError(
             "KUBENTLY_WHITELIST_CONFIG: the file of Kubently's own executor isn't read, and without it more might run "
-            "here than it allows. Write what is to be narrower into KUBENTLY_POLICY_FILE, and unset this."
+            "here than it allows.",
+            "Write what is to be narrower into KUBENTLY_POLICY_FILE, and unset this.",
         )
-    if environ.get("KUBENTLY_LINK", "poll").strip().lower() == "poll":
-        problems += [
-            f"{name} has no meaning with KUBENTLY_LINK=poll. Unset it, or set KUBENTLY_LINK=stream."
-            for name in STREAM_ONLY
-            if environ.get(name)
-        ]
-    return problems

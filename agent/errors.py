@@ -1,7 +1,7 @@
 """The errors that cross from one room to another.
 
     AgentError                  a person can read it: it names the thing, says what is wrong and what to do
-    ├── ConfigError             the environment's fault; every problem at once; exit code 2
+    ├── ConfigError             a mistake in the configuration, or several at once; exit code 2
     ├── KubectlError            no kubectl, or one that can't be started
     ├── SpoolError              the spool can't be used at all: no task goes on without it
     │   ├── SpoolTooNew         its schema is of a later agent; never altered
@@ -28,11 +28,25 @@ class AgentError(Exception):
 
 
 class ConfigError(AgentError):
-    """What is wrong with the environment: `problems` holds one sentence for each mistake."""
+    """A mistake in the configuration. One may stand for several: `mistakes` has each, with its own problem and hint."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+    def __init__(self, problem: str, hint: str = "", *, others: Sequence[AgentError] = ()) -> None:
+        super().__init__(problem, hint)
+        self._others = tuple(others)
+
+    @classmethod
+    def of(cls, mistakes: Sequence[AgentError]) -> "ConfigError":
+        """One error that stands for all of these (at least one)."""
+        first, *others = mistakes
+        return cls(first.problem, first.hint, others=others)
+
+    @property
+    def mistakes(self) -> tuple[AgentError, ...]:
+        """Itself, and the others that it stands for."""
+        return (self, *self._others)
+
+    def __str__(self) -> str:
+        return "\n".join((super().__str__(), *map(str, self._others)))
 
 
 class KubectlError(AgentError):

@@ -33,7 +33,10 @@ class PolicyFile:
             try:
                 self._stamp, self._policy = _stamp(path), _read(path)
             except (OSError, PolicyError) as error:
-                raise ConfigError([f"KUBENTLY_POLICY_FILE: {_sentence(path, error)}"]) from error
+                raise ConfigError(
+                    f"KUBENTLY_POLICY_FILE: {_sentence(path, error)}.",
+                    "Try it: kubently-agent guard --policy FILE --explain",
+                ) from error
 
     def current(self) -> Policy:
         """The policy for the next command. A new file that is missing or broken leaves the old policy in force."""

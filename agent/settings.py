@@ -1,296 +1,262 @@
-"""Every environment variable that the agent knows, in one table, with how its text becomes a value.
+"""How the text of an environment variable becomes a value.
 
-A reader returns the value or raises ValueError with the rest of a sentence that says what would be right.
+A reader returns the value or raises ConfigError: `problem` is the rest of a sentence about the variable, `hint` says
+what would be right.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from agent.errors import ConfigError
+from agent.humanize import age
+
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hosts to which the token may travel in clear text: it doesn't leave the machine."""
 
-STREAM_ONLY = ("KUBENTLY_HEARTBEAT_INTERVAL", "KUBENTLY_REPORT_CAPABILITIES")
-"""Variables that only the stream link reads."""
-
 _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+
+Reader = Callable[[str], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One variable: its name, the field of `Config` that it fills, its default, its reader, and what it means."""
+    """One variable: its name, its default, its reader, and what it means. Without a default it may be unset.
+
+    `example` is the hint when a variable that must be set isn't. `secret` ones are never shown.
+    """
 
     name: str
-    field: str
     default: str | None
-    read: Callable[[str], Any]
+    reader: Reader
     meaning: str
-    required: bool = False
-    secret: bool = False
     example: str = ""
+    secret: bool = False
+    field: str = ""
+    """Of `Config`."""
+
+    @property
+    def required(self) -> bool:
+        """Whether nothing works without it."""
+        return bool(self.example)
+
+    def read(self, given: str | None) -> Any:
+        """The value, from the variable's text or the default; None if there is neither.
+
+        Raises:
+            ConfigError: a whole sentence that names the variable.
+        """
+        text = (given or "").strip() or self.default
+        if text is None and self.required:
+            raise ConfigError(f"{self.name} is not set.", self.example)
+        if text is None:
+            return None
+        try:
+            return self.reader(_bare(text))
+        except ConfigError as error:
+            shown = "" if self.secret else f" {_without_password(text)!r}"
+            raise ConfigError(f"{self.name}:{shown} {error.problem}", error.hint) from None
 
 
-_API = "For example: https://api.example.com"
+def _bare(text: str) -> str:
+    """The same text, if it isn't in quotes, as a file of variables that no shell reads may have it."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        raise ConfigError("is in quotes, and they would be part of it.", "Leave them away.")
+    return text
 
 
-def _api_url(text: str) -> str:
+def _without_password(text: str) -> str:
+    """What a URL has between its scheme and an @ is nobody's business."""
+    before, at, after = text.rpartition("@")
+    return f"{before[: before.find('//') + 2] if '//' in before else ''}…@{after}" if at else text
+
+
+def api_url(text: str) -> str:
+    """The address of the API, its scheme in small letters and without a slash at its end."""
+    example = "For example: https://api.example.com"
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:  # Python's own words are about brackets and casts
-        raise ValueError(
-            f"isn't a URL: after the host comes nothing, a path, or ':' and a port up to 65535. {_API}"
-        ) from None
+        problem = "isn't a URL: after the host comes nothing, a path, or ':' and a port up to 65535."
+        raise ConfigError(problem, example) from None
     if parts.scheme not in {"http", "https"}:
-        raise ValueError(f"has no http:// or https:// in front. {_API}")
+        raise ConfigError("has no http:// or https:// in front.", example)
     if not host:
-        raise ValueError(f"names no host. {_API}")
+        raise ConfigError("names no host.", example)
     if parts.username or parts.password:
-        raise ValueError("must not hold a user or password: the token goes into KUBENTLY_TOKEN_FILE.")
+        raise ConfigError("holds a user or password.", "The token goes into KUBENTLY_TOKEN_FILE.")
     if parts.query or parts.fragment:
-        raise ValueError("must end with the host or a path: no '?' and no '#'.")
+        raise ConfigError("has a '?' or '#'.", "It ends with the host or a path.")
     if port == 0:
-        raise ValueError(f"names port 0, where nothing can be. {_API}")
+        raise ConfigError("names port 0, where nothing can be.", example)
     if not text.isascii() or any(c.isspace() for c in text):
-        raise ValueError("holds a space or a letter beyond ASCII. A host with other letters has a name with xn-- too.")
+        raise ConfigError(
+            "holds a space or a letter beyond ASCII.", "A host with other letters has a name with xn-- too."
+        )
     if any(not 0 < len(label) < 64 for label in host.rstrip(".").split(".")):
-        raise ValueError("names a host that can't be: there are 1 to 63 letters between two dots.")
-    return text.rstrip("/")
+        raise ConfigError("names a host that can't be.", "There are 1 to 63 letters between two dots.")
+    return parts.geturl().rstrip("/")
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
+    """What can be the value of an HTTP header."""
     if not text.isascii() or not text.isprintable() or " " in text or len(text) > 253:
-        raise ValueError("must be one word of at most 253 ASCII characters: it travels in an HTTP header.")
+        raise ConfigError("isn't one word of at most 253 ASCII characters.", "It travels in an HTTP header.")
     return text
 
 
-def _token(text: str) -> str:
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be one word of ASCII: it travels in an HTTP header.")
-    return text
+def token(text: str) -> str:
+    """A token, as a variable or a file holds it; the same rules at the start and whenever the file changes."""
+    found = text.strip()
+    if not found:
+        raise ConfigError("is empty.", "It must hold this cluster's token.")
+    if found.startswith("\ufeff"):
+        raise ConfigError("begins with a byte order mark, as some editors write it.", "Save it as plain ASCII.")
+    if not found.isascii() or not found.isprintable() or " " in found:
+        raise ConfigError("holds no token.", "It must be one word of ASCII: it travels in an HTTP header.")
+    if found[0] in "'\"" and found[-1] == found[0]:
+        raise ConfigError("holds a token in quotes, and they would be part of it.", "Leave them away.")
+    return found
 
 
-def _one_of(*words: str) -> Callable[[str], str]:
-    known = {word.lower(): word for word in words}
+def one_of(*words: str) -> Reader:
+    """One of these words, in capital or small letters."""
+    known = {each.lower(): each for each in words}
 
     def read(text: str) -> str:
         if text.lower() not in known:
-            raise ValueError(f"is none of {', '.join(words)}.")
+            raise ConfigError(f"is none of {', '.join(words)}.", "Choose one of them.")
         return known[text.lower()]
 
     return read
 
 
-def _flag(text: str) -> bool:
+def flag(text: str) -> bool:
+    """Yes or no."""
     if text.lower() in {"true", "1", "yes", "on"}:
         return True
     if text.lower() in {"false", "0", "no", "off"}:
         return False
-    raise ValueError("is neither true nor false.")
+    raise ConfigError("is neither true nor false.", "Write true or false.")
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
+def whole(low: int, high: int) -> Reader:
+    """A count."""
+
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}.")
+            raise ConfigError("is out of range.", f"It must be a whole number from {low} to {high}.")
         return int(text)
 
     return read
 
 
-def _seconds(low: float, high: float) -> Callable[[str], float]:
+def seconds(low: int, high: int) -> Reader:
+    """A time span."""
+
     def read(text: str) -> float:
-        problem = ValueError(f"must be a number of seconds from {low:g} to {high:g}.")
+        ends = (str(end) if end < 60 else f"{end} ({age(end)})" for end in (low, high))
+        hint = f"It must be a number of seconds from {' to '.join(ends)}."
         try:
             value = float(text)
         except ValueError:
-            raise problem from None
+            raise ConfigError("isn't a number.", hint) from None
         if not low <= value <= high:  # false for NaN too
-            raise problem
+            raise ConfigError("is out of range.", hint)
         return value
 
     return read
 
 
-def _bytes(low: int, high: int) -> Callable[[str], int]:
+def size(low: int, high: int) -> Reader:
+    """Bytes, with or without Ki, Mi or Gi."""
+
     def read(text: str) -> int:
         number, unit = (text[:-2], _UNITS[text[-2:]]) if text[-2:] in _UNITS else (text, 1)
         if not (number.isascii() and number.isdigit()) or not low <= int(number) * unit <= high:
-            raise ValueError(
-                f"must be a number of bytes from {_human(low)} to {_human(high)}, such as 256Mi or 1048576."
-            )
+            hint = f"It must be a number of bytes from {in_units(low)} to {in_units(high)}, such as 256Mi or 1048576."
+            raise ConfigError("is no size that can be used.", hint)
         return int(number) * unit
 
     return read
 
 
-def _human(count: int) -> str:
-    unit, size = next(((u, s) for u, s in reversed(_UNITS.items()) if count % s == 0), ("", 1))
-    return f"{count // size}{unit}"
+def in_units(count: int) -> str:
+    """Bytes as `size` reads them."""
+    unit, factor = next(((u, f) for u, f in reversed(_UNITS.items()) if count % f == 0), ("", 1))
+    return f"{count // factor}{unit}"
 
 
-def _path(text: str) -> Path:
+def path(text: str) -> Path:
+    """A file or folder, absolute from now on."""
     if "\0" in text:
-        raise ValueError("holds a NUL character.")
-    return Path(text)
+        raise ConfigError("holds a NUL character.", "Write a path.")
+    if text.startswith("~"):
+        raise ConfigError("begins with ~, which only a shell replaces.", "Write the whole path, such as /home/me/file.")
+    return Path(text).absolute()
 
 
-def _absolute(text: str) -> Path:
-    return _path(text).absolute()
+def program(text: str) -> str:
+    """A program's name or path."""
+    path(text)
+    return text
 
 
-def _address(text: str) -> tuple[str, int]:
+def spool_file(text: str) -> Path:
+    """A database that outlives the process."""
+    if text.startswith((":memory:", "file:")):
+        raise ConfigError("is SQLite's word, not a path.", "Name a file on a disk, such as /var/lib/kubently/spool.db.")
+    return path(text)
+
+
+def address(text: str) -> tuple[str, int]:
+    """Host and port to listen at."""
     host, colon, port = text.rpartition(":")
     if not host or not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be ADDRESS:PORT, such as 0.0.0.0:8080 or [::]:8080.")
+        raise ConfigError("is no address.", "It must be ADDRESS:PORT, such as 0.0.0.0:8080 or [::]:8080.")
     return host.strip("[]"), int(port)
 
 
-SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        "KUBENTLY_API_URL",
-        "api_url",
-        None,
-        _api_url,
-        "The central API.",
-        required=True,
-        example="It must name the central API, such as https://api.example.com.",
-    ),
-    Setting(
-        "CLUSTER_ID",
-        "cluster_id",
-        None,
-        _word,
-        "This cluster's name at the API.",
-        required=True,
-        example="It must give this cluster's name at the API, such as prod-eu-1.",
-    ),
-    Setting(
-        "KUBENTLY_TOKEN",
-        "token",
-        None,
-        _token,
-        "This cluster's token. A file is better: it can be rotated.",
-        secret=True,
-    ),
-    Setting(
-        "KUBENTLY_TOKEN_FILE",
-        "token_file",
-        None,
-        _path,
-        "A file that holds the token; read again when it changes and after a 401.",
-    ),
-    Setting("LOG_LEVEL", "log_level", "INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged."),
-    Setting(
-        "LOG_FORMAT",
-        "log_format",
-        None,
-        _one_of("json", "text"),
-        "`json` or `text`; without it text on a terminal and JSON elsewhere.",
-    ),
-    Setting(
-        "KUBENTLY_LINK",
-        "link",
-        "poll",
-        _one_of("poll", "stream"),
-        "How commands arrive: long polling, or the event stream of Kubently 2.x.",
-    ),
-    Setting(
-        "KUBENTLY_SPOOL_PATH",
-        "spool_path",
-        "/var/lib/kubently/spool.db",
-        _absolute,
-        "The spool; its folder must be writable and the agent's own.",
-    ),
-    Setting(
-        "KUBENTLY_SPOOL_MAX_BYTES",
-        "spool_max_bytes",
-        "256Mi",
-        _bytes(4 << 20, 1 << 40),
-        "The most that the spool takes on disk, all its files together.",
-    ),
-    Setting(
-        "KUBENTLY_RETENTION_SECONDS",
-        "retention_seconds",
-        "86400",
-        _seconds(60, 365 * 86400),
-        "How long delivered results are remembered.",
-    ),
-    Setting(
-        "KUBENTLY_EXECUTORS",
-        "executors",
-        "4",
-        _whole(1, 64),
-        "How many kubectl run at once; each takes 46 MB, and more for answers of megabytes.",
-    ),
-    Setting(
-        "KUBENTLY_MAX_OUTPUT_BYTES",
-        "max_output_bytes",
-        "10Mi",
-        _bytes(1 << 10, 1 << 38),
-        "The most of one command's output that is kept; the rest is counted and cut.",
-    ),
-    Setting(
-        "KUBENTLY_COMMAND_TIMEOUT_MAX",
-        "command_timeout_max",
-        "60",
-        _seconds(1, 3600),
-        "The longest a command may run, in seconds, whatever the API asks for. Without a wish it is 10.",
-    ),
-    Setting("KUBENTLY_KUBECTL", "kubectl", "kubectl", str, "kubectl's name or path, looked up once at start."),
-    Setting(
-        "KUBENTLY_KUBECTL_HOME",
-        "kubectl_folder",
-        None,
-        _absolute,
-        "A folder of the agent's own for kubectl's cache and kubeconfig; without it `kubectl` beside the spool.",
-    ),
-    Setting(
-        "KUBENTLY_KUBECONFIG",
-        "kubeconfig",
-        None,
-        _absolute,
-        "Outside a cluster: the kubeconfig to use. Inside, the pod's service account is used.",
-    ),
-    Setting("KUBENTLY_POLICY_FILE", "policy_file", None, _absolute, "A TOML file that narrows what may be run."),
-    Setting("KUBENTLY_CA_CERT", "ca_cert", None, _absolute, "The API's CA, PEM; without it the system's are used."),
-    Setting("KUBENTLY_CLIENT_CERT", "client_cert", None, _absolute, "A client certificate for the API, PEM."),
-    Setting("KUBENTLY_CLIENT_KEY", "client_key", None, _absolute, "Its key, if it isn't in the same file."),
-    Setting(
-        "KUBENTLY_ALLOW_HTTP",
-        "allow_http",
-        "false",
-        _flag,
-        "Allows http:// to a host other than this one: the token then travels in clear text.",
-    ),
-    Setting(
-        "KUBENTLY_HEALTH_ADDRESS",
-        "health_address",
-        "0.0.0.0:8080",
-        _address,
-        "Where `/livez`, `/readyz` and `/metrics` are served.",
-    ),
-    Setting(
-        "KUBENTLY_DRAIN_SECONDS",
-        "drain_seconds",
-        "25",
-        _seconds(1, 3600),
-        "How long a stop may take; keep it below the pod's grace period.",
-    ),
-    Setting(
-        "KUBENTLY_HEARTBEAT_INTERVAL",
-        "heartbeat_seconds",
-        "300",
-        _seconds(10, 3000),
-        "With the stream link: seconds between two heartbeats.",
-    ),
-    Setting(
-        "KUBENTLY_REPORT_CAPABILITIES",
-        "report_capabilities",
-        "true",
-        _flag,
-        "With the stream link: whether the API is told what may be run here.",
-    ),
-)
+def readable(name: str, file: Path | None, check: Callable[[str], object] = str) -> Sequence[ConfigError]:
+    """What is wrong with a file that a variable names: nothing, or one mistake. `check` raises ConfigError too."""
+    if file is None:
+        return ()
+    try:
+        check(file.read_text("utf-8", errors="replace"))
+    except OSError as error:
+        problem = f"{name}: {str(file)!r} can't be read: {error.strerror}."
+        return (ConfigError(problem, f"Name a file that user {os.geteuid()} may read."),)
+    except ConfigError as error:
+        return (ConfigError(f"{name}: {str(file)!r} {error.problem}", error.hint),)
+    return ()
+
+
+def certificate(text: str) -> None:
+    """PEM of a certificate."""
+    if "CERTIFICATE-----" in text:
+        return
+    wanted = "Its PEM has a line '-----BEGIN CERTIFICATE-----'"
+    if "-----BEGIN " in text:
+        raise ConfigError("holds no certificate.", f"{wanted}; this may be a key.")
+    raise ConfigError("isn't a PEM file.", f"{wanted}.")
+
+
+def key(text: str) -> None:
+    """PEM of a private key that nobody has to unlock."""
+    if "PRIVATE KEY-----" not in text:
+        raise ConfigError("holds no key.", "Its PEM has a line '-----BEGIN PRIVATE KEY-----'.")
+    if "ENCRYPTED" in text:
+        hint = "Take it away, nobody is there to type it: openssl pkey -in FILE -out NEW."
+        raise ConfigError("has a passphrase.", hint)
+
+
+def certificate_and_key(text: str) -> None:
+    """PEM of both in one file."""
+    certificate(text)
+    if "PRIVATE KEY-----" not in text:
+        raise ConfigError("holds a certificate and no key.", "Name the key's file with KUBENTLY_CLIENT_KEY.")
+    key(text)

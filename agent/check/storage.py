@@ -19,14 +19,16 @@ _PROBE_BYTES = 4096
 
 def check_storage(area: Area, config: Config) -> None:
     """All three. Neither the spool nor its lock is touched."""
-    folder = config.spool_path.parent
+    wanted = config.spool_path.parent
+    folder = next(each for each in config.spool_path.parents if each.exists())
     try:
         _write(folder)
     except OSError as error:
         area.failed("folder", f"{folder}: a file can't be written: {error.strerror}", _folder_hint(error))
     else:
-        area.passed("folder", f"{folder} takes a file and keeps it")
-    _room(area, config)
+        later = "" if folder == wanted else f"; {wanted} is made in it at the first start"
+        area.passed("folder", f"{folder} takes a file and keeps it{later}")
+    _room(area, config, folder)
     _file(area, config.spool_path)
 
 
@@ -44,10 +46,10 @@ def _folder_hint(error: OSError) -> str:
     return f"Mount a writable volume there and give it to user {os.geteuid()} (in Kubernetes: fsGroup)."
 
 
-def _room(area: Area, config: Config) -> None:
+def _room(area: Area, config: Config, folder: Path) -> None:
     path = config.spool_path
     used = sum(_bytes(file) for file in path.parent.glob(path.name + "*"))
-    free = shutil.disk_usage(path.parent).free
+    free = shutil.disk_usage(folder).free
     wanted = max(0, config.spool_max_bytes - used)
     words = f"{size(free)} free; the spool has {size(used)} of the {size(config.spool_max_bytes)} it may take"
     if free >= wanted:

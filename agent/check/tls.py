@@ -63,7 +63,7 @@ async def check_tls(area: Area, config: Config, way: Way, address: str) -> bool:
     try:
         context = tls_context(config)
     except ConfigError as error:
-        area.failed("TLS", str(error), "Name a PEM file of certificates with KUBENTLY_CA_CERT.")
+        area.failed("TLS", error.problem, error.hint)
         return False
     peer = _Peer(config, way, address, parts.hostname or "", parts.port or 443)
     try:

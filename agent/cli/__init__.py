@@ -28,13 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from agent.cli.parser import run_command  # noqa: PLC0415
 
         return _written_out(run_command(arguments))
-    except ConfigError as error:
-        for problem in error.problems:
-            print(f"kubently-agent: {problem}", file=sys.stderr)
-        return MISTAKE
     except AgentError as error:
-        print(f"kubently-agent: {error}", file=sys.stderr)
-        return FAILED
+        for line in str(error).splitlines():
+            print(f"kubently-agent: {line}", file=sys.stderr)
+        return MISTAKE if isinstance(error, ConfigError) else FAILED
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `kubently-agent spool list | head`

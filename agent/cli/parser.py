@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from agent import __version__
-from agent.settings import SETTINGS
+from agent.config import SETTINGS
 
 COMMANDS = {
     "run": "run the agent (this is also what no command at all does)",

@@ -232,7 +232,7 @@ def _parsed(of_what: str, url: str) -> httpx.URL:
     try:
         return httpx.URL(url)
     except httpx.InvalidURL as error:  # such as https://10.0.0.300
-        raise ConfigError([f"{of_what}: {error}. Name a host, or an address that there can be."]) from error
+        raise ConfigError(f"{of_what}: {error}.", "Name a host, or an address that there can be.") from error
 
 
 def _stream(response: httpx.Response) -> httpx.AsyncByteStream:

@@ -21,7 +21,7 @@ def proxy_for(url: str) -> str | None:
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if problem := _problem(proxy):
         # Its value may hold a password.
-        raise ConfigError([f"{scheme.upper()}_PROXY: {problem}. For example: http://proxy.example.com:3128"])
+        raise ConfigError(f"{scheme.upper()}_PROXY: {problem}.", "For example: http://proxy.example.com:3128")
     return proxy
 
 

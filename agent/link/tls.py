@@ -24,21 +24,20 @@ def tls_context(config: Config) -> ssl.SSLContext:
         else:
             _trust_system(context)
     except (OSError, ssl.SSLError) as error:
-        message = (
-            f"KUBENTLY_CA_CERT: {str(config.ca_cert)!r} can't be used as a CA ({_reason(error)}). "
-            "It must hold whole certificates as PEM."
-        )
-        raise ConfigError([message]) from error
+        raise ConfigError(
+            f"KUBENTLY_CA_CERT: {str(config.ca_cert)!r} can't be used as a CA ({_reason(error)}).",
+            "It must hold whole certificates as PEM.",
+        ) from error
     if config.client_cert is not None:
         try:
             # The empty password keeps OpenSSL from asking for one at a terminal.
             context.load_cert_chain(config.client_cert, config.client_key, password="")
         except (OSError, ssl.SSLError) as error:
-            message = (
+            raise ConfigError(
                 f"KUBENTLY_CLIENT_CERT: {str(config.client_cert)!r} and its key {str(config.client_key or 'inside')!r} "
-                f"can't be used ({_reason(error)}). They must be whole PEM, belong together, and have no passphrase."
-            )
-            raise ConfigError([message]) from error
+                f"can't be used ({_reason(error)}).",
+                "They must be whole PEM, belong together, and have no passphrase.",
+            ) from error
     return context
 
 

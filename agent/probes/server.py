@@ -158,9 +158,9 @@ async def listen(address: tuple[str, int]) -> list[trio.SocketListener]:
     try:
         return await trio.open_tcp_listeners(port, host=host, backlog=CONNECTIONS)
     except OSError as error:
-        why = {
-            errno.EADDRINUSE: "another program has it already; end that one or choose another port",
-            errno.EADDRNOTAVAIL: "this machine doesn't have that address; 0.0.0.0 means all that it has",
-            errno.EACCES: "ports below 1024 need rights that the agent doesn't have; choose a higher one",
-        }.get(error.errno or 0, f"{error.strerror or error}; 0.0.0.0 means all addresses of this machine")
-        raise ConfigError([f"KUBENTLY_HEALTH_ADDRESS: {host}:{port} can't be opened: {why}."]) from error
+        why, hint = {
+            errno.EADDRINUSE: ("another program has it already", "End that one, or choose another port."),
+            errno.EADDRNOTAVAIL: ("this machine doesn't have that address", "0.0.0.0 means all that it has."),
+            errno.EACCES: ("ports below 1024 need rights that the agent doesn't have", "Choose a higher one."),
+        }.get(error.errno or 0, (error.strerror or str(error), "0.0.0.0 means all addresses of this machine."))
+        raise ConfigError(f"KUBENTLY_HEALTH_ADDRESS: {host}:{port} can't be opened: {why}.", hint) from error

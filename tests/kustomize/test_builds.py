@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent import __version__
-from agent.settings import SETTINGS
+from agent.config import SETTINGS
 from tests.kustomize.builds import (
     CLUSTER_SCOPED,
     COMPONENTS,

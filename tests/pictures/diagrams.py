@@ -1,7 +1,7 @@
 """The nursery, and the way of one command."""
 
+from agent.config import SETTINGS
 from agent.run import UPLOADERS
-from agent.settings import SETTINGS
 from tests.pictures.drawing import BLUE, GREEN, GREY, RED, SOFT, Drawing
 
 EXECUTORS = next(s.default for s in SETTINGS if s.field == "executors")

@@ -490,7 +490,7 @@ async def test_a_port_that_is_taken(bench: Bench):
         await serve(("127.0.0.1", bench.port))
     assert str(caught.value.exceptions[0]) == (
         f"KUBENTLY_HEALTH_ADDRESS: 127.0.0.1:{bench.port} can't be opened: "
-        "another program has it already; end that one or choose another port."
+        "another program has it already. End that one, or choose another port."
     )
 
 

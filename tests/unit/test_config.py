@@ -6,9 +6,8 @@ import stat
 
 import pytest
 
-from agent.config import Config, spool_path, unknown_variables
+from agent.config import SETTINGS, Config, output_was_lowered, spool_path, unknown_variables
 from agent.errors import ConfigError
-from agent.settings import SETTINGS
 
 
 @pytest.fixture
@@ -24,7 +23,10 @@ def environ(tmp_path):
 def problems(environ):
     with pytest.raises(ConfigError) as caught:
         Config.from_environ(environ)
-    return list(caught.value.problems)
+    mistakes = caught.value.mistakes
+    assert all(mistake.problem.endswith(".") and mistake.hint for mistake in mistakes)
+    assert str(caught.value) == "\n".join(f"{mistake.problem} {mistake.hint}" for mistake in mistakes)
+    return str(caught.value).splitlines()
 
 
 def test_the_four_of_the_specification_are_enough(environ):
@@ -39,18 +41,18 @@ def test_the_four_of_the_specification_are_enough(environ):
     assert config.kubectl_home == config.spool_path.parent / "kubectl"
 
 
-def test_the_spools_folder_is_made(environ, tmp_path):
+def test_nothing_is_made(environ, tmp_path):
     Config.from_environ(environ)
-    assert (tmp_path / "spool").is_dir()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_all_that_is_missing_is_said_at_once():
-    found = problems({"KUBENTLY_SPOOL_PATH": "/proc/nowhere/spool.db"})
+    found = problems({"KUBENTLY_SPOOL_PATH": "~/spool.db"})
     assert [p.split()[0].rstrip(":") for p in found] == [
         "KUBENTLY_API_URL",
         "CLUSTER_ID",
-        "KUBENTLY_TOKEN",
         "KUBENTLY_SPOOL_PATH",
+        "KUBENTLY_TOKEN",
     ]
 
 
@@ -67,8 +69,8 @@ def test_an_empty_variable_is_a_missing_one(environ):
         ("KUBENTLY_API_URL", "api.example.com", "has no http:// or https:// in front"),
         ("KUBENTLY_API_URL", "ftp://api.example.com", "has no http:// or https://"),
         ("KUBENTLY_API_URL", "https://", "names no host"),
-        ("KUBENTLY_API_URL", "https://user:pw@host", "must not hold a user or password"),
-        ("KUBENTLY_API_URL", "https://host?a=b", "no '?' and no '#'"),
+        ("KUBENTLY_API_URL", "https://user:pw@host", "holds a user or password"),
+        ("KUBENTLY_API_URL", "https://host?a=b", "has a '?' or '#'"),
         ("KUBENTLY_API_URL", "https://host:x", "isn't a URL: after the host"),
         ("KUBENTLY_API_URL", "https://host:99999", "a port up to 65535"),
         ("KUBENTLY_API_URL", "https://host:0", "port 0"),
@@ -78,6 +80,12 @@ def test_an_empty_variable_is_a_missing_one(environ):
         ("KUBENTLY_API_URL", '"https://host"', "is in quotes"),
         ("CLUSTER_ID", "'prod'", "is in quotes"),
         ("KUBENTLY_SPOOL_PATH", "/", "is no file"),
+        ("KUBENTLY_SPOOL_PATH", "/etc/passwd/spool.db", "is no folder"),
+        ("KUBENTLY_SPOOL_PATH", "~/spool.db", "begins with ~, which only a shell replaces"),
+        ("KUBENTLY_SPOOL_PATH", ":memory:", "SQLite's word, not a path"),
+        ("KUBENTLY_SPOOL_PATH", "file:spool.db?mode=memory", "SQLite's word, not a path"),
+        ("KUBENTLY_TOKEN_FILE", "~/token", "begins with ~"),
+        ("KUBENTLY_KUBECTL", "~/bin/kubectl", "begins with ~"),
         ("KUBENTLY_SPOOL_PATH", "/a\0b", "holds a NUL"),
         ("KUBENTLY_API_URL", "https://höst", "a letter beyond ASCII"),
         ("KUBENTLY_API_URL", "http://api.example.com", "KUBENTLY_ALLOW_HTTP=true"),
@@ -91,9 +99,9 @@ def test_an_empty_variable_is_a_missing_one(environ):
         ("KUBENTLY_EXECUTORS", "2.5", "whole number"),
         ("KUBENTLY_SPOOL_MAX_BYTES", "12Tb", "number of bytes from 4Mi to 1024Gi"),
         ("KUBENTLY_MAX_OUTPUT_BYTES", "200Mi", "more than half of KUBENTLY_SPOOL_MAX_BYTES"),
-        ("KUBENTLY_RETENTION_SECONDS", "nan", "number of seconds"),
-        ("KUBENTLY_RETENTION_SECONDS", "soon", "number of seconds"),
-        ("KUBENTLY_COMMAND_TIMEOUT_MAX", "0", "from 1 to 3600"),
+        ("KUBENTLY_RETENTION_SECONDS", "nan", "is out of range"),
+        ("KUBENTLY_RETENTION_SECONDS", "soon", "number of seconds from 60 (1 min) to 31536000 (365 d)"),
+        ("KUBENTLY_COMMAND_TIMEOUT_MAX", "0", "from 1 to 3600 (1 h)"),
         ("KUBENTLY_ALLOW_HTTP", "maybe", "neither true nor false"),
         ("KUBENTLY_HEALTH_ADDRESS", "8080", "ADDRESS:PORT"),
         ("KUBENTLY_HEALTH_ADDRESS", ":8080", "ADDRESS:PORT"),
@@ -110,6 +118,8 @@ def test_an_empty_variable_is_a_missing_one(environ):
 )
 def test_each_mistake_has_its_own_sentence(environ, name, value, says):
     environ[name] = value
+    if name == "KUBENTLY_TOKEN_FILE":
+        del environ["KUBENTLY_TOKEN"]
     (problem,) = problems(environ)
     assert problem.startswith(name)
     assert says in problem
@@ -118,7 +128,7 @@ def test_each_mistake_has_its_own_sentence(environ, name, value, says):
 def test_the_token_is_never_in_a_sentence_nor_in_the_repr(environ):
     environ["KUBENTLY_TOKEN"] = "my secret"
     (problem,) = problems(environ)
-    assert problem.startswith("KUBENTLY_TOKEN: must be one word")
+    assert problem.startswith("KUBENTLY_TOKEN: holds no token. It must be one word")
     assert "secret" not in problem
     environ["KUBENTLY_TOKEN"] = "s3cret-token"
     config = Config.from_environ(environ)
@@ -138,9 +148,9 @@ def test_two_tokens_are_one_too_many(environ, tmp_path):
     ("content", "says"),
     [
         ("", "is empty"),
-        ("two words", "doesn't hold a token"),
-        ("schlüssel", "doesn't hold a token"),
-        ("to\0ken", "doesn't hold a token"),
+        ("two words", "holds no token"),
+        ("schlüssel", "holds no token"),
+        ("to\0ken", "holds no token"),
         ("\ufefftoken", "byte order mark"),
         ('"token"', "in quotes"),
     ],
@@ -248,9 +258,36 @@ def test_readers_of_values(environ):
     assert config.log_level == "DEBUG"
 
 
-def test_the_spools_path_alone():
+def test_the_spools_path_alone(tmp_path, monkeypatch):
     assert str(spool_path({})) == "/var/lib/kubently/spool.db"
     assert str(spool_path({"KUBENTLY_SPOOL_PATH": "/x/y.db"})) == "/x/y.db"
+    monkeypatch.chdir(tmp_path)
+    assert spool_path({"KUBENTLY_SPOOL_PATH": "y.db"}) == tmp_path / "y.db"
+    with pytest.raises(ConfigError, match="SQLite's word"):
+        spool_path({"KUBENTLY_SPOOL_PATH": ":memory:"})
+
+
+@pytest.mark.parametrize(
+    ("most", "output"), [("4Mi", 512 << 10), ("16Mi", 2 << 20), ("79Mi", 79 << 17), ("1Gi", 10 << 20)]
+)
+def test_the_output_follows_a_small_spool(environ, most, output):
+    environ["KUBENTLY_SPOOL_MAX_BYTES"] = most
+    config = Config.from_environ(environ)
+    assert config.max_output_bytes == output
+    assert output_was_lowered(config, environ) is (output < 10 << 20)
+    environ["KUBENTLY_MAX_OUTPUT_BYTES"] = "1Mi"
+    assert not output_was_lowered(Config.from_environ(environ), environ)
+
+
+def test_an_empty_link_is_the_default_and_bypasses_nothing(environ):
+    environ |= {"KUBENTLY_LINK": "", "KUBENTLY_HEARTBEAT_INTERVAL": "300"}
+    (problem,) = problems(environ)
+    assert "no meaning with KUBENTLY_LINK=poll" in problem
+
+
+def test_the_scheme_in_capitals_is_the_same(environ):
+    environ["KUBENTLY_API_URL"] = "HTTPS://api.example.com/prefix/"
+    assert Config.from_environ(environ).api_url == "https://api.example.com/prefix"
 
 
 def test_every_setting_fills_a_field_and_says_what_it_means():

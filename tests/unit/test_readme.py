@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
+from agent.config import SETTINGS
 from agent.guard import Refused, decide, parse_policy
 from agent.link import poll, stream
 from agent.link.commands import read_command
 from agent.model import Command
-from agent.settings import SETTINGS, Setting
+from agent.settings import Setting
 from demo.contract import poll_problems
 
 ROOT = Path(__file__).parents[2]

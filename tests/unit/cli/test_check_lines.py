@@ -59,7 +59,7 @@ def test_json_is_all_there_is_on_standard_output(capsys, monkeypatch, tmp_path):
         "area": "Configuration",
         "check": "settings",
         "verdict": "failed",
-        "words": "KUBENTLY_API_URL is not set",
+        "words": "KUBENTLY_API_URL is not set.",
         "hint": "It must name the central API, such as https://api.example.com.",
     }
     assert {check["verdict"] for check in found["checks"][3:]} == {"skipped"}

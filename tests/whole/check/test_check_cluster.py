@@ -118,7 +118,7 @@ async def test_a_kubectl_that_hangs_is_given_up(
 async def test_a_running_agents_own_surroundings_arent_touched(environ: dict[str, str], tmp_path: Path) -> None:
     stand_in.kubectl(tmp_path / "kubectl")
     await found(environ)
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["kubeconfig", "kubectl"]
 
 
 async def test_no_folder_for_kubectl(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

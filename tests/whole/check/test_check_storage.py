@@ -49,11 +49,12 @@ async def port(config: Config) -> Finding:
     return finding
 
 
-def test_a_folder_without_a_spool_yet(made: Made) -> None:
+def test_a_folder_without_a_spool_yet(made: Made, tmp_path: Path) -> None:
     findings = storage(made())
     assert {f.verdict for f in findings.values()} == {Verdict.PASSED}
+    assert findings["folder"].words.endswith(f"{tmp_path / 'spool'} is made in it at the first start")
     assert "none yet" in findings["file"].words
-    assert list(made().spool_path.parent.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_beside_the_agent_that_has_it(made: Made) -> None:
@@ -69,6 +70,7 @@ async def test_beside_the_agent_that_has_it(made: Made) -> None:
 
 def test_a_damaged_file(made: Made) -> None:
     config = made()
+    config.spool_path.parent.mkdir()
     config.spool_path.write_bytes(b"SQLite format 3\0" + b"\xff" * 8192)
     finding = storage(config)["file"]
     assert finding.verdict is Verdict.WARNED

@@ -67,7 +67,7 @@ MISTAKES = [
         environ={"KUBENTLY_API_URL": "api.example.com"},
         run=2,
         says=r"KUBENTLY_API_URL: 'api.example.com' has no http:// or https:// in front\. For example: https://",
-        check=("settings", r"KUBENTLY_API_URL: .* in front$", "For example: https://"),
+        check=("settings", r"KUBENTLY_API_URL: .* in front\.$", "For example: https://"),
     ),
     Mistake(
         "http without permission",
@@ -125,7 +125,7 @@ MISTAKES = [
         prepare=lambda folder: (folder / "key.pem").write_text("-----BEGIN PRIVATE KEY-----"),
         run=2,
         says=r"KUBENTLY_CA_CERT: '.*/key.pem' holds no certificate\. Its PEM has a line .*; this may be a key",
-        check=("settings", "holds no certificate$", "this may be a key"),
+        check=("settings", "holds no certificate\\.$", "this may be a key"),
     ),
     Mistake(
         "a key of another certificate",
@@ -145,14 +145,14 @@ MISTAKES = [
         prepare=lambda folder: (folder / "policy.toml").write_text("verbs = ["),
         run=2,
         says=r"KUBENTLY_POLICY_FILE: .*/policy.toml: the policy file is not valid TOML: .*at end of document",
-        check=("policy", "is not valid TOML: .*at end of document", "guard --policy FILE"),
+        check=("policy", "is not valid TOML: .*at end of document", "Try it: kubently-agent guard --policy FILE"),
     ),
     Mistake(
         "a folder for the spool's file",
         environ={"KUBENTLY_SPOOL_PATH": "{folder}/mount"},
         run=2,
         says=r"KUBENTLY_SPOOL_PATH: '.*/mount' is no file\. Name the file itself",
-        check=("settings", "is no file$", "Name the file itself"),
+        check=("settings", "is no file\\.$", "Name the file itself"),
     ),
     Mistake(
         "a device for the spool",
@@ -160,7 +160,7 @@ MISTAKES = [
         prepare=lambda folder: os.mkfifo(folder / "pipe"),
         run=2,
         says=r"KUBENTLY_SPOOL_PATH: '.*/pipe' is no file",
-        check=("settings", "is no file$", "Name the file itself"),
+        check=("settings", "is no file\\.$", "Name the file itself"),
     ),
     Mistake(
         "another database for the spool",
