@@ -80,7 +80,7 @@ def test_an_address_that_there_cant_be(
     assert "pa55" not in str(caught.value)
 
 
-async def test_requests_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[bytes] = []
 
     async def proxy(stream: trio.SocketStream) -> None:
@@ -98,6 +98,7 @@ async def test_requests_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) ->
                 "KUBENTLY_ALLOW_HTTP": "true",
                 "CLUSTER_ID": "one",
                 "KUBENTLY_TOKEN": "t" * 32,
+                "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db"),
             }
         )
         http = Http(config)

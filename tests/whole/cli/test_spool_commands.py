@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -314,7 +315,7 @@ def test_an_output_that_takes_nothing_is_named(spool):
 def typed(command: str) -> subprocess.CompletedProcess[str]:
     """The agent's command in a shell, with the buffered output that people have and some test runners haven't."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    line = ["/bin/bash", "-o", "pipefail", "-c", f"{sys.executable} -m agent {command}"]
+    line = ["/bin/bash", "-o", "pipefail", "-c", f"{shlex.quote(sys.executable)} -m agent {command}"]
     return subprocess.run(line, env=environ, capture_output=True, text=True, check=False)
 
 

@@ -170,7 +170,7 @@ async def test_stderr_has_a_cap_of_its_own(scripted: Scripted, kept: Kept) -> No
 async def test_pieces_end_at_characters_and_are_small(scripted: Scripted, kept: Kept, tmp_path: Path) -> None:
     text = "aé€😀" * 60_000
     (tmp_path / "text").write_text(text)
-    ended = await run(scripted(f"exec /bin/cat {tmp_path}/text"), kept)
+    ended = await run(scripted(f"exec /bin/cat '{tmp_path}/text'"), kept)
     assert kept.stdout == text
     assert ended.stdout_bytes == len(text.encode())
     assert max(len(piece.encode()) for _, piece in kept.pieces) <= 64 << 10
@@ -183,7 +183,7 @@ async def test_a_character_that_is_never_finished(scripted: Scripted, kept: Kept
 
 async def test_binary_garbage(scripted: Scripted, kept: Kept, tmp_path: Path) -> None:
     (tmp_path / "noise").write_bytes(bytes(range(256)) * 2000)
-    ended = await run(scripted(f"exec /bin/cat {tmp_path}/noise"), kept, cap=10 << 20)
+    ended = await run(scripted(f"exec /bin/cat '{tmp_path}/noise'"), kept, cap=10 << 20)
     assert kept.stdout == (bytes(range(256)) * 2000).decode(errors="replace").replace("\0", "\ufffd")
     assert ended.stdout_bytes == 256 * 2000
     assert max(len(piece.encode()) for _, piece in kept.pieces) <= 64 << 10
@@ -210,7 +210,7 @@ async def test_a_slow_sink_slows_the_child_and_loses_nothing(scripted: Scripted,
         await trio.sleep(0.02)
         pieces.append(text)
 
-    ended = await scripted(f"exec /bin/cat {tmp_path}/text").run([], timeout=30.0, max_bytes=1 << 20, sink=slow)
+    ended = await scripted(f"exec /bin/cat '{tmp_path}/text'").run([], timeout=30.0, max_bytes=1 << 20, sink=slow)
     assert "".join(pieces) == "line\n" * 100_000
     assert not ended.timed_out
 

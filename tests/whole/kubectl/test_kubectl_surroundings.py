@@ -143,6 +143,7 @@ async def test_no_program_is_found_in_path(real: Path, config: Path, tmp_path: P
     kubectl = Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     ended = await kubectl.run(("plugin", "list"), timeout=20.0, max_bytes=1000, sink=kept)
     assert (ended.code, "unable to find any kubectl plugins" in kept.stderr) == (1, True)
+    (tmp_path / "home" / "path").chmod(0o700)
     write_script(tmp_path / "home" / "path" / "kubectl-evil", "echo evil")
     with pytest.raises(KubectlError, match=r"Directory not empty: .*/path"):
         Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -13,7 +14,9 @@ from agent.kubectl.memory import MIB, largest_of_too_many
 from agent.model import Outcome
 from tests.whole.kubectl.conftest import Kept
 
-HOLDING = f"""exec {sys.executable} -IS -c 'import sys, time; held = b"x" * int(sys.argv[1]); time.sleep(60)' "$1" """
+HOLDING = f"""\
+exec {shlex.quote(sys.executable)} -IS -c 'import sys, time; held = b"x" * int(sys.argv[1]); time.sleep(60)' "$1"
+"""
 """Holds as many bytes as it is told to, for a minute."""
 
 
