@@ -5,9 +5,13 @@
 #
 #   tests/image/stand_ins.sh && make image ENGINE=podman BUILD_OPTIONS="--pull-never --isolation chroot"
 #
-# ARCH=arm64 makes those of the other architecture. Then the kernel must be told to run its programs by an emulator
-# (qemu-user-static and binfmt_misc), and podman to keep these images apart (CONTAINERS_STORAGE_CONF); docs/deploying.md
-# has the commands.
+# ARCH=arm64 makes those of the other architecture, in about 12 minutes. The kernel must know an emulator for its programs
+# (qemu-user-static, registered in binfmt_misc), and podman must keep these images apart:
+#
+#   export ARCH=arm64 CONTAINERS_STORAGE_CONF=/path/to/arm64-storage.conf      # with a graphroot and a runroot of its own
+#   tests/image/stand_ins.sh
+#   make image ENGINE=podman BUILD_OPTIONS="--platform linux/arm64 --pull-never --isolation chroot"
+#   .venv/bin/pytest tests/image
 #
 # They show that the Dockerfile builds and that what it builds runs; they don't replace a build on the real bases.
 set -euo pipefail

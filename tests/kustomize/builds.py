@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sysconfig
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,10 @@ def overlay(folder: Path, *, components: Sequence[str] = (), namespace: str = "k
     return folder
 
 
-def build(folder: Path, kubectl: Path = KUBECTL) -> list[Manifest]:
+def build(folder: Path, kubectl: Path = KUBECTL, environ: Mapping[str, str] | None = None) -> list[Manifest]:
     """The manifests of a folder. Fails the test if kubectl has anything to say about it."""
-    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, check=False)
+    env = os.environ | (environ or {})
+    done = subprocess.run([kubectl, "kustomize", folder], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return list(yaml.safe_load_all(done.stdout))

@@ -1,8 +1,12 @@
 """What each component adds, and how overlays build on it."""
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from agent import __version__
 from agent.guard import Refused, decide, parse_policy
@@ -120,6 +124,20 @@ def test_certificates_come_from_objects_that_the_cluster_holds(
     assert volume(manifests, name) == {"name": name, **source}
 
 
+def test_a_pull_secret_is_asked_for_by_name(tmp_path: Path) -> None:
+    spec = the(build(overlay(tmp_path, components=["pull-secret"])), "Deployment")["spec"]["template"]["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "kubently-pull"}]
+
+
+def test_openshift_chooses_the_user_and_the_rest_stays(tmp_path: Path) -> None:
+    contexts = [
+        the(build(overlay(tmp_path, components=names)), "Deployment")["spec"]["template"]["spec"]["securityContext"]
+        for names in ([], ["openshift"])
+    ]
+    assert set(contexts[0]) - set(contexts[1]) == {"runAsUser", "runAsGroup", "fsGroup"}
+    assert contexts[1].items() <= contexts[0].items()
+
+
 def test_the_proxy_comes_after_the_settings_and_from_a_secret(tmp_path: Path) -> None:
     sources = agent(build(overlay(tmp_path, components=["proxy"])))["envFrom"]
     assert [next(iter(source)) for source in sources] == ["configMapRef", "secretRef"]
@@ -143,9 +161,15 @@ def test_the_network_policy_lets_out_dns_and_tls_only(tmp_path: Path) -> None:
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert policy["ingress"] == [{"ports": [{"port": "http"}]}]
     dns, server, api = policy["egress"]
-    assert {port["port"] for port in dns["ports"]} == {53}
+    assert {(port["port"], port["protocol"]) for port in dns["ports"]} == {
+        (port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")
+    }
     assert {port["port"] for port in server["ports"]} == {443, 6443}
     assert {port["port"] for port in api["ports"]} == {443}
+    addresses = {peer["ipBlock"]["cidr"] for peer in dns["to"] if "ipBlock" in peer}
+    assert addresses == {"169.254.20.10/32", "169.254.169.254/32"}  # NodeLocal DNSCache; GKE's Cloud DNS
+    labels = [peer["podSelector"]["matchLabels"] for peer in dns["to"] if "podSelector" in peer]
+    assert labels == [{"k8s-app": "kube-dns"}, {"dns.operator.openshift.io/daemonset-dns": "default"}]
     for rule in (server, api):
         for peer in rule["to"]:
             assert peer["ipBlock"]["except"]  # the cloud's metadata service hands out the node's credentials
@@ -158,9 +182,43 @@ def snippet(begin: str) -> str:
     return found
 
 
-def test_docs_show_how_to_name_another_image(tmp_path: Path) -> None:
-    container = agent(build(overlay(tmp_path, more=snippet("images:"))))
-    assert container["image"] == f"registry.example.com/kubently-agent:{__version__}"
+def test_docs_show_an_overlay_of_a_remote_base(tmp_path: Path) -> None:
+    text = snippet("resources:")
+    (address,) = set(re.findall(r"https://\S+?(?=//kustomize)", text))
+    repository, folder = tmp_path / "repository", tmp_path / "overlay"
+    shutil.copytree(ROOT, repository / "kustomize")
+    user = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    for line in (("init",), ("add", "."), (*user, "commit", "-m", "x"), ("tag", f"v{__version__}")):
+        subprocess.run(["git", "-C", repository, *line], check=True, capture_output=True)
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(f"namespace: kubently\n{text}")
+    # git takes the copy in the address's place: nothing is asked of any server.
+    here = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{repository}.insteadOf",
+        "GIT_CONFIG_VALUE_0": address,
+    }
+    assert build(folder, environ=here) == build(overlay(tmp_path, components=["persistent-spool"]))
+
+
+def test_docs_show_where_alerts_lead(tmp_path: Path) -> None:
+    manifests = build(overlay(tmp_path, components=["prometheus"], more=snippet("configMapGenerator:")))
+    rules = [rule for group in the(manifests, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+    before = yaml.safe_load((ROOT / "components/prometheus/alerts.yaml").read_text())["spec"]["groups"][0]["rules"]
+    for rule, old in zip(rules, before, strict=True):
+        address, _, section = rule["annotations"]["runbook_url"].partition("#")
+        assert address.startswith("https://github.com/")
+        assert address.endswith(f"/v{__version__}/docs/incident.md")
+        assert section == old["annotations"]["runbook_url"].partition("#")[2]
+    assert not [each for each in of_kind(manifests, "ConfigMap") if each["metadata"]["name"].startswith("guide")]
+
+
+def test_the_policy_for_those_who_come_from_kubently_denies_what_its_chart_denied() -> None:
+    policy = parse_policy((ROOT / "components/policy/like-kubently.toml").read_text())
+    for line in ("get configmaps -n shop", "describe cm settings -n shop", "get secrets", "auth whoami"):
+        with pytest.raises(Refused):
+            decide(line.split(), policy)
+    assert decide(["get", "pods", "-A"], policy)
 
 
 def test_docs_show_how_to_narrow_the_network_policy(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.metrics import Metrics
+from agent.metrics import POLLS, UPLOADS, Metrics
+from agent.model import Outcome
 from agent.outage import Outage
 from agent.probes import gauges
 from agent.spool import Counts, Recovery
@@ -82,12 +83,20 @@ def test_every_alert_says_what_to_do(rules: dict[str, Any]):
     alerts = [rule for group in rules["groups"] for rule in group["rules"]]
     assert len(alerts) == 3
     for alert in alerts:
-        assert set(alert["annotations"]) == {"summary", "description", "runbook"}
-        section, _, command = alert["annotations"]["runbook"].partition(": ")
-        assert f"\n## {section}\n" in guide
+        assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
         assert f"**{alert['alert']}**" in guide, "the table at its top begins with it"
-        assert "kubectl -n" in command
+        assert "`kubectl " in alert["annotations"]["description"]
         assert alert["labels"]["severity"] in {"warning", "critical"}
+        sections = re.findall(r"[a-z]+(?:-[a-z]+)+(?=$|[ {])", alert["annotations"]["runbook_url"].partition("#")[2])
+        assert sections
+        assert set(sections) <= anchors(guide)
+    assert "-n kubently" not in json.dumps(rules), "the namespace is the overlay's"
+
+
+def anchors(document: str) -> set[str]:
+    """Of its headings, as GitHub makes them."""
+    headings = re.findall(r"^##+ (.*)$", document, re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_dashboards_panels_dont_overlap(dashboard: dict[str, Any]):
@@ -127,6 +136,39 @@ def test_every_panel_is_whole(dashboard: dict[str, Any]):
             assert all(target["legendFormat"] for target in panel["targets"])
 
 
+GOOD = {"succeeded", "stored", "commands", "empty", "running", "rerun"}
+REFUSED = {"refused", "rejected"}
+FAILED = {"failed", "timed_out", "unstarted", "interrupted", "damaged", "later", "gave_up"}
+
+
+def test_success_is_green_a_refusal_amber_and_a_failure_red(dashboard: dict[str, Any]):
+    seen = set()
+    for panel in dashboard["panels"]:
+        for override in panel["fieldConfig"]["overrides"]:
+            (colour,) = override["properties"]
+            name, value = override["matcher"]["options"], colour["value"]["fixedColor"]
+            family = value.rpartition("-")[2]
+            assert (family == "green") is (name in GOOD), (panel["title"], name)
+            assert (family == "orange") is (name in REFUSED), (panel["title"], name)
+            assert (family == "red") is (name in FAILED), (panel["title"], name)
+            seen.add(name)
+    assert seen >= {*Outcome, *UPLOADS, *POLLS}
+
+
+def test_every_query_looks_at_the_chosen_agents_alone(dashboard: dict[str, Any]):
+    chosen = 'cluster=~"$cluster", namespace=~"$namespace", pod=~"$pod"'
+    asked = [*queries(dashboard["panels"]), *queries(dashboard["annotations"])]
+    for query in asked:
+        selectors = re.findall(r"\b((?:kubently|process)_[a-z_]+)(\{[^}]*\})?", query)
+        own = [braces for name, braces in selectors if name != "kubently_build_info" or braces]
+        assert own
+        assert all(chosen in braces for braces in own), query
+    variables = [each["name"] for each in dashboard["templating"]["list"]]
+    assert variables == ["datasource", "cluster", "namespace", "pod"]
+    # A Prometheus of one cluster sets no such label, and `.+` would match nothing there.
+    assert dashboard["templating"]["list"][1]["allValue"] == ".*"
+
+
 def test_a_panel_doesnt_mix_units(dashboard: dict[str, Any]):
     """One axis for bytes and cores together would show one of them as a flat line."""
     for panel in dashboard["panels"]:
@@ -151,10 +193,14 @@ def promtool(rules: dict[str, Any], tmp_path: Path) -> Path:
     return tmp_path
 
 
-def check(*arguments: str, text: str = "", folder: Path | None = None) -> None:
-    done = subprocess.run(
+def promtool_says(*arguments: str, text: str = "", folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [str(PROMTOOL), *arguments], input=text, capture_output=True, text=True, check=False, cwd=folder
     )
+
+
+def check(*arguments: str, text: str = "", folder: Path | None = None) -> None:
+    done = promtool_says(*arguments, text=text, folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -190,6 +236,25 @@ def test_no_agent_at_all_rings(promtool: Path):
     run_rules(promtool, "KubentlyAgentGone", 6, True, [])
 
 
+@pytest.mark.parametrize(
+    ("unwell", "says", "section"),
+    [
+        ("api", "no commands arrive", "api-unreachable"),
+        ("spool", "no commands are taken", "spool-filling"),
+        ("kubectl", "answered with an error", "kubectl-does-not-run"),
+        ("running", "is ending", "pod-evicted"),
+    ],
+)
+def test_an_agent_that_isnt_ready_says_why(promtool: Path, unwell: str, says: str, section: str):
+    series = [{"series": f'kubently_ready{{{POD}, check="{unwell}"}}', "values": "0x60"}]
+    nothing = {"eval_time": "20m", "alertname": "KubentlyAgentNotReady", "exp_alerts": []}
+    write_case(promtool, series, alert_rule_test=[nothing])
+    rung = promtool_says("test", "rules", "test.yaml", folder=promtool).stderr  # what rang instead of nothing
+    assert f'incident.md#{section}"' in rung
+    assert says in rung
+    assert "  " not in rung.partition("description=")[2].partition("runbook_url=")[0]
+
+
 def run_rules(folder: Path, alert: str, minute: int, rings: bool, series: list[dict[str, str]]) -> None:
     """Through promtool's own count of alerts: what they say is for people."""
     counted = {
@@ -197,10 +262,14 @@ def run_rules(folder: Path, alert: str, minute: int, rings: bool, series: list[d
         "eval_time": f"{minute}m",
         "exp_samples": [{"labels": "{}", "value": int(rings)}],
     }
+    write_case(folder, series, promql_expr_test=[counted])
+    check("test", "rules", "test.yaml", folder=folder)
+
+
+def write_case(folder: Path, series: list[dict[str, str]], **tests: object) -> None:
     case = {
         "rule_files": ["rules.yaml"],
         "evaluation_interval": "1m",
-        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [counted]}],
+        "tests": [{"interval": "1m", "input_series": series, **tests}],
     }
     (folder / "test.yaml").write_text(yaml.safe_dump(case))
-    check("test", "rules", "test.yaml", folder=folder)

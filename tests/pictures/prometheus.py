@@ -23,7 +23,7 @@ STEP_SECONDS = 1
 LABELS = {"namespace": "kubently", "pod": "kubently-agent-6d5f9c7b8-x2x8k"}
 """As a PodMonitor would set them."""
 
-_VARIABLES = {"$namespace": ".*", "$pod": ".*", "$__rate_interval": "15s"}
+_VARIABLES = {"$cluster": ".*", "$namespace": ".*", "$pod": ".*", "$__rate_interval": "15s"}
 _PATIENCE_SECONDS = 30
 
 
