@@ -10,10 +10,6 @@ API_CHECKS = "kubently-agent check | sed -n '/Central API/,/^$/p'"
 READY = "curl -s 'localhost:8080/readyz?verbose'"
 
 
-def _metrics(*names: str) -> str:
-    return f"curl -s localhost:8080/metrics | grep -E '^kubently_({'|'.join(names)})'"
-
-
 async def api_away(texts: Texts) -> None:
     """The API goes away while three commands run, for longer than a minute."""
     async with stage(texts, 1) as s:
@@ -24,17 +20,12 @@ async def api_away(texts: Texts) -> None:
         await s.logged("command accepted", 4)
         await s.api.stop()
         await s.logged("still can't be reached after")
-        s.show_log("api-away-log", "command finished", "can't be reached")
-        await s.shell("api-away-probe", READY)
-        await s.shell(
-            "api-away-metrics", _metrics("api_up", "api_outage", "spool_pending", "spool_oldest", 'ready.check="api"')
-        )
-        await s.shell("api-away-status", "kubently-agent status", "kubently-agent spool list --view backlog")
+        await s.shell("api-away-status", "kubently-agent status")
         await s.shell("api-away-check", API_CHECKS)
         await s.api.start()
         await s.answered(*ids)
         await s.logged("result delivered", 4)
-        s.show_log("api-away-end", "API reached again", "result delivered")
+        s.show_log("api-away-log", "can't be reached", "API reached again")
 
 
 async def token_expired(texts: Texts) -> None:
@@ -43,12 +34,10 @@ async def token_expired(texts: Texts) -> None:
         await s.answered(await s.ask("get", "pods", "-n", "shop"))
         s.api.token = "the-next-one"
         await s.logged("API refuses this agent")
-        s.show_log("token-log", "API refuses this agent", "can't be reached")
-        await s.shell("token-probe", READY, _metrics('polls_total.*="refused"'))
         await s.shell("token-check", API_CHECKS)
         s.token_file.write_text("the-next-one")
         await s.logged("API reached again")
-        s.show_log("token-end", "API reached again")
+        s.show_log("token-log", "API refuses this agent", "API reached again")
 
 
 async def spool_filling(texts: Texts) -> None:
@@ -59,13 +48,11 @@ async def spool_filling(texts: Texts) -> None:
         ids = [await s.ask("get", "pods", "-A", "-o", "json", timeout=30) for _ in range(20)]
         await s.logged("spool full, no commands are taken")
         await s.until_says(READY, "full, no commands are taken")
-        s.show_log("full-log", "can't be reached", "spool full")
-        await s.shell("full-probe", READY, _metrics("spool_full", "spool_size", "spool_capacity", "spool_pending_"))
-        await s.shell("full-status", "kubently-agent status", f"du -ch {SPOOL}* | tail -1")
+        await s.shell("full-status", "kubently-agent status")
         s.api.interfere = None
         await s.answered(*ids)
         await s.logged("spool has room again")
-        s.show_log("full-end", "API reached again", "spool has room again")
+        s.show_log("full-log", "spool full", "spool has room again")
 
 
 async def command_stuck(texts: Texts) -> None:
@@ -80,12 +67,10 @@ async def command_stuck(texts: Texts) -> None:
         await s.shell("stuck-status", "kubently-agent status")
         await s.answered(slow)
         await s.logged("result delivered")
-        s.show_log("stuck-log", "result refused", "command finished", "result delivered")
-        await s.shell("stuck-show", f"kubently-agent spool show {slow[:8]}", f"kubently-agent spool show {refused[:8]}")
+        await s.shell("stuck-show", f"kubently-agent spool show {slow[:8]}")
         s.api.record[refused].forgotten = False
         await s.shell("stuck-retry", f"kubently-agent spool retry {refused[:8]}")
         await s.logged("result delivered", 2)
-        await s.shell("stuck-end", "kubently-agent spool list --limit 2")
 
 
 async def pod_evicted(texts: Texts) -> None:
@@ -99,7 +84,7 @@ async def pod_evicted(texts: Texts) -> None:
         await s.logged("command finished", 3)
         await s.agent.stop()
         s.show_log("evicted-log", "signal, draining", "stopped")
-        await s.shell("evicted-status", "kubently-agent status", "kubently-agent spool list --view backlog")
+        await s.shell("evicted-status", "kubently-agent status")
         await s.api.start()
         await s.agent.start()
         await s.answered(*ids)
@@ -113,7 +98,6 @@ async def pod_evicted(texts: Texts) -> None:
         await s.answered(killed)
         await s.logged("result delivered", 4)
         s.show_log("killed-log", "unfinished", f"command finished                   command_id={killed}")
-        await s.shell("killed-show", f"kubently-agent spool show {killed[:8]} | head -9")
 
 
 async def spool_damaged(texts: Texts) -> None:
@@ -125,12 +109,10 @@ async def spool_damaged(texts: Texts) -> None:
         break_pages(s.folder / "spool.db")
         s.api.interfere = None
         await s.until(lambda: s.agent.exit_code is not None, "the end of the agent")
-        s.show_log("damaged-log", "stopping, a task failed")
-        await s.shell("damaged-status", "kubently-agent status; echo $?")
         await s.agent.start()
         await s.answered(*ids)
         await s.logged("result delivered", 6)
-        s.show_log("damaged-end", "the spool was damaged", "are unfinished", "result delivered")
+        s.show_log("damaged-log", "stopping, a task failed", "the spool was damaged")
         await s.shell("damaged-files", f"kubently-agent status | grep -i damage; ls -sh {SPOOL}.damaged*")
 
 
