@@ -22,8 +22,8 @@ from starlette.routing import Route
 
 from demo.cluster import discovery, openapi, reviews, status
 from demo.cluster.reading import Reading
+from demo.cluster.store import OBJECTS, Store
 from demo.cluster.types import ResourceType, type_at
-from demo.cluster.world import sample_world
 from demo.server import Server, Tls, serving
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -60,14 +60,14 @@ class Target:
 
 
 class SampleCluster:
-    """The objects of `world/` behind a token, read-only. Secrets are forbidden, as by the agent's role."""
+    """The objects of a folder behind a token, read-only. Secrets are forbidden, as by the agent's role."""
 
-    def __init__(self, *, token: str, port: int = 0, tls: Tls | None = None) -> None:
+    def __init__(self, *, token: str, port: int = 0, tls: Tls | None = None, objects: Path = OBJECTS) -> None:
         self.token = token
         self.calls: deque[Call] = deque(maxlen=100_000)
         self.log_delay: Callable[[], float] = float
         """Called for each log: the seconds it takes to arrive. A busy node keeps commands in flight for a while."""
-        self._store = sample_world()
+        self._store = Store(objects)
         self._server = Server(Starlette(routes=[Route("/{path:path}", self._serve, methods=_METHODS)]), port, tls)
 
     @property
@@ -206,7 +206,8 @@ async def sample_cluster(
     token: str = "sample-token",  # noqa: S107  # opens nothing but this cluster
     port: int = 0,
     tls: Tls | None = None,
+    objects: Path = OBJECTS,
 ) -> AsyncIterator[SampleCluster]:
     """A running cluster on a port of its own."""
-    async with SampleCluster(token=token, port=port, tls=tls).running() as cluster:
+    async with SampleCluster(token=token, port=port, tls=tls, objects=objects).running() as cluster:
         yield cluster

@@ -85,7 +85,7 @@ def _versions(group: str, versions: dict[str, list[ResourceType]]) -> list[dict[
 def _row(kind: ResourceType) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": kind.plural,
-        "singularName": kind.singular,
+        "singularName": kind.kind.lower(),
         "namespaced": kind.namespaced,
         "kind": kind.kind,
         "verbs": kind.verbs,
@@ -124,7 +124,7 @@ def _aggregated_row(kind: ResourceType) -> dict[str, Any]:
         "resource": kind.plural,
         "responseKind": response_kind,
         "scope": "Namespaced" if kind.namespaced else "Cluster",
-        "singularResource": kind.singular,
+        "singularResource": kind.kind.lower(),
         "verbs": kind.verbs,
     }
     if kind.short:

@@ -7,11 +7,11 @@ import trio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from demo.cluster import logs, metrics, status
+from demo.cluster import logs, status
+from demo.cluster.columns import table, wants_table
 from demo.cluster.selectors import BadSelector, fields_match, labels_match
 from demo.cluster.store import Store
-from demo.cluster.tables import table, wants_table
-from demo.cluster.types import Object, ResourceType, type_at
+from demo.cluster.types import Object, ResourceType
 
 _LONGEST_WATCH_SECONDS = 300
 _YES = {"1", "true"}
@@ -34,7 +34,7 @@ class Reading:
             return status.forbidden("get", self._kind.group, plural, namespace=self._namespace, name=name)
         if not name:
             return self._many()
-        thing = self._one(name)
+        thing = self._store.one(self._kind, self._namespace, name)
         if thing is None:
             return status.not_found(self._kind, name)
         if subresource == "log":
@@ -43,33 +43,13 @@ class Reading:
             return JSONResponse(_scale(thing))
         return self._presented([thing], single=True)
 
-    def _one(self, name: str) -> Object | None:
-        thing = self._store.one(self._source, self._namespace, name)
-        return self._measured(thing) if thing else None
-
-    @property
-    def _source(self) -> ResourceType:
-        """Usage is computed from the pods and nodes themselves."""
-        if self._kind.group != "metrics.k8s.io":
-            return self._kind
-        source = type_at("", "v1", self._kind.plural)
-        if source is None:
-            raise RuntimeError(f"no {self._kind.plural} to measure")
-        return source
-
-    def _measured(self, thing: Object) -> Object | None:
-        if self._kind.kind == "PodMetrics":
-            return metrics.pod_metrics(thing)
-        return metrics.node_metrics(thing) if self._kind.kind == "NodeMetrics" else thing
-
     def _many(self) -> Response:
         try:
             by_label = labels_match(self._query.get("labelSelector", ""))
-            by_field = fields_match(self._query.get("fieldSelector", ""), self._source)
+            by_field = fields_match(self._query.get("fieldSelector", ""), self._kind)
         except BadSelector as error:
             return status.failure(400, str(error))
-        found = [t for t in self._store.many(self._source, self._namespace) if by_label(t) and by_field(t)]
-        things = [measured for thing in found if (measured := self._measured(thing))]
+        things = [t for t in self._store.many(self._kind, self._namespace) if by_label(t) and by_field(t)]
         if self._query.get("watch", "").lower() in _YES:
             return StreamingResponse(self._watch(things), media_type="application/json")
         return self._presented(things, single=False)
@@ -104,17 +84,12 @@ class Reading:
         return {"kind": self._kind.kind, "apiVersion": self._kind.group_version, "metadata": metadata}
 
     def _log(self, pod: Object) -> Response:
+        previous, timestamps = (self._query.get(name, "").lower() in _YES for name in ("previous", "timestamps"))
         try:
-            container = logs.container_of(pod, self._query.get("container"))
-            previous = self._query.get("previous", "").lower() in _YES
-            lines = logs.lines_of(self._store.logs, pod, container, previous=previous)
-            lines = logs.cut(lines, self._query)
-            limit = int(self._query["limitBytes"]) if "limitBytes" in self._query else None
+            text = logs.log(self._store, pod, self._query, previous=previous, timestamps=timestamps)
         except (logs.NoLog, ValueError) as error:
             return status.failure(400, str(error))
-        timestamps = self._query.get("timestamps", "").lower() in _YES
-        data = b"".join(logs.written(lines, timestamps=timestamps, limit=limit))
-        return Response(data, media_type="text/plain")
+        return Response(text, media_type="text/plain")
 
 
 def _line(event: Object) -> bytes:

@@ -2,10 +2,10 @@
 
 import pytest
 
+from demo.cluster.ages import human_duration
 from demo.cluster.api import target_of
 from demo.cluster.protobuf import MAGIC, review_spec
 from demo.cluster.selectors import BadSelector, fields_match, labels_match
-from demo.cluster.store import human_duration
 from demo.cluster.types import type_at
 
 POD = {
