@@ -12,7 +12,7 @@
 A refusal by the guard (`agent.guard.Refused`) isn't among them: it is an ordinary result, not a failure of the agent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
 class AgentError(Exception):
@@ -92,3 +92,12 @@ class LinkDown(AgentError):  # noqa: N818
         self.refused = refused
         self.silent = silent
         super().__init__(reason)
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors inside a group, which nurseries nest; the error itself if it is none."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error

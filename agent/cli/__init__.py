@@ -3,53 +3,52 @@
     0  done
     1  it didn't work, or the answer is no: not found, refused, not healthy
     2  a mistake in the configuration or in the command line
+    130  interrupted by Ctrl-C
 
-Mistakes get a sentence, never a traceback.
+Whatever ends a command, and whoever reads what it prints, a person gets sentences and never a traceback.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 
-from agent.errors import AgentError, ConfigError
+from agent.cli.parser import run_command
+from agent.cli.streams import discard_output, open_streams
+from agent.errors import AgentError, ConfigError, leaves
 
-FAILED, MISTAKE = 1, 2
+DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    open_streams()
     try:
-        if arguments in ([], ["run"]):
-            # The agent itself: without argparse and the other commands, which would stay in its memory for months.
-            from agent.cli.run import run  # noqa: PLC0415
-
-            return run()
-        from agent.cli.parser import run_command  # noqa: PLC0415
-
-        return _written_out(run_command(arguments))
-    except AgentError as error:
-        for line in str(error).splitlines():
-            print(f"kubently-agent: {line}", file=sys.stderr)
-        return MISTAKE if isinstance(error, ConfigError) else FAILED
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # `kubently-agent spool list | head`
-        _discard_output()
-        return 0
-
-
-def _written_out(code: int) -> int:
-    """Write out what is still in memory: at Python's own end it is too late for a sentence about it."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
+        try:
+            return run_command(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()  # at Python's own end it is too late for a sentence about it
+    except SystemExit:  # argparse has said what is wrong, or has helped
         raise
-    except OSError as error:
-        _discard_output()
-        raise AgentError(f"Standard output can't be written: {error.strerror}.") from error
+    except BaseException as ended:
+        return max(_told(ended, cause) for cause in leaves(ended))
+
+
+def _told(ended: BaseException, cause: BaseException) -> int:
+    """Say what has ended the command; returns the exit code."""
+    match cause:
+        case KeyboardInterrupt():
+            sentences, code = "Interrupted.", INTERRUPTED
+        case AgentError():
+            sentences, code = str(cause), MISTAKE if isinstance(cause, ConfigError) else FAILED
+        case BrokenPipeError():  # `kubently-agent spool list | head`
+            discard_output()
+            return DONE
+        case OSError(filename=None):  # files that are opened have a name
+            discard_output()
+            sentences, code = f"Standard output can't be written: {cause.strerror}.", FAILED
+        case OSError():
+            sentences, code = f"{cause.filename}: {cause.strerror}.", FAILED
+        case _:
+            raise ended
+    for sentence in sentences.splitlines():
+        print(f"kubently-agent: {sentence}", file=sys.stderr)
     return code
-
-
-def _discard_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

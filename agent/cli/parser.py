@@ -1,11 +1,12 @@
-"""The command line of every command. Each command's module is imported when it is called, and not before."""
+"""The command line of every command. Each command's module is imported when it is called, and not before:
+`guard` and `status` answer at once.
+"""
 
 import argparse
 from collections.abc import Sequence
 from importlib import import_module
 
 from agent import __version__
-from agent.config import SETTINGS
 
 COMMANDS = {
     "run": "run the agent (this is also what no command at all does)",
@@ -23,14 +24,6 @@ command line.
 """
 
 
-def _variables() -> str:
-    lines = ["environment variables:"]
-    for setting in SETTINGS:
-        default = "required" if setting.required else setting.default
-        lines += [f"  {setting.name}{f'  ({default})' if default else ''}", f"      {setting.meaning}"]
-    return "\n".join([*lines, "", "Exactly one of KUBENTLY_TOKEN and KUBENTLY_TOKEN_FILE must be set."])
-
-
 def run_command(arguments: Sequence[str]) -> int:
     """Parse the command line and run the command it names; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -41,27 +34,17 @@ def run_command(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--version", action="version", version=f"kubently-agent {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    arguments = arguments or ["run"]
     named = next((a for a in arguments if not a.startswith("-")), None)
     for name, summary in COMMANDS.items():
-        if name != named:
-            commands.add_parser(name, help=summary)
-        elif name == "run":
-            commands.add_parser(
-                name,
-                help=summary,
-                description=f"{summary[0].upper()}{summary[1:]}.",
-                epilog=_variables(),
-                formatter_class=argparse.RawDescriptionHelpFormatter,
-            )
+        if name == named:
+            command = import_module(f"agent.cli.{name}")
+            command.add_parser(commands)
         else:
-            import_module(f"agent.cli.{name}").add_parser(commands)
+            commands.add_parser(name, help=summary)
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         hint = "; kubectl's own arguments go after --" if options.command == "guard" else ""
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
-    if options.command == "run":
-        from agent.cli.run import run  # noqa: PLC0415
-
-        return run()
-    answer: int = import_module(f"agent.cli.{options.command}").run(options)
-    return answer
+    code: int = command.run(options)
+    return code

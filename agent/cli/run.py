@@ -1,16 +1,38 @@
 """`kubently-agent run`, which is also what `kubently-agent` alone does."""
 
+import argparse
 import os
 
 import trio
 
-from agent import humanize, log
-from agent.config import Config, output_was_lowered
+from agent import log
+from agent.config import SETTINGS, Config, output_was_lowered
 from agent.errors import ConfigError
+from agent.humanize import size
 from agent.run import run as run_agent
 
 
-def run() -> int:
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command's own command line."""
+    summary = "run the agent (this is also what no command at all does)"
+    subparsers.add_parser(
+        "run",
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=_variables(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _variables() -> str:
+    lines = ["environment variables:"]
+    for setting in SETTINGS:
+        default = "required" if setting.required else setting.default
+        lines += [f"  {setting.name}{f'  ({default})' if default else ''}", f"      {setting.meaning}"]
+    return "\n".join([*lines, "", "Exactly one of KUBENTLY_TOKEN and KUBENTLY_TOKEN_FILE must be set."])
+
+
+def run(_: argparse.Namespace) -> int:
     """Run the agent until it is told to stop."""
     config = Config.from_environ(os.environ)
     log.set_up(config.log_level, config.log_format)
@@ -21,6 +43,5 @@ def run() -> int:
         problem = f"KUBENTLY_SPOOL_PATH: the folder {str(folder)!r} can't be made: {error.strerror}."
         raise ConfigError(problem, "Mount a writable volume there (in Kubernetes: fsGroup).") from error
     if output_was_lowered(config, os.environ):
-        size = humanize.size(config.max_output_bytes)
-        log.Log("agent").info("of one output less is kept, as the spool is small", at_most=size)
+        log.Log("agent").info("small spool: less is kept of an output", at_most=size(config.max_output_bytes))
     return trio.run(run_agent, config)

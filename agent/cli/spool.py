@@ -122,7 +122,8 @@ def _streams() -> Sequence[Stream]:
 
 def _raw(reader: Reader, shown: Shown, path: Path) -> None:
     if not shown.has_output:
-        raise SpoolError(f"The output of {shown.fields['command_id']} isn't in {path} any more: it was delivered.")
+        command_id = shown.fields["command_id"]
+        raise SpoolError(f"The output of {command_id} isn't in {path} any more.", "It was delivered: ask the API.")
     for stream in _streams():
         out = getattr(sys, stream).buffer
         for piece in reader.pieces(shown.seq, stream):
@@ -215,7 +216,8 @@ def _retry(path: Path, args: argparse.Namespace) -> int:
             command_id = _whole_id(reader, args.id)
             state = reader.show(command_id).fields["state"]
         if state != "rejected":
-            raise SpoolError(f"Command {command_id} is {state}, not rejected: there is nothing to retry.")
+            hint = "There is nothing to retry; `kubently-agent spool show ID` says more."
+            raise SpoolError(f"Command {command_id} is {state}, not rejected.", hint)
     if retry.ask(path, command_id) is retry.Retried.ASKED:
         print("The running agent has been told. It sends within a minute; see `kubently-agent status`.")
     else:
@@ -231,7 +233,7 @@ def _export(path: Path, args: argparse.Namespace) -> int:
         print(_EXPORTED.format(path=to, size=size(to.stat().st_size)), file=sys.stderr)
         return 0
     if sys.stdout.isatty():
-        raise SpoolError("A database isn't for a terminal: `kubently-agent spool export - > spool.db`.")
+        raise SpoolError("A database isn't for a terminal.", "For a file: kubently-agent spool export - > spool.db")
     with tempfile.TemporaryDirectory(prefix="spool-") as folder, open_reader(path) as reader:
         to = Path(folder) / "spool.db"
         reader.export(to)
@@ -258,5 +260,5 @@ def _whole_id(reader: Reader, given: str) -> str:
         return given if given in found else found[0]
     if found:
         more = ", …" if len(found) == _SIMILAR else ""
-        raise SpoolError(f"Several ids begin with {given}: {', '.join(found)}{more}")
+        raise SpoolError(f"Several ids begin with {given}: {', '.join(found)}{more}.", "Type more of the one you mean.")
     return given  # `show` says best why it isn't there

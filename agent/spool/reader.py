@@ -45,17 +45,19 @@ def open_reader(path: Path) -> Iterator["Reader"]:
         try:
             with path.open("rb"):  # says best why not
                 pass
-            yield Reader(path, _connect(path, stack))
+            db = _connect(path, stack)
         except FileNotFoundError as error:
             raise missing(path) from error
-        except BrokenPipeError:  # whoever reads what the caller prints has had enough
-            raise
         except OSError as error:
             raise SpoolError(
-                f"The spool {path} can't be read ({error.strerror}: {error.filename}). "
-                "Name the file itself, and run this as a user who may read it."
+                f"The spool {path} can't be read ({error.strerror}: {error.filename}).",
+                "Name the file itself, and run this as a user who may read it.",
             ) from error
         except sqlite3.Error as error:
+            raise translate(error, path) from error
+        try:
+            yield Reader(path, db)
+        except sqlite3.Error as error:  # any other error is the caller's, such as an output that can't be written
             raise translate(error, path) from error
 
 
