@@ -14,6 +14,7 @@ from starlette.routing import Route
 from demo import contract, sse
 from demo.body import BadBody, Body
 from demo.record import Answer, LinkName, Seen
+from demo.schema import OPENAPI
 
 if typing.TYPE_CHECKING:
     from demo.api import ReferenceApi
@@ -30,6 +31,7 @@ def app_of(api: "ReferenceApi") -> Starlette:
     """The routes of both contracts."""
     return Starlette(
         routes=[
+            Route("/openapi.yaml", openapi),
             Route("/agent/status", _guarded(api, "poll", status)),
             Route("/agent/commands", _guarded(api, "poll", commands)),
             Route("/agent/results", _guarded(api, "poll", results), methods=["POST"]),
@@ -39,6 +41,11 @@ def app_of(api: "ReferenceApi") -> Starlette:
             Route("/executor/heartbeat", _guarded(api, "stream", sse.heartbeat), methods=["POST"]),
         ]
     )
+
+
+async def openapi(request: Request) -> Response:  # noqa: ARG001  # as all handlers
+    """The contract, for whoever wants to serve it too."""
+    return Response(OPENAPI.read_bytes(), media_type="application/yaml")
 
 
 def _guarded(api: "ReferenceApi", link: LinkName, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
