@@ -113,5 +113,17 @@ def test_what_is_left_in_an_existing_namespace_is_removed_by_two_commands(cluste
     assert {found["metadata"]["name"] for found in left(cluster)} == {"of-somebody-else", "kube-root-ca.crt"}
 
 
+def test_a_custom_resource_is_added_to_what_may_be_read(cluster: Cluster, account: Path, shell: Shell) -> None:
+    def readable() -> bool:
+        return cluster.kubectl("get", "gadgets", "-A", kubeconfig=account, check=False).returncode == 0
+
+    assert not readable()
+    for command in block("docs/deploying.md", "gadgets-view"):
+        shell(command)
+    wait_for("the role `view` to have it", readable)
+    cluster.kubectl("delete", "clusterrole", "gadgets-view")
+    wait_for("the role `view` as it was", lambda: not readable())
+
+
 def left(cluster: Cluster) -> list[workload.Manifest]:
     return list(cluster.get("secrets,configmaps", "-n", NAMESPACE)["items"])

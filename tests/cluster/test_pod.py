@@ -21,7 +21,7 @@ from tests.cluster import workload
 from tests.cluster.controlplane import Cluster, free_ports
 from tests.cluster.node import ContainerLog
 from tests.image.podman import Pod, podman, require_image
-from tests.kustomize.builds import build, the
+from tests.kustomize.builds import build, overlay, the
 
 pytestmark = pytest.mark.image
 
@@ -31,6 +31,9 @@ PATIENCE = 60
 """A bound in seconds for what takes a few at 0.2 of a core."""
 
 FLOOD_BYTES = 200_000_000
+
+OPENSHIFTS_CHOICE = {"runAsUser": 1000650000, "runAsGroup": 0, "fsGroup": 1000650000}
+"""What its constraint `restricted-v2` adds to a pod that names no user: one of the namespace's own range."""
 
 LARGE_OBJECTS = 40
 """Of 100 KB each: kubectl takes 198 MB for them as JSON, and the manifest's limit is 256 MiB."""
@@ -43,7 +46,13 @@ async def api() -> AsyncIterator[ReferenceApi]:
 
 
 @pytest.fixture
-def pod(api: ReferenceApi, cluster: Cluster, account: Path, agent_overlay: Path, tmp_path: Path) -> Iterator[Pod]:
+def components(request: pytest.FixtureRequest) -> list[str]:
+    """Those of the pod's overlay; a test names others."""
+    return list(getattr(request, "param", []))
+
+
+@pytest.fixture
+def pod(api: ReferenceApi, cluster: Cluster, account: Path, components: list[str], tmp_path: Path) -> Iterator[Pod]:
     """Not started yet. Its volumes hold what kubelet and Secret would bring."""
     require_image()
     server = urlsplit(cluster.server)
@@ -57,8 +66,10 @@ def pod(api: ReferenceApi, cluster: Cluster, account: Path, agent_overlay: Path,
         # As in the manifest but for the port, which many pods of one machine can't share on its own network.
         "KUBENTLY_HEALTH_ADDRESS": f"127.0.0.1:{port}",
     }
-    spec = the(build(agent_overlay), "Deployment")["spec"]["template"]["spec"]
-    pod = Pod(spec, tmp_path, environ)
+    (folder := tmp_path / "overlay").mkdir()
+    manifests = build(overlay(folder, components=components, namespace=workload.AGENT_NAMESPACE))
+    spec = the(manifests, "Deployment")["spec"]["template"]["spec"]
+    pod = Pod(spec | {"securityContext": OPENSHIFTS_CHOICE | spec["securityContext"]}, tmp_path, environ)
     put(pod, "token", "token", api.token)
     token = cluster.kubectl("create", "token", "kubently-agent", "-n", workload.AGENT_NAMESPACE).stdout.strip()
     put(pod, "service-account", "token", token)
@@ -140,6 +151,19 @@ async def test_it_works_as_the_manifests_run_it(api: ReferenceApi, pod: Pod) -> 
         assert (await client.get(url(pod, "/livez"))).status_code == 200
         assert "kubently_" in (await client.get(url(pod, "/metrics"))).text
     assert api.problems == []
+
+
+@pytest.mark.parametrize("components", [["openshift"]], indirect=True)
+async def test_it_works_as_a_user_that_the_image_doesnt_know(api: ReferenceApi, pod: Pod) -> None:
+    await started(pod, api)
+    assert (await in_thread(pod.execute, "id", "-u")).stdout == f"{OPENSHIFTS_CHOICE['runAsUser']}\n"
+    command_id = await api.ask(["get", "pods", "-A"], timeout=30)
+    with trio.fail_after(PATIENCE):
+        assert "web-" in (await api.result(command_id)).output
+    checked = await in_thread(pod.execute, "kubently-agent", "check")
+    assert checked.returncode == 0, checked.stdout
+    shown = await in_thread(pod.execute, "kubently-agent", "status")
+    assert shown.returncode == 0, shown.stderr
 
 
 async def test_the_documented_look_into_the_spool(api: ReferenceApi, pod: Pod) -> None:
