@@ -3,13 +3,28 @@
 A line holds a time, a level, the task, an event in plain words, and named fields. What must never be in a line: the
 token, output of kubectl, the environment. So only fields that a caller names are logged, exceptions are logged by their
 sentence, and nothing here ever formats a request, a header or a configuration object.
+
+Whoever reads standard error may stop reading: a container runtime that is stuck, a terminal after Ctrl-S. Nobody in the
+agent ever waits for that.
 """
 
 import json
 import logging
+import os
+import select
 import sys
+import threading
 import time
 from typing import Any
+
+BUFFER_BYTES = 1 << 20
+"""How much is kept for a reader that doesn't read. What is beyond that is dropped and counted."""
+
+FLUSH_SECONDS = 1.0
+"""How long the end of the process waits for such a reader."""
+
+_ERROR_FD = 2
+_PIECE_BYTES = select.PIPE_BUF  # so much goes into a pipe that is writable without waiting
 
 _TEXT_WIDTH = 34  # the longest common event, so that fields line up for the eye
 
@@ -81,6 +96,69 @@ def _readable(value: object) -> str:
     return text if plain and text else json.dumps(text)
 
 
+class _Output(logging.Handler):
+    """Writes at once what can be written without waiting. The rest is left to a thread that waits for the reader."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
+        self._reader = select.poll()
+        self._reader.register(fd, select.POLLOUT)
+        self._turn = threading.Lock()  # the handler's own is held at exit while `flush` waits
+        self._waiting = bytearray()
+        self._dropped = 0
+        self._thread: threading.Thread | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one line."""
+        line = self.format(record).encode("utf-8", "backslashreplace") + b"\n"
+        with self._turn:
+            if len(self._waiting) + len(line) > BUFFER_BYTES:
+                self._dropped += 1
+                return
+            self._waiting += line
+            if self._thread is None:
+                while self._waiting and self._reader.poll(0):
+                    self._write_piece()
+                if self._waiting:
+                    self._begin_to_wait()
+
+    def _write_piece(self) -> None:
+        try:
+            del self._waiting[: os.write(self._fd, self._waiting[:_PIECE_BYTES])]
+        except BlockingIOError:  # another process was faster
+            return
+        except OSError:  # nobody will ever read it
+            self._waiting.clear()
+        if self._dropped and not self._waiting:
+            fields = {"fields": {"count": self._dropped}, "name": "kubently.log", "levelname": "WARNING"}
+            self._dropped = 0
+            record = logging.makeLogRecord({"msg": "nobody read the log, lines were dropped", **fields})
+            self._waiting += self.format(record).encode() + b"\n"
+
+    def _begin_to_wait(self) -> None:
+        thread = threading.Thread(target=self._wait_and_write, name="log", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads for this process; the next line tries again
+            return
+        self._thread = thread
+
+    def _wait_and_write(self) -> None:
+        while True:
+            self._reader.poll()
+            with self._turn:
+                self._write_piece()
+                if not self._waiting:
+                    self._thread = None
+                    return
+
+    def flush(self) -> None:
+        """At the end of the process: give a reader that doesn't read a moment."""
+        if (thread := self._thread) is not None:
+            thread.join(FLUSH_SECONDS)
+
+
 def set_up(level: str, style: str | None) -> None:
     """Send the agent's log to standard error.
 
@@ -89,7 +167,7 @@ def set_up(level: str, style: str | None) -> None:
         style: "json", "text", or None for text on a terminal and JSON elsewhere.
     """
     as_text = style == "text" or (style is None and sys.stderr.isatty())
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Output(_ERROR_FD)
     handler.setFormatter(_Text() if as_text else _Json())
     logger = logging.getLogger("kubently")
     logger.handlers[:] = [handler]

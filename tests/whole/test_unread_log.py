@@ -1,0 +1,43 @@
+"""A log that nobody reads, as when the container runtime is stuck: everything else goes on."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import trio
+
+from demo.api import reference_api
+from tests.whole.agents import AgentProcess
+
+
+@pytest.mark.parametrize("link", ["poll", "stream"])
+async def test_commands_and_signals_dont_wait_for_the_log(link, tmp_path):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    async with reference_api(links=[link]) as api:
+        agent = AgentProcess(api.url, api.token, api.cluster_id, tmp_path, KUBENTLY_LINK=link)
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "agent"], env=agent.environ, stdin=subprocess.DEVNULL, stderr=writer
+        )
+        os.close(writer)
+        try:
+            with trio.fail_after(30):
+                while link == "stream" and not api.listeners:  # what is pushed to nobody is gone
+                    await trio.sleep(0.02)
+                for number in range(3):
+                    answer = await api.result(await api.ask(["get", "pods", f"echo-{number}"]))
+                    assert answer.result["output"] == f"{number}\n"
+                process.send_signal(signal.SIGTERM)
+                assert await process.wait() == 0
+        finally:
+            os.close(reader)
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
