@@ -2,15 +2,15 @@
 # What stands on make's own command line counts. Nothing in the environment does: `:=` here and .ci/venv.py see to it.
 PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
             $$python -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
-RECENT  = $(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+RECENT  = test -n "$(PYTHON)" && $(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
             { echo "Python 3.11 or later is needed$(if $(PYTHON),; $(PYTHON) isn't one). Name one: make PYTHON=python3.13" >&2; exit 1; }
 # `$(RUN) NAME=value … -m module …` runs Python with what the tests need, `$(RUN_DEMO)` with what the demo needs.
-RUN      = @$(RECENT); $(PYTHON) -I .ci/venv.py dev
-RUN_DEMO = @$(RECENT); $(PYTHON) -I .ci/venv.py demo
+RUN      = @$(RECENT); exec $(PYTHON) -I .ci/venv.py dev
+RUN_DEMO = @$(RECENT); exec $(PYTHON) -I .ci/venv.py demo
 
 CORE   := agent/guard/*,agent/spool/*,agent/link/*,agent/outage.py,agent/reach.py,agent/config.py,agent/settings.py,agent/model.py,agent/errors.py
 
-.PHONY: help venv demo test chaos breakages stampede bench soak performance import-cost incidents pictures coverage lint types layers lock image sbom controlplane cluster-test clean
+.PHONY: help venv demo test chaos breakages stampede bench soak performance import-cost incidents pictures coverage lint types layers lock image sbom wheel controlplane cluster-test clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -111,6 +111,9 @@ controlplane:  ## etcd, kube-apiserver and others for `make cluster-test`, built
 cluster-test:  ## tests on a real control plane, and of the image where podman is
 	$(RUN)
 	@.venv/bin/python -m pytest -m "cluster or image" tests/cluster tests/image
+
+wheel:  ## dist/*.whl
+	$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:  ## what the other targets made
 	rm -rf .venv .venv.* .venv-lock $(RUNTIME) build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -7,6 +7,10 @@ It is made anew when the marker is missing, or tells of another interpreter, ano
 that are gone since. So an interrupt, two at once, a renamed checkout and an upgraded Python need no thought.
 """
 
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends this and its children without a word
+
 import contextlib
 import fcntl
 import hashlib
@@ -125,8 +129,9 @@ def progress(log: str) -> str:
     _, begun, names = log.partition("Installing collected packages: ")
     if not begun:
         return f", fetched {log.count('Collecting ')} packages" if log else ""
-    there = sum(1 for _ in VENV.glob("lib/python*/site-packages/*.dist-info"))
-    return f", installed {there} of {names.partition(chr(10))[0].count(',') + 1} packages"
+    every = names.partition("\n")[0].count(",") + 1
+    there = sum(1 for _ in VENV.glob("lib/python*/site-packages/*.dist-info"))  # pip's own too
+    return f", installed {min(there, every)} of {every} packages"
 
 
 def step(command: list[str], what: str, held: int) -> None:
@@ -136,26 +141,22 @@ def step(command: list[str], what: str, held: int) -> None:
     with log.open("wb") as out, subprocess.Popen(
         command, cwd=ROOT, env=pip_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=[held]
     ) as process:  # fmt: skip
-        try:
-            while process.poll() is None:
-                seconds = time.monotonic() - began
-                if seconds - shown >= (0.2 if sys.stdout.isatty() else 2):
-                    shown = seconds
-                    say(f"{what}{progress(log.read_text(errors='replace'))}, {seconds:.0f} s", end="")
-                time.sleep(0.05)
-        except BaseException:
-            process.terminate()
-            raise
+        while process.poll() is None:
+            seconds = time.monotonic() - began
+            if seconds - shown >= (0.2 if sys.stdout.isatty() else 2):
+                shown = seconds
+                say(f"{what}{progress(log.read_text(errors='replace'))}, {seconds:.0f} s", end="")
+            time.sleep(0.05)
     if process.returncode:
         raise SetupError(log.read_text(errors="replace").strip())
 
 
 def set_up(name: str, held: int) -> None:
     """Make `.venv` hold this set. The marker goes first and comes last."""
-    sound = complete()
-    MARKER.unlink(missing_ok=True)
-    if not sound:
-        VENV.unlink() if VENV.is_symlink() else shutil.rmtree(VENV, ignore_errors=True)
+    if complete():
+        MARKER.unlink()
+    else:
+        shutil.rmtree(VENV) if VENV.is_dir() and not VENV.is_symlink() else VENV.unlink(missing_ok=True)
         step([base(), "-I", "-m", "venv", str(VENV)], "Making .venv", held)
     pip = "-I -m pip install --disable-pip-version-check --no-input --progress-bar off --no-deps --require-hashes -r"
     step([str(PYTHON), *pip.split(), f"requirements-{name}.txt"], "Filling .venv", held)
@@ -189,5 +190,3 @@ if __name__ == "__main__":
         main()
     except (SetupError, OSError) as error:
         sys.exit(f"\n{error}\n\nThe set-up of .venv failed, see above. The next make tries again.")
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -46,7 +46,8 @@ class Spool(Protocol):
 
     recovery: Recovery
 
-    async def counts(self) -> Counts: ...  # noqa: D102
+    async def counts(self) -> Counts:
+        """The spool in numbers."""
 
     async def try_write(self) -> None:
         """Write something small, durably. Raises SpoolFull, or SpoolError: then the agent ends."""
@@ -58,7 +59,8 @@ class Kubectl(Protocol):
     trouble: str | None
 
     @property
-    def running(self) -> int: ...  # noqa: D102
+    def running(self) -> int:
+        """How many of it run at the moment."""
 
     async def version(self) -> str:
         """Run it. Raises KubectlError."""
@@ -106,6 +108,7 @@ class Checks:
     """All that `/readyz` names."""
 
     def __init__(self, outage: Outage, spool: Spool, kubectl: Kubectl) -> None:
+        self.draining = False
         self.kubectl_version = ""
         self._outage = outage
         self._spool = spool
@@ -121,7 +124,10 @@ class Checks:
 
     def all(self, counts: Counts | None, now: float) -> list[Check]:
         """Every check. `counts` is None if the spool didn't give them; `now` is the clock of the outage."""
-        return [self._check_spool(counts), self._check_kubectl(), self._check_api(now)]
+        checks = [self._check_spool(counts), self._check_kubectl(), self._check_api(now)]
+        if self.draining:
+            checks.append(Check("running", ok=False, words="the agent is stopping"))
+        return checks
 
     async def _write(self) -> str:
         await self._spool.try_write()
@@ -143,7 +149,7 @@ class Checks:
         if counts is None:
             return Check("spool", ok=False, words="doesn't answer")
         words = f"{_mib(counts.size_bytes)} of {_mib(counts.capacity_bytes)} MiB used, {counts.pending} results waiting"
-        if full(counts):
+        if counts.free_bytes < counts.output_bytes:
             return Check("spool", ok=False, words=f"full, no commands are taken: {words}")
         return Check("spool", ok=True, words=words)
 
@@ -160,11 +166,6 @@ class Checks:
         if self._outage.down:
             words += f"; away for {self._outage.seconds:.0f} s: {self._outage.reason}"
         return Check("api", ok=ok, words=words)
-
-
-def full(counts: Counts) -> bool:
-    """Whether nothing can be taken."""
-    return counts.free_bytes < counts.output_bytes
 
 
 def _mib(size: int) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 from agent import __version__
 from agent.metrics import Family, gauge, gauges
 from agent.outage import Outage
-from agent.probes.checks import full
 from agent.spool import Counts, Recovery
 
 _STARTED = time.time()
@@ -57,7 +56,8 @@ def of_spool(counts: Counts | None, recovery: Recovery) -> Iterator[Family]:
     yield gauge("kubently_spool_size_bytes", "Size of all the spool's files.", counts.size_bytes)
     yield gauge("kubently_spool_capacity_bytes", "What they may have together.", counts.capacity_bytes)
     yield gauge("kubently_spool_free_bytes", "Room left for output.", counts.free_bytes)
-    yield gauge("kubently_spool_full", "1 while no commands are taken for want of room.", int(full(counts)))
+    full = int(counts.free_bytes < counts.output_bytes)
+    yield gauge("kubently_spool_full", "1 while no commands are taken for want of room.", full)
 
 
 def of_process() -> Iterator[Family]:
