@@ -73,6 +73,11 @@ def run(*command: str, options: Sequence[str] = ()) -> subprocess.CompletedProce
     return podman(*bare, *MACHINE, *options, f"--entrypoint={command[0]}", IMAGE, *command[1:], check=False)
 
 
+def cores(quantity: str) -> float:
+    """Of Kubernetes' spelling."""
+    return int(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+
+
 @dataclass
 class Pod:
     """The agent's container, made from the Deployment as a kubelet would, over volumes that outlive it.
@@ -152,7 +157,7 @@ class Pod:
             f"--user={context['runAsUser']}:{context['runAsGroup']}",
             f"--group-add={context['fsGroup']}",
             f"--memory={limits['memory'].replace('Mi', 'm')}",
-            f"--cpus={int(limits['cpu'].removesuffix('m')) / 1000}",
+            f"--cpus={cores(limits['cpu'])}",
             *(f"--env={name}={value}" for name, value in environ.items()),
             *(self._mount(mount) for mount in self._agent["volumeMounts"]),
             *self._service_account(),

@@ -129,6 +129,13 @@ def test_a_pull_secret_is_asked_for_by_name(tmp_path: Path) -> None:
     assert spec["imagePullSecrets"] == [{"name": "kubently-pull"}]
 
 
+def test_roomy_has_a_core_and_the_base_a_fifth(tmp_path: Path) -> None:
+    resources = [agent(build(overlay(tmp_path, components=names)))["resources"] for names in ([], ["roomy"])]
+    assert [each["limits"]["cpu"] for each in resources] == ["200m", "1"]
+    assert resources[0]["requests"] == resources[1]["requests"]
+    assert resources[0]["limits"]["memory"] == resources[1]["limits"]["memory"]
+
+
 def test_openshift_chooses_the_user_and_the_rest_stays(tmp_path: Path) -> None:
     contexts = [
         the(build(overlay(tmp_path, components=names)), "Deployment")["spec"]["template"]["spec"]["securityContext"]
