@@ -1,7 +1,8 @@
-"""How soon the image answers at the manifest's CPU limit and at others: `.venv/bin/python -m tests.image.limits`, as root.
+"""How soon the image answers at the manifest's CPU limit and at others: `python -m tests.image.limits`, as root.
 
-For each limit one container: single commands with a pause between, bursts of eight, and, in between, kubectl alone in the same
-container. The API and the cluster are outside and unlimited, over TLS. Prints a table, and writes it into docs/deploying.md.
+For each limit one container: single commands with a pause between, bursts of eight, and kubectl alone in the same
+container. The API and the cluster are outside and unlimited, over TLS. Prints a table, and writes it into
+docs/deploying.md.
 """
 
 import statistics
@@ -122,7 +123,7 @@ async def main() -> None:
                 rows.append(row(limit, await at(limit, api, cluster, tls.authority, Path(folder))))
         print(rows[-1], flush=True)
     head = [
-        f"| CPU limit | kubectl alone | `{' '.join(LINE)}`, API to API | of {BURST} at once the first | the last | at worst |",
+        f"| CPU limit | kubectl alone | `{' '.join(LINE)}` | of {BURST} at once the first | the last | at worst |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     text = DOCUMENT.read_text()
