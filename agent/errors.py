@@ -79,19 +79,19 @@ class LinkDown(AgentError):  # noqa: N818
 
     def __init__(
         self,
-        reason: str,
+        problem: str,
+        hint: str = "",
         *,
         status: int | None = None,
         retry_after: float | None = None,
         refused: bool = False,
         silent: bool = False,
     ) -> None:
-        self.reason = reason
         self.status = status
         self.retry_after = retry_after
         self.refused = refused
         self.silent = silent
-        super().__init__(reason)
+        super().__init__(problem, hint)
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

@@ -100,9 +100,9 @@ class Poller:
                 batch = await self._link.receive(eager=attempt.probe)
             except LinkDown as down:
                 self._metrics.poll("refused" if down.refused else "failed")
-                log.debug("asked in vain", reason=down.reason)
+                log.debug("asked in vain", reason=down.problem)
                 self._tell_refusal(down)
-                attempt.failed(down.reason, retry_after=down.retry_after)
+                attempt.failed(down.problem, retry_after=down.retry_after)
                 return None, down.status
             self._refusal = None
             attempt.succeeded()
@@ -112,9 +112,9 @@ class Poller:
 
     def _tell_refusal(self, down: LinkDown) -> None:
         """Loudly, but once for each reason: the outage's own lines say how long it lasts."""
-        if down.refused and down.reason != self._refusal:
-            self._refusal = down.reason
-            log.error("API refuses this agent", reason=down.reason, todo="check the token and CLUSTER_ID")
+        if down.refused and down.problem != self._refusal:
+            self._refusal = down.problem
+            log.error("API refuses this agent", reason=down.problem, todo="check the token and CLUSTER_ID")
 
     async def _journal(self, batch: Batch) -> None:
         if batch.skipped:

@@ -60,7 +60,7 @@ async def _ask(area: Area, config: Config) -> Answer | None:
         finally:
             await http.aclose()
     except LinkDown as down:
-        area.failed("answer", f"{method} {path}: {down.reason}", _down_hint(down, config))
+        area.failed("answer", f"{method} {path}: {down.problem}", _down_hint(down, config))
         return None
     except AgentError as error:
         area.failed("answer", f"{method} {path} can't be sent: {error}", "Correct that variable.")
@@ -86,7 +86,7 @@ def _down_hint(down: LinkDown, config: Config) -> str:
         return "Name the address that it leads to in KUBENTLY_API_URL: the token doesn't go wherever a redirect points."
     if down.status is not None:
         return _ELSEWHERE
-    if "CERTIFICATE" in down.reason.upper():
+    if "CERTIFICATE" in down.problem.upper():
         return "The API wants another client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY."
     hint = "Connections are taken but not answered: look at the API itself, and at load balancers in front of it."
     if config.api_url.startswith("https:") and config.client_cert is None:

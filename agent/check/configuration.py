@@ -42,7 +42,7 @@ def _token(area: Area, config: Config) -> bool:
     try:
         token = Token(config.token, config.token_file).current()
     except LinkDown as error:
-        area.failed("token", error.reason, "Name a readable file that holds this cluster's token.")
+        area.failed("token", error.problem, "Name a readable file that holds this cluster's token.")
         return False
     if config.token_file is None:
         area.passed("token", f"{len(token)} characters, from KUBENTLY_TOKEN; a file could be rotated without a restart")

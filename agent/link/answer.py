@@ -1,5 +1,6 @@
 """One HTTP answer: whether it is the API's at all, and what it says to people."""
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,18 @@ from email.utils import parsedate_to_datetime
 from agent.errors import LinkDown
 
 _WORDS = 256  # how much of the API's words is kept: enough for a sentence, too little for a dump
+_ZLIB_OR_GZIP = 47  # zlib's word for: any window, the format by its head
+
+ELSEWHERE = "Something else answers in the API's place: an ingress, a proxy, a login page. Look at KUBENTLY_API_URL."
+_HINTS = {
+    401: "The API doesn't know this token. Is it this cluster's, whole, and current? "
+    "A token file is read again by itself.",
+    403: "The token is known, but not for this cluster: look at CLUSTER_ID, and at what the API has on record for it.",
+    404: "There is an HTTP server, but not this API at this path: look at KUBENTLY_API_URL, and whether the API speaks "
+    "the contract that KUBENTLY_LINK names.",
+    407: "The proxy wants a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT.",
+    429: "The API asks for fewer requests. The agent waits by itself as long as it is told to.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +48,60 @@ class Answer:
         text = self.headers.get("retry-after", "").strip()
         if text.isascii() and text.isdigit():
             return float(text[:9])
-        try:
-            return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-        except (ValueError, TypeError, OverflowError):  # TypeError: a date without a zone
+        until = _date(text)
+        if until is None:
             return None
+        # By the clock of the one who says it: this machine's may be minutes away from it.
+        return max(0.0, (until - (_date(self.headers.get("date", "")) or datetime.now(UTC))).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return found if found.tzinfo else None
+
+
+def decoded(body: bytes, coding: str, most_bytes: int) -> bytes:
+    """A body without the coding that nobody asked for, and that some proxies put on all the same.
+
+    Raises:
+        LinkDown: it can't be undone, or what comes out is larger than `most_bytes`.
+    """
+    if coding in {"", "identity"}:
+        return body
+    problem = f"the answer is coded as {coding[:40]!r}, though Accept-Encoding says identity"
+    hint = "Something on the way compresses answers: switch that off for the API."
+    if coding not in {"gzip", "x-gzip", "deflate"}:
+        raise LinkDown(problem, hint)
+    try:
+        unpack = zlib.decompressobj(_ZLIB_OR_GZIP)
+        plain = unpack.decompress(body, most_bytes + 1)
+    except zlib.error as error:
+        raise LinkDown(f"{problem}, and can't be decoded: {error}", hint) from error
+    if len(plain) > most_bytes or not unpack.eof:
+        raise LinkDown(f"{problem}, and is cut off or larger than {most_bytes >> 20} MiB", hint)
+    return plain
 
 
 def from_api(answer: Answer) -> Answer:
-    """The answer, if it is the API's.
+    """The answer, if it may be the API's.
 
     Raises:
         LinkDown: it is a redirect, or a page for a browser: a proxy's, a captive portal's, that of an ingress without a
             backend.
     """
     if 300 <= answer.status < 400:
-        raise LinkDown(f"HTTP {answer.status}: a redirect, and redirects are never followed", status=answer.status)
+        hint = "Name the address that it leads to in KUBENTLY_API_URL: the token doesn't go wherever a redirect points."
+        raise LinkDown(
+            f"HTTP {answer.status}: a redirect, and redirects are never followed", hint, status=answer.status
+        )
     # A proxy's 413 is in HTML, nginx's for one, and says all there is to know: a smaller one would pass.
     if answer.is_html and answer.status != 413:
         raise LinkDown(
             f"HTTP {answer.status} in HTML: not the API's answer",
+            ELSEWHERE,
             status=answer.status,
             retry_after=answer.retry_after,
         )
@@ -63,8 +111,12 @@ def from_api(answer: Answer) -> Answer:
 def unhappy(answer: Answer) -> LinkDown:
     """The error for an answer that isn't what the contract promises."""
     words = f": {answer.words}" if answer.words else ""
+    hint = _HINTS.get(answer.status, ELSEWHERE)
+    if answer.status >= 500:
+        hint = "The API is there but not well. Nothing can be done here: the agent goes on trying, and loses nothing."
     return LinkDown(
         f"HTTP {answer.status}{words}",
+        hint,
         status=answer.status,
         retry_after=answer.retry_after,
         refused=answer.status in {401, 403},

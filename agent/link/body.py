@@ -1,29 +1,22 @@
 """The body of a result on its way: JSON whose long texts are read from the spool while they are sent.
 
 A body is a list of segments: bytes as they are, or the name of a stream whose text goes there, escaped piece by piece.
-The spool knows every text's escaped size, so the Content-Length is known before anything is read. Only a body that is
-compressed on its way has none.
+The spool knows every text's escaped size, so the Content-Length is known before anything is read.
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from agent.link.answer import Answer
-from agent.link.compress import LEAST_BYTES, compressed
 from agent.link.contract import Parcel, Reply, Verdict
-from agent.link.http import Http
+from agent.link.http import Http, Pieces
 from agent.model import Stream, json_text
 
 Segment = bytes | Stream
 
 RESULT_SECONDS = 10.0
-RESULT_BYTES_PER_SECOND = 64 * 1024
-"""A result's limit is 10 s, and longer by its size at this rate: a 10 MB result over a bad link takes minutes."""
-
-NOT_SO = frozenset({400, 411, 415, 422, 500, 501})
-"""Statuses that may be about a result's coding rather than the result: it is sent once more as it is."""
+"""How long the answer to a small result may take."""
 
 _WHOLE_BYTES = 64 * 1024  # up to here a body is sent as one value: one write instead of several
 
@@ -47,36 +40,17 @@ class Body:
         Raises:
             LinkDown: there was none.
         """
-        if not http.takes_gzip or self.length < LEAST_BYTES:
-            return await self._post_plain(http, path, headers)
-        async with aclosing(self._pieces()) as pieces, aclosing(compressed(pieces)) as packed:
-            answer = await self._post(http, path, {**headers, "Content-Encoding": "gzip"}, packed, None)
-        if answer.status not in NOT_SO:
-            return answer
-        plain = await self._post_plain(http, path, headers)
-        if plain.status not in NOT_SO:
-            http.refuses_gzip()
-        return plain
-
-    async def _post_plain(self, http: Http, path: str, headers: dict[str, str]) -> Answer:
-        async with aclosing(self._pieces()) as pieces:
-            body: bytes | AsyncIterator[bytes] = pieces
-            if self.length <= _WHOLE_BYTES:
-                body = b"".join([piece async for piece in pieces])
-            return await self._post(http, path, headers, body, self.length)
-
-    async def _post(
-        self, http: Http, path: str, headers: dict[str, str], body: bytes | AsyncIterator[bytes], length: int | None
-    ) -> Answer:
+        body: bytes | Pieces = self._pieces
+        if self.length <= _WHOLE_BYTES:
+            body = b"".join([piece async for piece in self._pieces()])
         return await http.request(
-            "POST",
-            path,
-            seconds=RESULT_SECONDS + self.length / RESULT_BYTES_PER_SECOND,
-            read_seconds=RESULT_SECONDS,
-            body=body,
-            length=length,
-            headers=headers,
+            "POST", path, seconds=RESULT_SECONDS + self._patience(), body=body, length=self.length, headers=headers
         )
+
+    def _patience(self) -> float:
+        """How many seconds more what stands between may need to pass on what it has taken: longer with each attempt."""
+        failed = min(self._parcel.attempts, 4) - 1
+        return float(min(self.length / (8192 >> failed), 128 << 2 * failed))
 
     async def _pieces(self) -> AsyncGenerator[bytes, None]:
         for segment in self._segments:

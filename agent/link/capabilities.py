@@ -61,7 +61,7 @@ class Reporter:
             try:
                 pause = await self._tell()
             except LinkDown as down:
-                log.debug("capabilities not reported", reason=down.reason)
+                log.debug("capabilities not reported", reason=down.problem)
                 pause = RETRY_SECONDS
 
     async def _tell(self) -> float:

@@ -64,6 +64,10 @@ class Parcel(Protocol):
     def executed_at(self) -> float | None:
         """When the command was started, in seconds since the epoch; None if it never was."""
 
+    @property
+    def attempts(self) -> int:
+        """How often it was sent, this time included."""
+
     def json_bytes(self, stream: Stream) -> int:
         """How many bytes the stream's text has as the inside of a JSON string (see `agent.model.json_text`)."""
 

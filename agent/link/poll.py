@@ -12,7 +12,7 @@ import trio
 
 from agent.errors import LinkDown
 from agent.link.answer import Answer, unhappy
-from agent.link.body import RESULT_SECONDS, Body, Segment, reply, result_segments, trace_headers
+from agent.link.body import Body, Segment, reply, result_segments, trace_headers
 from agent.link.commands import read_batch
 from agent.link.contract import Batch, Parcel, Reply, Verdict
 from agent.link.http import Http
@@ -77,7 +77,7 @@ class PollLink:
         try:
             answer = await body.post(self._http, "/agent/results", trace_headers(parcel))
         except LinkDown as down:
-            return Reply(Verdict.LATER, down.status, down.reason, down.retry_after)
+            return Reply(Verdict.LATER, down.status, down.problem, down.retry_after)
         if answer.status in {401, 403}:
             self._http.token.reread()
         return reply(answer, REFUSING)
@@ -97,9 +97,7 @@ class PollLink:
     async def _poll(self, wait: int, *, eager: bool) -> Batch:
         limit = wait + READ_MARGIN_SECONDS
         try:
-            answer = await self._http.request(
-                "GET", f"/agent/commands?wait={wait}", seconds=limit + RESULT_SECONDS, read_seconds=limit
-            )
+            answer = await self._http.request("GET", f"/agent/commands?wait={wait}", seconds=limit)
         except LinkDown as down:
             self._silent += 1
             if down.silent and self._silent == 1 and not eager:

@@ -111,7 +111,7 @@ class StreamLink:
             await self._open()
             log.info(
                 "stream opened again",
-                reason=ended.reason,
+                reason=ended.problem,
                 lived_seconds=round(self._now() - listening.since),
             )
             return Batch()
@@ -122,7 +122,7 @@ class StreamLink:
             token = self._http.token.current()
             answer = await Body(parcel, _segments(parcel)).post(self._http, "/executor/results", trace_headers(parcel))
         except LinkDown as down:
-            return Reply(Verdict.LATER, down.status, down.reason, down.retry_after)
+            return Reply(Verdict.LATER, down.status, down.problem, down.retry_after)
         if answer.status == 401:
             self._http.token.reread()
             self._doubt(token)
@@ -185,7 +185,7 @@ class StreamLink:
             return
         pause = self._random() * min(PAUSE_SECONDS, float(2 ** min(self._brief, 10)))
         self._brief += 1
-        raise LinkDown(f"a stream ended soon after it began: {ended.reason}", retry_after=pause) from ended
+        raise LinkDown(f"a stream ended soon after it began: {ended.problem}", retry_after=pause) from ended
 
     def _doubt(self, token: str) -> None:
         """End the stream that was opened with a token which isn't taken any more: the API itself goes on serving it.

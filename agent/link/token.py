@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
-from agent.errors import LinkDown
+from agent import settings
+from agent.errors import ConfigError, LinkDown
+from agent.filewatch import FileWatch
+from agent.log import Log
+
+log = Log("link")
 
 
 class Token:
-    """The current token. A file is read again when it changes; Kubernetes swaps a mounted Secret's by a symbolic link.
+    """The current token. A file is read again when it changes, by the same rules as at the start.
 
     Args:
         value: the token itself, or None.
@@ -16,37 +21,34 @@ class Token:
     def __init__(self, value: str | None, path: Path | None) -> None:
         self._value = value
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._watch = FileWatch(path)
+        self._problem = ""
 
     def current(self) -> str:
         """The token to send now.
 
         Raises:
-            LinkDown: the file can't be read or holds no token, and none has been read before.
+            LinkDown: the file holds no token that can be used, and none has been read before.
         """
-        if self._path is None:
-            return self._value or ""
-        try:
-            stat = self._path.stat()
-            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-            if seen != self._seen:
-                text = self._path.read_text("ascii").strip()
-                if text:  # an empty file is a rotation in progress: the old token is still the best there is
-                    self._value, self._seen = _word(text), seen
-        except (OSError, ValueError) as error:
-            if self._value is None:
-                raise LinkDown(f"the token file {str(self._path)!r} can't be read: {error}", refused=True) from error
+        if self._path is not None and (self._watch.changed() or self._value is None):
+            self._read(self._path)
         if self._value is None:
-            raise LinkDown(f"the token file {str(self._path)!r} is empty", refused=True)
+            hint = "Put this cluster's token there: it is read as soon as it is right."
+            raise LinkDown(f"the token file {str(self._path)!r} {self._problem}", hint, refused=True)
         return self._value
 
     def reread(self) -> None:
         """Forget what was read: the API has refused it. The next `current` reads the file whatever its date says."""
-        self._seen = None
+        self._watch.forget()
 
-
-def _word(text: str) -> str:
-    """The token if it can go into a header. If it can't, the HTTP library would quote it in its complaint."""
-    if not text.isprintable() or " " in text:
-        raise ValueError("it holds more than one word")
-    return text
+    def _read(self, path: Path) -> None:
+        problem = ""
+        try:
+            self._value = settings.token(path.read_text("utf-8", errors="replace"))
+        except OSError as error:
+            problem = f"can't be read: {error.strerror}."
+        except ConfigError as error:
+            problem = error.problem
+        if problem not in ("", self._problem) and self._value is not None:
+            log.warning("token file can't be used, the old token stays", file=str(path), reason=problem)
+        self._problem = problem

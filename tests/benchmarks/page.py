@@ -49,12 +49,6 @@ whole file is checked, and so does the sweep every 10 s, because it counts the r
 
 A backlog leaves nearly as fast at its end as at its beginning.
 
-## Compression
-
-An API that puts `Accept-Encoding: gzip` into an answer gets results of 16 KiB and more compressed (the rows `gzip`
-below): a fifth of the bytes or less, for a few ms of processor a MB. If it then refuses one, that one is sent again
-as it is; if that goes better, so are all after it.
-
 ## What was tried and left
 
 - **HTTP/2.** Nothing gained at four requests at a time, and 5 to 8 times the processor at 1 MB.
@@ -70,7 +64,7 @@ as it is; if that goes better, so are all after it.
 
     make bench                         # all of it
     make bench PARTS="latency drain"   # some of it: latency split throughput start drain growth memory backlog
-                                       # compression idle
+                                       # idle
     make soak MINUTES=60               # steady load with outages: memory, descriptors and files over time
     make import-cost                   # what each import costs
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trio
 
-from tests.benchmarks import backlog, compression, drain, growth, idle, latency, memory, split, start, throughput
+from tests.benchmarks import backlog, drain, growth, idle, latency, memory, split, start, throughput
 from tests.benchmarks.agent import compile_all
 from tests.benchmarks.cluster import cluster_process
 from tests.benchmarks.figures import HEAD, Report, machine
@@ -30,7 +30,6 @@ PARTS: dict[str, Callable[[Report, Path, Path], Awaitable[None]]] = {
     "growth": growth.measure,
     "memory": memory.measure,
     "backlog": backlog.measure,
-    "compression": compression.measure,
 }
 
 

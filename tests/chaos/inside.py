@@ -26,9 +26,9 @@ from tests.chaos.standin import KUBECTL
 SHORT = {
     "agent.outage.FIRST_SECONDS": 0.02,
     "agent.link.poll.PollLink.pause_seconds": 0.3,
-    "agent.link.http.CONNECT_SECONDS": 0.3,
+    "agent.link.network.CONNECT_SECONDS": 0.3,
     "agent.link.body.RESULT_SECONDS": 0.3,
-    "agent.link.poll.RESULT_SECONDS": 0.2,
+    "agent.link.http.WHOLE_SECONDS": 0.2,
     "agent.link.poll.READ_MARGIN_SECONDS": 0.3,
     "agent.link.poll.STATUS_SECONDS": 0.2,
     "agent.link.poll.STATUS_EVERY_ACTIVE": 0.05,

@@ -40,5 +40,5 @@ def routes(monkeypatch):
     """Answers in place of the network: `routes.get("/agent/status").respond(…)`."""
     with respx.mock(base_url="http://localhost:1/base", assert_all_called=False, using=None) as router:
         transport = httpx.MockTransport(router.async_handler)
-        monkeypatch.setattr("agent.link.http.transport_to", lambda _: transport)
+        monkeypatch.setattr("agent.link.http.transport_to", lambda *_: transport)
         yield router
