@@ -11,6 +11,7 @@ from dataclasses import asdict
 import trio
 
 from agent.check import Finding, Verdict, check_everything
+from agent.cli.parser import Subparsers, add_command
 
 _SIGNS = {Verdict.PASSED: "√", Verdict.WARNED: "!", Verdict.FAILED: "×", Verdict.SKIPPED: "–"}
 _COLOURS = {Verdict.PASSED: "32", Verdict.WARNED: "33", Verdict.FAILED: "31", Verdict.SKIPPED: "2"}
@@ -25,16 +26,9 @@ It may run beside a live agent: kubectl exec deploy/kubently-agent -- kubently-a
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command's own command line."""
-    summary = "look at everything the agent needs, and say what is missing"
-    parser = subparsers.add_parser(
-        "check",
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}: configuration, API, cluster, spool, probes. Changes nothing.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "check", more=" Changes nothing.", epilog=_EPILOG)
     parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
 
 

@@ -24,6 +24,21 @@ command line.
 """
 
 
+Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # argparse has no public name for it
+
+
+def add_command(commands: Subparsers, name: str, *, more: str = "", epilog: str = "") -> argparse.ArgumentParser:
+    """A command's own parser. `more` stands in its description after its summary."""
+    summary = COMMANDS[name]
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.{more}",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def run_command(arguments: Sequence[str]) -> int:
     """Parse the command line and run the command it names; returns the exit code."""
     parser = argparse.ArgumentParser(

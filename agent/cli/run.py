@@ -6,22 +6,16 @@ import os
 import trio
 
 from agent import log
+from agent.cli.parser import Subparsers, add_command
 from agent.config import SETTINGS, Config, output_was_lowered
 from agent.errors import ConfigError
 from agent.humanize import size
 from agent.run import run as run_agent
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command's own command line."""
-    summary = "run the agent (this is also what no command at all does)"
-    subparsers.add_parser(
-        "run",
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=_variables(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    add_command(commands, "run", epilog=_variables())
 
 
 def _variables() -> str:

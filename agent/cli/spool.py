@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.cli.lists import LISTS, shortened
+from agent.cli.parser import Subparsers, add_command
 from agent.cli.table import plain, plain_lines, seconds_since, table
 from agent.config import spool_path
 from agent.errors import SpoolError
@@ -36,16 +37,9 @@ _EXPORTED = """\
 Look into it with `kubently-agent status {path}` or `sqlite3 -readonly {path} 'select * from status'`."""
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command's own command line."""
-    summary = "list, show, retry or export what is in the spool"
-    parser = subparsers.add_parser(
-        "spool",
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "spool", epilog=_EPILOG)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--spool", type=Path, metavar="FILE", help="the spool (default: KUBENTLY_SPOOL_PATH)")
     actions = parser.add_subparsers(title="what", metavar="WHAT", required=True)

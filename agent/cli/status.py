@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from agent.cli.lists import LISTS, shortened
+from agent.cli.parser import Subparsers, add_command
 from agent.cli.table import plain, seconds_since, table
 from agent.config import spool_path
 from agent.errors import SpoolError
 from agent.humanize import age, counted, size
 from agent.spool.lock import is_held
 from agent.spool.reader import Row, open_reader
+from agent.spool.space import OWN, beside, file_bytes
 
 WATCH_SECONDS = 2.0
 _SHOWN = 5  # of what runs, and of what is stuck
@@ -28,16 +30,9 @@ More: kubently-agent spool list --view backlog|recent|stuck|slow, kubently-agent
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command's own command line."""
-    summary = "one look at the spool: what waits, since when, why"
-    parser = subparsers.add_parser(
-        "status",
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "status", epilog=_EPILOG)
     parser.add_argument("spool", nargs="?", type=Path, metavar="SPOOL", help="its file (default: KUBENTLY_SPOOL_PATH)")
     parser.add_argument("--json", action="store_true", help="one JSON object, for programs; with --watch one a line")
     parser.add_argument("--watch", action="store_true", help=f"again every {WATCH_SECONDS:g} s, until Ctrl-C")
@@ -95,28 +90,32 @@ def _rows(name: str, rows: Sequence[Row]) -> list[str]:
 
 
 def _summary(path: Path, status: Mapping[str, Any], *, held: bool) -> list[str]:
-    used = sum(_bytes(Path(f"{path}{suffix}")) for suffix in ("", "-wal", "-shm"))
+    used = sum(file_bytes(beside(path, suffix)) for suffix in OWN)
     lines = [
+        ("FULL", plain(status.get("full_because") or "")),
         ("Spool", f"{path}, {size(used)} of {size(status['capacity_bytes'] or 0)}"),
         ("Agent", _agent(status, held=held)),
+        ("To run", _to_run(status)),
+        ("To send", _to_send(status)),
+        (
+            "",
+            plain(f"last trouble: {status['last_trouble']}")
+            if status["waiting_to_be_sent"] and status["last_trouble"]
+            else "",
+        ),
+        ("Rejected", _rejected(status)),
+        ("Delivered", f"{status['delivered']} remembered{_last(', the last', status['last_delivered_at'])}"),
+        ("Damage", plain(status["last_damage"] or "")),
     ]
-    lines.append(("To run", _to_run(status)))
-    lines.append(("To send", _to_send(status)))
-    if status["waiting_to_be_sent"] and status["last_trouble"]:
-        lines.append(("", f"last trouble: {plain(status['last_trouble'])}"))
-    if status["rejected"]:
-        lines.append(("Rejected", f"{status['rejected']}, refused by the API; kept, see `kubently-agent spool retry`"))
-    delivered = f"{status['delivered']} remembered"
-    if status["last_delivered_at"]:
-        delivered += f", the last {age(seconds_since(status['last_delivered_at']))} ago"
-    lines.append(("Delivered", delivered))
-    if status["last_damage"]:
-        lines.append(("Damage", plain(status["last_damage"])))
-    return [f"{title:<10} {words}" for title, words in lines]
+    return [f"{title:<10} {words}" for title, words in lines if words]
+
+
+def _last(what: str, time: str | None) -> str:
+    return f"{what} {age(seconds_since(time))} ago" if time else ""
 
 
 def _agent(status: Mapping[str, Any], *, held: bool) -> str:
-    since = f"{age(seconds_since(status['opened_at']))}" if status["opened_at"] else "an unknown time"
+    since = age(seconds_since(status["opened_at"])) if status["opened_at"] else "an unknown time"
     if held:
         return f"running for {since}, process {status['pid']}"
     return f"not running here; one opened this spool {since} ago"
@@ -124,9 +123,7 @@ def _agent(status: Mapping[str, Any], *, held: bool) -> str:
 
 def _to_run(status: Mapping[str, Any]) -> str:
     words = f"{status['waiting_to_run']} waiting, {status['running']} running"
-    if status["last_accepted_at"]:
-        words += f"; the last command came {age(seconds_since(status['last_accepted_at']))} ago"
-    return words
+    return words + _last("; the last command came", status["last_accepted_at"])
 
 
 def _to_send(status: Mapping[str, Any]) -> str:
@@ -137,8 +134,6 @@ def _to_send(status: Mapping[str, Any]) -> str:
     return f"{results}, {size(status['waiting_to_be_sent_bytes'])} of output, the oldest waits for {waited}"
 
 
-def _bytes(path: Path) -> int:
-    try:
-        return path.stat().st_blocks * 512
-    except OSError:
-        return 0
+def _rejected(status: Mapping[str, Any]) -> str:
+    count = status["rejected"]
+    return f"{count}, refused by the API; kept, see `kubently-agent spool retry`" if count else ""
