@@ -10,7 +10,7 @@ RUN_DEMO = @$(RECENT); exec $(PYTHON) -I .ci/venv.py demo
 
 CORE   := agent/guard/*,agent/spool/*,agent/link/*,agent/outage.py,agent/reach.py,agent/config.py,agent/settings.py,agent/model.py,agent/errors.py
 
-.PHONY: help venv demo test chaos breakages stampede bench soak performance import-cost incidents pictures coverage lint types layers lock image sbom wheel controlplane cluster-test clean
+.PHONY: help venv demo playground test chaos breakages stampede bench soak performance import-cost incidents pictures coverage lint types layers lock image sbom wheel controlplane cluster-test clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -19,8 +19,13 @@ venv:  ## .venv with all that development needs; each target does this by itself
 
 CLUSTER :=
 LINK    :=
-demo:  ## the main job, told as a story, in about 30 s (CLUSTER=kubeconfig for a cluster of yours, LINK=stream)
-	$(RUN_DEMO) -m demo $(if $(CLUSTER),--kubeconfig "$(CLUSTER)") $(if $(LINK),--link $(LINK))
+YES     :=
+CHOSEN   = $(if $(CLUSTER), --cluster "$$CLUSTER")$(if $(YES), --yes)$(if $(LINK), --link $(LINK))
+demo:  ## the main job, told as a story, in about 30 s (LINK=stream; CLUSTER=kubeconfig for a cluster of yours)
+	$(RUN_DEMO) -m demo$(CHOSEN)
+
+playground:  ## API, sample cluster and agent stay up until Ctrl-C, to be asked by curl
+	$(RUN_DEMO) -m demo --playground$(CHOSEN)
 
 test:  ## all tests but those that need a cluster or root
 	$(RUN) -m pytest -n auto --dist worksteal -m "not cluster and not image"

@@ -21,6 +21,7 @@ from typing import Any
 import trio
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from demo.record import Answer, Asked, HandOut, LinkName, Record, Seen
 from demo.routes import app_of
@@ -44,6 +45,7 @@ class ReferenceApi:
         folder: Path,
         port: int = 0,
         tls: Tls | None = None,
+        routes: Sequence[BaseRoute] = (),
     ) -> None:
         self.token = token
         """The one that is accepted. Set another to rotate; open streams live on, as on the real server."""
@@ -72,7 +74,7 @@ class ReferenceApi:
         self.listeners: set[trio.MemorySendChannel[Asked]] = set()
         self._queue: deque[Asked] = deque()
         self._queued = trio.Event()
-        self._server = Server(app_of(self), port, tls)
+        self._server = Server(app_of(self, routes), port, tls)
 
     @property
     def url(self) -> str:
@@ -203,10 +205,13 @@ async def reference_api(
     links: Collection[LinkName] = BOTH,
     port: int = 0,
     tls: Tls | None = None,
+    routes: Sequence[BaseRoute] = (),
 ) -> AsyncIterator[ReferenceApi]:
-    """A running API on a port of its own. What it kept is gone afterwards."""
+    """A running API on a port of its own, with further `routes`. What it kept is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="kubently-api-") as folder:
-        api = ReferenceApi(token=token, cluster_id=cluster_id, links=links, folder=Path(folder), port=port, tls=tls)
+        api = ReferenceApi(
+            token=token, cluster_id=cluster_id, links=links, folder=Path(folder), port=port, tls=tls, routes=routes
+        )
         try:
             async with api.running():
                 yield api

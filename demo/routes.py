@@ -3,13 +3,13 @@
 import secrets
 import typing
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from demo import contract, sse
 from demo.body import BadBody, Body
@@ -27,10 +27,11 @@ _GONE = Response(status_code=499)  # the client went away before the answer; nob
 Handler = Callable[["ReferenceApi", Request], Awaitable[Response]]
 
 
-def app_of(api: "ReferenceApi") -> Starlette:
-    """The routes of both contracts."""
+def app_of(api: "ReferenceApi", more: Sequence[BaseRoute] = ()) -> Starlette:
+    """The routes of both contracts, and more."""
     return Starlette(
         routes=[
+            *more,
             Route("/openapi.yaml", openapi),
             Route("/agent/status", _guarded(api, "poll", status)),
             Route("/agent/commands", _guarded(api, "poll", commands)),

@@ -1,13 +1,9 @@
-"""What the agent's spool says of each command. It is read from outside, while the agent runs and after it died."""
+"""What the agent's spool says of each command. It is read from outside, by plain SQL, as people do."""
 
-from collections.abc import Iterable
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-
-from agent.errors import SpoolError
-from agent.spool.reader import open_reader
-
-_WAITING, _ENDED = ("accepted", "running"), ("spooled", "delivered", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +17,14 @@ class Entry:
     @property
     def unfinished(self) -> bool:
         """It waits or runs."""
-        return self.state in _WAITING
-
-    @property
-    def ended(self) -> bool:
-        """It has a result."""
-        return self.state in _ENDED
+        return self.state in {"accepted", "running"}
 
 
-def read_ledger(path: Path, command_ids: Iterable[str]) -> dict[str, Entry]:
-    """Those of the commands that the spool knows."""
-    entries = {}
+def read_ledger(path: Path) -> dict[str, Entry]:
+    """All commands that the spool knows, by id."""
     try:
-        with open_reader(path) as reader:
-            for command_id in command_ids:
-                try:
-                    fields = reader.show(command_id).fields
-                except SpoolError:  # not accepted yet
-                    continue
-                entries[command_id] = Entry(fields["state"], fields["runs"])
-    except SpoolError:  # no agent has been here yet
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)) as spool:
+            rows = spool.execute("select command_id, state, runs from commands").fetchall()
+    except sqlite3.OperationalError:  # no agent has been here yet
         return {}
-    return entries
+    return {command_id: Entry(state, runs) for command_id, state, runs in rows}

@@ -72,7 +72,7 @@ class AgentProcess:
             with trio.CancelScope(shield=True):
                 await self.stop()
 
-    def last_words(self, lines: int = 12) -> list[str]:
+    def last_lines(self, lines: int = 12) -> list[str]:
         """The end of its log."""
         return self.log.read_text(errors="replace").splitlines()[-lines:] if self.log.exists() else []
 

@@ -2,42 +2,55 @@
 
 import random
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_GAP = "⋮"
+NAMESPACE = "shop"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One kubectl command, and the lines of its answer that tell the story."""
+    """A kubectl command or a search in logs, and what of its answer tells the story."""
 
-    args: tuple[str, ...]
-    show: str | None = None
-    """A pattern; only lines that it matches are shown. None shows all."""
-    most: int = 12
+    args: tuple[str, ...] = ()
+    search: Mapping[str, object] | None = None
+    show: str = r".*"
+    """A pattern; of each line that it matches, what it matches is shown."""
+    most: int = 6
 
     @property
     def words(self) -> str:
-        """As a person types it."""
-        return "kubectl " + " ".join(f"'{word}'" if " " in word else word for word in self.args)
+        """As a person says it."""
+        if self.search:
+            return f"search logs of {self.search['selector']} in {self.search['namespace']} for {self.search['query']}"
+        return f"kubectl {shlex.join(self.args)}"
 
     def excerpt(self, output: str) -> list[str]:
-        """The lines to show, with a mark where others were left out."""
-        rows: list[str] = []
-        for row in output.splitlines():
-            if self.show is None or re.search(self.show, row):
-                rows.append(row.rstrip())
-            elif not rows or rows[-1] != _GAP:
-                rows.append(_GAP)
-        while rows and rows[0] == _GAP:
-            del rows[0]
-        return rows if len(rows) <= self.most else [*rows[: self.most - 1], _GAP]
+        """What to show."""
+        return re.findall(self.show, output, re.MULTILINE)[: self.most]
 
 
-def pods_of_the_shop() -> Question:
-    """The first look."""
-    return Question(("get", "pods", "-n", "shop"), show=r"NAME|checkout")
+PODS = Question(("get", "pods", "-n", NAMESPACE), show=r"^checkout\S+ +0/1 .*?(?=  +\w+$)")
+LOST_ORDERS = Question(search={"namespace": NAMESPACE, "selector": "app=web", "query": "ERROR"}, show=r"ERROR .*")
+PASSWORD = Question(("get", "deploy", "payments", "-n", NAMESPACE, "-o", "yaml"), show=r"name: DB_PASSWORD|value: <.*")
+AFTERWARDS = Question(("get", "deploy", "checkout", "-n", NAMESPACE))
+ANYWHERE = (
+    Question(("get", "nodes"), most=4),
+    Question(("get", "pods", "-A", "--field-selector=status.phase!=Running"), most=6),
+    Question(("events", "-A", "--types=Warning"), most=4),
+)
+"""For a cluster of which nothing is known."""
+
+
+def last_life_of(pod: str) -> Question:
+    """Why it crashed."""
+    return Question(("logs", pod, "-n", NAMESPACE, "--previous"), show=r"(?:ERROR|FATAL) .*")
+
+
+def deletion_of(pod: str) -> Question:
+    """What must not run, and doesn't."""
+    return Question(("delete", "pod", pod, "-n", NAMESPACE))
 
 
 def crash_looping_pod(output: str) -> str | None:
@@ -51,47 +64,10 @@ def running_pods(output: str) -> list[str]:
     return re.findall(r"^(\S+) +1/1 +Running", output, re.MULTILINE)
 
 
-def about(pod: str) -> list[Question]:
-    """What an engineer asks next."""
-    return [
-        Question(
-            ("describe", "pod", pod, "-n", "shop"),
-            show=r"^    (Image|.*State|Ready|Restart Count): |Reason: |Exit Code|Started: |Finished: |  ConfigMap ",
-            most=14,
-        ),
-        Question(("logs", pod, "-n", "shop", "--previous", "--tail=4")),
-        Question(
-            (
-                *("get", "events", "-n", "shop", "--field-selector", f"involvedObject.name={pod},type=Warning"),
-                *("-o", "custom-columns=COUNT:.count,REASON:.reason,MESSAGE:.message"),
-            )
-        ),
-        Question(("get", "configmap", "checkout-config", "-n", "shop", "-o", "yaml"), show=r"^data:|_URL:"),
-    ]
-
-
-def forbidden(pod: str) -> list[Question]:
-    """What must not run, and doesn't."""
-    return [
-        Question(("delete", "pod", pod, "-n", "shop")),
-        Question(("get", "secrets", "-A")),
-        Question(("get", "pods", "--server=http://elsewhere.example.com")),
-    ]
-
-
-def in_a_cluster_of_yours() -> list[Question]:
-    """For a kubeconfig that was given: nothing is known of what is there."""
-    return [
-        Question(("get", "nodes", "-o", "wide"), most=6),
-        Question(("get", "pods", "-A"), most=8),
-        Question(("events", "-A", "--types=Warning"), most=6),
-    ]
-
-
 def burst(chance: random.Random, pods: Sequence[str], size: int) -> list[Question]:
     """Many log reads at once. Each has a `--tail` of its own, by which the cluster's record tells them apart."""
     tails = chance.sample(range(20, 400), size)
-    return [Question(("logs", chance.choice(pods), "-n", "shop", f"--tail={tail}")) for tail in tails]
+    return [Question(("logs", chance.choice(pods), "-n", NAMESPACE, f"--tail={tail}")) for tail in tails]
 
 
 def burst_anywhere(size: int) -> list[Question]:

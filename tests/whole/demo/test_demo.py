@@ -1,20 +1,26 @@
-"""The demo from beginning to end, without its pauses: the real agent, the real kubectl, both links."""
+"""The demo from beginning to end, without its pauses, and the playground: the real agent and kubectl, both links."""
 
 import io
+import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
+import httpx
 import pytest
 import trio
 
-from demo.story.play import DONE, INTERRUPTED, Options, play
 from demo.story.screen import Screen
+from demo.story.stage import DONE, INTERRUPTED, Options
+from demo.story.story import tell
 from tests.whole.demo.test_sample_cluster import KUBECTL
 
 pytestmark = pytest.mark.skipif(KUBECTL is None, reason="no kubectl beside this Python or on PATH")
@@ -24,44 +30,93 @@ pytestmark = pytest.mark.skipif(KUBECTL is None, reason="no kubectl beside this 
 async def test_nothing_is_lost(link: Literal["poll", "stream"], tmp_path: Path) -> None:
     out = io.StringIO()
     options = Options(Path(str(KUBECTL)), link, folder=tmp_path, seed=5, pace=0.25)
-    code = await play(options, Screen(out, {}))
+    code = await tell(options, Screen(out, {}))
     printed = out.getvalue()
     assert code == DONE, printed
-    assert "Nothing was lost, nothing was run twice, nothing was changed." in printed
-    assert re.search(r"^   lost +0 +API +ok$", printed, re.MULTILINE)
-    assert re.search(r"^   killed while they ran, and run again +[1-4] ", printed, re.MULTILINE)
+    assert "Nothing was lost, answered twice or changed." in printed
+    assert re.search(r"^   ok        0   lost, says the API$", printed, re.MULTILINE)
+    assert re.search(r"^   ok   ([1-4]) of \1   run again, as the kill hit them", printed, re.MULTILINE)
+    assert printed.count("\n   ok ") == 5
     assert "PAYMENT_GATEWAY_URL is not set" in printed
-    assert printed.count(" refused\n") == 3
-    *told, listing, query = printed.splitlines()
-    assert listing.endswith(f"kubently-agent spool list --spool {tmp_path}/spool.db")
-    assert query.strip() == f'sqlite3 -readonly -line {tmp_path}/spool.db "select * from status"'
-    assert max(map(len, told)) <= 100
-    assert "get deployments -A" in typed(listing)
+    assert printed.count(" refused\n") == 1
+    *told, query = printed.splitlines()
+    assert query.strip() == f"sqlite3 -readonly -line {tmp_path}/spool.db 'select * from status'"
+    assert max(map(len, told)) <= 80
     if shutil.which("sqlite3"):
-        assert re.search(r"waiting_to_be_sent = 0$", typed(query), re.MULTILINE)
+        shown = subprocess.run(query, shell=True, capture_output=True, text=True, check=True).stdout
+        assert re.search(r"waiting_to_be_sent = 0$", shown, re.MULTILINE)
 
 
-def typed(command: str) -> str:
-    """What a person gets who types what the demo names at its end."""
-    return subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
+class Demo:
+    """`python -m demo` as a process, and what it printed."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self.process = process
+        self.printed = ""
+
+    async def until(self, words: str | None) -> str:
+        """Read until `words` come; None: to the end."""
+        assert self.process.stdout is not None
+        while words is None or words not in self.printed:
+            chunk = await self.process.stdout.receive_some()
+            if not chunk:
+                assert words is None, self.printed
+                break
+            self.printed += chunk.decode()
+        return self.printed
+
+
+@asynccontextmanager
+async def demo(*args: str) -> AsyncIterator[Demo]:
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "demo", *args], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    async with process.stdout:
+        try:
+            with trio.fail_after(60):
+                yield Demo(process)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            with trio.CancelScope(shield=True):
+                await process.wait()
+
+
+async def interrupted(running: Demo, folder: Path) -> None:
+    """Ctrl-C ends it in order, and nothing is left."""
+    running.process.send_signal(signal.SIGINT)
+    printed = await running.until(None)
+    assert await running.process.wait() == INTERRUPTED
+    assert f"Stopped. The spool is left in\n   {folder}\n" in printed
+    pid = int(re.findall(r"process (\d+)", (folder / "spool.db.lock").read_text())[0])
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 async def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
-    demo = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "demo", "--keep", str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-    )
-    assert demo.stdout is not None
-    printed = b""
-    async with demo.stdout:
-        while b"kubectl get pods" not in printed:
-            printed += await demo.stdout.receive_some()
-        demo.send_signal(signal.SIGINT)
-        while chunk := await demo.stdout.receive_some():
-            printed += chunk
-    assert await demo.wait() == INTERRUPTED
-    assert f"Stopped. The spool is left in {tmp_path}.".encode() in printed
-    pid = int(re.findall(r"process (\d+)", (tmp_path / "spool.db.lock").read_text())[0])
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    async with demo("--keep", str(tmp_path)) as running:
+        await running.until("kubectl get pods")
+        await interrupted(running, tmp_path)
+
+
+@pytest.mark.parametrize("link", ["poll", "stream"])
+async def test_the_playground_answers_until_ctrl_c(link: str, tmp_path: Path) -> None:
+    async with demo("--playground", "--keep", str(tmp_path), "--link", link) as running:
+        printed = await running.until("TOKEN=")
+        url = re.findall(r"curl -s (\S+) -d 'get pods -A'", printed)[0]
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as curl:
+            while (reply := await curl.post(url, content="get pods -n shop")).status_code != 200:
+                assert reply.status_code == 503, "only until the agent's stream is there"
+            assert "CrashLoopBackOff" in reply.text
+            assert "not allowed" in (await curl.post(url, content="kubectl delete pods --all")).text
+            asked = json.dumps({"args": ["get", "nodes", "-o", "name"]})
+            assert (await curl.post(url, content=asked)).text.split()[0] == "node/control-1"
+            for wrong in ("{", "get 'pods", '{"tool": "helm"}'):
+                assert (await curl.post(url, content=wrong)).status_code == 400
+            by_name = {"Host": "attacker.example.com"}
+            assert (await curl.post(url, content="get pods", headers=by_name)).status_code == 403
+        for view in ("recent", "status") if shutil.which("sqlite3") else ():
+            line = next(row for row in printed.splitlines() if "sqlite3" in row).replace("recent", view)
+            assert subprocess.run(shlex.split(line), capture_output=True, check=True).stdout
+        await interrupted(running, tmp_path)
