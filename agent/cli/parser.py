@@ -5,6 +5,7 @@
 import argparse
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TypeAlias
 
 from agent import __version__
 
@@ -24,7 +25,8 @@ command line.
 """
 
 
-Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # argparse has no public name for it
+# argparse has no public name for it, and it takes no [] at run time.
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 
 def add_command(commands: Subparsers, name: str, *, more: str = "", epilog: str = "") -> argparse.ArgumentParser:
