@@ -3,7 +3,7 @@
 import trio
 
 from agent.errors import KubectlError, SpoolFull
-from agent.guard import Plan, Policy, Refused, decide
+from agent.guard import GuardPlan, Policy, Refused, decide
 from agent.kubectl import Exit, Kubectl
 from agent.log import Log
 from agent.metrics import Metrics
@@ -143,7 +143,7 @@ class Executor:
             return Result(Outcome.REFUSED, error=refusal.sentence, rule=refusal.rule)
         return await self._run(claim, plan, policy, output)
 
-    async def _run(self, claim: Claim, plan: Plan, policy: Policy, output: Output) -> Result:
+    async def _run(self, claim: Claim, plan: GuardPlan, policy: Policy, output: Output) -> Result:
         command = claim.command
         timeout = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, self._timeout_max)
         timeout = min(timeout, policy.max_timeout_seconds or timeout)

@@ -1,12 +1,9 @@
 """What a policy allows, in the words that the API shows to people and models before they ask."""
 
-from agent.guard.kinds import DENIED_TYPES, is_namespaced, own_types
 from agent.guard.policy import DEFAULT_POLICY, Policy
-from agent.guard.tables import GLOBAL, WHOLE_VERBS, Flag, Verb
+from agent.guard.resources import credential_types, is_namespaced, own_types
+from agent.guard.tables import AGENTS_OWN, GLOBAL, WHOLE_VERBS, Flag, Verb
 from agent.model import Capabilities
-
-_AGENTS_OWN = frozenset({"v", "help", "watch", "follow", "timeout"})
-"""Flags that are in the tables only so that the agent's own line, or a harmless `--watch=false`, may have them."""
 
 
 def capabilities(policy: Policy = DEFAULT_POLICY) -> Capabilities:
@@ -14,25 +11,19 @@ def capabilities(policy: Policy = DEFAULT_POLICY) -> Capabilities:
     verbs = [verb for verb in WHOLE_VERBS if policy.verbs is None or verb.name in policy.verbs]
     # "rollout status" says what runs; "rollout" alone is there for readers that compare a command's first word.
     names = [*(verb.name for verb in verbs), *(verb.name.split()[0] for verb in verbs)]
-    return Capabilities(
-        verbs=tuple(dict.fromkeys(names)), restricted_types=_restricted_types(policy), flags=_flags(policy, verbs)
-    )
-
-
-def _restricted_types(policy: Policy) -> tuple[str, ...]:
     unread = [kind for kind in own_types() if not _reads(policy, kind)]
-    credentials = [kind for kind in DENIED_TYPES if _is_plural(kind)]
-    return tuple(dict.fromkeys(["secrets", *sorted(policy.denied_types), *unread, *sorted(credentials)]))
+    restricted = ["secrets", *sorted(policy.denied_types), *unread, *credential_types()]
+    return Capabilities(
+        verbs=tuple(dict.fromkeys(names)),
+        restricted_types=tuple(dict.fromkeys(restricted)),
+        flags=_flags(policy, verbs),
+    )
 
 
 def _reads(policy: Policy, kind: str) -> bool:
     if policy.types is not None and kind not in policy.types:
         return False
     return policy.namespaces is None or is_namespaced(kind) or kind in policy.cluster_types
-
-
-def _is_plural(kind: str) -> bool:
-    return kind.removesuffix("s") in DENIED_TYPES - {kind} or kind.removesuffix("es") in DENIED_TYPES - {kind}
 
 
 def _flags(policy: Policy, verbs: list[Verb]) -> tuple[str, ...]:
@@ -42,4 +33,4 @@ def _flags(policy: Policy, verbs: list[Verb]) -> tuple[str, ...]:
 
 
 def _is_offered(policy: Policy, flag: Flag) -> bool:
-    return flag.name not in _AGENTS_OWN and not (flag.name == "all-namespaces" and policy.namespaces is not None)
+    return flag.name not in AGENTS_OWN and not (flag.name == "all-namespaces" and policy.namespaces is not None)

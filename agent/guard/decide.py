@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.guard.grammar import Parsed, names, parse
+from agent.guard.grammar import names, parse
+from agent.guard.hints import shell_hint
 from agent.guard.operands import check_pair
 from agent.guard.policy import DEFAULT_POLICY, Flags, Policy
 from agent.guard.refused import Refused, shown
+from agent.guard.resources import is_table_only
 from agent.guard.shape import check_shape
 from agent.guard.tables import Verb
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class GuardPlan:
     """The only command line that runs."""
 
     verb: str
@@ -21,7 +23,7 @@ class Plan:
     """What follows kubectl's own path."""
 
 
-def decide(args: object, policy: Policy = DEFAULT_POLICY) -> Plan:
+def decide(args: object, policy: Policy = DEFAULT_POLICY) -> GuardPlan:
     """What to run for these arguments (without kubectl itself).
 
     The plan is written anew from what was parsed and checked, so that no second parser can understand it differently.
@@ -29,35 +31,67 @@ def decide(args: object, policy: Policy = DEFAULT_POLICY) -> Plan:
     Raises:
         Refused: these arguments don't run. Nothing else is ever raised, whatever `args` is.
     """
-    parsed = parse(check_shape(args))
+    words = check_shape(args)
+    try:
+        return _decide(words, policy)
+    except Refused:
+        hint = shell_hint(words)  # whatever else is wrong: "| tail -5" is not about a flag -5
+        if hint is None:
+            raise
+    raise Refused("shape", shown(hint[0]), f'"{shown(hint[0])}" is not allowed: {hint[1]}')
+
+
+def _decide(args: Sequence[str], policy: Policy) -> GuardPlan:
+    parsed = parse(args)
     verb = parsed.verb
     policy.check_verb(verb)
     if parsed.flags.get("help") == ["true"]:
-        return Plan(verb.name, _line(verb, {"help": ["true"]}, ()))
-    _check_values(parsed)
-    types = [*verb.reads, *verb.operands.check(parsed.operands, parsed.flags), *_involved(parsed.flags)]
-    flags = dict(policy.narrow(verb, types, parsed.flags))
-    flags.update((name, [value]) for name, value in verb.always)
-    return Plan(verb.name, _line(verb, flags, parsed.operands))
+        return GuardPlan(verb.name, _line(verb, {"help": ["true"]}, ()))
+    asked = _with_template(_without_watch(verb, parsed.flags))
+    _check_values(verb, asked)
+    involved = [check_pair(value) for value in asked.get("for", ())]  # the type of `events --for`
+    types = [*verb.reads, *verb.operands.check(parsed.operands, asked), *involved]
+    for kind in types:
+        _check_shown(verb, kind, asked)
+    flags = {name: [value] for name, value in verb.unless_asked} | dict(policy.narrow(verb, types, asked))
+    flags |= {name: [value] for name, value in verb.always}
+    return GuardPlan(verb.name, _line(verb, flags, parsed.operands))
 
 
-def _check_values(parsed: Parsed) -> None:
-    known = names(parsed.verb.name)
-    for name, values in parsed.flags.items():
+def _without_watch(verb: Verb, flags: Flags) -> Flags:
+    """`rollout status -w` with a time limit does end; what is written is --watch=false."""
+    ends = verb.name == "rollout status" and "timeout" in flags
+    return {name: values for name, values in flags.items() if not (ends and name == "watch")}
+
+
+def _with_template(flags: Flags) -> Flags:
+    """`--template=…`, alone or with `-o go-template` or `-o template`, is the same as `-o go-template=…`."""
+    if "template" not in flags:
+        return flags
+    rest = {name: values for name, values in flags.items() if name != "template"}
+    output = rest.get("output", ["go-template"])[0]
+    if output not in ("go-template", "template"):
+        given = shown(f"-o {output}")
+        raise Refused("output", given, f"--template doesn't go with {given}; write -o go-template=… and no --template")
+    return {**rest, "output": [f"go-template={flags['template'][0]}"]}
+
+
+def _check_values(verb: Verb, flags: Flags) -> None:
+    known = names(verb.name)
+    for name, values in flags.items():
         for value in values:
             wrong = known.long[name].rule.complaint(value)
             if wrong:
                 given = f"--{name}={value}" if value != "true" else f"--{name}"
-                raise Refused(_rule(name), shown(given), f"{shown(given)} is not allowed: {wrong}")
+                rule = name if name in ("output", "raw", "namespace") else "value"
+                raise Refused(rule, shown(given), f"{shown(given)} is not allowed: {wrong}")
 
 
-def _rule(flag: str) -> str:
-    return flag if flag in ("output", "raw", "namespace") else "value"
-
-
-def _involved(flags: Flags) -> Sequence[str]:
-    """The type of `events --for`."""
-    return [check_pair(value) for value in flags.get("for", ())]
+def _check_shown(verb: Verb, kind: str, flags: Flags) -> None:
+    is_table = verb.name == "get" and flags.get("output", ["wide"])[0] in ("wide", "name")
+    if is_table_only(kind) and not is_table and verb.name != "events":
+        sentence = f"{shown(kind)} can hold credentials, so it is shown only as a table: get {shown(kind)} -o wide"
+        raise Refused("type", shown(kind), sentence)
 
 
 def _line(verb: Verb, flags: Flags, operands: Sequence[str]) -> tuple[str, ...]:

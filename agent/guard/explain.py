@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from agent.guard.kinds import CREDENTIALS
 from agent.guard.policy import Policy
+from agent.guard.resources import CREDENTIALS, TABLE_ONLY, is_own
 from agent.guard.tables import GLOBAL, VERBS, Flag
-from agent.guard.values import Kind
+from agent.guard.values import FlagType
 
 _NEVER = "Whatever else kubectl has is refused: what writes, what opens files or other servers, what doesn't end."
 
@@ -20,15 +20,19 @@ def _lines(policy: Policy) -> Iterator[str]:
         if policy.verbs is None or verb.name in policy.verbs:
             yield f"kubectl {verb.name} {verb.operands.says}".rstrip()
             yield from _flags(verb.flags)
-            if verb.always:
-                yield "    always with " + " ".join(f"--{name}={value}" for name, value in verb.always)
+            for when, given in (("always", verb.always), ("unless asked otherwise", verb.unless_asked)):
+                if given:
+                    yield f"    {when} with " + " ".join(f"--{name}={value}" for name, value in given)
             yield ""
     yield "with every verb"
     yield from _flags([flag for flag in GLOBAL if flag.name != "v"])
     yield ""
     yield "never read, whatever the spelling"
-    for where, names in CREDENTIALS.items():
-        yield f"    {where}: {' '.join(names.split())}"
+    yield "    types whose name ends in secret, token, password, credential, kubeconfig or keypair (or begins with"
+    yield "    kongcredential), unless they only point to one, as externalsecrets and sealedsecrets do"
+    for holds, names in CREDENTIALS.items():
+        yield f"    {holds}: {' '.join(names.split())}"
+    yield f"    and only as a table: {' '.join(TABLE_ONLY.split())}"
     yield ""
     narrowed = list(_narrowed(policy))
     yield "narrowed by the policy file" if narrowed else "not narrowed by a policy file"
@@ -40,7 +44,7 @@ def _lines(policy: Policy) -> Iterator[str]:
 def _flags(flags: Sequence[Flag]) -> Iterator[str]:
     for flag in flags:
         name = f"-{flag.short} --{flag.name}" if flag.short else f"   --{flag.name}"
-        says = flag.rule.says or ("" if flag.kind is Kind.BOOL else flag.kind.value)
+        says = flag.rule.says or ("" if flag.type is FlagType.BOOL else flag.type.value)
         yield f"    {name:<32} {says}".rstrip()
 
 
@@ -55,6 +59,8 @@ def _narrowed(policy: Policy) -> Iterator[str]:
     for says, names in rows.items():
         if isinstance(names, tuple | frozenset) and names:
             yield f"    {says}: {' '.join(sorted(names))}"
+    if any(not is_own(kind) for kind in policy.denied_types):
+        yield "    custom types are read only by plural and group, as in gateways.gateway.networking.k8s.io"
     if policy.verbs is not None:
         yield f"    only these verbs run: {', '.join(sorted(policy.verbs))}"
     if policy.max_output_bytes is not None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from agent.guard.hints import NEVER, NEVER_SHORT, flag_hint, verb_hint
 from agent.guard.refused import Refused, shown
-from agent.guard.tables import BEFORE_VERB, GLOBAL, NEVER, NEVER_SHORT, SUBCOMMAND_ALIASES, VERBS, Flag, Verb
-from agent.guard.values import Kind
+from agent.guard.tables import AGENTS_OWN, GLOBAL, SUBCOMMAND_ALIASES, VERBS, WHOLE_VERBS, Flag, Verb
+from agent.guard.values import FlagType
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,59 +54,60 @@ def groups() -> Mapping[str, Sequence[str]]:
 
 @cache
 def names(verb: str) -> Names:
-    """The flags of a verb; those of the global ones that may stand before any, for ""."""
-    if verb:
-        return Names.of(verb, verbs()[verb].flags)
-    before = {flag.name: flag for each in VERBS for flag in (*each.flags, *GLOBAL) if flag.name in BEFORE_VERB}
-    return Names("", before, {flag.short: flag for flag in before.values() if flag.short})
+    """The flags of a verb; of all verbs together, for ""."""
+    return Names.of(verb, verbs()[verb].flags if verb else [flag for each in VERBS for flag in each.flags])
 
 
 def parse(args: Sequence[str]) -> Parsed:
     """Read a command line whose shape has been checked.
 
     Raises:
-        Refused: an unknown verb or flag, a flag that never runs, or a value that isn't of the flag's kind.
+        Refused: an unknown verb or flag, a flag that never runs, or a value that isn't of the flag's type.
     """
-    at = _find_verb(args)
-    name, taken = _verb_name(args, at)
-    flags, operands = _read_flags([*args[:at], *args[at + taken :]], names(name))
+    words = args[1:] if args[0] == "kubectl" else args
+    at = _find_verb(words)
+    name, taken = _verb_name(words, at)
+    flags, operands = _read_flags([*words[:at], *words[at + taken :]], names(name))
     return Parsed(verbs()[name], flags, operands)
 
 
 def _find_verb(args: Sequence[str]) -> int:
-    """Where the verb is. Before it only flags of `BEFORE_VERB` may stand, with their values."""
-    before = names("")
+    """Where the verb is. kubectl takes the word after a flag that it doesn't know yet for its value.
+
+    So `-A get pods` would look for the verb "pods", and only flags that do take a value may stand before the verb, or
+    have one of their own (`-A=true`, `-ojson`).
+    """
     at = 0
     while at < len(args) and args[at].startswith("-") and args[at] != "-":
         argument = args[at]
-        if argument.startswith("--"):
-            name, equals, _ = argument[2:].partition("=")
-            known, own_value = name.replace("_", "-") in before.long, bool(equals)
-        else:
-            known, own_value = argument[1] in before.short, len(argument) > 2
-        if not known:
+        is_whole = "=" in argument if argument.startswith("--") else len(argument) > 2
+        flag = _known_anywhere(argument)
+        if not is_whole and (flag is None or flag.type is FlagType.BOOL):
             raise _misplaced(argument)
-        at += 1 if own_value else 2
+        at += 1 if is_whole else 2
     if at >= len(args):
-        raise Refused("verb", shown(args[-1]), f"a verb is missing; use one of {_verb_list()}")
+        raise Refused("verb", shown(args[-1]) if args else "", f"a verb is missing; use one of {_verb_list()}")
     return at
 
 
+def _known_anywhere(argument: str) -> Flag | None:
+    every = names("")
+    return every.long.get(argument[2:].replace("_", "-")) if argument[1] == "-" else every.short.get(argument[1])
+
+
 def _misplaced(argument: str) -> Refused:
-    name = argument[2:].partition("=")[0].replace("_", "-")
-    if not argument.startswith("--"):
-        name = NEVER_SHORT.get(argument[1], "")
+    name = argument[2:].replace("_", "-") if argument[1] == "-" else NEVER_SHORT.get(argument[1], "")
     if name in NEVER:  # it would be refused after the verb, too
         return Refused("flag", shown(argument), f"{shown(argument)} is not allowed: {NEVER[name]}")
-    sentence = f'a verb must come first; put "{shown(argument)}" after it (only -n, -o and -l may precede)'
-    return Refused("verb", shown(argument), sentence)
+    return Refused("verb", shown(argument), f'a verb must come first; put "{shown(argument)}" after it')
 
 
 def _verb_name(args: Sequence[str], at: int) -> tuple[str, int]:
     """The verb's full name, and how many words it takes."""
     verb = args[at]
     if verb not in verbs():
-        raise Refused("verb", shown(verb), f'"{shown(verb)}" is not allowed: {_hint(verb)}; use one of {_verb_list()}')
+        known = [name for name in verbs() if name not in groups()]
+        raise Refused("verb", shown(verb), f'"{shown(verb)}" is not allowed: {verb_hint(verb, known)}')
     if verb not in groups() or at + 1 == len(args) or args[at + 1].startswith("-"):
         return verb, 1
     name = f"{verb} {args[at + 1]}"
@@ -113,18 +115,6 @@ def _verb_name(args: Sequence[str], at: int) -> tuple[str, int]:
     if name not in verbs():
         raise Refused("subcommand", shown(args[at + 1]), f'"{shown(name)}" is not allowed; use {_choice(verb)}')
     return name, 2
-
-
-def _hint(verb: str) -> str:
-    if verb == "kubectl":
-        return "the arguments begin after kubectl"
-    if verb in ("help", "options"):
-        return "-h after a verb shows its help"
-    if verb.strip().lower() in verbs():
-        return "a verb is written in small letters, without blanks"
-    if " " in verb:
-        return "every word is an argument of its own"
-    return "the agent only reads"
 
 
 def _choice(verb: str) -> str:
@@ -163,7 +153,7 @@ def _read_long(args: Sequence[str], at: int, known: Names, flags: dict[str, list
     if flag is None:
         raise _unknown(argument, f"--{shown(name)}", name.replace("_", "-"), known)
     if not equals:
-        if flag.kind is Kind.BOOL:
+        if flag.type is FlagType.BOOL:
             value = "true"
         else:
             value, at = _next(args, at, f"--{flag.name}"), at + 1
@@ -180,10 +170,12 @@ def _read_short(args: Sequence[str], at: int, known: Names, flags: dict[str, lis
         flag = known.short.get(letter)
         if flag is None:
             within = "" if argument[1] == letter else f" in {shown(argument)}"
-            raise _unknown(argument, f"-{shown(letter)}{within}", NEVER_SHORT.get(letter, letter), known)
+            elsewhere = names("").short.get(letter)
+            name = NEVER_SHORT.get(letter) or (elsewhere.name if elsewhere else letter)
+            raise _unknown(argument, f"-{shown(letter)}{within}", name, known)
         if len(rest) > 1 and rest[0] == "=":
             value, rest = rest[1:], ""
-        elif flag.kind is Kind.BOOL:
+        elif flag.type is FlagType.BOOL:
             value = "true"
         elif rest:
             value, rest = rest, ""
@@ -200,10 +192,10 @@ def _next(args: Sequence[str], at: int, flag: str) -> str:
 
 
 def _keep(flags: dict[str, list[str]], flag: Flag, value: str, argument: str) -> None:
-    canonical = flag.kind.read(value)
+    canonical = flag.type.read(value)
     if canonical is None:
-        raise Refused("value", shown(argument), f'--{flag.name} takes {flag.kind.value}, not "{shown(value)}"')
-    earlier = flags.get(flag.name, []) if flag.kind is Kind.LIST else []
+        raise Refused("value", shown(argument), f'--{flag.name} takes {flag.type.value}, not "{shown(value)}"')
+    earlier = flags.get(flag.name, []) if flag.type is FlagType.LIST else []
     flags[flag.name] = [*earlier, canonical]
 
 
@@ -213,9 +205,7 @@ def _unknown(argument: str, given: str, name: str, known: Names) -> Refused:
     if known.verb in groups():
         sentence = f"{given} is not allowed here: flags come after the subcommand, and that is {_choice(known.verb)}"
         return Refused("subcommand", shown(argument), sentence)
-    takes = " ".join(f"--{each}" for each in known.long if each != "v")
-    return Refused(
-        "flag",
-        shown(argument),
-        f"{given} is not a flag that kubectl {known.verb} may have here; it takes {takes}",
-    )
+    offered = [flag for flag in known.long if flag not in AGENTS_OWN]
+    owners = [verb.name for verb in WHOLE_VERBS if name in names(verb.name).long]
+    hint = flag_hint(known.verb, name, offered, owners)
+    return Refused("flag", shown(argument), f"{given} is not a flag of kubectl {known.verb}: {hint}")

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent.guard.grammar import groups, verbs
-from agent.guard.kinds import TYPE, denied, plural
 from agent.guard.policy import Policy
+from agent.guard.resources import TYPE, credentials, is_cluster_scoped, is_namespaced, plural
 from agent.guard.tables import NAMESPACE, RAW_PATHS
 
 
@@ -76,13 +76,22 @@ def _types_of_any_group(key: str, value: object) -> frozenset[str]:
 def _type(key: str, kind: str) -> str:
     if not TYPE.fullmatch(kind):
         raise PolicyError(f'{key}: "{kind}" is not a resource type, as in pods or certificates.cert-manager.io')
-    if denied(kind):
+    if credentials(kind):
         raise PolicyError(f'{key}: "{kind}" is never read, such objects hold credentials; drop it')
     return plural(kind)
 
 
-def _types_or_paths(key: str, value: object) -> frozenset[str]:
-    return frozenset(_path(key, each) if each.startswith("/") else _type(key, each) for each in _texts(key, value))
+def _namespaced_types(key: str, value: object) -> frozenset[str]:
+    for kind in filter(is_cluster_scoped, _types(key, value)):
+        raise PolicyError(f'{key}: "{kind}" lives in no namespace; to have it read, name it under cluster_types')
+    return _types(key, value)
+
+
+def _cluster_types(key: str, value: object) -> frozenset[str]:
+    found = {_path(key, each) if each.startswith("/") else _type(key, each) for each in _texts(key, value)}
+    for kind in filter(is_namespaced, found):
+        raise PolicyError(f'{key}: "{kind}" lives in namespaces, and those of `namespaces` are read anyway; drop it')
+    return frozenset(found)
 
 
 def _path(key: str, path: str) -> str:
@@ -116,8 +125,8 @@ _READERS: Mapping[str, Callable[[str, object], Any]] = {
     "types": _types,
     "denied_types": _types_of_any_group,
     "namespaces": _namespaces,
-    "cluster_types": _types_or_paths,
-    "namespaced_types": _types,
+    "cluster_types": _cluster_types,
+    "namespaced_types": _namespaced_types,
     "max_output_bytes": _bytes,
     "max_timeout_seconds": _seconds,
 }

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.guard.kinds import TYPE, denied
 from agent.guard.refused import Refused, shown
+from agent.guard.resources import TYPE, credentials
 
 NAME = re.compile(r"[A-Za-z0-9_~][A-Za-z0-9._:@~+-]{0,252}")
 """Every name that Kubernetes gives (`system:node:n1` is one; `~` is OpenShift's for oneself), and none that could be
@@ -41,12 +41,13 @@ def check_type(kind: str, whole: str) -> str:
         within = "" if kind == whole else f' in "{shown(whole)}"'
         sentence = f'"{shown(kind)}"{within} is not a resource type, as in pods or deployments.apps'
         raise Refused("operand", shown(whole), sentence)
-    if denied(kind):
-        raise Refused(
-            "type",
-            shown(whole),
-            f"{shown(kind)} may not be read: such objects hold credentials; use auth can-i or explain to ask about it",
+    holds = credentials(kind)
+    if holds:
+        sentence = (
+            f"{shown(kind)} may not be read, such objects hold {holds}; what goes wrong for want of one shows in "
+            "describe pod and get events"
         )
+        raise Refused("type", shown(whole), sentence)
     return kind
 
 
@@ -57,8 +58,10 @@ def check_name(name: str, what: str = "name") -> None:
         Refused: it could not be a name in Kubernetes.
     """
     if not NAME.fullmatch(name):
-        sentence = f'"{shown(name)}" is not a valid {what}: letters, digits and . _ : @ + ~ - only'
-        raise Refused("name", shown(name), sentence)
+        why = "letters, digits and . _ : @ + ~ - only"
+        if "*" in name:
+            why = "there are no wildcards; -l chooses by label, and get TYPE lists all names"
+        raise Refused("name", shown(name), f'"{shown(name)}" is not a valid {what}: {why}')
 
 
 def check_pair(operand: str) -> str:
@@ -168,11 +171,10 @@ def _subcommand(operands: Sequence[str], _: Flags) -> Sequence[str]:
 
 def _none(operands: Sequence[str], _: Flags) -> Sequence[str]:
     if operands:
-        raise Refused(
-            "operand",
-            shown(operands[0]),
-            f'"{shown(operands[0])}" is one word too many: this takes only flags',
-        )
+        why = "this takes only flags"
+        if operands[0] == "dump":
+            why = "ask for what you need, as in get pods -A -o wide, get events -A or logs POD"
+        raise Refused("operand", shown(operands[0]), f'"{shown(operands[0])}" is one word too many: {why}')
     return []
 
 

@@ -3,8 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.guard.kinds import CATEGORIES, is_among, is_namespaced, plural
 from agent.guard.refused import Refused, shown
+from agent.guard.resources import (
+    CATEGORIES,
+    is_among,
+    is_cluster_scoped,
+    is_namespaced,
+    may_be_custom,
+    measured_by,
+    plural,
+)
 from agent.guard.tables import Verb
 
 Flags = Mapping[str, Sequence[str]]
@@ -44,29 +52,25 @@ class Policy:
             Refused: with the rule "policy", if the policy file takes this away.
         """
         for kind in types:
-            self._check_type(kind)
+            self._check_type(verb, kind)
         if self.namespaces is None:
             return flags
-        if flags.get("all-namespaces") == ["true"]:
-            raise Refused(
-                "policy",
-                "--all-namespaces",
-                f"--all-namespaces is not allowed here; use -n with {self._choice()}",
-            )
         for kind in types:
             self._check_scope(verb, kind)
         if verb.name == "cluster-info" and "kube-system" not in self.namespaces:
-            raise Refused(
-                "policy",
-                verb.name,
-                "cluster-info reads the namespace kube-system, which the policy doesn't allow",
-            )
+            sentence = "cluster-info reads the namespace kube-system, which the policy file doesn't allow"
+            raise Refused("policy", verb.name, sentence)
         if not verb.namespaced:
             return flags
-        # Types that live in no namespace are read as well without one. Events of a node aren't: those have a namespace.
-        reads_types = bool(types) and verb.name in {"get", "describe"}
-        needed = not reads_types or any(plural(kind) not in self.cluster_types for kind in types)
-        return {**flags, "namespace": [self._namespace(flags, self.namespaces, needed=needed)]}
+        # Types that live in no namespace: -n and -A mean nothing, as for kubectl. Events of a node do have a namespace.
+        if types and verb.name in ("get", "describe") and all(self._is_cluster_type(kind) for kind in types):
+            given = [name for name in flags.get("namespace", ()) if name in self.namespaces]
+            rest = {name: values for name, values in flags.items() if name != "all-namespaces"}
+            return {**rest, "namespace": [*given, self.namespaces[0]][:1]}
+        if flags.get("all-namespaces") == ["true"]:
+            sentence = f"--all-namespaces is not allowed here; use -n with {self._choice()}"
+            raise Refused("policy", "--all-namespaces", sentence)
+        return {**flags, "namespace": [self._namespace(flags, self.namespaces)]}
 
     def check_verb(self, verb: Verb) -> None:
         """Raise Refused if the policy file doesn't allow this verb."""
@@ -78,48 +82,59 @@ class Policy:
                 f"{verb.name} is not allowed by this agent's policy file; it allows {allowed}",
             )
 
-    def _check_type(self, kind: str) -> None:
+    def _check_type(self, verb: Verb, kind: str) -> None:
         if kind.startswith("/"):
+            if "metrics.k8s.io" in kind and (self.types is not None or self.denied_types):
+                raise Refused("policy", shown(kind), "this agent's policy file names types, not paths; use top instead")
             return
         known = plural(kind)
-        if self.types is not None and known not in self.types:
+        # Who may read pods may ask `top` what they use.
+        if self.types is not None and known not in self.types and not (kind in verb.reads and verb.reads[0] != kind):
             allowed = ", ".join(sorted(self.types))
-            raise Refused(
-                "policy",
-                shown(kind),
-                f"{shown(kind)} may not be read by this agent's policy file; it allows {allowed}",
-            )
+            sentence = f"{shown(kind)} may not be read by this agent's policy file; it allows {allowed}"
+            raise Refused("policy", shown(kind), sentence)
         if self.denied_types and (is_among(kind, self.denied_types) or known in CATEGORIES):
             raise Refused("policy", shown(kind), f"{shown(kind)} may not be read by this agent's policy file")
+        if may_be_custom(kind, self.denied_types):
+            sentence = (
+                f"{shown(kind)} may be a type that this agent's policy file denies; write its plural and group, "
+                "as in gateways.gateway.networking.k8s.io (api-resources lists them)"
+            )
+            raise Refused("policy", shown(kind), sentence)
+
+    def _is_cluster_type(self, kind: str) -> bool:
+        return not self.cluster_types.isdisjoint({plural(kind), measured_by(plural(kind))})
 
     def _check_scope(self, verb: Verb, kind: str) -> None:
-        known = plural(kind)
-        if known in self.cluster_types:
+        known = measured_by(plural(kind))
+        if self._is_cluster_type(kind):
             if verb.name == "describe" and known in _DESCRIBED_WITH:
                 also = _DESCRIBED_WITH[known]
-                sentence = f"describe {known} lists {also}, which the policy doesn't allow; use get {known}"
+                sentence = f"describe {known} lists {also}, which the policy file doesn't allow; use get {known}"
                 raise Refused("policy", shown(kind), sentence)
             return
-        if is_namespaced(kind) or known in self.namespaced_types:
+        if is_namespaced(kind) or plural(kind) in self.namespaced_types:
             return
         sentence = (
             f"{shown(kind)} is not known to live in a namespace, and this agent reads only {self._choice()}; "
             "its policy file can name it under cluster_types or namespaced_types"
         )
+        if is_cluster_scoped(kind):
+            sentence = (
+                f"{shown(kind)} is of the whole cluster, and this agent reads only {self._choice()}; its policy file "
+                "can name it under cluster_types"
+            )
         raise Refused("policy", shown(kind), sentence)
 
-    def _namespace(self, flags: Flags, allowed: tuple[str, ...], *, needed: bool) -> str:
+    def _namespace(self, flags: Flags, allowed: tuple[str, ...]) -> str:
         given = flags.get("namespace")
         if given is None:
-            if needed and len(allowed) > 1:
+            if len(allowed) > 1:
                 raise Refused("policy", "", f"-n is missing; this agent reads {self._choice()}")
             return allowed[0]
         if given[0] not in allowed:
-            raise Refused(
-                "policy",
-                shown(given[0]),
-                f"namespace {shown(given[0])} is not allowed here; this agent reads {self._choice()}",
-            )
+            sentence = f"namespace {shown(given[0])} is not allowed here; use -n with {self._choice()}"
+            raise Refused("policy", shown(given[0]), sentence)
         return given[0]
 
     def _choice(self) -> str:

@@ -19,8 +19,8 @@ class Refused(Exception):  # noqa: N818  # an answer, not a failure
 
 
 def shown(argument: str) -> str:
-    """An argument as a sentence may show it: printable ASCII, cut when long."""
+    """An argument as a sentence may show it: what can't be printed is written as an escape, what is long is cut."""
     head = argument[:_SHOWN_CHARS]
-    if not (head.isascii() and head.isprintable()):
-        head = ascii(head)[1:-1][:_SHOWN_CHARS]
-    return head + ("…" if len(argument) > _SHOWN_CHARS else "")
+    if not head.isprintable():
+        head = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in head)
+    return head[:_SHOWN_CHARS] + ("…" if len(argument) > _SHOWN_CHARS else "")

@@ -1,17 +1,17 @@
 """Verbs and flags that run, one a line. What isn't here is refused.
 
-Adding a flag is one line: its name as kubectl spells it, its kind, what its value may be, its short name.
+Adding a flag is one line: its name as kubectl spells it, its type, what its value may be, its short name.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.guard import output
+from agent.guard.hints import DEBUG, NO_FOLLOW, NO_WATCH
 from agent.guard.operands import FIELD, LOG, NOTHING, ONE_NAME, QUESTION, RESOURCES, SUBCOMMAND, Operands
-from agent.guard.template import jsonpath_complaint
-from agent.guard.values import Kind, Rule, age, anything, matching, number, only, patience, timeout, words
+from agent.guard.values import FlagType, Rule, age, anything, matching, number, only, patience, timeout, words
 
-BOOL, INT, DURATION, TEXT, LIST = Kind.BOOL, Kind.INT, Kind.DURATION, Kind.TEXT, Kind.LIST
+BOOL, INT, DURATION, TEXT, LIST = FlagType.BOOL, FlagType.INT, FlagType.DURATION, FlagType.TEXT, FlagType.LIST
 ANY = anything()
 
 
@@ -20,7 +20,7 @@ class Flag:
     """One flag of one verb."""
 
     name: str
-    kind: Kind
+    type: FlagType
     rule: Rule = ANY
     short: str = ""
 
@@ -38,6 +38,8 @@ class Verb:
     """Whether `-n` makes a difference to what it reads."""
     always: tuple[tuple[str, str], ...] = ()
     """Flags that it never runs without, whatever was asked."""
+    unless_asked: tuple[tuple[str, str], ...] = ()
+    """Flags that it gets if they weren't asked for. (kubectl waits 20 s, on a watch, for the pods of a workload.)"""
 
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -52,15 +54,19 @@ GROUP = matching(r"(?:[a-z0-9][a-z0-9.-]*)?", "an API group, as in apps")
 VERSION = matching(r"[a-z0-9][a-z0-9.-]*(?:/[a-z0-9]+)?", "a version such as apps/v1")
 WORD_LIST = matching(rf"{_WORD}(?:,{_WORD})*", "words with commas, as in get,list")
 EVENT_TYPES = matching(r"(?i:normal|warning)(?:,(?i:normal|warning))*", "Normal, Warning or both with a comma")
-PATH = Rule("a jsonpath, as in .metadata.name", jsonpath_complaint)
+PATH = Rule("a jsonpath, as in .metadata.name", output.jsonpath_complaint)
 MOMENT = matching(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)",
     "a time such as 2026-01-31T12:00:00Z",
 )
-RAW_PATHS = words("/healthz", "/livez", "/readyz", "/healthz?verbose", "/livez?verbose", "/readyz?verbose", "/version")
-DEBUG = "debug output shows requests and whole answers; drop it"
-NO_WATCH = only("false", "the agent answers once and never watches; drop -w")
-NO_FOLLOW = only("false", "the agent answers once and never follows; drop -f, and use --tail or --since")
+RAW_PATHS = matching(
+    r"/healthz|/(?:livez|readyz)(?:(?:/[a-z0-9-]+)+)?(?:\?verbose)?|/healthz\?verbose|/version|/apis"
+    r"|/\.well-known/openid-configuration"
+    r"|/apis/(?:(?:custom|external)\.)?metrics\.k8s\.io(?:/(?!\.+(?:/|$)|proxy(?:/|$))[A-Za-z0-9._:*-]+)*/?",
+    "/livez, /readyz or /healthz (also ?verbose), /livez/CHECK, /readyz/CHECK, /version, /apis, "
+    "/.well-known/openid-configuration, or /apis/metrics.k8s.io/… (also custom. and external.)",
+)
+NEVER_WATCHED = only("false", NO_WATCH)
 
 ALL_NAMESPACES = Flag("all-namespaces", BOOL, short="A")
 BY_LABEL = Flag("selector", TEXT, SELECTOR, short="l")
@@ -68,6 +74,7 @@ CHUNK_SIZE = Flag("chunk-size", INT, number(0))
 NO_HEADERS = Flag("no-headers", BOOL)
 REVISION = Flag("revision", INT, number(0))
 OUTPUT = Flag("output", TEXT, output.inline(*output.WORDS), short="o")
+TEMPLATE = Flag("template", TEXT)  # becomes -o go-template=…, which is checked
 
 GLOBAL = (
     Flag("namespace", TEXT, NAMESPACE, short="n"),
@@ -81,6 +88,7 @@ VERBS: tuple[Verb, ...] = (
         ALL_NAMESPACES,
         BY_LABEL,
         OUTPUT,
+        TEMPLATE,
         CHUNK_SIZE,
         NO_HEADERS,
         Flag("label-columns", LIST, KEYS, short="L"),
@@ -93,7 +101,7 @@ VERBS: tuple[Verb, ...] = (
         Flag("allow-missing-template-keys", BOOL),
         Flag("server-print", BOOL),
         Flag("subresource", TEXT, words("status", "scale", "resize")),
-        Flag("watch", BOOL, NO_WATCH, short="w"),
+        Flag("watch", BOOL, NEVER_WATCHED, short="w"),
         Flag("raw", TEXT, RAW_PATHS),
     )),
     Verb("describe", RESOURCES, namespaced=True, flags=(
@@ -102,7 +110,7 @@ VERBS: tuple[Verb, ...] = (
         CHUNK_SIZE,
         Flag("show-events", BOOL),
     )),
-    Verb("logs", LOG, namespaced=True, flags=(
+    Verb("logs", LOG, namespaced=True, unless_asked=(("pod-running-timeout", "1s"),), flags=(
         BY_LABEL,
         Flag("container", TEXT, CONTAINER, short="c"),
         Flag("previous", BOOL, short="p"),
@@ -117,9 +125,9 @@ VERBS: tuple[Verb, ...] = (
         Flag("limit-bytes", INT, number(0)),
         Flag("max-log-requests", INT, number(1, 50)),
         Flag("pod-running-timeout", DURATION, patience(30)),
-        Flag("follow", BOOL, NO_FOLLOW, short="f"),
+        Flag("follow", BOOL, only("false", NO_FOLLOW), short="f"),
     )),
-    Verb("top pod", ONE_NAME, reads=("pods",), namespaced=True, flags=(
+    Verb("top pod", ONE_NAME, reads=("pods", "podmetrics"), namespaced=True, flags=(
         ALL_NAMESPACES,
         BY_LABEL,
         NO_HEADERS,
@@ -130,7 +138,7 @@ VERBS: tuple[Verb, ...] = (
         Flag("show-swap", BOOL),
         Flag("use-protocol-buffers", BOOL),
     )),
-    Verb("top node", ONE_NAME, reads=("nodes",), flags=(
+    Verb("top node", ONE_NAME, reads=("nodes", "nodemetrics"), flags=(
         BY_LABEL,
         NO_HEADERS,
         Flag("sort-by", TEXT, words("cpu", "memory")),
@@ -143,9 +151,10 @@ VERBS: tuple[Verb, ...] = (
         CHUNK_SIZE,
         NO_HEADERS,
         OUTPUT,
+        TEMPLATE,
         Flag("for", TEXT),  # TYPE/NAME, which is checked like an operand
         Flag("types", LIST, EVENT_TYPES),
-        Flag("watch", BOOL, NO_WATCH, short="w"),
+        Flag("watch", BOOL, NEVER_WATCHED, short="w"),
     )),
     Verb("api-resources", NOTHING, flags=(
         NO_HEADERS,
@@ -188,8 +197,8 @@ VERBS: tuple[Verb, ...] = (
     Verb("rollout status", RESOURCES, namespaced=True, always=(("watch", "false"), ("timeout", "10s")), flags=(
         BY_LABEL,
         REVISION,
-        Flag("watch", BOOL, NO_WATCH, short="w"),
-        Flag("timeout", DURATION, patience(10)),  # may be asked for; what is written is always 10s
+        Flag("watch", BOOL, NEVER_WATCHED, short="w"),
+        Flag("timeout", DURATION, patience(7 * 24 * 3600)),  # may be asked for; what is written is always 10s
     )),
     Verb("cluster-info", NOTHING, reads=("services",)),
     # These need a subcommand; alone they only know -h.
@@ -208,54 +217,5 @@ SUBCOMMAND_ALIASES: Mapping[str, str] = {
     "top no": "top node",
 }
 
-BEFORE_VERB = frozenset({"namespace", "output", "selector", "request-timeout"})
-"""Flags that may stand before the verb. All take a value: kubectl takes the word after a flag that it doesn't know yet
-for its value, so `-A get pods` would look for the verb "pods"."""
-
-NEVER: Mapping[str, str] = {
-    "filename": "it opens local files and URLs; name the resource by TYPE and NAME",
-    "kustomize": "it opens local files and runs git; name the resource by TYPE and NAME",
-    "recursive": "it belongs to -f, which opens local files",
-    "template": "write the template inline, as in -o go-template=…",
-    "watch-only": "the agent answers once and never watches; drop it",
-    "output-watch-events": "the agent answers once and never watches; drop it",
-    "timeout": "the agent sets its own time limits; drop it",
-    "server": "the agent speaks only to its own cluster; drop it",
-    "proxy-url": "the agent speaks only to its own cluster; drop it",
-    "cluster": "the agent speaks only to its own cluster; drop it",
-    "context": "the agent speaks only to its own cluster; drop it",
-    "kubeconfig": "the agent speaks only to its own cluster; drop it",
-    "kuberc": "it loads a local file; drop it",
-    "tls-server-name": "the agent checks its cluster's certificate itself; drop it",
-    "certificate-authority": "the agent checks its cluster's certificate itself; drop it",
-    "insecure-skip-tls-verify": "the agent checks its cluster's certificate itself; drop it",
-    "insecure-skip-tls-verify-backend": "logs come only from kubelets with a valid certificate; drop it",
-    "client-certificate": "the agent acts only as itself; drop it",
-    "client-key": "the agent acts only as itself; drop it",
-    "token": "the agent acts only as itself; drop it",
-    "user": "the agent acts only as itself; drop it",
-    "username": "the agent acts only as itself; drop it",
-    "password": "the agent acts only as itself; drop it",
-    "as": "the agent acts only as itself; drop it",
-    "as-group": "the agent acts only as itself; drop it",
-    "as-uid": "the agent acts only as itself; drop it",
-    "as-user-extra": "the agent acts only as itself; drop it",
-    "cache-dir": "it writes to a local folder; drop it",
-    "profile": "it writes a local file; drop it",
-    "profile-output": "it writes a local file; drop it",
-    "v": DEBUG,
-    "vmodule": DEBUG,
-    "log-flush-frequency": DEBUG,
-    "match-server-version": "it isn't needed to read anything; drop it",
-    "disable-compression": "it isn't needed to read anything; drop it",
-    "warnings-as-errors": "it isn't needed to read anything; drop it",
-}
-"""Flags of kubectl that no verb here takes, or not every one, and what a refusal says of them."""
-
-NEVER_SHORT: Mapping[str, str] = {
-    "f": "filename",
-    "k": "kustomize",
-    "R": "recursive",
-    "s": "server",
-    "v": "v",
-}
+AGENTS_OWN = frozenset({"v", "help", "watch", "follow", "timeout"})
+"""Flags that are in the tables only so that the agent's own line, or a harmless `--watch=false`, may have them."""

@@ -1,50 +1,72 @@
-"""Formats that are programs: Go templates and jsonpath. Which of them stay within bounded memory.
+"""Go templates are programs. Which of them stay within bounded memory, and end.
 
-A Go template can call itself and can double a text 26 times (two lines printed 1.34 GB). So only words that can do
-neither are allowed inside `{{ }}`; fields (`.print`), variables (`$print`) and quoted text may be called anything.
-The lexer is that of Go's text/template/parse: what it wouldn't take is refused.
-
-What takes long but no memory (a `range` in a `range`, or over a large number) is left to the command's time limit.
-
-A union in jsonpath (`['a','a']`) multiplies what it finds: three of 200 in a row took 8 GB for two pods. So does a
-`{range ..}` in another: 24 of them took 1.2 GB, as kubectl prints nothing before it has found everything. And columns:
-it holds the whole table until its widths are known, 7 MB a pod with 1,000 columns of everything.
+A template can call itself and can double a text 26 times (two lines printed 1.34 GB), so only words that can do
+neither are allowed inside `{{ }}`; fields (`.print`), variables (`$print`) and quoted text may be called anything. It
+can count (`{{range 4000000000}}` printed 4.3 GB), so a number is only something to compare with or to index by. And it
+can go over the same list within itself, again and again, so that is bounded too. The lexer is that of Go's
+text/template/parse: what it wouldn't take is refused.
 """
 
 import re
-from math import prod
+from collections.abc import Iterator
 
 _WORDS = "range if else end with and or not eq ne lt le gt ge index slice len exists break continue nil true false"
 
 ALLOWED_WORDS = frozenset(_WORDS.split())
-"""All that text/template and kubectl's printer know but define, template, block, print, printf, println, js, html,
-urlquery, call and base64decode."""
+"""All that text/template and kubectl's printer know but define, template, block, print, js, html, urlquery, call and
+base64decode. printf and println may only begin an action: then they print, and nothing can be made of it."""
 
-MAX_UNION = 64
-"""How many times a jsonpath may find the same thing: the product of the lengths of its unions."""
+MAX_AGAIN = 2
+"""How many ranges, one inside the other, may begin from a variable rather than from the element at hand."""
 
-MAX_DESCENTS = 3
-"""How many `..` may stand beside a range. Nested, each finds again what the one before found, once for every level."""
+MAX_PRINTED = 16
+"""How much one printf or println may print: it puts it together in memory first."""
 
-MAX_COLUMNS = 64
-"""Of custom-columns. Nobody reads as many, but an export to a file may have some dozens."""
+MAX_WIDTH = 999
+"""Of a value in printf."""
 
-_UNION = re.compile(r"\[([^\]]*)")  # as kubectl reads one: to the next "]", whatever is quoted
+MAX_NUMBER = 9
+"""That a template may have as a value. Larger ones may be compared with, or be an index."""
+
+_COMPARES = frozenset({"index", "slice", "eq", "ne", "lt", "le", "gt", "ge", "printf", "println"})
 _COMMENT = re.compile(r"/\*(?:(?!\*/).)*\*/(?: -)?\}\}")  # it ends at the first "*/", and so must the action
 _TOKEN = re.compile(
     r"""
     (?P<end> \ -\}\} | \}\} )
-  | (?P<quoted> "(?:[^"\\]|\\.)*" | `[^`]*` | '(?:[^'\\]|\\.)*' )
+  | (?P<quoted> "(?:[^"\\]|\\.)*" | `[^`]*` )
+  | (?P<number> '(?:[^'\\]|\\.)*' | [0-9]+ )
   | (?P<name> [.$][A-Za-z0-9_]* )
   | (?P<word> [A-Za-z_][A-Za-z0-9_]* )
-  | (?P<other> [0-9]+ | [ |(),=:+-] )
+  | (?P<other> [ |(),=:+-] )
     """,
     re.VERBOSE,
 )
+_VERB = re.compile(r"%(?:%|([^A-Za-z%]*))")
+_FORMAT = re.compile(r"""`[^`]*`|"(?:[^\\]|\\[ntr\\"'])*\"""")
+
+Token = tuple[str, str]
+"""What it is, and its text."""
+
+
+class _Complaint(Exception):  # noqa: N818  # it is never seen outside
+    """What is wrong with a template."""
 
 
 def template_complaint(template: str) -> str | None:
     """What is wrong with a template, or None."""
+    blocks: list[tuple[bool, bool]] = []
+    try:
+        for action in _actions(template):
+            _check_words(action)
+            _check_numbers(action)
+            _check_blocks(action, blocks)
+    except _Complaint as complaint:
+        return str(complaint)
+    return None
+
+
+def _actions(template: str) -> Iterator[list[Token]]:
+    """The tokens of each action, without blanks."""
     at = template.find("{{")
     while at >= 0:
         at += 2
@@ -53,41 +75,94 @@ def template_complaint(template: str) -> str | None:
         if template.startswith("/*", at):
             comment = _COMMENT.match(template, at)
             if not comment:
-                return "a comment in the template doesn't end"
-            at = template.find("{{", comment.end())
-            continue
-        found = _action(template, at)
-        if isinstance(found, str):
-            return found
-        at = template.find("{{", found)
-    return None
+                raise _Complaint("a comment in the template doesn't end")
+            at = comment.end()
+        else:
+            found: list[Token] = []
+            at = _read_action(template, at, found)
+            yield found
+        at = template.find("{{", at)
 
 
-def _action(template: str, at: int) -> int | str:
-    """Where the action ends that begins at `at`, or what is wrong with it."""
+def _read_action(template: str, at: int, found: list[Token]) -> int:
+    """Where the action ends that begins at `at`."""
     while token := _TOKEN.match(template, at):
         at = token.end()
         if token.lastgroup == "end":
             return at
-        if token.lastgroup == "word" and token.group() not in ALLOWED_WORDS:
-            known = f"fields, variables, quoted text and {_WORDS}"
-            return f'"{token.group()}" isn\'t allowed inside {{{{ }}}}, only {known}'
+        if token.group() != " ":
+            found.append((token.lastgroup or "", token.group()))
     if at == len(template):
-        return "a {{ in the template isn't closed"
-    return f'"{template[at]}" isn\'t allowed inside {{{{ }}}} of a template'
+        raise _Complaint("a {{ in the template isn't closed")
+    raise _Complaint(f'"{template[at]}" isn\'t allowed inside {{{{ }}}} of a template')
 
 
-def jsonpath_complaint(path: str) -> str | None:
-    """What is wrong with a jsonpath, or None."""
-    if prod(union.count(",") + 1 for union in _UNION.findall(path)) > MAX_UNION:
-        return f"its lists in [ ] multiply to more than {MAX_UNION}; name fewer fields"
-    if "range" in path and path.count("..") > MAX_DESCENTS:
-        return f"it has more than {MAX_DESCENTS} .. beside a range, and they multiply; name the fields in between"
-    return None
+def _check_words(action: list[Token]) -> None:
+    for position, (kind, text) in enumerate(action):
+        if kind == "word" and text in ("printf", "println") and position == 0:
+            _check_printing(action)
+        elif kind == "word" and text in ("printf", "println"):
+            raise _Complaint(f"{text} may only be the first word inside {{{{ }}}}")
+        elif kind == "word" and text not in ALLOWED_WORDS:
+            known = f"fields, variables, quoted text and {_WORDS}"
+            raise _Complaint(f'"{text}" isn\'t allowed inside {{{{ }}}}, only {known}')
 
 
-def columns_complaint(columns: str) -> str | None:
-    """What is wrong with custom-columns, or None."""
-    if columns.count(",") >= MAX_COLUMNS:
-        return f"it has more than {MAX_COLUMNS} columns; name fewer"
-    return jsonpath_complaint(columns)
+def _check_printing(action: list[Token]) -> None:
+    if len(action) > MAX_PRINTED + 1:
+        raise _Complaint(f"{action[0][1]} may print at most {MAX_PRINTED} things; use several")
+    if action[0][1] == "println":
+        return
+    kind, text = action[1] if len(action) > 1 else ("", "")
+    if kind != "quoted" or not _FORMAT.fullmatch(text):
+        raise _Complaint('printf needs its format in quotes, as in {{printf "%s\\n" .kind}}')
+    verbs = _VERB.findall(text)
+    widths = [int(digits) for verb in verbs for digits in re.findall(r"\d+", verb)]
+    if len(verbs) > MAX_PRINTED or any("*" in verb for verb in verbs) or max(widths, default=0) > MAX_WIDTH:
+        raise _Complaint(f"printf may have widths up to {MAX_WIDTH}, without *, and {MAX_PRINTED} values")
+
+
+def _check_numbers(action: list[Token]) -> None:
+    """A number mustn't become what a range goes over."""
+    heads = [""]
+    for before, (kind, text) in zip([("other", "("), *action], action, strict=False):
+        if text == "(":
+            heads.append("")
+        elif text == ")":
+            heads = heads[:-1] or [""]
+        elif text in ("|", "="):
+            heads[-1] = ""
+        elif kind == "word" and (before[1] in ("(", "|", "=") or heads[-1] == ""):
+            heads[-1] = "" if text in ("if", "else", "with", "range") else text
+        elif kind == "number" and heads[-1] not in _COMPARES and (action[0][1] == "range" or not _is_small(text)):
+            raise _Complaint(f"the number {text} may only be compared with, or be an index")
+        if text == "len" and action[0][1] in ("range", "with"):
+            raise _Complaint(f"{action[0][1]} can't take a length; give it the list")
+
+
+def _is_small(number: str) -> bool:
+    return number.isdigit() and len(number) < 5 and int(number) <= MAX_NUMBER
+
+
+def _check_blocks(action: list[Token], blocks: list[tuple[bool, bool]]) -> None:
+    """Of the open blocks, which are ranges that begin anew, and in which is the dot what a variable was."""
+    words = [text for kind, text in action if kind == "word"]
+    word = words[0] if words and action[0][0] == "word" else ""
+    if word in ("end", "else"):
+        del blocks[-1:]
+    if word == "else":
+        word = "with" if words[1:2] == ["with"] else "if"
+    if word not in ("range", "with", "if"):
+        return
+    value = [text for _, text in action[1:]]
+    while "=" in value:
+        value = value[value.index("=") + 1 :]
+    rebased = any(text.startswith("$") for text in value) or (bool(blocks) and blocks[-1][1])
+    if word == "range":
+        blocks.append((rebased, False))
+    elif word == "with":
+        blocks.append((False, rebased))
+    else:
+        blocks.append((False, bool(blocks) and blocks[-1][1]))
+    if sum(again for again, _ in blocks) > MAX_AGAIN:
+        raise _Complaint(f"more than {MAX_AGAIN} ranges inside each other begin from a variable, and they multiply")

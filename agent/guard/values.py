@@ -1,4 +1,4 @@
-"""Kinds of flag values as kubectl's flag library reads them, and rules for what a value may be."""
+"""Types of flag values as kubectl's flag library reads them, and rules for what a value may be."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1
 _INT64 = 2**63
 
 
-class Kind(Enum):
+class FlagType(Enum):
     """What a flag takes. The text is what a wrong value is told."""
 
     BOOL = "true or false"
@@ -30,11 +30,11 @@ class Kind(Enum):
     def read(self, value: str) -> str | None:
         """The value in canonical form, or None if kubectl would not take it."""
         match self:
-            case Kind.BOOL:
+            case FlagType.BOOL:
                 return "true" if value in _TRUE else "false" if value in _FALSE else None
-            case Kind.INT:
+            case FlagType.INT:
                 return _whole_number(value)
-            case Kind.DURATION:
+            case FlagType.DURATION:
                 return value if _DURATION.fullmatch(value) else None
             case _:
                 return value
@@ -51,7 +51,7 @@ def _whole_number(value: str) -> str | None:
 
 
 def seconds(duration: str) -> float:
-    """How long a duration is that `Kind.DURATION` took."""
+    """How long a duration is that `FlagType.DURATION` took."""
     total = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(duration))
     return -total if duration.startswith("-") else total
 
@@ -67,7 +67,7 @@ class Rule:
 
 
 def anything() -> Rule:
-    """Whatever the kind allows: the value only selects from what was fetched anyway."""
+    """Whatever the type allows: the value only selects from what was fetched anyway."""
     return Rule("", lambda _: None)
 
 
@@ -120,6 +120,6 @@ def timeout(most: float) -> Rule:
 
     def complaint(value: str) -> str | None:
         text = value + "s" if value.isascii() and value.isdigit() else value
-        return None if Kind.DURATION.read(text) and 0 < seconds(text) <= most else f"expected {says}"
+        return None if FlagType.DURATION.read(text) and 0 < seconds(text) <= most else f"expected {says}"
 
     return Rule(says, complaint)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from agent.guard import Plan, Policy, Refused, decide, parse_policy
+from agent.guard import GuardPlan, Policy, Refused, decide, parse_policy
 from agent.guard.grammar import parse
-from agent.guard.tables import GLOBAL, NEVER, VERBS
+from agent.guard.hints import NEVER
+from agent.guard.tables import GLOBAL, VERBS
 from tests.unit.guard.cases import CASES
 
 LINES = int(os.environ.get("GUARD_LINES", "3000"))
@@ -77,7 +78,7 @@ def mutated(draw: st.DrawFn) -> list[str]:
     return args
 
 
-def plan_of(args: object, policy: Policy | None = None) -> Plan | None:
+def plan_of(args: object, policy: Policy | None = None) -> GuardPlan | None:
     try:
         return decide(args, policy) if policy else decide(args)
     except Refused as refused:

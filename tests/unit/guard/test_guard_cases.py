@@ -3,7 +3,7 @@
 import pytest
 
 from agent.guard import Refused, decide
-from tests.unit.guard.cases import CASES
+from tests.unit.guard.cases import CASES, EVERY_CASE
 
 NEVER_WRITTEN = (
     "--filename", "--kustomize", "--watch-only", "--output-watch-events", "--server=", "--token", "--kubeconfig",
@@ -13,9 +13,9 @@ NEVER_WRITTEN = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("why", sorted({case.why for case in CASES}))
+@pytest.mark.parametrize("why", sorted({case.why for case in EVERY_CASE}))
 def test_cases_are_decided_as_expected(why: str) -> None:
-    assert [case for case in CASES if case.why == why and not case.is_decided_right] == []
+    assert [case for case in EVERY_CASE if case.why == why and not case.is_decided_right] == []
 
 
 def test_there_are_cases_of_both_kinds() -> None:
@@ -32,7 +32,10 @@ def test_there_are_cases_of_both_kinds() -> None:
             "get --v=0 --label-columns=app --label-columns=tier,x --namespace=prod -- po web-0",
         ),
         ("-l app=web get pods --no_headers", "get --v=0 --no-headers=true --selector=app=web -- pods"),
-        ("logs web-0 app --tail 010 -f=false", "logs --v=0 --follow=false --tail=8 -- web-0 app"),
+        (
+            "logs web-0 app --tail 010 -f=false",
+            "logs --v=0 --follow=false --pod-running-timeout=1s --tail=8 -- web-0 app",
+        ),
         ("top po", "top pod --v=0"),
         ("rollout status deploy/web", "rollout status --v=0 --timeout=10s --watch=false -- deploy/web"),
         ("rollout status deploy/web --watch=f", "rollout status --v=0 --timeout=10s --watch=false -- deploy/web"),
@@ -81,20 +84,21 @@ def test_a_written_line_has_its_shape() -> None:
         (["-n", "prod"], "verb", "a verb is missing"),
         (["rollout", "undo", "deploy/web"], "subcommand", "use rollout history or rollout status"),
         (["top"], "subcommand", "a subcommand is missing: it must follow its verb"),
-        (["kubectl", "get", "pods"], "verb", "begin after kubectl"),
+        (["kubectl", "kubectl", "get"], "verb", "once is enough"),
         (["get pods -A"], "verb", "every word is an argument of its own"),
         (["Get", "pods"], "verb", "a verb is written in small letters"),
         ([" get", "pods"], "verb", "without blanks"),
         (["help", "get"], "verb", "-h after a verb shows its help"),
         (["-s", "get", "version"], "flag", "-s is not allowed: the agent speaks only to its own cluster"),
-        (["--as_group=x", "get", "pods"], "flag", "only as itself"),
+        (["--as_group=x", "get", "pods"], "flag", "answer for others; get rolebindings,clusterrolebindings -A -o wide"),
         (["top", "-A", "pods"], "subcommand", "flags come after the subcommand, and that is top pod or top node"),
         (["rollout", "-n", "history", "restart", "deploy/web"], "subcommand", '"restart" comes too late'),
         (["get", "pods", "-w"], "value", "--watch is not allowed: the agent answers once and never watches; drop -w"),
         (["logs", "web", "-f"], "value", "drop -f"),
         (["get", "-f", "x"], "flag", "opens local files"),
-        (["get", "pods", "--as=x"], "flag", "only as itself"),
-        (["get", "pods", "-x"], "flag", "-x is not a flag that kubectl get may have here; it takes --all-namespaces"),
+        (["get", "pods", "--as=x"], "flag", "answer for others"),
+        (["get", "pods", "--token=x"], "flag", "only as itself"),
+        (["get", "pods", "-x"], "flag", "-x is not a flag of kubectl get: drop it"),
         (["get", "pods", "-v=9"], "flag", "-v is not allowed: debug output"),
         (["explain", "a", "b"], "operand", '"b" is one too many: explain takes one TYPE'),
         (["get", "pods", "-Atrue"], "flag", "-t in -Atrue is not a flag"),
@@ -125,12 +129,12 @@ def test_a_refusal_names_rule_and_reason(args: object, rule: str, words: str) ->
 
 
 def test_a_refusal_can_be_shown_anywhere() -> None:
-    for case in CASES:
+    for case in EVERY_CASE:
         if not case.allowed:
             with pytest.raises(Refused) as refusal:
-                decide(case.args)
+                decide(case.args, case.policy)
             assert refusal.value.sentence.isprintable(), case
-            assert len(refusal.value.sentence) < 900, case
+            assert len(refusal.value.sentence) < 600, case
             assert refusal.value.argument.isprintable(), case
             assert len(refusal.value.argument) < 100, case
 

@@ -127,7 +127,7 @@ def test_a_denied_type_may_be_named_in_the_singular(named: str, line: str) -> No
 
 
 @pytest.mark.parametrize(
-    "line", ["get pods", "logs web-0", "get networkpolicies", "get certificaterequests", "get pod cm"]
+    "line", ["get pods", "logs web-0", "get networkpolicies", "get certificaterequests.cert-manager.io", "get pod cm"]
 )
 def test_a_type_that_is_not_denied_is_read(line: str) -> None:
     assert runs(DENIED, line)
@@ -143,7 +143,7 @@ SPACES = 'namespaces = ["prod"]\ncluster_types = ["ns"]'
     [
         (ONE, "get pods", "get --v=0 --namespace=prod -- pods"),
         (ONE, "get pods -n prod", "get --v=0 --namespace=prod -- pods"),
-        (ONE, "logs web-0", "logs --v=0 --namespace=prod -- web-0"),
+        (ONE, "logs web-0", "logs --v=0 --namespace=prod --pod-running-timeout=1s -- web-0"),
         (ONE, "events", "events --v=0 --namespace=prod"),
         (ONE, "top pods -A=false", "top pod --v=0 --all-namespaces=false --namespace=prod"),
         (ONE, "rollout history deploy/web", "rollout history --v=0 --namespace=prod -- deploy/web"),
@@ -185,9 +185,9 @@ def test_an_allowed_namespace_is_always_written(policy: str, line: str, expected
         (ONE, "get all", "namespaced_types"),
         (ONE, "get roles.example.com", "not known to live in a namespace"),
         (ONE, "get deploy.ap", "not known to live in a namespace"),
-        (ONE, "get pods,pv", "pv is not known"),
-        (ONE, "top nodes", "nodes is not known"),
-        (ONE, "events --for=node/n1", "node is not known"),
+        (ONE, "get pods,pv", "pv is of the whole cluster"),
+        (ONE, "top nodes", "nodes is of the whole cluster"),
+        (ONE, "events --for=node/n1", "node is of the whole cluster"),
         (ONE, "get --raw /livez", "/livez"),
         (TWO, "get --raw /livez -n dev", "/livez"),
         (TWO, "describe node n1 -n dev", "use get nodes"),
@@ -227,7 +227,11 @@ def test_limits_are_handed_on() -> None:
         ('namespaces = ["*"]', '"*" is not the name'),
         ('cluster_types = ["nodes"]', "only makes sense with namespaces"),
         ('namespaced_types = ["certificates"]', "only makes sense with namespaces"),
-        ('namespaces = ["a"]\ncluster_types = ["/metrics"]', "it may be one of /healthz"),
+        ('namespaces = ["a"]\nnamespaced_types = ["nodes"]', '"nodes" lives in no namespace'),
+        ('namespaces = ["a"]\nnamespaced_types = ["pods", "no"]', '"nodes" lives in no namespace'),
+        ('namespaces = ["a"]\ncluster_types = ["pods"]', '"pods" lives in namespaces'),
+        ('namespaces = ["a"]\ncluster_types = ["podmetrics"]', '"podmetrics" lives in namespaces'),
+        ('namespaces = ["a"]\ncluster_types = ["/metrics"]', "it may be one of /livez"),
         ('namespaces = ["a"]\ncluster_types = ["secrets"]', "is never read"),
         ("max_output_bytes = 0", "a whole number of bytes"),
         ("max_output_bytes = 1.5", "a whole number of bytes"),

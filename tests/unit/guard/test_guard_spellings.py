@@ -8,8 +8,8 @@ import pytest
 from agent.guard import decide
 from agent.guard.grammar import Parsed, names, parse
 from agent.guard.shape import MAX_ARGUMENTS
-from agent.guard.tables import BEFORE_VERB, SUBCOMMAND_ALIASES, Flag
-from agent.guard.values import Kind
+from agent.guard.tables import SUBCOMMAND_ALIASES, Flag
+from agent.guard.values import FlagType
 from tests.unit.guard.cases import CASES
 
 TRUE = ["1", "t", "T", "TRUE", "true", "True"]
@@ -21,7 +21,7 @@ def spelt(flag: Flag, value: str, chance: random.Random) -> list[str]:
     """One flag in one of its forms."""
     long = "--" + "".join(chance.choice("-_") if letter == "-" else letter for letter in flag.name)
     short = f"-{flag.short}" if flag.short else long
-    if flag.kind is Kind.BOOL:
+    if flag.type is FlagType.BOOL:
         given = chance.choice(TRUE if value == "true" else FALSE)
         bare = [[long], [short]] if value == "true" else []
         return chance.choice([*bare, [f"{long}={given}"], [f"{short}={given}"]])
@@ -40,10 +40,10 @@ def spelt_flags(parsed: Parsed, chance: random.Random) -> Iterator[tuple[str, li
     for name in chance.sample(sorted(parsed.flags), len(parsed.flags)):
         flag = known[name]
         for value in parsed.flags[name]:
-            if flag.kind is Kind.TEXT and chance.random() < 0.2:
+            if flag.type is FlagType.TEXT and chance.random() < 0.2:
                 yield name, spelt(flag, "overruled", chance)
             words = spelt(flag, value, chance)
-            if words == [f"-{flag.short}"] and flag.kind is Kind.BOOL:
+            if words == [f"-{flag.short}"] and flag.type is FlagType.BOOL:
                 cluster += flag.short
             elif cluster and not words[0].startswith("--"):
                 yield "", [f"-{cluster}{words[0][1:]}", *words[1:]]
@@ -61,7 +61,8 @@ def spelt_anew(args: list[str], chance: random.Random) -> list[str]:
     before: list[str] = []
     after: list[list[str]] = []
     for name, words in spelt_flags(parsed, chance):
-        if name in BEFORE_VERB and not after and chance.random() < 0.3:
+        whole = len(words) > 1 or "=" in words[0] or (not words[0].startswith("--") and len(words[0]) > 2)
+        if name and whole and not after and chance.random() < 0.3:
             before += words
         else:
             after.append(words)

@@ -2,34 +2,33 @@
 
 import re
 from dataclasses import replace
+from types import ModuleType
 from unittest.mock import patch
 
 import pytest
 
-from agent.guard import DEFAULT_POLICY, grammar, kinds, operands, template
+from agent.guard import DEFAULT_POLICY, grammar, operands, output, resources, template
 from agent.guard.explain import explain
+from agent.guard.hints import NEVER, NEVER_SHORT
 from agent.guard.operands import Operands
 from agent.guard.tables import (
-    BEFORE_VERB,
     GLOBAL,
-    NEVER,
-    NEVER_SHORT,
-    RAW_PATHS,
     SUBCOMMAND_ALIASES,
     VERBS,
     WHOLE_VERBS,
     Flag,
     Verb,
 )
-from agent.guard.values import Kind, anything
+from agent.guard.values import FlagType, anything
 from tests.unit.guard.cases import CASES, HERE, KUBECTL_FLAGS, Case, plan_or_none, verbs_replaced
 
-KINDS = {"bool": Kind.BOOL, "int": Kind.INT, "duration": Kind.DURATION, "string": Kind.TEXT}
+KINDS = {"bool": FlagType.BOOL, "int": FlagType.INT, "duration": FlagType.DURATION, "string": FlagType.TEXT}
 LISTS = {"label-columns", "types", "categories", "verbs"}  # `--help` calls them strings too
 OWN_FLAGS = [(verb, flag) for verb in VERBS for flag in verb.flags]
-FORBIDDEN_WORDS = (
-    "define", "template", "block", "print", "printf", "println", "js", "html", "urlquery", "call", "base64decode",
-)  # fmt: skip
+GIVEN = {
+    "rollout status": ("rollout", "status", "--v=0", "--timeout=10s", "--watch=false", "--", "deploy/web"),
+    "logs": ("logs", "--v=0", "--pod-running-timeout=1s", "--", "deploy/web"),
+}
 SNAPSHOT = HERE / "policy.txt"
 
 
@@ -42,8 +41,8 @@ def test_a_flag_is_as_kubectl_has_it(verb: Verb, flag: Flag) -> None:
     known = KUBECTL_FLAGS["_global"] | KUBECTL_FLAGS[verb.name]
     short, kind, _ = known[flag.name]
     assert flag.short == ("" if flag.name == "v" else short)  # only the long form stands in a written line
-    expected = Kind.TEXT if flag.name == "v" else Kind.LIST if flag.name in LISTS else KINDS[kind]
-    assert flag.kind is expected
+    expected = FlagType.TEXT if flag.name == "v" else FlagType.LIST if flag.name in LISTS else KINDS[kind]
+    assert flag.type is expected
 
 
 def test_a_refusal_has_a_reason_for_every_flag_that_kubectl_has() -> None:
@@ -98,7 +97,7 @@ def test_a_short_name_that_is_dropped_is_missed(verb: Verb, flag: Flag) -> None:
 
 @pytest.mark.parametrize("verb", WHOLE_VERBS, ids=flag_id)
 def test_a_flag_that_is_let_in_is_noticed(verb: Verb) -> None:
-    taken = {flag.name for flag in verb.flags} | {flag.name for flag in GLOBAL} | {"kuberc"}
+    taken = {flag.name for flag in verb.flags} | {flag.name for flag in GLOBAL} | {"kuberc", "template"}
     for name, (short, kind, _) in (KUBECTL_FLAGS["_global"] | KUBECTL_FLAGS[verb.name]).items():
         if name not in taken:
             new = replace(verb, flags=(*verb.flags, Flag(name, KINDS[kind], short=short)))
@@ -124,11 +123,41 @@ def test_a_verb_is_missed_and_so_are_its_operands(verb: Verb) -> None:
         assert something_turns_red(cases_of(verb))
 
 
-@pytest.mark.parametrize("name", sorted(kinds.DENIED_TYPES))
-def test_a_type_with_credentials_that_is_let_in_is_noticed(name: str) -> None:
-    with patch.object(kinds, "DENIED_TYPES", kinds.DENIED_TYPES - {name}):
-        assert plan_or_none(["get", name]) is not None
-        assert something_turns_red([case for case in CASES if name in case.args])
+LISTED = [(holds, name) for holds, names in resources.CREDENTIALS.items() for name in names.split()]
+
+
+def name_in(case: Case, name: str) -> bool:
+    short = name.partition(".")[0][:-1]
+    return any(short in arg.lower() for arg in case.args)
+
+
+@pytest.mark.parametrize(("holds", "name"), LISTED, ids=str)
+def test_a_type_with_credentials_that_is_let_in_is_noticed(holds: str, name: str) -> None:
+    rest = " ".join(each for each in resources.CREDENTIALS[holds].split() if each != name)
+    with patch.object(resources, "CREDENTIALS", {**resources.CREDENTIALS, holds: rest}):
+        assert something_turns_red([case for case in CASES if name_in(case, name)])
+
+
+@pytest.mark.parametrize("name", resources.TABLE_ONLY.split())
+def test_a_type_that_is_only_listed_is_missed_when_it_is_printed(name: str) -> None:
+    with patch.object(resources, "TABLE_ONLY", " ".join(set(resources.TABLE_ONLY.split()) - {name})):
+        assert something_turns_red([case for case in CASES if name_in(case, name)])
+
+
+@pytest.mark.parametrize("pattern", ["_NAMED_FOR_IT", "_POINTERS"])
+def test_every_word_of_a_rule_for_names_is_missed(pattern: str) -> None:
+    rule = getattr(resources, pattern).pattern
+    words = set(re.findall(r"[a-z]{3,}", rule))
+    assert len(words) > 6
+    for word in words:
+        with patch.object(resources, pattern, re.compile(rule.replace(word, word + "0"))):
+            assert something_turns_red([case for case in CASES if any(word in arg.lower() for arg in case.args)]), word
+
+
+@pytest.mark.parametrize("group", resources._POINTER_GROUPS)
+def test_a_group_of_pointers_is_missed(group: str) -> None:
+    with patch.object(resources, "_POINTER_GROUPS", tuple(set(resources._POINTER_GROUPS) - {group})):
+        assert something_turns_red([case for case in CASES if any(group in arg for arg in case.args)])
 
 
 @pytest.mark.parametrize("word", sorted(template.ALLOWED_WORDS))
@@ -139,24 +168,25 @@ def test_a_word_of_templates_that_is_dropped_is_missed(word: str) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["define", "template", "block", "print", "printf", "println", "js", "html", "urlquery", "call", "base64decode"],
+    ["define", "template", "block", "print", "js", "html", "urlquery", "call", "base64decode"],
 )
 def test_a_word_of_templates_that_is_let_in_is_noticed(word: str) -> None:
     with patch.object(template, "ALLOWED_WORDS", template.ALLOWED_WORDS | {word}):
         assert something_turns_red([case for case in CASES if any("template=" in arg for arg in case.args)])
 
 
-@pytest.mark.parametrize("name", ["MAX_UNION", "MAX_DESCENTS", "MAX_COLUMNS"])
-def test_the_bounds_of_formats_are_tight(name: str) -> None:
-    bound = getattr(template, name)
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        *((output, name) for name in ("MAX_UNION", "MAX_DESCENTS", "MAX_SEARCHES", "MAX_COLUMNS")),
+        *((template, name) for name in ("MAX_AGAIN", "MAX_PRINTED", "MAX_WIDTH", "MAX_NUMBER")),
+    ],
+)
+def test_the_bounds_of_formats_are_tight(module: ModuleType, name: str) -> None:
+    bound = getattr(module, name)
     for other in (bound - 1, bound + 1):
-        with patch.object(template, name, other):
+        with patch.object(module, name, other):
             assert something_turns_red([case for case in CASES if any("=" in arg for arg in case.args)])
-
-
-@pytest.mark.parametrize("path", RAW_PATHS.says.split(", "))
-def test_a_raw_path_has_a_case(path: str) -> None:
-    assert any(case.allowed and any(arg in (path, f"--raw={path}") for arg in case.args) for case in CASES)
 
 
 @pytest.mark.parametrize("alias", SUBCOMMAND_ALIASES)
@@ -166,17 +196,13 @@ def test_an_alias_that_is_dropped_is_missed(alias: str) -> None:
         assert something_turns_red([case for case in CASES if "top" in case.args])
 
 
-@pytest.mark.parametrize("name", sorted(BEFORE_VERB))
-def test_a_flag_before_the_verb_that_is_dropped_is_missed(name: str) -> None:
-    with verbs_replaced(VERBS), patch.object(grammar, "BEFORE_VERB", BEFORE_VERB - {name}):
-        assert something_turns_red([case for case in CASES if case.args and case.args[0].startswith("-")])
-
-
-def test_what_always_goes_with_a_verb_is_written() -> None:
-    assert {verb.name for verb in VERBS if verb.always} == {"rollout status"}
-    line = plan_or_none(["rollout", "status", "deploy/web"])
-    assert line is not None
-    assert {"--watch=false", "--timeout=10s"} <= set(line)
+def test_what_goes_with_a_verb_unasked_is_written() -> None:
+    assert {verb.name for verb in VERBS if verb.always or verb.unless_asked} == GIVEN.keys()
+    for name, line in GIVEN.items():
+        assert plan_or_none([*name.split(), "deploy/web"]) == line
+    asked = plan_or_none(["logs", "deploy/web", "--pod-running-timeout=5s"])
+    assert asked is not None
+    assert "--pod-running-timeout=5s" in asked
 
 
 def test_names_and_types_have_the_form_that_cases_pin() -> None:

@@ -1,0 +1,268 @@
+"""Resource types: which are never read, and what a policy file needs to know of Kubernetes' own."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z0-9.-]*)?")
+"""TYPE, TYPE.GROUP, TYPE.VERSION.GROUP, and the odd forms with a dot at the end, which kubectl takes too."""
+
+_NAMED_FOR_IT = re.compile(r".*(?:secret|token|password|credential|kubeconfig|keypair)s?|kongcredential.*")
+"""Types whose name says what they hold: `clustersecrets`, `oauthaccesstokens`, `sshkeypairs`, whoever defines them."""
+
+_POINTERS = re.compile(
+    r"(?:cluster)?(?:external|push|sealed|vault[a-z]*|infisical[a-z]*|doppler|bitwarden|azurekeyvault|csi|passbolt|sops)"
+    r"secret|(?:acraccess|cloudsmithaccess|ecrauthorization|gcraccess|githubaccess|quayaccess|stssession)token"
+)
+"""Named so as well, but they only point to a Secret, make one, or hold it encrypted."""
+
+_POINTER_GROUPS = ("generators.external-secrets.io", "operator.openshift.io")
+"""Groups in which all such names are pointers (or, as OpenShift's `cloudcredential`, an operator's settings)."""
+
+CREDENTIALS: Mapping[str, str] = {
+    "whole Secrets, or their content": """
+        csec object.kubernetes.crossplane.io content.fleet.cattle.io manifest.apps.clusternet.io generatorstate
+        manifestwork manifestworkreplicaset work wk resourcetracker resourcesnapshot clusterresourcesnapshot
+        syncset selectorsyncset downloadrequest""",
+    "what joins or opens a cluster": """
+        tokenrequest tokenreview kubeadmconfig kubeadmconfigtemplate talosconfig talosconfigtemplate controllerconfig
+        shootstate controllerregistration controllerdeployment clustergateway clusterregistrationrequest
+        submariner servicediscovery""",
+    "what signs in as a user or a client": """
+        oauthclient oauth2client.dex.coreos.com offlinesessions authcode authrequest devicerequest signingkey
+        basicauth namespacedbasicauth sshauth namespacedsshauth
+        keycloakuser keycloakclient keycloakrealm keycloakrealmimport apisixconsumer consumer.apisix.apache.org""",
+}
+"""Other types whose objects hold credentials: singular or short name, with the group where others use the same word."""
+
+TABLE_ONLY = """
+    machineconfig.machineconfiguration.openshift.io mc.machineconfiguration.openshift.io bundle.fleet.cattle.io
+    runner.actions.summerwind.dev ephemeralrunner.actions.github.com
+    cluster-api managed crossplane karmada-io external-secrets external-secrets-generators"""
+"""Types, and categories, that people list, with credentials in their objects: their table shows none."""
+
+# One type a line: plural, then singular and short names. Kubernetes 1.27 to 1.37.
+_NAMESPACED = """
+    bindings binding
+    configmaps configmap cm
+    controllerrevisions controllerrevision
+    cronjobs cronjob cj
+    csistoragecapacities csistoragecapacity
+    daemonsets daemonset ds
+    deployments deployment deploy
+    endpoints endpoint ep
+    endpointslices endpointslice
+    events event ev
+    horizontalpodautoscalers horizontalpodautoscaler hpa
+    ingresses ingress ing
+    jobs job
+    leases lease
+    limitranges limitrange limits
+    networkpolicies networkpolicy netpol
+    persistentvolumeclaims persistentvolumeclaim pvc
+    poddisruptionbudgets poddisruptionbudget pdb
+    pods pod po
+    podmetrics podmetricses
+    podtemplates podtemplate
+    replicasets replicaset rs
+    replicationcontrollers replicationcontroller rc
+    resourceclaims resourceclaim
+    resourceclaimtemplates resourceclaimtemplate
+    resourcequotas resourcequota quota
+    rolebindings rolebinding
+    roles role
+    serviceaccounts serviceaccount sa
+    services service svc
+    statefulsets statefulset sts
+"""
+_CLUSTER_SCOPED = """
+    apiservices apiservice
+    certificatesigningrequests certificatesigningrequest csr
+    clusterrolebindings clusterrolebinding
+    clusterroles clusterrole
+    componentstatuses componentstatus cs
+    csidrivers csidriver
+    csinodes csinode
+    customresourcedefinitions customresourcedefinition crd crds
+    deviceclasses deviceclass
+    flowschemas flowschema
+    ingressclasses ingressclass
+    ipaddresses ipaddress ip
+    mutatingwebhookconfigurations mutatingwebhookconfiguration
+    namespaces namespace ns
+    nodemetrics nodemetricses
+    nodes node no
+    persistentvolumes persistentvolume pv
+    priorityclasses priorityclass pc
+    prioritylevelconfigurations prioritylevelconfiguration
+    resourceslices resourceslice
+    runtimeclasses runtimeclass
+    servicecidrs servicecidr
+    storageclasses storageclass sc
+    validatingadmissionpolicies validatingadmissionpolicy
+    validatingadmissionpolicybindings validatingadmissionpolicybinding
+    validatingwebhookconfigurations validatingwebhookconfiguration
+    volumeattachments volumeattachment
+    volumeattributesclasses volumeattributesclass vac
+"""
+_GROUPS = frozenset({
+    "", "apps", "batch", "autoscaling", "policy", "events.k8s.io", "networking.k8s.io", "rbac.authorization.k8s.io",
+    "storage.k8s.io", "discovery.k8s.io", "coordination.k8s.io", "resource.k8s.io", "metrics.k8s.io",
+    "apiextensions.k8s.io", "apiregistration.k8s.io", "admissionregistration.k8s.io", "certificates.k8s.io",
+    "scheduling.k8s.io", "node.k8s.io", "flowcontrol.apiserver.k8s.io",
+})  # fmt: skip
+"""Kubernetes' own. A shortened group (kubectl takes "deployments.ap") might mean a custom type, so it isn't known."""
+
+CATEGORIES = frozenset({"all", "api-extensions"})
+"""Words that kubectl takes for several types."""
+
+_METRICS = {"podmetrics": "pods", "nodemetrics": "nodes"}
+_SAME_OBJECTS = {**_METRICS, "projects": "namespaces", "project": "namespaces"}
+"""Types that tell much the same as another: who denies that one denies these."""
+
+_LIST = re.compile(r"(.+)lists?")
+_VERSION = re.compile(r"v\d+(?:(?:alpha|beta)\d+)?")
+_GROUP = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+
+
+@cache
+def _plurals() -> dict[str, str]:
+    """Every name of a type of Kubernetes' own, to its plural."""
+    rows = [row.split() for row in (_NAMESPACED + _CLUSTER_SCOPED).strip().splitlines()]
+    return {name: row[0] for row in rows for name in row}
+
+
+@cache
+def _namespaced() -> frozenset[str]:
+    return frozenset(row.split()[0] for row in _NAMESPACED.strip().splitlines())
+
+
+@cache
+def _groups_of(names: str) -> Mapping[str, str]:
+    return {name: group for name, _, group in (each.partition(".") for each in names.split())}
+
+
+def credential_types() -> tuple[str, ...]:
+    """The plurals of the types that are never read, as far as they are known by name."""
+    names = [name for listed in CREDENTIALS.values() for name in _groups_of(listed) if len(name) > 4]
+    plurals = [
+        f"{name[:-1]}ies" if name.endswith("y") else name if name.endswith("s") else f"{name}s" for name in names
+    ]
+    return ("secrets", "tokens", "passwords", "credentials", "kubeconfigs", *plurals)
+
+
+def credentials(kind: str) -> str | None:
+    """What a type's objects hold that nobody may read, or None.
+
+    kubectl finds a type by plural, singular, short name and kind, whatever the case, and takes the kind of a list
+    (SecretList) for a type, too.
+    """
+    for holds, names in CREDENTIALS.items():
+        if _is_listed(kind, names):
+            return holds
+    bases = _bases(kind)
+    points = any(map(_POINTERS.fullmatch, bases)) or _group(kind) in _POINTER_GROUPS
+    named = any(map(_NAMED_FOR_IT.fullmatch, bases)) and not is_table_only(kind)
+    return "credentials" if "secret" in bases or (named and not points) else None
+
+
+def is_table_only(kind: str) -> bool:
+    """Whether a type's objects may be listed, but not be printed whole."""
+    return _is_listed(kind, TABLE_ONLY)
+
+
+def _is_listed(kind: str, names: str) -> bool:
+    """Whether TYPE, TYPE.GROUP or TYPE.VERSION.GROUP may be one of these: any beginning of a group stands for it."""
+    known = _groups_of(names)
+    rest = kind.lower().partition(".")[2]
+    asked = (rest, rest.partition(".")[2])
+    groups = [known[base] for base in _bases(kind) if base in known]
+    return any(not group or group.startswith(asked) for group in groups)
+
+
+def _bases(kind: str) -> set[str]:
+    """What stands before the group, in the singular; of a list, what it lists."""
+    base = kind.lower().partition(".")[0]
+    of_list = _LIST.fullmatch(base)
+    return _singulars(base) | (_singulars(of_list[1]) if of_list else set())
+
+
+def _singulars(name: str) -> set[str]:
+    """What a plural may be the plural of, by English and by kubectl's guess (a kind's name and "s", "es" or "ies")."""
+    found = {name, name.removesuffix("s"), name.removesuffix("es")}
+    return found | ({name[:-3] + "y"} if name.endswith("ies") else set())
+
+
+def _spellings(name: str) -> set[str]:
+    """A plural with its singular, a singular with its plurals, and a few that English doesn't know."""
+    return {name, name + "s", name + "es", name[:-1] + "ies", *_singulars(name)}
+
+
+def _group(kind: str) -> str:
+    """The group of TYPE.GROUP or TYPE.VERSION.GROUP, "" for none."""
+    rest = kind.lower().partition(".")[2]
+    version, dot, after = rest.partition(".")
+    return after if dot and _VERSION.fullmatch(version) else rest
+
+
+def plural(kind: str) -> str:
+    """One name for all spellings of a type of Kubernetes' own: "po", "Pod" and "pods.v1." are "pods".
+
+    A type of another group is returned as written, in lower case: only its cluster knows how else it may be spelled.
+    """
+    known = _plurals().get(kind.lower().partition(".")[0])
+    if known is None or _group(kind) not in _GROUPS:
+        return kind.lower()
+    measured = f"{known[:-1]}metrics"  # pods.metrics.k8s.io are the kind PodMetrics
+    return measured if _group(kind) == "metrics.k8s.io" and measured in _plurals() else known
+
+
+def measured_by(kind: str) -> str:
+    """The type whose objects a metrics type measures; any other type is itself."""
+    return _METRICS.get(kind, kind)
+
+
+def own_types() -> tuple[str, ...]:
+    """Every type of Kubernetes' own, by its plural: those in namespaces first."""
+    return tuple(dict.fromkeys(_plurals().values()))
+
+
+def is_among(kind: str, types: frozenset[str]) -> bool:
+    """Whether a type might be one of these, in whatever group: by plural, singular or kind, or known short name."""
+    base = kind.lower().partition(".")[0]
+    names = {_plurals().get(base, base), plural(kind)}
+    names |= {_SAME_OBJECTS[name] for name in names if name in _SAME_OBJECTS}
+    return any(not types.isdisjoint(_spellings(name)) for name in names)
+
+
+def may_be_custom(kind: str, types: frozenset[str]) -> bool:
+    """Whether a custom type might be one of these that are custom too.
+
+    Only its cluster knows its short names, and which categories it is in. So it must be written as plural and group,
+    and not be what a short name is: some letters of the type's, in their order.
+    """
+    custom = [each for each in types if not is_own(each)]
+    if not custom or is_own(kind):
+        return False
+    base = kind.lower().partition(".")[0]
+    return not _GROUP.fullmatch(_group(kind)) or any(_abbreviates(base, each) for each in custom)
+
+
+def _abbreviates(short: str, name: str) -> bool:
+    letters = iter(name)
+    return all(letter in letters for letter in short)
+
+
+def is_own(kind: str) -> bool:
+    """Whether a type is one of Kubernetes' own."""
+    return plural(kind) in own_types()
+
+
+def is_namespaced(kind: str) -> bool:
+    """Whether a type is known to live in namespaces. Of custom types nothing is known."""
+    return plural(kind) in _namespaced()
+
+
+def is_cluster_scoped(kind: str) -> bool:
+    """Whether a type is known to live in no namespace."""
+    return is_own(kind) and not is_namespaced(kind)
