@@ -1,111 +1,59 @@
-"""The agent to be measured, as its own process: with the interpreter in BENCH_PYTHON, which has the runtime
-requirements and nothing more, as the image has.
+"""What is measured: the agent as in its image, and the peer beside it, each with an API of its own.
+
+Both run under the interpreter in BENCH_PYTHON, which has the runtime requirements and nothing more, as the image has.
 """
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-import trio
-
-from agent.guard import decide
-from agent.kubectl.surroundings import Surroundings
-from tests.benchmarks.api import CLUSTER_ID, TOKEN, BenchApi
-from tests.benchmarks.process import Watched
-from tests.whole.agents import KUBECTL
+from tests.kit.agent import AgentProcess
+from tests.kit.api import FakeApi, fake_api
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)
 FLAGS = ("-OO",)
 """As the image starts it: without docstrings, which take 1.5 MB."""
-
-QUICK = """#!/bin/sh
-for arg; do
-  case "$arg" in
-    config) echo '{"clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],"current-context":"c"}'; exit;;
-    version) echo '{"clientVersion":{"gitVersion":"v1.37.1"}}'; exit;;
-  esac
-done
-echo "a line of output"
-"""
-"""A stand-in for kubectl that takes a millisecond: what is left of the time is the agent's."""
+AGENT = (PYTHON, *FLAGS, "-m", "agent")
+PEER = (PYTHON, *FLAGS, "-m", "tests.benchmarks.peer")
+_LIBRARIES = next(path for path in sys.path if path.endswith("site-packages"))
+"""Where `requests` is, which the agent's interpreter hasn't got."""
 
 
-def stand_in(folder: Path, text: str = KUBECTL) -> Path:
-    """A script in kubectl's place. By default one that does what its arguments say, such as `flood-BYTES`."""
-    path = folder / "kubectl-stand-in"
-    path.write_text(text)
-    path.chmod(0o755)
-    return path
-
-
-class Agent:
-    """One agent process over one folder."""
+class Measured(AgentProcess):
+    """The agent, or with `command=PEER` the peer, over a folder of its own."""
 
     def __init__(
-        self, api: BenchApi, folder: Path, *, kubectl: Path, kubeconfig: Path | None = None, **environ: str
+        self,
+        api: FakeApi,
+        folder: Path,
+        *,
+        kubectl: Path | None = None,
+        kubeconfig: Path | None = None,
+        command: Sequence[str] = AGENT,
+        **environ: str,
     ) -> None:
-        self.folder = folder
-        self.log = folder / "agent.log"
-        if kubeconfig is None:
-            kubeconfig = folder / "kubeconfig"
-            kubeconfig.touch()
-        self._kubectl, self._kubeconfig = kubectl, kubeconfig
-        self.environ = {
-            "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": str(ROOT),
-            "KUBENTLY_API_URL": api.url,
-            "CLUSTER_ID": CLUSTER_ID,
-            "KUBENTLY_TOKEN": TOKEN,
-            "KUBENTLY_SPOOL_PATH": str(folder / "spool.db"),
-            "KUBENTLY_KUBECTL": str(kubectl),
-            "KUBENTLY_KUBECONFIG": str(kubeconfig),
-            "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0",
-            "KUBENTLY_DRAIN_SECONDS": "5",
-            **environ,
-        }
-        self.process: trio.Process | None = None
+        folder.mkdir(exist_ok=True)
+        path = str(ROOT) if command == AGENT else f"{ROOT}:{_LIBRARIES}"
+        usual: dict[str, Any] = {"PYTHONPATH": path, "LOG_LEVEL": "INFO", "KUBENTLY_SPOOL_MAX_BYTES": "256Mi"}
+        super().__init__(api, folder, kubectl=kubectl, kubeconfig=kubeconfig, command=command, **{**usual, **environ})
+        self.api = api
 
-    async def start(self, *launcher: str, under: Sequence[str] = ()) -> None:
-        """Start it. `launcher` are Python's arguments in place of `-m agent`; `under` is a command to start it with."""
-        with self.log.open("ab") as log:
-            self.process = await trio.lowlevel.open_process(
-                [*under, PYTHON, *FLAGS, *(launcher or ("-m", "agent"))],
-                env=self.environ,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+    async def through(self, what: str | list[str]) -> float:
+        """Seconds from the moment when the API's answer with the command is sent until its result is here."""
+        await self.api.parked()
+        known = self.api.queue(what, timeout=60)
+        await known.answered.wait()
+        return known.arrived_at - known.left_at
 
-    @property
-    def watched(self) -> Watched:
-        """Its memory and time."""
-        assert self.process is not None, "not started yet"
-        return Watched(self.process.pid)
-
-    async def stop(self) -> None:
-        """SIGTERM, and SIGKILL if that takes too long."""
-        assert self.process is not None, "not started yet"
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            with trio.move_on_after(10):
-                await self.process.wait()
-        if self.process.poll() is None:
-            self.process.kill()
-        await self.process.wait()
-
-    def bare(self, args: Sequence[str]) -> tuple[list[str], dict[str, str], Path]:
-        """The line, environment and folder with which the agent starts kubectl for these arguments."""
-        around = Surroundings.prepare(
-            kubectl=str(self._kubectl), kubeconfig=self._kubeconfig, home=self.folder / "kubectl", environ=self.environ
-        )
-        line = [str(around.program), *around.flags, *decide(list(args)).argv]
-        return line, dict(around.environ), around.folder
+    def bare(self, args: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+        """The same line without the agent, and its environment: a home of its own for kubectl's cache."""
+        kubectl, kubeconfig = self.environ["KUBENTLY_KUBECTL"], self.environ["KUBENTLY_KUBECONFIG"]
+        return [kubectl, f"--kubeconfig={kubeconfig}", *args], {"HOME": str(self.folder / "bare"), "PATH": ""}
 
 
 def compile_all() -> None:
@@ -115,11 +63,14 @@ def compile_all() -> None:
 
 
 @asynccontextmanager
-async def running(agent: Agent, *launcher: str, under: Sequence[str] = ()) -> AsyncIterator[Agent]:
-    """Start it, and leave nothing of it behind."""
-    await agent.start(*launcher, under=under)
-    try:
-        yield agent
-    finally:
-        with trio.CancelScope(shield=True):
-            await agent.stop()
+async def measured(folder: Path, *, active: bool = True, **more: Any) -> AsyncIterator[Measured]:
+    """One that runs, after its first poll. Nothing of it is left behind."""
+    async with fake_api(["poll"], weighs=True) as api:
+        api.active = active
+        one = Measured(api, folder, **more)
+        await one.start()
+        try:
+            await api.parked()
+            yield one
+        finally:
+            await one.end()

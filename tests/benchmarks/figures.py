@@ -81,10 +81,6 @@ class Report:
     """All that one run has found."""
 
     figures: list[Figure] = field(default_factory=list)
-    split: list[tuple[str, float]] = field(default_factory=list)
-    """Where one command's time goes: part, milliseconds."""
-    lines: dict[str, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)
-    """Plots: name, then label, then points."""
 
     def add(self, *figures: Figure) -> None:
         """Keep figures and say them at once."""
@@ -98,8 +94,6 @@ class Report:
         found = {
             "machine": machine(),
             "figures": [asdict(each) | {"holds": each.holds, "unclear": each.unclear} for each in self.figures],
-            "one_command_ms": self.split,
-            "lines": self.lines,
         }
         path.write_text(json.dumps(found, indent=2) + "\n")
 

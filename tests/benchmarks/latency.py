@@ -1,80 +1,70 @@
-"""What the agent adds to one command, over the same kubectl line started directly, alternating."""
+"""One command, API to API: what the agent adds to the bare line, as share of what the peer adds. And processor time.
+
+The bare line, the agent and the peer take turns. A block is ten of each; of each block one ratio is kept.
+"""
 
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
-from tests.benchmarks.agent import QUICK, Agent, running, stand_in
-from tests.benchmarks.api import BenchApi, bench_api
+from tests.benchmarks.agent import PEER, Measured, measured
 from tests.benchmarks.cluster import GET_PODS, KUBECTL
-from tests.benchmarks.figures import Figure, Report, figure, median, quantile
+from tests.benchmarks.figures import Figure, Report, figure, median
 
 WARM_UP = 5
-ROUNDS = 120
-"""kubectl's own time is spread over several ms: with 40 the median difference moved by as much as its budget."""
+BLOCKS, BLOCK = 12, 10
 
 
 async def measure(report: Report, folder: Path, kubeconfig: Path) -> None:
-    """The whole way of one command."""
-    for name, args, environ_kubeconfig in (("quick", ("get", "pods"), None), ("get pods", GET_PODS, kubeconfig)):
-        place = folder / f"latency-{name.replace(' ', '-')}"
+    """With a stand-in that takes a millisecond, and with a real kubectl, which takes both cores meanwhile."""
+    real: dict[str, Any] = {"kubectl": KUBECTL, "kubeconfig": kubeconfig}
+    for name, args, how in (("1 ms stand-in", ["get", "pods", "say-hello"], {}), ("real kubectl", [*GET_PODS], real)):
+        place = folder / f"latency-{len(how)}"
         place.mkdir()
-        kubectl = KUBECTL if environ_kubeconfig else stand_in(place, QUICK)
-        async with bench_api() as api:
-            agent = Agent(api, place, kubectl=kubectl, kubeconfig=environ_kubeconfig)
-            async with running(agent):
-                through, bare, cpu = await alternate(api, agent, args, ROUNDS)
-        report.add(*_figures(name, through, bare, cpu))
+        async with measured(place / "agent", **how) as agent, measured(place / "peer", command=PEER, **how) as peer:
+            await _compare(report, name, args, agent, peer)
 
 
-async def alternate(
-    api: BenchApi, agent: Agent, args: tuple[str, ...], rounds: int
-) -> tuple[list[float], list[float], float]:
-    """Milliseconds through the agent, and of the bare line; and the agent's own processor time for each command."""
+async def _compare(report: Report, name: str, args: list[str], agent: Measured, peer: Measured) -> None:
     for _ in range(WARM_UP):
-        await api.result(args)
-    line, environ, cwd = agent.bare(args)
-    through, bare = [], []
-    before = agent.watched.cpu_seconds()
-    for _ in range(rounds):
-        began = time.perf_counter()
-        subprocess.run(  # nothing else is to run meanwhile
-            line,
-            env=environ,
-            cwd=cwd,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            check=True,
-            start_new_session=True,
-        )
-        bare.append((time.perf_counter() - began) * 1000)
-        asked = await api.result(args)
-        through.append((asked.arrived_at - asked.handed_out_at) * 1000)
-    return through, bare, (agent.watched.cpu_seconds() - before) * 1000 / rounds
+        _bare(agent, args)
+        for one in (agent, peer):
+            await one.through(args)
+    bares, ratios, shares = [], [], []
+    added: dict[Measured, list[float]] = {agent: [], peer: []}
+    cpu = {agent: 0.0, peer: 0.0}
+    for _ in range(BLOCKS):
+        times: dict[Measured, list[float]] = {one: [] for one in (agent, peer)}
+        bare, used = [], {one: one.watched.cpu_seconds() for one in times}
+        for _ in range(BLOCK):
+            bare.append(_bare(agent, args))
+            for one, taken in times.items():
+                taken.append(await one.through(args) * 1000)
+        for one, taken in times.items():
+            added[one].append(median(taken) - median(bare))
+            used[one] = (one.watched.cpu_seconds() - used[one]) * 1000 / BLOCK
+            cpu[one] += used[one] / BLOCKS
+        bares.append(median(bare))
+        ratios.append(added[agent][-1] / max(added[peer][-1], 0.01))
+        shares.append(used[agent] / used[peer])
+    both = f"agent {median(added[agent]):.2f} ms, peer {median(added[peer]):.2f} ms, over {median(bares):.1f} ms"
+    report.add(
+        figure(f"added to a command, share of the peer's, {name}", "", ratios, budget=1.5, note=both),
+        figure(
+            f"processor time a command, share of the peer's, {name}",
+            "",
+            shares,
+            budget=1.2,
+            note=f"agent {cpu[agent]:.2f} ms, peer {cpu[peer]:.2f} ms",
+        ),
+        Figure(f"added to a command, {name}", "ms", median(added[agent]), count=BLOCKS * BLOCK),
+    )
 
 
-def _figures(name: str, through: list[float], bare: list[float], cpu: float) -> list[Figure]:
-    added = [one - other for one, other in zip(through, bare, strict=True)]
-    real = name == "get pods"
-    what = "real kubectl get pods" if real else "1 ms stand-in"
-    return [
-        figure(f"one command, {what}, API to API", "ms", through, bare=median(bare), bare_is="the same line"),
-        Figure(
-            f"added at the median, {what}",
-            "ms",
-            median(added),
-            budget=3,
-            low=quantile(added, 0.25),
-            high=quantile(added, 0.75),
-            count=len(added),
-            note="the difference of neighbours, so that what the machine does meanwhile hits both",
-        ),
-        Figure(
-            f"added at p95, {what}",
-            "ms",
-            quantile(through, 0.95) - quantile(bare, 0.95),
-            budget=8,
-            count=len(added),
-        ),
-        Figure(f"agent's own processor time a command, {what}", "ms", cpu, count=len(added)),
-    ]
+def _bare(agent: Measured, args: list[str]) -> float:
+    """Milliseconds of the line alone."""
+    line, environ = agent.bare(args)
+    began = time.perf_counter()
+    subprocess.run(line, env=environ, capture_output=True, stdin=subprocess.DEVNULL, check=True)
+    return (time.perf_counter() - began) * 1000

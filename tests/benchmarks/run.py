@@ -1,9 +1,9 @@
-"""`make bench`: every budget as a figure beside the bare thing, a table on the screen, JSON, and plots.
+"""`make bench`: every budget of the agent beside the peer or the bare thing, a table on the screen, and JSON.
 
     python -m tests.benchmarks.run [PART …]
 
-The parts are named below; without any, all run. Figures of one run belong together: the bare thing is measured in
-between, so that whatever else the machine does hits both.
+The parts are named below; without any, all run. What is compared takes turns in one run, so that whatever else the
+machine does hits both, and each turn gives one ratio: the figure is their median.
 """
 
 import argparse
@@ -15,25 +15,22 @@ from pathlib import Path
 
 import trio
 
-from tests.benchmarks import backlog, drain, growth, idle, latency, memory, split, start, throughput
+from tests.benchmarks import drain, idle, latency, memory, output, start, throughput
 from tests.benchmarks.agent import compile_all
 from tests.benchmarks.cluster import cluster_process
 from tests.benchmarks.figures import HEAD, Report, machine
-from tests.benchmarks.pictures import draw
 
 PARTS: dict[str, Callable[[Report, Path, Path], Awaitable[None]]] = {
     "latency": latency.measure,
-    "split": split.measure,
+    "output": output.measure,
     "throughput": throughput.measure,
     "start": start.measure,
     "drain": drain.measure,
-    "growth": growth.measure,
     "memory": memory.measure,
-    "backlog": backlog.measure,
 }
 
 
-async def main(parts: list[str], output: Path, pictures: Path) -> int:
+async def main(parts: list[str], path: Path) -> int:
     """Run the parts; 1 if a budget isn't kept."""
     report = Report()
     for name, value in machine().items():
@@ -48,10 +45,9 @@ async def main(parts: list[str], output: Path, pictures: Path) -> int:
                     await PARTS[name](report, folder, kubeconfig)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    report.write(output)
-    draw(report, pictures)
+    report.write(path)
     missed = [figure for figure in report.figures if figure.holds is False]
-    print(f"\n{output} has all of it. {len(missed)} budgets are missed." if missed else f"\n{output} has all of it.")
+    print(f"\n{path} has all of it. {len(missed)} budgets are missed." if missed else f"\n{path} has all of it.")
     return 1 if missed else 0
 
 
@@ -59,6 +55,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.run", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join((*PARTS, "idle")))
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
-    parser.add_argument("--pictures", type=Path, default=Path("build/pictures"))
     options = parser.parse_args()
-    sys.exit(trio.run(main, options.parts or [*PARTS, "idle"], options.output, options.pictures))
+    sys.exit(trio.run(main, options.parts or [*PARTS, "idle"], options.output))

@@ -20,8 +20,8 @@ from agent.log import Log
 from agent.policy import PolicyFile
 from agent.run import Agent
 from agent.spool import Limits, Spool, open_spool
-from tests.chaos.api import FaultApi
-from tests.chaos.standin import KUBECTL
+from tests.kit.api import FakeApi
+from tests.kit.kubectl import stand_in
 
 SHORT = {
     "agent.outage.FIRST_SECONDS": 0.02,
@@ -44,8 +44,8 @@ SHORT = {
     "agent.link.capabilities.REQUEST_SECONDS": 0.3,
     "agent.link.capabilities.RETRY_SECONDS": 0.05,
     "agent.maintenance.EVERY_SECONDS": 0.2,
+    "demo.sse.PING_SECONDS": 0.2,
 }
-PING_SECONDS = 0.2
 HEARTBEAT_SECONDS = 0.1
 
 
@@ -66,18 +66,16 @@ class Inside:
 
 @asynccontextmanager
 async def agent_inside(
-    api: FaultApi, folder: Path, patch: pytest.MonkeyPatch, *, max_bytes: int = 64 << 20, **environ: str
+    api: FakeApi, folder: Path, patch: pytest.MonkeyPatch, *, max_bytes: int = 64 << 20, **environ: str
 ) -> AsyncIterator[Inside]:
     """A running agent for `api`. It is cancelled at the end, as by a task that fails."""
     for name, value in SHORT.items():
         patch.setattr(name, value)
-    api.streams.ping_seconds = PING_SECONDS
     runs, token, kubectl = folder / "runs", folder / "token", folder / "kubectl-stand-in"
     runs.touch()
     token.write_text(api.token)
     (folder / "kubeconfig").touch()
-    kubectl.write_text(KUBECTL.replace("RUNS", str(runs)))
-    kubectl.chmod(0o755)
+    stand_in(kubectl, runs=runs)
     config = Config.from_environ(
         {
             "KUBENTLY_API_URL": api.url,

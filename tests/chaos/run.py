@@ -16,13 +16,14 @@ from pathlib import Path
 
 import trio
 
-from tests.chaos.api import fault_api
+from demo.record import LinkName
 from tests.chaos.disk import MEBIBYTE, small_disk
-from tests.chaos.record import Record, Verdict
+from tests.chaos.record import Verdict
 from tests.chaos.standin import ChaosAgent
 from tests.chaos.storm import Storm
+from tests.kit.api import fake_api
 
-LINKS = ("poll", "stream")
+LINKS: tuple[LinkName, ...] = ("poll", "stream")
 DISK_BYTES = 40 * MEBIBYTE
 
 
@@ -31,21 +32,20 @@ async def storm(
     seconds: float,
     folder: Path,
     *,
-    link: str,
+    link: LinkName,
     pace: float = 1.0,
     say: Callable[[str], None] = print,
 ) -> Verdict:
     """Run one storm and say what came of it."""
     say(f"seed {seed}, {seconds:g} s, {link}")
-    record = Record()
     spool = folder / "spool"
     with small_disk(spool, DISK_BYTES) as disk:
-        async with fault_api(record, again_seconds=3.0) as api:
+        async with fake_api([link], again_seconds=3.0) as api:
             api.max_body_bytes = 150_000
             agent = ChaosAgent(
                 api,
                 spool,
-                folder,
+                aside=folder,
                 KUBENTLY_SPOOL_MAX_BYTES="16Mi",
                 # On a stream room decides what runs at all: with room for outputs of 1 MiB, half is answered busy.
                 KUBENTLY_MAX_OUTPUT_BYTES="1Mi" if link == "poll" else "320Ki",
@@ -53,31 +53,31 @@ async def storm(
                 KUBENTLY_LINK=link,
                 LOG_LEVEL="INFO",
             )
-            record.mark = agent.mark
+            api.mark = agent.mark
             raging = Storm(api, agent, disk, seed, pace)
             try:
                 await raging.blow(seconds)
                 await raging.settle()
                 verdict = raging.verdict()
             finally:
-                if agent.process is not None and agent.process.poll() is None:
+                if agent.runs_now:
                     agent.process.kill()
         if not verdict.well:
             keep_spool(spool, folder / "spool-at-the-end")
     for name, found in (("lost", verdict.lost), ("doubled", verdict.doubled), ("differing", verdict.differing)):
         for command_id, why in list(found.items())[:10]:
             say(f"{name}: {command_id}: {why}")
-    for surprise in record.surprises[:5]:
+    for surprise in api.surprises[:5]:
         say(f"a result that nobody asked for: {surprise}")
     exits = f", by itself it ended with {raging.exits}" if raging.exits else ""
     for line in sorted({str(line.get("reason")) for line in agent.events("stopping, a task failed")}):
         say(f"it ended by itself: {line}")
-    died = sum("died 2 times" in (k.results[0].get("error") or "") for k in record.handed_out if k.results)
-    busy = sum("no room for more" in (k.results[0].get("error") or "") for k in record.handed_out if k.results)
-    rejected = sum(k.rejected for k in record.handed_out)
+    died = sum("died 2 times" in (k.results[0].get("error") or "") for k in api.known if k.results)
+    busy = sum("no room for more" in (k.results[0].get("error") or "") for k in api.known if k.results)
+    rejected = sum(k.rejected for k in api.known)
     answered = f"{rejected} results rejected; {died} given up, {busy} answered busy"
     say(f"{raging.stops} of the faults stopped the agent{exits}; {answered}")
-    say(verdict.line(len(record.handed_out), raging.kills, raging.faults))
+    say(verdict.line(len(api.known), raging.kills, raging.faults))
     return verdict
 
 

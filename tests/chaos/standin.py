@@ -1,44 +1,10 @@
-"""The agent as its own process, with a kubectl whose every start is recorded and whose output tells runs apart.
-
-After the guard's `--` the stand-in finds `pods WHAT`, where WHAT is KIND-NUMBER-ID:
-
-    say    prints one line
-    nap    prints one line, sleeps NUMBER seconds, prints another
-    pour   prints one line and NUMBER bytes
-    fail   prints a line to each stream and exits with 3
-
-The lines hold WHAT and the number of the process, so two runs of one command never print the same.
-"""
+"""The agent under a storm, and what the kit's kubectl prints for it: WHAT is KIND-NUMBER-ID."""
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import trio
-
-from tests.chaos.api import FaultApi
-from tests.whole.agents import AgentProcess
-
-KUBECTL = r"""#!/bin/sh
-config='{"clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],"current-context":"c"}'
-for arg; do
-  case "$arg" in
-    config) echo "$config"; exit 0;;
-    version) echo '{"clientVersion":{"gitVersion":"v1.37.1"}}'; exit 0;;
-  esac
-  what=$arg
-done
-echo "$what" >> RUNS
-rest=${what#*-}
-number=${rest%%-*}
-echo "$what $$"
-case "$what" in
-  nap-*) /bin/sleep "$number"; echo "ended";;
-  pour-*) /usr/bin/head -c "$number" /dev/zero | /usr/bin/tr '\0' x;;
-  fail-*) echo "no such pod" >&2; exit 3;;
-esac
-"""
+from tests.kit.agent import AgentProcess
 
 ENDED_EARLY = (
     "died 2 times",
@@ -53,29 +19,7 @@ ENDED_EARLY = (
 
 
 class ChaosAgent(AgentProcess):
-    """An agent over `folder`, which may be a small disk; what belongs to the test is in `aside`."""
-
-    def __init__(self, api: FaultApi, folder: Path, aside: Path, **environ: str) -> None:
-        super().__init__(api.url, api.token, api.cluster_id, folder, **environ)
-        self.noted = aside / "runs"
-        self.noted.touch()
-        self.log = aside / "agent.log"
-        self.log.touch()
-        kubectl = aside / "kubectl"
-        kubectl.write_text(KUBECTL.replace("RUNS", str(self.noted)))
-        kubectl.chmod(0o755)
-        (aside / "kubeconfig").touch()
-        self.environ |= {"KUBENTLY_KUBECTL": str(kubectl), "KUBENTLY_KUBECONFIG": str(aside / "kubeconfig")}
-
-    async def start(self) -> None:
-        """Start it over the spool as it is."""
-        self._began = self.log.stat().st_size
-        await super().start()
-
-    async def until_up(self) -> None:
-        """Until its tasks run."""
-        while b'"probes are served"' not in self.log.read_bytes()[self._began :]:
-            await trio.sleep(0.05)
+    """One whose runs are compared with what it answers."""
 
     def mark(self) -> int:
         """How much the stand-in has recorded."""

@@ -9,12 +9,12 @@ from contextlib import closing
 
 import trio
 
-from tests.chaos import faults
-from tests.chaos.api import FaultApi
 from tests.chaos.disk import Disk
-from tests.chaos.faults import Fault
 from tests.chaos.record import Verdict, judge
 from tests.chaos.standin import ChaosAgent, prints
+from tests.kit import faults
+from tests.kit.api import FakeApi
+from tests.kit.faults import Fault
 
 FAULTY = 0.08
 """The part of all requests that meets a fault."""
@@ -35,7 +35,7 @@ SETTLE_SECONDS = 150.0
 class Storm:
     """One storm. `pace` divides all pauses between kills, stops and outages."""
 
-    def __init__(self, api: FaultApi, agent: ChaosAgent, disk: Disk, seed: int, pace: float = 1.0) -> None:
+    def __init__(self, api: FakeApi, agent: ChaosAgent, disk: Disk, seed: int, pace: float = 1.0) -> None:
         self.api = api
         self.agent = agent
         self.disk = disk
@@ -97,7 +97,7 @@ class Storm:
                 for _ in range(chance.randint(20, 60)):
                     self._ask_one(chance, ("say-0", "say-1"))
             elif what < 0.10:  # ids that the agent has seen, at the same time and long after
-                known = list(self.api.record.handed_out)[-200:]
+                known = self.api.known[-200:]
                 self.api.hand_out(*chance.sample(known, min(5, len(known))) * 2)
             elif what < 0.14:
                 self.api.shuffle(chance)
@@ -111,10 +111,10 @@ class Storm:
         command_id = f"c{self._number:06}"
         if chance.random() < 0.05:
             wrong = chance.choice((["delete", "pod", "x"], ["get", "secrets"], "get pods", 7, ["get", 5]))
-            self.api.ask(wrong, command_id=command_id, expected=_refused)  # type: ignore[arg-type]
+            self.api.queue(wrong, command_id=command_id, expected=_refused)  # type: ignore[arg-type]
         else:
             what = f"{kind}-{command_id}"
-            self.api.ask(what, command_id=command_id, expected=prints(what))
+            self.api.queue(what, command_id=command_id, expected=prints(what))
 
     # What happens to the agent.
 
@@ -139,7 +139,6 @@ class Storm:
             await self.agent.start()
 
     async def _suspend(self, seconds: float) -> None:
-        assert self.agent.process is not None
         self.stops += 1
         self.agent.process.send_signal(signal.SIGSTOP)
         try:
@@ -150,7 +149,6 @@ class Storm:
     async def _restart(self) -> None:
         with self._expecting():
             self.stops += 1
-            assert self.agent.process is not None
             self.agent.process.terminate()
             with trio.move_on_after(8) as ended:
                 await self.agent.process.wait()
@@ -171,7 +169,7 @@ class Storm:
         """What Kubernetes does with a container that ends by itself."""
         while True:
             process = self.agent.process
-            if process is not None and process.poll() is not None and not self._expected_exit:
+            if process.poll() is not None and not self._expected_exit:
                 self.exits.append(process.returncode or 0)
                 await self.agent.start()
             await trio.sleep(0.1)
@@ -193,7 +191,7 @@ class Storm:
             await self._pause(chance, 4, 20)
             self.other += 1
             process = self.agent.process
-            pid = process.pid if process else None
+            pid = process.pid
             self.disk.fill(pid)
             try:
                 await self._pause(chance, 0.2, 4)
@@ -204,7 +202,7 @@ class Storm:
         while True:
             await self._pause(chance, 0.5, 5)
             self.other += 1
-            chance.choice((self.api.streams.drop, self.api.streams.mute))()
+            chance.choice((self.api.drop_streams, self.api.mute_streams))()
 
     # What is left of it.
 
@@ -212,16 +210,14 @@ class Storm:
         """Everything is well again. Return when nothing is open any more, or when it has taken too long."""
         self.api.chance = lambda route: None
         process = self.agent.process
-        assert process is not None
         self.disk.empty(process.pid)
         with trio.move_on_after(SETTLE_SECONDS):
-            while any(not known.rejected for known in self.api.record.open):  # either may change it
+            while any(not known.rejected for known in self.api.open):  # either may change it
                 await self._stay_up()
             what = "say-0-fresh"
-            fresh = self.api.ask(what, command_id="fresh", expected=prints(what))
-            while not fresh.stored.is_set():
+            fresh = self.api.queue(what, command_id="fresh", expected=prints(what))
+            while not fresh.answered.is_set():
                 await self._stay_up()
-        assert self.agent.process is not None
         self.agent.process.terminate()
         with trio.move_on_after(15):
             await self.agent.process.wait()
@@ -231,7 +227,7 @@ class Storm:
     async def _stay_up(self) -> None:
         """One that the storm had just told to stop may end only now."""
         process = self.agent.process
-        if process is not None and process.poll() is not None:
+        if process.poll() is not None:
             await self.agent.start()
         await trio.sleep(0.1)
 
@@ -239,7 +235,7 @@ class Storm:
         """Compare both sides."""
         with closing(sqlite3.connect(f"file:{self.agent.spool}?mode=ro", uri=True)) as db:
             rejected = [row[0] for row in db.execute("select command_id from commands where state = 'rejected'")]
-        return judge(self.api.record, rejected=rejected, accepted=self.agent.accepted(), runs=self.agent.starts())
+        return judge(self.api, rejected=rejected, accepted=self.agent.accepted(), runs=self.agent.starts())
 
 
 def _refused(result: dict[str, object]) -> bool:

@@ -10,11 +10,11 @@ import pytest
 import trio
 
 from agent.link.http import MAX_BODY_BYTES
-from tests.chaos import faults
-from tests.chaos.api import fault_api
 from tests.chaos.inside import agent_inside
-from tests.chaos.record import Known, judge
+from tests.chaos.record import judge
 from tests.chaos.standin import prints
+from tests.kit import faults
+from tests.kit.api import fake_api
 
 pytestmark = pytest.mark.chaos
 
@@ -28,8 +28,8 @@ def link(request):
 
 
 @pytest.fixture
-async def api():
-    async with fault_api(again_seconds=0.3) as api:
+async def api(link):
+    async with fake_api([link], again_seconds=0.3) as api:
         yield api
 
 
@@ -42,24 +42,24 @@ def agent(api, tmp_path, monkeypatch, link):
         with trio.fail_after(PATIENCE_SECONDS):
             async with agent_inside(api, tmp_path, monkeypatch, KUBENTLY_LINK=link, **environ) as agent:
                 yield agent
-                await say(api, "fresh").stored.wait()
+                await say(api, "fresh").answered.wait()
                 with closing(sqlite3.connect(f"file:{tmp_path}/spool.db?mode=ro", uri=True)) as db:
                     rejected = [row[0] for row in db.execute("select command_id from stuck where state = 'rejected'")]
-                verdict = judge(api.record, rejected=rejected, accepted=[], runs=[])
+                verdict = judge(api, rejected=rejected, accepted=[], runs=[])
         assert verdict.well, verdict
-        for known in api.record.handed_out:
+        for known in api.known:
             assert agent.started(known.id) <= 1, "an id is run once, however often it is handed out"
 
     return running
 
 
 def say(api, command_id):
-    return api.ask(f"say-0-{command_id}", command_id=command_id, expected=prints(f"say-0-{command_id}"))
+    return api.queue(f"say-0-{command_id}", command_id=command_id, expected=prints(f"say-0-{command_id}"))
 
 
 async def stored(*commands):
     for known in commands:
-        await known.stored.wait()
+        await known.answered.wait()
 
 
 async def met(api):
@@ -85,7 +85,7 @@ async def test_a_fault_anywhere(api, agent, name):
         times = 1 if "Retry-After" in name else 2
         for route in ("commands", "results", "status"):
             api.plan(route, faults.ANYWHERE[name], times=times)
-        api.streams.drop()
+        api.drop_streams()
         commands = [say(api, f"c{n}") for n in range(4)]
         await met(api)
         await stored(*(known for known in commands if not known.rejected))
@@ -98,7 +98,7 @@ async def test_an_answer_that_holds_no_commands(api, agent, link, name):
     async with agent():
         await stored(say(api, "before"))
         api.plan("commands", TO_COMMANDS[link][name])
-        api.streams.drop()
+        api.drop_streams()
         await stored(*(say(api, f"c{n}") for n in range(3)))
         await met(api)
 
@@ -108,7 +108,7 @@ async def test_a_stream_that_falls_silent(api, agent, link):
     """Half-open: the API goes on sending into the dark, and the agent is to notice by itself."""
     async with agent():
         await stored(say(api, "before"))
-        api.streams.mute()
+        api.mute_streams()
         await stored(*(say(api, f"c{n}") for n in range(3)))
 
 
@@ -121,8 +121,8 @@ async def test_a_result_whose_answer_says_nothing_of_it(api, agent, link, name):
         api.plan("results", SAYING_NOTHING[link][name], times=3)
         await stored(*(say(api, f"c{n}") for n in range(3)))
         await met(api)
-    for known in api.record.handed_out:
-        assert len(known.digests) == 1
+    for known in api.known:
+        assert known.distinct == 1
 
 
 @each(faults.REJECTING)
@@ -161,7 +161,7 @@ async def test_a_result_that_is_too_large_is_cut_and_sent(api, agent):
     api.max_body_bytes = 60_000
     async with agent():
         what = "pour-400000-large"
-        large = api.ask(what, command_id="large", expected=prints(what))
+        large = api.queue(what, command_id="large", expected=prints(what))
         api.plan("results", faults.early_413)
         await stored(large, say(api, "small"))
     (result,) = large.results
@@ -207,14 +207,13 @@ async def test_a_thousand_commands_at_once(api, agent, link):
     async with agent() as running:
         await stored(say(api, "before"))
         for command in commands:
-            api.record.add(known := Known(str(command["id"]), command))
-            known.handed_out.append(trio.current_time())
+            api.handed_out(api.know(str(command["id"]), command), link)
         api.plan("commands", faults.holds(commands))
-        api.streams.drop()
+        api.drop_streams()
         api.again_seconds = 1e9
-        await stored(*(api.record.commands[command["id"]] for command in commands))
+        await stored(*(api.record[command["id"]] for command in commands))
         ran = sum(running.started(command["id"]) for command in commands)
-    results = [api.record.commands[command["id"]].results[0] for command in commands]
+    results = [api.record[command["id"]].results[0] for command in commands]
     most = 20 if link == "poll" else 500  # a stream's come in pieces of 64 KiB, and some are run meanwhile
     assert 1 <= ran <= most
     assert sum(result["success"] for result in results) == ran
@@ -236,7 +235,7 @@ async def test_a_huge_answer_isnt_read_to_its_end(api, agent, link):
     async with agent():
         await stored(say(api, "before"))
         api.plan("commands", endless)
-        api.streams.drop()
+        api.drop_streams()
         await met(api)
         await stored(say(api, "a"))
         await trio.sleep(0.1)
@@ -301,15 +300,14 @@ async def test_many_malformed_answers(api, agent, link):
             commands = chance.sample(ODD, 2)
             for fields in chance.sample(WRONG, 2):
                 number += 1
-                known = Known(f"wrong-{number}", {}, lambda result: bool(result["error"]))
-                api.record.add(known)
-                known.handed_out.append(trio.current_time())
+                known = api.know(f"wrong-{number}", {}, lambda result: bool(result["error"]))
+                api.handed_out(known, link)
                 commands.append({"id": known.id, **fields})
             api.plan("commands", faults.holds(commands))
         api.again_seconds = 1e9
-        api.streams.drop()
+        api.drop_streams()
         await met(api)
-        wrong = [known for known in api.record.handed_out if known.id.startswith("wrong-")]
+        wrong = [known for known in api.known if known.id.startswith("wrong-")]
         await stored(*wrong)
     assert len(wrong) > ROUNDS
     assert not any(known.results[0]["success"] for known in wrong)

@@ -5,12 +5,12 @@ import os
 import pytest
 import trio
 
-from tests.chaos import faults
-from tests.chaos.api import fault_api
 from tests.chaos.disk import MEBIBYTE, small_disk
 from tests.chaos.inside import agent_inside
 from tests.chaos.record import judge
 from tests.chaos.standin import prints
+from tests.kit import faults
+from tests.kit.api import fake_api
 
 pytestmark = pytest.mark.chaos
 
@@ -33,29 +33,29 @@ async def test_what_fits_is_taken_none_is_lost_all_is_delivered(tmp_path, monkey
     folder = tmp_path / "disk"
     inside = {"max_bytes": 256 << 20, "KUBENTLY_LINK": link}
     with small_disk(folder, 16 * MEBIBYTE, otherwise=pytest.skip), trio.fail_after(240):
-        async with fault_api() as api, agent_inside(api, folder, monkeypatch, **inside) as agent:
+        async with fake_api([link]) as api, agent_inside(api, folder, monkeypatch, **inside) as agent:
             api.chance = lambda route: faults.status(503) if route == "results" else None
             for n in range(RESULTS):
                 what = f"pour-200000-c{n}"
-                api.ask(what, command_id=f"c{n}", expected=prints(what))
+                api.queue(what, command_id=f"c{n}", expected=prints(what))
                 if link == "stream":
                     await taken_up(agent, n + 1)
             idle = 0
             while idle < 5:  # until no more are taken
                 await trio.sleep(0.2)
                 idle = idle + 1 if agent.spool.room == 0 and not agent.spool._tally.running else 0
-            taken = len(api.record.handed_out)
+            taken = len(api.known)
             counts = await agent.spool.counts()
             assert taken == RESULTS if link == "stream" else 20 < taken < RESULTS
             assert counts.accepted < 10, "a few may wait for room"
             assert counts.pending_bytes > 4 * MEBIBYTE, "a good part of the disk is used"
             assert agent.spool.room == 0
             api.chance = lambda route: None
-            for known in api.record.commands.values():
-                await known.stored.wait()
-    verdict = judge(api.record, rejected=[], accepted=[], runs=[])
+            for known in api.record:
+                await known.answered.wait()
+    verdict = judge(api, rejected=[], accepted=[], runs=[])
     assert verdict.well, verdict
-    results = [known.results[0] for known in api.record.commands.values()]
+    results = [known.answers[0].result for known in api.record]
     whole = sum(len(result["output"]) > 200_000 for result in results)
     busy = sum("no room for more" in (result["error"] or "") for result in results)
     assert whole + busy == RESULTS

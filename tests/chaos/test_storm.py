@@ -1,11 +1,17 @@
 """A short storm, and the judge himself: it must find what it is there to find."""
 
+import json
+from contextlib import closing
+
 import pytest
 import trio
 
-from tests.chaos.record import Known, Record, judge
+from demo.body import Body
+from demo.record import Answer
+from tests.chaos.record import judge
 from tests.chaos.run import LINKS, storm
 from tests.chaos.standin import prints
+from tests.kit.api import fake_api
 
 pytestmark = pytest.mark.chaos
 
@@ -23,45 +29,50 @@ def result(text, **fields):
     return {"success": True, "output": text, "error": None, "exit_code": 0, **fields}
 
 
+def stored(api, known, value):
+    """The API gets this result."""
+    body = Body(api.folder)
+    body.feed(json.dumps(value).encode())
+    with closing(body):
+        assert api.store(known.id, Answer(0.0, "poll", value, body))
+
+
 @pytest.fixture
-def record():
-    record = Record()
-    for name in ("a", "b"):
-        known = Known(name, {}, prints(f"say-0-{name}"))
-        known.handed_out.append(0.0)
-        record.add(known)
-    record.store("a", result("say-0-a 1\n"), b"a")
-    record.store("b", result("say-0-b 2\n"), b"b")
-    return record
+async def api():
+    async with fake_api() as api:
+        for number, name in enumerate(("a", "b"), 1):
+            known = api.know(name, {}, prints(f"say-0-{name}"))
+            api.handed_out(known, "poll")
+            stored(api, known, result(f"say-0-{name} {number}\n"))
+        yield api
 
 
-def found(record, **more):
-    verdict = judge(record, **{"rejected": [], "accepted": [], "runs": [], **more})
+def found(api, **more):
+    verdict = judge(api, **{"rejected": [], "accepted": [], "runs": [], **more})
     return set(verdict.lost), set(verdict.doubled), set(verdict.differing)
 
 
-def test_nothing_wrong(record):
-    record.store("a", result("say-0-a 1\n"), b"a")  # the same once more is what a lost answer brings
-    assert found(record, accepted=["a", "b"], runs=[(-1, "a")]) == (set(), set(), set())
+async def test_nothing_wrong(api):
+    stored(api, api.record["a"], result("say-0-a 1\n"))  # the same once more is what a lost answer brings
+    assert found(api, accepted=["a", "b"], runs=[(-1, "a")]) == (set(), set(), set())
 
 
-def test_what_has_no_result_is_lost(record):
-    known = Known("c", {})
-    record.add(known)
-    assert found(record)[0] == set(), "it never left the API"
-    known.handed_out.append(0.0)
-    assert found(record)[0] == {"c"}
+async def test_what_has_no_result_is_lost(api):
+    known = api.know("c", {})
+    assert found(api)[0] == set(), "it never left the API"
+    api.handed_out(known, "poll")
+    assert found(api)[0] == {"c"}
     known.rejected = True
-    assert found(record)[0] == {"c"}, "nobody can see it"
-    assert found(record, rejected=["c"])[0] == set()
+    assert found(api)[0] == {"c"}, "nobody can see it"
+    assert found(api, rejected=["c"])[0] == set()
 
 
-def test_what_was_accepted_twice_was_forgotten(record):
-    assert found(record, accepted=["a", "b", "a"])[0] == {"a"}
+async def test_what_was_accepted_twice_was_forgotten(api):
+    assert found(api, accepted=["a", "b", "a"])[0] == {"a"}
 
 
-def test_a_run_after_the_result_is_a_double(record):
-    assert found(record, runs=[(0, "b")])[1] == {"b"}
+async def test_a_run_after_the_result_is_a_double(api):
+    assert found(api, runs=[(0, "b")])[1] == {"b"}
 
 
 @pytest.mark.parametrize(
@@ -75,10 +86,9 @@ def test_a_run_after_the_result_is_a_double(record):
         (result("", success=False, error="boom"), None),
     ],
 )
-def test_different_or_wrong_results_differ(record, first, second):
-    known = record.commands["a"]
-    known.results.clear()
-    known.digests.clear()
+async def test_different_or_wrong_results_differ(api, first, second):
+    known = api.record["a"]
+    known.answers.clear()
     for each in filter(None, (first, second)):
-        record.store("a", each, str(each).encode())
-    assert found(record)[2] == {"a"}
+        stored(api, known, each)
+    assert found(api)[2] == {"a"}

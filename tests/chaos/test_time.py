@@ -19,8 +19,8 @@ from agent.model import Command
 from agent.policy import PolicyFile
 from agent.run import Agent
 from agent.spool import Limits, open_spool
-from tests.chaos.api import fault_api
 from tests.chaos.standin import ChaosAgent, prints
+from tests.kit.api import fake_api
 from tests.tasks.fakes import FakeKubectl, FakeLink, until
 
 pytestmark = pytest.mark.chaos
@@ -168,26 +168,24 @@ async def test_hours_that_are_slept_through_are_no_storm(tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("link", RHYTHMS)
 async def test_a_process_that_was_stopped_goes_on(tmp_path, link):
-    async with fault_api(again_seconds=0.5) as api:
+    async with fake_api([link], again_seconds=0.5) as api:
         folder = tmp_path / "spool"
         folder.mkdir()
-        agent = ChaosAgent(api, folder, tmp_path, KUBENTLY_LINK=link)
+        agent = ChaosAgent(api, folder, aside=tmp_path, KUBENTLY_LINK=link)
         await agent.start()
         try:
             with trio.fail_after(60):
                 await agent.until_up()
-                nap = api.ask("nap-0.5-a", command_id="a", expected=prints("nap-0.5-a"))
+                nap = api.queue("nap-0.5-a", command_id="a", expected=prints("nap-0.5-a"))
                 await until(lambda: agent.mark() > 0)
-                assert agent.process is not None
                 agent.process.send_signal(signal.SIGSTOP)
                 await trio.sleep(1.5)
-                say = api.ask("say-0-b", command_id="b", expected=prints("say-0-b"))
+                say = api.queue("say-0-b", command_id="b", expected=prints("say-0-b"))
                 agent.process.send_signal(signal.SIGCONT)
-                await nap.stored.wait()
-                await say.stored.wait()
+                await nap.answered.wait()
+                await say.answered.wait()
                 assert nap.expected is not None
                 assert nap.expected(nap.results[0])
                 assert await agent.stop() == 0
         finally:
-            if agent.process is not None and agent.process.poll() is None:
-                await agent.kill()
+            await agent.end()

@@ -10,7 +10,7 @@ from demo.api import ReferenceApi, reference_api
 from tests.cluster.commands import ALLOWED, FORBIDDEN, POD
 from tests.cluster.controlplane import Cluster
 from tests.cluster.workload import SECRET
-from tests.whole.agents import AgentProcess, agent_process
+from tests.kit.agent import AgentProcess, agent_process
 
 PATIENCE = 60
 """A bound in seconds for what takes about five."""

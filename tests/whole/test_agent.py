@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from demo.api import reference_api
-from tests.whole.agents import agent_process
+from tests.kit.agent import agent_process
 
 
 @pytest.fixture(params=["poll", "stream"])

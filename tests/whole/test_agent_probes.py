@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from demo.api import ReferenceApi, reference_api
-from tests.whole.agents import AgentProcess, agent_process
+from tests.kit.agent import AgentProcess, agent_process
 
 
 @pytest.fixture(params=["poll", "stream"])

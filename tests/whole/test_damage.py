@@ -6,8 +6,8 @@ import trio
 
 from demo.api import reference_api
 from tests.chaos.disk import break_pages
+from tests.kit.agent import agent_process
 from tests.rehearsal.stage import results_answered_with
-from tests.whole.agents import agent_process
 
 RESULTS = 8
 

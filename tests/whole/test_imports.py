@@ -5,7 +5,7 @@ import sys
 import trio
 
 from demo.api import reference_api
-from tests.whole.agents import AgentProcess
+from tests.kit.agent import agent_process
 
 TELLING = """
 import sys
@@ -21,21 +21,13 @@ UNWANTED = ("click", "tabulate", "dateutil", "anyio", "h2", "httpcore", "rich", 
 async def imported_by_an_agent_at_work(link, folder):
     """After a command from one end to the other, and a stop."""
     async with reference_api(links=[link]) as api:
-        agent = AgentProcess(api.url, api.token, api.cluster_id, folder, KUBENTLY_LINK=link)
-        with agent.log.open("ab") as log:
-            process = await trio.lowlevel.open_process(
-                [sys.executable, "-c", TELLING, str(folder / "modules")], env=agent.environ, stdout=log, stderr=log
-            )
-        try:
+        telling = (sys.executable, "-c", TELLING, str(folder / "modules"))
+        async with agent_process(api, folder, command=telling) as agent:
             with trio.fail_after(20):
                 while link == "stream" and not api.listeners:
                     await trio.sleep(0.02)
                 await api.result(await api.ask(["get", "pods", "echo-hello"]))
-                process.terminate()
-                assert await process.wait() == 0
-        finally:
-            process.kill()
-            await process.wait()
+                assert await agent.stop() == 0
     return (folder / "modules").read_text().split()
 
 

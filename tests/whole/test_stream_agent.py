@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from agent import __version__
 from demo.api import reference_api
-from tests.whole.agents import agent_process
+from tests.kit.agent import agent_process
 
 SOON = 20  # seconds; the machine may be busy
 

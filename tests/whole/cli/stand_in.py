@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tests.kit.kubectl import stand_in
+
 READER = """
 case "$*" in
   *"secrets"*|*"create "*|*"delete "*|*"patch "*|*"update "*|*"impersonate "*) echo no; exit 1;;
@@ -16,22 +18,11 @@ case "$*" in
 esac
 {READER}"""
 
-ANSWERS = """{"clientVersion": {"gitVersion": "v1.37.1"}, "serverVersion": {"gitVersion": "%s"}}"""
+FORBIDDEN = (
+    """echo 'Error from server (Forbidden): pods is forbidden: User "agent" cannot list resource "pods"' >&2; exit 1"""
+)
 
 
 def kubectl(file: Path, *, rights: str = READER, server: str = "v1.36.4", version: str = "") -> Path:
     """Write it. `rights` and `version` are shell: for `auth can-i`, and for `version` in place of an answer."""
-    file.write_text(
-        f"""#!/bin/sh
-case "$*" in
-  "config view"*) echo '{{"clusters":[{{"cluster":{{"server":"https://127.0.0.1:1"}}}}],"current-context":"c"}}';;
-  *" version --client"*) {version}
-    echo '{{"clientVersion": {{"gitVersion": "v1.37.1"}}}}';;
-  *" version"*) echo '{ANSWERS % server}';;
-  *" auth can-i "*) {rights};;
-  *) echo 'Error from server (Forbidden): pods is forbidden: User "agent" cannot list resource "pods"' >&2; exit 1;;
-esac
-"""
-    )
-    file.chmod(0o755)
-    return file
+    return stand_in(file, rights=rights, server=server, version=version, otherwise=FORBIDDEN)

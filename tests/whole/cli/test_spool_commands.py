@@ -19,7 +19,7 @@ from agent.model import Command
 from agent.spool import open_spool
 from agent.spool.reader import open_reader
 from demo.api import reference_api
-from tests.whole.agents import agent_process
+from tests.kit.agent import agent_process
 from tests.whole.cli.spools import ACCEPTED, DELIVERED, LIMITS, PODS, REJECTED, RUNNING, WAITING, fill
 
 

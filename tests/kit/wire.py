@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 import h11
 import trio
 
-READ_BYTES = 64 * 1024
+READ_BYTES = 256 * 1024
+COMMON = {"date": "Mon, 23 Nov 2026 12:00:00 GMT", "server": "uvicorn"}
+"""What a common server sends with each answer, so that its bytes count."""
 NO_LINGER = struct.pack("ii", 1, 0)  # SO_LINGER: closing then sends a reset
 
 
@@ -41,7 +43,7 @@ class Request:
 
     method: str
     path: str
-    query: Mapping[str, str]
+    query: str
     headers: Mapping[str, str]
 
 
@@ -54,6 +56,7 @@ class Connection:
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
+        self.received_bytes = self.sent_bytes = 0
         self._http = h11.Connection(h11.SERVER)
         self._whole = True
 
@@ -64,29 +67,31 @@ class Connection:
             raise Gone
         self._whole = False
         path, _, query = event.target.decode().partition("?")
-        pairs = (pair.partition("=") for pair in query.split("&") if pair)
         headers = {name.decode(): value.decode() for name, value in event.headers}
-        return Request(event.method.decode(), path, {name: value for name, _, value in pairs}, headers)
+        return Request(event.method.decode(), path, query, headers)
+
+    async def chunk(self) -> bytes:
+        """The next part of the request's body; nothing when all of it was read."""
+        if self._whole:
+            return b""
+        event = await self._event()
+        if isinstance(event, h11.Data):
+            return bytes(event.data)
+        if not isinstance(event, h11.EndOfMessage):
+            raise Gone
+        self._whole = True
+        return b""
 
     async def body(self) -> bytes:
         """The request's body, read to its end."""
         body = bytearray()
-        while not self._whole:
-            event = await self._event()
-            if isinstance(event, h11.Data):
-                body += event.data
-            elif isinstance(event, h11.EndOfMessage):
-                self._whole = True
-            else:
-                raise Gone
+        while chunk := await self.chunk():
+            body += chunk
         return bytes(body)
 
     async def _event(self) -> object:
         while (event := self._next_event()) is h11.NEED_DATA:
-            try:
-                self._http.receive_data(await self.stream.receive_some(READ_BYTES))
-            except trio.BrokenResourceError:
-                raise Gone from None
+            await self._receive()
         return event
 
     def _next_event(self) -> object:
@@ -95,8 +100,18 @@ class Connection:
         except h11.RemoteProtocolError:
             raise Gone from None
 
+    async def _receive(self) -> bool:
+        try:
+            data = await self.stream.receive_some(READ_BYTES)
+        except trio.BrokenResourceError:
+            raise Gone from None
+        self.received_bytes += len(data)
+        self._http.receive_data(data)
+        return bool(data)
+
     async def send(self, data: bytes) -> None:
         """Bytes as they are."""
+        self.sent_bytes += len(data)
         try:
             await self.stream.send_all(data)
         except trio.BrokenResourceError:
@@ -104,7 +119,8 @@ class Connection:
 
     async def answer(self, answer: Answer) -> None:
         """An answer by the book; the connection can be used again after it."""
-        headers = [("content-length", str(len(answer.body))), *answer.headers.items()]
+        length = {} if answer.status == 204 else {"content-length": str(len(answer.body))}
+        headers = [*{**COMMON, **length, **answer.headers}.items()]
         data = self._http.send(h11.Response(status_code=answer.status, headers=headers, reason="Whatever"))
         data = (data or b"") + (self._http.send(h11.Data(answer.body)) or b"")
         await self.send(data + (self._http.send(h11.EndOfMessage()) or b""))
@@ -119,8 +135,8 @@ class Connection:
 
     async def left(self) -> None:
         """Until the agent closes the connection."""
-        with contextlib.suppress(trio.BrokenResourceError):
-            while await self.stream.receive_some(READ_BYTES):
+        with contextlib.suppress(Gone):
+            while await self._receive():  # what comes early is the next request's
                 pass
 
     def abort(self) -> None:

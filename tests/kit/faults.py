@@ -13,14 +13,17 @@ from typing import Any
 
 import trio
 
-from tests.chaos.streams import CONNECTED, HEAD, command_event
-from tests.chaos.wire import Answer, Connection, Request
+from tests.kit.wire import Answer, Connection, Request
 
 REFUSED = {"/agent/results": {400, 404, 409, 422}, "/executor/results": {400, 403, 409, 422}}
 """Statuses that mean one result, for good. On the stream an unknown id is 403, and a token that isn't taken is 401."""
 
 HTML = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
 HUGE_BYTES = 50 * 1024 * 1024
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nconnection: close\r\n\r\n"
+CONNECTED = b'event: connected\r\ndata: {"status": "connected"}\r\n\r\n'
+"""What a stream begins with."""
 
 
 @dataclass
@@ -128,7 +131,7 @@ def holds(commands: list[Any]) -> Fault:
 
     async def fault(exchange: Exchange) -> None:
         if exchange.request.path == "/executor/stream":
-            await sends(b"".join(command_event(command) for command in commands))(exchange)
+            await sends(b"".join(event(json.dumps(command).encode()) for command in commands))(exchange)
         else:
             await says(json.dumps({"commands": commands}).encode())(exchange)
 
