@@ -10,7 +10,7 @@ RUN_DEMO = @$(RECENT); exec $(PYTHON) -I .ci/venv.py demo
 
 CORE   := agent/guard/*,agent/spool/*,agent/link/*,agent/outage.py,agent/reach.py,agent/config.py,agent/settings.py,agent/model.py,agent/errors.py
 
-.PHONY: help venv demo playground test chaos breakages stampede bench soak performance import-cost incidents pictures coverage lint types layers lock image sbom wheel controlplane cluster-test clean
+.PHONY: help venv demo playground test chaos breakages stampede bench soak performance incidents pictures coverage lint types layers lock image sbom wheel controlplane cluster-test clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -59,17 +59,14 @@ $(RUNTIME_OF): requirements.txt
 
 PARTS   :=
 MEASURE  = $(RUN) BENCH_PYTHON='$(CURDIR)/$(RUNTIME)/bin/python' -m
-bench: $(RUNTIME_OF)  ## every budget beside the bare thing, in 12 min (PARTS="latency drain", BENCH_PYTHON=…)
+bench: $(RUNTIME_OF)  ## every budget beside the peer or the bare thing, in 10 min (PARTS="latency drain", BENCH_PYTHON=…)
 	$(MEASURE) tests.benchmarks.run $(PARTS)
 
-soak: $(RUNTIME_OF)  ## steady load with faults; memory, descriptors and file sizes as plots (MINUTES=2)
+soak: $(RUNTIME_OF)  ## steady load with faults; memory, descriptors and file sizes as a plot (MINUTES=2)
 	$(MEASURE) tests.benchmarks.soak --minutes $(MINUTES)
 
 performance:  ## docs/performance.md anew, from the last `make bench`
 	$(RUN) -m tests.benchmarks.page
-
-import-cost: $(RUNTIME_OF)  ## what each import costs the agent, in memory and time
-	$(MEASURE) tests.benchmarks.imports
 
 coverage:  ## branch coverage; the core must have all of it
 	$(RUN) -m coverage erase

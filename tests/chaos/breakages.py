@@ -45,7 +45,7 @@ def run_broken(planted: Planted, *, control: bool = False) -> tuple[int, str]:
     """Run its tests in a copy with the breakage; or without it, which must be green or nothing is shown."""
     with tempfile.TemporaryDirectory(prefix="kubently-breakage-") as folder:
         tree = Path(folder)
-        for name in ("agent", "tests"):
+        for name in ("agent", "demo", "docs", "tests"):
             shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", tree)
         shutil.copy(ROOT / "README.md", tree)

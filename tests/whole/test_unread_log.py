@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from demo.api import reference_api
-from tests.whole.agents import AgentProcess
+from tests.kit.agent import AgentProcess
 
 
 @pytest.mark.parametrize("link", ["poll", "stream"])
@@ -22,7 +22,7 @@ async def test_commands_and_signals_dont_wait_for_the_log(link, tmp_path):
             os.write(writer, b"x" * 4096)
     os.set_blocking(writer, True)
     async with reference_api(links=[link]) as api:
-        agent = AgentProcess(api.url, api.token, api.cluster_id, tmp_path, KUBENTLY_LINK=link)
+        agent = AgentProcess(api, tmp_path, KUBENTLY_LINK=link)
         process = await trio.lowlevel.open_process(
             [sys.executable, "-m", "agent"], env=agent.environ, stdin=subprocess.DEVNULL, stderr=writer
         )
