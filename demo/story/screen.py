@@ -51,7 +51,9 @@ class Screen:
     def answer(self, rows: Iterable[str], *styles: str) -> None:
         """What was answered."""
         for row in rows:
-            self._wrapped(row, "     ", *styles)
+            fits = len(row) <= self.width - 5
+            # A row of a table that is too wide loses its columns before it loses a word.
+            self._wrapped(row if fits else re.sub(" {2,}", "  ", row), "     ", *styles)
 
     def finding(self, right: bool | None, count: str, words: str) -> None:
         """A row of the table at the end."""
