@@ -57,8 +57,6 @@ class ReferenceApi:
         """Whether a session is active: what `GET /agent/status` says."""
         self.max_body_bytes = math.inf
         """A larger result is answered with 413."""
-        self.gzip = False
-        """Whether answers say that results may come gzipped."""
         self.capabilities: dict[str, Any] | None = None
         """As last reported; set to None and the next heartbeat hears `not_found`."""
         self.reports_capabilities = True

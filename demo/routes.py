@@ -2,7 +2,6 @@
 
 import secrets
 import typing
-import zlib
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
@@ -21,7 +20,6 @@ if typing.TYPE_CHECKING:
 
 MOST_AT_ONCE = 10
 LONGEST_WAIT_SECONDS = 60
-GZIP_FORMAT = 31  # zlib's word for it
 _GONE = Response(status_code=499)  # the client went away before the answer; nobody reads this
 
 Handler = Callable[["ReferenceApi", Request], Awaitable[Response]]
@@ -56,8 +54,6 @@ def _guarded(api: "ReferenceApi", link: LinkName, handler: Handler) -> Callable[
             response = await _answer(api, link, handler, request)
         except ClientDisconnect:
             response = _GONE
-        if api.gzip:
-            response.headers["accept-encoding"] = "gzip"
         agent = request.headers.get("user-agent", "")
         url = request.url
         api.requests.append(Seen(at, request.method, url.path, url.query, response.status_code, agent))
@@ -154,13 +150,7 @@ async def _result(api: "ReferenceApi", request: Request, link: LinkName) -> Resp
 
 
 async def _store(api: "ReferenceApi", request: Request, link: LinkName, body: Body) -> Response:
-    unpacked = zlib.decompressobj(GZIP_FORMAT).decompress if _is_gzip(request) else bytes
-    try:
-        await _each_chunk(
-            request, lambda chunk: body.feed(unpacked(chunk)) if body.bytes <= api.max_body_bytes else None
-        )
-    except zlib.error as error:
-        return _bad(api, link, [f"the body isn't gzip: {error}"])
+    await _each_chunk(request, lambda chunk: body.feed(chunk) if body.bytes <= api.max_body_bytes else None)
     if body.bytes > api.max_body_bytes:
         return JSONResponse({"detail": "Request Entity Too Large"}, 413)
     try:
@@ -177,10 +167,6 @@ async def _store(api: "ReferenceApi", request: Request, link: LinkName, body: Bo
     if link == "poll":
         return JSONResponse({"detail": f"Unknown command {command_id}"}, 404)
     return JSONResponse({"detail": "Command was not issued to this cluster"}, 403)
-
-
-def _is_gzip(request: Request) -> bool:
-    return request.headers.get("content-encoding") == "gzip"
 
 
 async def _each_chunk(request: Request, take: Callable[[bytes], None]) -> None:
