@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -177,12 +178,12 @@ def main() -> None:
             if name not in complete():
                 set_up(name, held)
                 say("", end="")
-    given = [word for word in rest if word.partition("=")[0].isidentifier() and "=" in word]
-    arguments = rest[len(given) :]
-    if arguments:
-        added = dict(word.split("=", 1) for word in given)
+    added = {}
+    while rest and re.match(r"[A-Z_]+=", rest[0]):
+        variable, _, added[variable] = rest.pop(0).partition("=")
+    if rest:
         os.chdir(ROOT)
-        os.execve(PYTHON, [str(PYTHON), *arguments], {**environment(), **added})  # noqa: S606
+        os.execve(PYTHON, [str(PYTHON), *rest], {**environment(), **added})  # noqa: S606
 
 
 if __name__ == "__main__":
