@@ -146,8 +146,8 @@ class SampleCluster:
         if path in _HEALTH:
             lines = [f"[+]{check} ok" for check in _CHECKS] + [f"{path[1:]} check passed"]
             return PlainTextResponse("\n".join(lines) + "\n" if "verbose" in request.query_params else "ok")
-        if discovery.wants_aggregated(request.headers.get("accept", "")) and path in {"/api", "/apis"}:
-            return JSONResponse(discovery.aggregated(core=path == "/api"), media_type=discovery.AGGREGATED)
+        if path in {"/api", "/apis"}:
+            return JSONResponse(discovery.groups(core=path == "/api"), media_type=discovery.MEDIA_TYPE)
         found = self._description(path)
         return JSONResponse(found) if found else status.no_such_path()
 
@@ -155,14 +155,6 @@ class SampleCluster:
         match path.split("/")[1:]:
             case ["version"]:
                 return discovery.VERSION
-            case ["api"]:
-                return discovery.core_versions()
-            case ["apis"]:
-                return discovery.group_list()
-            case ["api", version]:
-                return discovery.resource_list("", version)
-            case ["apis", group, version]:
-                return discovery.resource_list(group, version)
             case ["openapi", "v3"]:
                 return openapi.index()
             case ["openapi", "v3", *root]:

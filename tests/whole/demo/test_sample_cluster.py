@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-import httpx
 import pytest
 import trio
 import trustme
@@ -233,14 +232,3 @@ async def test_with_tls_the_token_travels_as_a_header(tmp_path: Path) -> None:
         assert done.stdout.split() == ["node/control-1", "node/worker-1", "node/worker-2"]
         cluster.token = "another"
         assert (await kubectl("get", "nodes")).returncode == 1
-
-
-async def test_a_client_from_before_aggregated_discovery(cluster: SampleCluster) -> None:
-    async with httpx.AsyncClient(base_url=cluster.url, trust_env=False) as client:
-        assert (await client.get("/api")).json()["versions"] == ["v1"]
-        groups = {group["name"] for group in (await client.get("/apis")).json()["groups"]}
-        assert {"apps", "batch", "metrics.k8s.io"} <= groups
-        core = {row["name"] for row in (await client.get("/api/v1")).json()["resources"]}
-        assert {"pods", "pods/log", "secrets"} <= core
-        assert (await client.get("/apis/apps/v1")).json()["groupVersion"] == "apps/v1"
-        assert (await client.get("/apis/nothing/v1")).json()["reason"] == "NotFound"
