@@ -133,12 +133,14 @@ async def test_a_copy_of_a_file_that_changes_meanwhile_is_made_again(
 ) -> None:
     times = iter([1, 2, 3, 3])
     monkeypatch.setattr(reader, "_state", lambda _: next(times))
-    assert reader._copy(path, folder / "..") == folder / ".." / "spool.db"
-    (folder / ".." / "spool.db").unlink()
-    beside(folder / ".." / "spool.db", "-wal").unlink()
+    copies = folder / "copies"
+    copies.mkdir()
+    assert reader._copy(path, copies) == copies / "spool.db"
+    (copies / "spool.db").unlink()
+    beside(copies / "spool.db", "-wal").unlink()
     monkeypatch.setattr(reader, "_state", lambda _: object())
     with pytest.raises(SpoolError, match="changes faster than it can be copied"):
-        reader._copy(path, folder / "..")
+        reader._copy(path, copies)
 
 
 async def test_ids_are_found_by_their_beginning(spool: Spool, path: Path) -> None:
