@@ -117,7 +117,7 @@ def _versions(python: str) -> dict[str, str]:
     return dict(zip(("python", "sqlite"), json.loads(printed), strict=True))
 
 
-HEAD = f"{'':<54} {'value':>9} {'unit':<9} {'budget':>8}   {'bare':>9} {'p95':>9} {'quartiles':>17} {'n':>4}  note"
+HEAD = f"{'':<64} {'value':>9} {'unit':<9} {'budget':>8}   {'bare':>9} {'p95':>9} {'quartiles':>17} {'n':>4}  note"
 
 
 def row(each: Figure) -> str:
@@ -128,7 +128,7 @@ def row(each: Figure) -> str:
     bare, p95 = ("" if value is None else short(value) for value in (each.bare, each.p95))
     note = "; ".join(filter(None, (each.note, f"bare: {each.bare_is}" if each.bare_is else "")))
     return (
-        f"{each.what:<54} {short(each.value):>9} {each.unit:<9} {budget:>8} {mark} {bare:>9} {p95:>9} {spread:>17}"
+        f"{each.what:<64} {short(each.value):>9} {each.unit:<9} {budget:>8} {mark} {bare:>9} {p95:>9} {spread:>17}"
         f" {each.count:>4}  {note}"
     ).rstrip()
 

@@ -2,6 +2,8 @@
 
     python -m tests.chaos.stampede docs/stampede.svg
 
+The shortest outage is the worst: all connections break at once, and each agent is back within the second.
+
 Each agent is the agent's own `Outage` with a clock and chance of its own; only the requests are left out. While the API
 answers, an agent polls every 20 s and asks for the session's state once a minute. While it doesn't, an attempt fails
 after a moment, and the next one waits as `agent.outage` says. After it the eager poll that found the API again lasts
@@ -9,11 +11,14 @@ after a moment, and the next one waits as `agent.outage` says. After it the eage
 """
 
 import heapq
+import math
 import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from agent.link.poll import STATUS_EVERY_IDLE, WAIT_ACTIVE, WAIT_IDLE
 from agent.outage import Outage
@@ -99,65 +104,46 @@ def peak(seconds: Sequence[int], outage_seconds: float) -> int:
     return max(seconds[up : up + 60])
 
 
-WIDTH, HEIGHT, LEFT, TOP = 860, 210, 70, 34
+OUTAGES = (1.0, 10.0, 30.0, 600.0)
+"""Seconds. What is plotted, and what README names."""
 
 
-def _panel(seconds: Sequence[int], outage_seconds: float, offset: float) -> str:
-    most = 4 * STEADY
-    plot_width, plot_height = WIDTH - LEFT - 20, HEIGHT - TOP - 40
+def run(outage_seconds: float) -> list[int]:
+    """The simulation of such an outage: the same each time."""
+    return simulate(outage_seconds, random.Random(f"stampede {outage_seconds}"))
 
-    def x(second: float) -> float:
-        return LEFT + plot_width * second / len(seconds)
 
-    def y(rate: float) -> float:
-        return offset + TOP + plot_height * (1 - min(rate, most) / most)
-
-    up = BEFORE + outage_seconds
-    bottom = offset + TOP + plot_height
-    points = " ".join(f"{x(second + 0.5):.1f},{y(rate):.1f}" for second, rate in enumerate(seconds))
+def title(seconds: Sequence[int], outage_seconds: float) -> str:
+    """What came of it."""
     found = peak(seconds, outage_seconds)
     name = f"{outage_seconds / 60:g} min" if outage_seconds >= 60 else f"{outage_seconds:g} s"
-    lines = [
-        f'<text x="{LEFT}" y="{offset + 20}" class="title">An outage of {name}: in the minute after it at most '
-        f"{found} requests a second, {found / STEADY:.1f} times the steady rate</text>",
-        f'<rect x="{x(BEFORE):.1f}" y="{offset + TOP}" width="{x(up) - x(BEFORE):.1f}" height="{plot_height}" '
-        'class="down"/>',
-        f'<polyline points="{points}" class="rate"/>',
-    ]
-    for times, label in ((0, "0"), (1, f"{STEADY:.0f}/s"), (2, "twice"), (4, "4 times")):
-        at = y(times * STEADY)
-        kind = "bound" if times == 2 else "grid"
-        lines.append(f'<line x1="{LEFT}" x2="{WIDTH - 20}" y1="{at:.1f}" y2="{at:.1f}" class="{kind}"/>')
-        lines.append(f'<text x="{LEFT - 8}" y="{at + 4:.1f}" class="left">{label}</text>')
-    for second, label in ((BEFORE, "down"), (up, "back"), (up + 60, "+1 min"), (up + 120, "+2 min")):
-        lines.append(f'<text x="{x(second):.1f}" y="{bottom + 18:.1f}" class="middle">{label}</text>')
-    return "\n".join(lines)
+    return f"An outage of {name}: at most {found:,} requests a second, {found / STEADY:.1f} times the steady rate"
 
 
-STYLE = """
-  text { font: 13px sans-serif; fill: #333 } .title { font-weight: bold } .left { text-anchor: end }
-  .middle { text-anchor: middle } .down { fill: #f3d9d6 } .grid { stroke: #ccc } .bound { stroke: #c0392b;
-  stroke-dasharray: 6 4 } .rate { fill: none; stroke: #1f5f99; stroke-width: 1.2 }
-"""
-
-
-def plot(runs: Sequence[tuple[float, Sequence[int]]]) -> str:
-    """An SVG with one panel a run."""
-    panels = "\n".join(_panel(seconds, length, HEIGHT * row) for row, (length, seconds) in enumerate(runs))
-    size = f'width="{WIDTH}" height="{HEIGHT * len(runs)}" viewBox="0 0 {WIDTH} {HEIGHT * len(runs)}"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<style>{STYLE}</style>\n'
-        f'<rect width="100%" height="100%" fill="white"/>\n{panels}\n</svg>\n'
+def plot(runs: Sequence[tuple[float, Sequence[int]]]) -> Figure:
+    """A panel for each outage. Each reaches up to its own peak."""
+    figure = Figure(figsize=(9, 2.1 * len(runs)), layout="constrained")
+    for axes, (length, seconds) in zip(figure.subplots(len(runs), squeeze=False)[:, 0], runs, strict=True):
+        since = [second + 0.5 - BEFORE - length for second in range(len(seconds))]
+        axes.axvspan(-length, 0, color="#f3d9d6")
+        axes.axhline(STEADY, color="#999", linewidth=0.8, linestyle="dotted")
+        reaching = [math.nan if -length < at < 0 else rate for at, rate in zip(since, seconds, strict=True)]
+        axes.plot(since, reaching, linewidth=1)
+        axes.set_title(title(seconds, length), loc="left", fontsize=10)
+        axes.set(xlim=(since[0], since[-1]), ylim=(0, None), ylabel="requests/s")
+    axes.set_xlabel(
+        "seconds since the API is back; red: it is away, and no request reaches it; dotted: the steady rate"
     )
+    return figure
 
 
 def main(path: str) -> int:
     """Simulate, say and plot. 1 if an outage of minutes is followed by more than twice the steady rate."""
-    runs = [(length, simulate(length, random.Random(f"stampede {length}"))) for length in (10.0, 30.0, 600.0)]
+    runs = [(length, run(length)) for length in OUTAGES]
     for length, seconds in runs:
-        found = peak(seconds, length)
-        print(f"outage of {length:g} s: at most {found}/s, steady {STEADY:.0f}/s, {found / STEADY:.2f} times")
-    Path(path).write_text(plot(runs))
+        print(title(seconds, length))
+    with mpl.rc_context({"svg.hashsalt": "stampede", "svg.fonttype": "none"}):  # the same file each time
+        plot(runs).savefig(path, metadata={"Date": None})
     return int(any(peak(seconds, length) > 2 * STEADY for length, seconds in runs if length >= SPREAD_SECONDS))
 
 

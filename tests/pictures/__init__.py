@@ -4,8 +4,6 @@
 
 recording.py   the demo on a terminal of its own: what was on each row, and when
 animation.py   a recording as an SVG that moves
-drawing.py     boxes and arrows
-diagrams.py    the nursery, and the way of one command
 prometheus.py  a real Prometheus that scrapes the agent
 incident.py    what the dashboard's queries find while things go wrong
 dashboard.py   the Grafana dashboard, drawn from that

@@ -2,11 +2,13 @@
 
 import os
 import sys
+from io import StringIO
 from pathlib import Path
 
+import matplotlib as mpl
 import trio
 
-from tests.pictures import animation, dashboard, diagrams
+from tests.pictures import animation, dashboard
 from tests.pictures.incident import watched
 from tests.pictures.prometheus import PROGRAM
 from tests.pictures.recording import record
@@ -29,14 +31,16 @@ def grafana_dashboard() -> str | None:
     if PROGRAM is None:
         print("The dashboard isn't drawn: its queries need a Prometheus (Debian: apt-get install prometheus).")
         return None
-    return dashboard.drawn(trio.run(watched))
+    picture = StringIO()
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        dashboard.drawn(trio.run(watched)).savefig(picture, format="svg")
+    return picture.getvalue()
 
 
-MADE = {"nursery": diagrams.nursery, "command": diagrams.command, "demo": demo, "dashboard": grafana_dashboard}
+MADE = {"demo": demo, "dashboard": grafana_dashboard}
 
 
 def main() -> None:
-    PICTURES.mkdir(exist_ok=True)
     for name, make in MADE.items():
         if (not sys.argv[1:] or name in sys.argv[1:]) and (picture := make()) is not None:
             (PICTURES / f"{name}.svg").write_text(picture)

@@ -1,69 +1,68 @@
-"""The Grafana dashboard, drawn by this project from what its own queries return: titles, places, units and legends are
-those of dashboard.json. Grafana itself draws it its own way.
+"""The Grafana dashboard, drawn from what its own queries return: titles, places, units, colours and legends are those
+of dashboard.json. Grafana itself draws it its own way.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from agent.humanize import age, size
-from tests.pictures.drawing import INK, LINE, SOFT, Drawing
 from tests.pictures.incident import Panel, Seen
 from tests.pictures.prometheus import STEP_SECONDS, Series
-from tests.plot import COLOURS, Axis, Points, short
 
-COLUMN, ROW, GAP, HEAD = 50.0, 30.0, 8.0, 44.0
-_COLUMNS = 24
-_GREEN, _ORANGE, _RED = "#3d9a50", "#e08a1e", "#d0392b"
-_BYTES = {"bytes": "", "Bps": "/s"}
+_COLUMNS, _COLUMN, _ROW, _HEAD = 24, 0.5, 0.3, 0.45
+"""Grafana's grid, in inches."""
 _STOPS = 3 * STEP_SECONDS  # a longer gap between two values isn't drawn over
+_COLOURS = {"green": "#3d9a50", "orange": "#e08a1e", "red": "#d0392b", "blue": "#3274d9", "yellow": "#e0b400"}
+_OTHERS = ("#3274d9", "#8f3bb8", "#e08a1e", "#3d9a50", "#d0392b", "#0a9bb0", "#6b7280", "#b0568a")
+_BYTES = {"bytes": "", "Bps": "/s"}
 
 
-def drawn(seen: Seen) -> str:
-    """The SVG's text."""
+def drawn(seen: Seen) -> Figure:
+    """The whole dashboard."""
     places = [panel.definition["gridPos"] for panel in seen.panels]
-    height = HEAD + max(p["y"] + p["h"] for p in places) * ROW + GAP
-    d = Drawing(_COLUMNS * COLUMN + GAP, height, f"The dashboard {seen.title} during an incident")
-    d.words(GAP + 4, 28, seen.title, bold=True, size=17)
-    d.words(_COLUMNS * COLUMN, 28, f"the last {age(seen.seconds)}", anchor="end", colour=SOFT)
-    kinds: Mapping[str, Callable[[Drawing, _Frame, Panel, Seen], None]] = {
-        "stat": _stat,
-        "timeseries": _timeseries,
-        "table": _table,
-    }
+    width, height = _COLUMNS * _COLUMN, _HEAD + max(p["y"] + p["h"] for p in places) * _ROW
+    figure = Figure(figsize=(width, height))
+    figure.text(0.01, 1 - 0.25 / height, seen.title, weight="bold", fontsize=13, va="center")
+    figure.text(0.99, 1 - 0.25 / height, f"the last {age(seen.seconds)}", ha="right", va="center", color="#555")
+    kinds = {"stat": _stat, "timeseries": _timeseries, "table": _table}
     for panel, at in zip(seen.panels, places, strict=True):
-        frame = _Frame(at["x"] * COLUMN + GAP, at["y"] * ROW + HEAD, at["w"] * COLUMN, at["h"] * ROW)
-        kinds[panel.definition["type"]](d, frame, panel, seen)
-    return d.svg()
+        below = height - _HEAD - (at["y"] + at["h"]) * _ROW
+        left, wide, high = at["x"] * _COLUMN, at["w"] * _COLUMN, at["h"] * _ROW
+        margins = (0.05, 0.05, 0.05, 0.05) if panel.definition["type"] != "timeseries" else (0.65, 0.15, 0.3, 0.55)
+        inside = (left + margins[0], below + margins[3], wide - margins[0] - margins[1], high - margins[2] - margins[3])
+        axes = figure.add_axes((inside[0] / width, inside[1] / height, inside[2] / width, inside[3] / height))
+        kinds[panel.definition["type"]](axes, panel, seen)
+    return figure
 
 
-class _Frame:
-    """Where a panel is, without the gap to the next."""
-
-    def __init__(self, x: float, y: float, width: float, height: float) -> None:
-        self.x, self.y, self.width, self.height = x, y, width - GAP, height - GAP
-        self.right, self.bottom = self.x + self.width, self.y + self.height
-
-    def draw(self, d: Drawing, title: str, fill: str = "#ffffff", ink: str = INK) -> None:
-        d.shape(
-            f'<rect x="{self.x:g}" y="{self.y:g}" width="{self.width:g}" height="{self.height:g}" rx="4" fill="{fill}"'
-            f' stroke="{LINE}" stroke-opacity="0.5"/>'
-        )
-        d.words(self.x + 10, self.y + 19, title, bold=True, size=12.5, colour=ink)
+def _colour(name: str) -> str:
+    """Grafana's names have shades, such as "dark-red"."""
+    return _COLOURS.get(name.rpartition("-")[2], name)
 
 
-def _stat(d: Drawing, frame: _Frame, panel: Panel, _: Seen) -> None:
+def _blank(axes: Axes, title: str, **ink: Any) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.text(0.04, 0.96, title, va="top", weight="bold", fontsize=8.5, transform=axes.transAxes, **ink)
+
+
+def _stat(axes: Axes, panel: Panel, _: Seen) -> None:
     ((series,),) = panel.found
     value = series.points[0][1]
     defaults = panel.definition["fieldConfig"]["defaults"]
-    text, colour = in_unit(value, defaults["unit"]), _GREEN
+    text, colour = in_unit(value, defaults["unit"]), "green"
     for mapping in defaults.get("mappings", ()):
         if (found := mapping["options"].get(f"{value:g}")) is not None:
-            text, colour = found["text"], {"red": _RED}.get(found["color"], _GREEN)
+            text, colour = found["text"], found["color"]
     for step in defaults.get("thresholds", {}).get("steps", ()):
         if step["value"] is None or value >= step["value"]:
-            colour = {"orange": _ORANGE, "red": _RED}.get(step["color"], _GREEN)
-    frame.draw(d, panel.definition["title"], colour, "#ffffff")
-    middle = frame.x + frame.width / 2
-    d.words(middle, frame.y + frame.height / 2 + 24, text, anchor="middle", bold=True, size=32, colour="#ffffff")
+            colour = step["color"]
+    axes.set_facecolor(_colour(colour))
+    _blank(axes, panel.definition["title"], color="white")
+    axes.text(0.5, 0.42, text, ha="center", va="center", weight="bold", fontsize=22, color="white")
 
 
 def in_unit(value: float, unit: str) -> str:
@@ -73,42 +72,63 @@ def in_unit(value: float, unit: str) -> str:
     return {"s": age(value), "percentunit": f"{value * 100:.0f} %"}.get(unit, f"{value:g}")
 
 
-def _table(d: Drawing, frame: _Frame, panel: Panel, _: Seen) -> None:
-    frame.draw(d, panel.definition["title"])
-    hidden = {
-        name for t in panel.definition["transformations"] for name in t["options"].get("excludeByName", ()) if name
-    }
-    (rows,) = panel.found
-    for n, series in enumerate(rows):
-        for m, (name, value) in enumerate(kv for kv in series.labels.items() if kv[0] not in hidden):
-            y = frame.y + 46 + 20 * m + 100 * n
-            d.words(frame.x + 12, y, name, size=11.5, colour=SOFT)
-            d.words(frame.x + 84, y, value, size=11.5)
+def _table(axes: Axes, panel: Panel, _: Seen) -> None:
+    hidden = {name for t in panel.definition["transformations"] for name in t["options"].get("excludeByName", ())}
+    lines = [
+        f"{name}  {value}" for series in panel.found[0] for name, value in series.labels.items() if name not in hidden
+    ]
+    _blank(axes, panel.definition["title"])
+    axes.text(0.04, 0.82, "\n".join(lines), va="top", fontsize=8, linespacing=1.6, transform=axes.transAxes)
 
 
-def _timeseries(d: Drawing, frame: _Frame, panel: Panel, seen: Seen) -> None:
-    frame.draw(d, panel.definition["title"])
+def _timeseries(axes: Axes, panel: Panel, seen: Seen) -> None:
     defaults = panel.definition["fieldConfig"]["defaults"]
-    stacked = defaults["custom"].get("stacking", {}).get("mode") == "normal"
+    unit, stacked = defaults["unit"], defaults["custom"].get("stacking", {}).get("mode") == "normal"
     lines = [
         (legend(query["legendFormat"], series), series.points)
         for query, found in zip(panel.definition["targets"], panel.found, strict=True)
         for series in found
         if not stacked or any(value for _, value in series.points)
     ]
-    factor, unit = _scale([value for _, points in lines for _, value in points], defaults["unit"])
-    scaled: list[tuple[str, Points]] = [
-        (name, [(at, value / factor) for at, value in points]) for name, points in lines
-    ]
-    if stacked:
-        scaled = _stack(scaled)
-    legend_lines = _in_lines([name for name, _ in scaled], frame.width - 20)
-    plot = _Plot(frame, 14.0 * len(legend_lines), seen.seconds, [value for _, points in scaled for _, value in points])
-    plot.grid(d, seen.outages)
-    d.words(frame.x + 10, frame.y + 36, unit, size=11, colour=SOFT)
-    for number, (_, points) in reversed(list(enumerate(scaled))):  # of a stack the highest is behind
-        plot.line(d, points, COLOURS[number % len(COLOURS)], filled=stacked)
-    _legend(d, frame, legend_lines)
+    below: dict[float, float] = {}
+    for number, (name, points) in enumerate(lines):
+        colour = _chosen(panel.definition["fieldConfig"].get("overrides", ()), name, _OTHERS[number % len(_OTHERS)])
+        bottom = [below.get(at, 0.0) for at, _ in points] if stacked else [0.0] * len(points)
+        values = [value + under for (_, value), under in zip(points, bottom, strict=True)]
+        below |= {at: value for (at, _), value in zip(points, values, strict=True)} if stacked else {}
+        for part, (first, last) in enumerate(_parts(points)):
+            at = [second / 60 for second, _ in points[first:last]]
+            label = name if part == 0 else None
+            axes.plot(at, values[first:last], color=colour, linewidth=1.2, label=label, gid=f"line-{number}-{part}")
+            if stacked:
+                axes.fill_between(at, bottom[first:last], values[first:last], color=colour, alpha=0.3, linewidth=0)
+    for outage in seen.outages:
+        for first, last in _parts(outage.points):
+            axes.axvspan(
+                outage.points[first][0] / 60, outage.points[last - 1][0] / 60, color=_COLOURS["red"], alpha=0.1
+            )
+    axes.set_title(panel.definition["title"], loc="left", weight="bold", fontsize=8.5)
+    axes.set(xlim=(0, seen.seconds / 60), ylim=(0, None))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda minutes, _: f"{minutes:g}:00" if minutes % 1 == 0 else ""))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: in_unit(value, unit) if unit in _BYTES else f"{value:g}")
+    )
+    if unit in ("cpm", "s"):
+        axes.set_ylabel({"cpm": "a minute", "s": "s"}[unit], fontsize=7)
+    axes.tick_params(labelsize=7)
+    axes.grid(axis="y", color="#e5e7eb")
+    columns = 4 if max((len(name) for name, _ in lines), default=0) < 12 else 3
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.12, -0.12), ncols=columns, fontsize=6.5, frameon=False)
+
+
+def _chosen(overrides: Sequence[Any], name: str, otherwise: str) -> str:
+    """The colour that the dashboard gives to a line of this name."""
+    for override in overrides:
+        if override["matcher"] == {"id": "byName", "options": name}:
+            for each in override["properties"]:
+                if each["id"] == "color":
+                    return _colour(each["value"]["fixedColor"])
+    return otherwise
 
 
 def legend(pattern: str, series: Series) -> str:
@@ -118,94 +138,7 @@ def legend(pattern: str, series: Series) -> str:
     return pattern
 
 
-def _scale(values: Sequence[float], unit: str) -> tuple[float, str]:
-    """What to divide by, and what the axis is called then."""
-    if unit in _BYTES:
-        power = 2 if max(values, default=0) >= 1 << 20 else 1
-        return 1024.0**power, f"{('KiB', 'MiB')[power - 1]}{_BYTES[unit]}"
-    return 1.0, {"cpm": "a minute", "s": "s"}.get(unit, "")
-
-
-def _stack(lines: Sequence[tuple[str, Points]]) -> list[tuple[str, Points]]:
-    """Each with those before it below."""
-    below: dict[float, float] = {}
-    stacked: list[tuple[str, Points]] = []
-    for name, points in lines:
-        for at, value in points:
-            below[at] = below.get(at, 0.0) + value
-        stacked.append((name, [(at, below[at]) for at, _ in points]))
-    return stacked
-
-
-class _Plot:
-    """The inside of a panel: time goes to the right, values up."""
-
-    def __init__(self, frame: _Frame, below: float, seconds: float, values: Sequence[float]) -> None:
-        self._seconds = seconds
-        self._left, self._right = frame.x + 44, frame.right - 14
-        self._up = Axis([0.0, *values], frame.bottom - 28 - below, frame.y + 44, log=False)
-
-    def grid(self, d: Drawing, outages: Sequence[Series]) -> None:
-        """Ticks, and where the API was away."""
-        bottom, top = (self._up.at(self._up.ticks[n]) for n in (0, -1))
-        for run in (run for outage in outages for run in _runs(outage.points)):
-            left, right = self._x(run[0][0]), self._x(run[-1][0])
-            d.shape(
-                f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}"'
-                f' fill="{_RED}" fill-opacity="0.1"/>'
-            )
-        for tick in self._up.ticks:
-            at = self._up.at(tick)
-            d.shape(f'<path d="M{self._left:g} {at:.1f}H{self._right:g}" stroke="#e5e7eb"/>')
-            d.words(self._left - 6, at + 4, short(tick), anchor="end", size=10.5, colour=SOFT)
-        for minutes in range(int(self._seconds // 60) + 1):
-            d.words(self._x(minutes * 60), bottom + 16, f"{minutes}:00", anchor="middle", size=10.5, colour=SOFT)
-
-    def line(self, d: Drawing, points: Points, colour: str, *, filled: bool) -> None:
-        """Through the points, but not over a gap."""
-        for run in _runs(points):
-            through = " ".join(f"{self._x(at):.1f},{self._up.at(value):.1f}" for at, value in run)
-            if filled:
-                first, last = (f"{self._x(run[n][0]):.1f},{self._up.at(0):.1f}" for n in (0, -1))
-                for fill, opacity in (("#ffffff", 1), (colour, 0.35)):  # of what is behind nothing shines through
-                    d.shape(f'<polygon points="{first} {through} {last}" fill="{fill}" fill-opacity="{opacity}"/>')
-            d.shape(f'<polyline points="{through}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-
-    def _x(self, at: float) -> float:
-        return self._left + at / self._seconds * (self._right - self._left)
-
-
-def _runs(points: Points) -> list[Points]:
-    """Parts without a gap."""
-    parts: list[list[tuple[float, float]]] = []
-    for point in points:
-        if not parts or point[0] - parts[-1][-1][0] > _STOPS:
-            parts.append([])
-        parts[-1].append(point)
-    return list(parts)
-
-
-def _in_lines(names: Sequence[str], width: float) -> list[list[tuple[int, str]]]:
-    """Numbered names, as many to a line as fit."""
-    lines: list[list[tuple[int, str]]] = [[]]
-    room = width
-    for number, name in enumerate(names):
-        if lines[-1] and room < _wide(name):
-            lines.append([])
-            room = width
-        lines[-1].append((number, name))
-        room -= _wide(name)
-    return lines
-
-
-def _wide(name: str) -> float:
-    return 36 + 6.0 * len(name)
-
-
-def _legend(d: Drawing, frame: _Frame, lines: Sequence[Sequence[tuple[int, str]]]) -> None:
-    for row, line in enumerate(reversed(lines)):
-        x, y = frame.x + 14, frame.bottom - 8 - 14 * row
-        for number, name in line:
-            d.shape(f'<path d="M{x:g} {y - 4:g}h14" stroke="{COLOURS[number % len(COLOURS)]}" stroke-width="3"/>')
-            d.words(x + 19, y, name, size=11)
-            x += _wide(name)
+def _parts(points: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
+    """Where the parts without a gap begin and end."""
+    cuts = [n for n in range(1, len(points)) if points[n][0] - points[n - 1][0] > _STOPS]
+    return list(zip([0, *cuts], [*cuts, len(points)], strict=True)) if points else []

@@ -1,10 +1,10 @@
-"""What a recording keeps of what was written to a terminal, and the pictures made of it."""
+"""What a recording keeps of what was written to a terminal, and the picture made of it."""
 
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.pictures import animation, diagrams
+from tests.pictures import animation
 from tests.pictures.recording import CHECKOUT, ROWS, Run, Shown, played
 
 
@@ -40,12 +40,3 @@ def test_the_animation_is_well_formed_and_ends_at_the_bottom():
     assert "line 3 &lt;&amp;&gt;" in text
     assert f"100% {{ transform: translate(0, {-5 * animation.LINE:g}px) }}" in text
     assert text.count("@keyframes r") == ROWS + 5
-
-
-@pytest.mark.parametrize("draw", [diagrams.nursery, diagrams.command])
-def test_diagrams_are_well_formed(draw):
-    root = ET.fromstring(draw())
-    width, height = map(float, root.attrib["viewBox"].split()[2:])
-    for text in root.iter("{http://www.w3.org/2000/svg}text"):
-        assert 0 < float(text.attrib["x"]) < width
-        assert 0 < float(text.attrib["y"]) < height
