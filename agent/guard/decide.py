@@ -38,7 +38,7 @@ def decide(args: object, policy: Policy = DEFAULT_POLICY) -> GuardPlan:
         hint = shell_hint(words)  # whatever else is wrong: "| tail -5" is not about a flag -5
         if hint is None:
             raise
-    raise Refused("shape", shown(hint[0]), f'"{shown(hint[0])}" is not allowed: {hint[1]}')
+    raise Refused.word("shape", hint[0], f"is not allowed: {hint[1]}")
 
 
 def _decide(args: Sequence[str], policy: Policy) -> GuardPlan:
@@ -48,9 +48,9 @@ def _decide(args: Sequence[str], policy: Policy) -> GuardPlan:
     if parsed.flags.get("help") == ["true"]:
         return GuardPlan(verb.name, _line(verb, {"help": ["true"]}, ()))
     asked = _with_template(_without_watch(verb, parsed.flags))
-    _check_values(verb, asked)
     involved = [check_pair(value) for value in asked.get("for", ())]  # the type of `events --for`
     types = [*verb.reads, *verb.operands.check(parsed.operands, asked), *involved]
+    _check_values(verb, asked)
     for kind in types:
         _check_shown(verb, kind, asked)
     flags = {name: [value] for name, value in verb.unless_asked} | dict(policy.narrow(verb, types, asked))
@@ -91,7 +91,7 @@ def _check_shown(verb: Verb, kind: str, flags: Flags) -> None:
     is_table = verb.name == "get" and flags.get("output", ["wide"])[0] in ("wide", "name")
     if is_table_only(kind) and not is_table and verb.name != "events":
         sentence = f"{shown(kind)} can hold credentials, so it is shown only as a table: get {shown(kind)} -o wide"
-        raise Refused("type", shown(kind), sentence)
+        raise Refused("type", kind, sentence)
 
 
 def _line(verb: Verb, flags: Flags, operands: Sequence[str]) -> tuple[str, ...]:

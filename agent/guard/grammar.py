@@ -86,7 +86,7 @@ def _find_verb(args: Sequence[str]) -> int:
             raise _misplaced(argument)
         at += 1 if is_whole else 2
     if at >= len(args):
-        raise Refused("verb", shown(args[-1]) if args else "", f"a verb is missing; use one of {_verb_list()}")
+        raise Refused("verb", args[-1] if args else "", f"a verb is missing; use one of {_verb_list()}")
     return at
 
 
@@ -98,8 +98,8 @@ def _known_anywhere(argument: str) -> Flag | None:
 def _misplaced(argument: str) -> Refused:
     name = argument[2:].replace("_", "-") if argument[1] == "-" else NEVER_SHORT.get(argument[1], "")
     if name in NEVER:  # it would be refused after the verb, too
-        return Refused("flag", shown(argument), f"{shown(argument)} is not allowed: {NEVER[name]}")
-    return Refused("verb", shown(argument), f'a verb must come first; put "{shown(argument)}" after it')
+        return Refused("flag", argument, f"{shown(argument)} is not allowed: {NEVER[name]}")
+    return Refused("verb", argument, f'a verb must come first; put "{shown(argument)}" after it')
 
 
 def _verb_name(args: Sequence[str], at: int) -> tuple[str, int]:
@@ -107,13 +107,13 @@ def _verb_name(args: Sequence[str], at: int) -> tuple[str, int]:
     verb = args[at]
     if verb not in verbs():
         known = [name for name in verbs() if name not in groups()]
-        raise Refused("verb", shown(verb), f'"{shown(verb)}" is not allowed: {verb_hint(verb, known)}')
+        raise Refused.word("verb", verb, f"is not allowed: {verb_hint(verb, known)}")
     if verb not in groups() or at + 1 == len(args) or args[at + 1].startswith("-"):
         return verb, 1
     name = f"{verb} {args[at + 1]}"
     name = SUBCOMMAND_ALIASES.get(name, name)
     if name not in verbs():
-        raise Refused("subcommand", shown(args[at + 1]), f'"{shown(name)}" is not allowed; use {_choice(verb)}')
+        raise Refused("subcommand", args[at + 1], f'"{shown(name)}" is not allowed; use {_choice(verb)}')
     return name, 2
 
 
@@ -194,18 +194,18 @@ def _next(args: Sequence[str], at: int, flag: str) -> str:
 def _keep(flags: dict[str, list[str]], flag: Flag, value: str, argument: str) -> None:
     canonical = flag.type.read(value)
     if canonical is None:
-        raise Refused("value", shown(argument), f'--{flag.name} takes {flag.type.value}, not "{shown(value)}"')
+        raise Refused("value", argument, f'--{flag.name} takes {flag.type.value}, not "{shown(value)}"')
     earlier = flags.get(flag.name, []) if flag.type is FlagType.LIST else []
     flags[flag.name] = [*earlier, canonical]
 
 
 def _unknown(argument: str, given: str, name: str, known: Names) -> Refused:
     if name in NEVER:
-        return Refused("flag", shown(argument), f"{given} is not allowed: {NEVER[name]}")
+        return Refused("flag", argument, f"{given} is not allowed: {NEVER[name]}")
     if known.verb in groups():
         sentence = f"{given} is not allowed here: flags come after the subcommand, and that is {_choice(known.verb)}"
-        return Refused("subcommand", shown(argument), sentence)
+        return Refused("subcommand", argument, sentence)
     offered = [flag for flag in known.long if flag not in AGENTS_OWN]
     owners = [verb.name for verb in WHOLE_VERBS if name in names(verb.name).long]
     hint = flag_hint(known.verb, name, offered, owners)
-    return Refused("flag", shown(argument), f"{given} is not a flag of kubectl {known.verb}: {hint}")
+    return Refused("flag", argument, f"{given} is not a flag of kubectl {known.verb}: {hint}")

@@ -4,59 +4,29 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-_OWN_CLUSTER = "the agent speaks only to its own cluster; drop it"
-_OWN_TLS = "the agent checks its cluster's certificate itself; drop it"
-_OWN_ACCOUNT = "the agent signs in only as itself; drop it"
-_FOR_OTHERS = (
-    "the agent can't answer for others; get rolebindings,clusterrolebindings -A -o wide shows what they were given"
-)
-_NO_FILES = "it opens local files and addresses; name the resource by TYPE and NAME"
-_WRITES_FILE = "it writes a local file; drop it"
-_NOT_NEEDED = "it isn't needed to read anything; drop it"
 DEBUG = "debug output shows requests and whole answers; drop it"
 NO_WATCH = "the agent answers once and never watches; drop -w"
 NO_FOLLOW = "the agent answers once and never follows; drop -f, and use --tail or --since"
-
-NEVER: Mapping[str, str] = {
-    "filename": _NO_FILES,
-    "kustomize": _NO_FILES,
+_NEVER = {
+    "filename kustomize": "it opens local files and addresses; name the resource by TYPE and NAME",
     "recursive": "it belongs to -f, which opens local files; drop it",
     "template": "this output has no template; get takes -o go-template=…",
-    "watch": NO_WATCH,
-    "watch-only": NO_WATCH,
-    "output-watch-events": NO_WATCH,
+    "watch watch-only output-watch-events": NO_WATCH,
     "follow": NO_FOLLOW,
     "timeout": "the agent sets its own time limits; drop it",
-    "server": _OWN_CLUSTER,
-    "proxy-url": _OWN_CLUSTER,
-    "cluster": _OWN_CLUSTER,
-    "context": _OWN_CLUSTER,
-    "kubeconfig": _OWN_CLUSTER,
+    "server proxy-url cluster context kubeconfig": "the agent speaks only to its own cluster; drop it",
     "kuberc": "it loads a local file; drop it",
-    "tls-server-name": _OWN_TLS,
-    "certificate-authority": _OWN_TLS,
-    "insecure-skip-tls-verify": _OWN_TLS,
+    "tls-server-name certificate-authority insecure-skip-tls-verify": "it knows its cluster's certificate; drop it",
     "insecure-skip-tls-verify-backend": "logs come only from kubelets with a valid certificate; drop it",
-    "client-certificate": _OWN_ACCOUNT,
-    "client-key": _OWN_ACCOUNT,
-    "token": _OWN_ACCOUNT,
-    "user": _OWN_ACCOUNT,
-    "username": _OWN_ACCOUNT,
-    "password": _OWN_ACCOUNT,
-    "as": _FOR_OTHERS,
-    "as-group": _FOR_OTHERS,
-    "as-uid": _FOR_OTHERS,
-    "as-user-extra": _FOR_OTHERS,
+    "client-certificate client-key token user username password": "the agent signs in only as itself; drop it",
+    "as as-group as-uid as-user-extra": "the agent can't answer for others; "
+    "get rolebindings,clusterrolebindings -A -o wide shows what they were given",
     "cache-dir": "it writes to a local folder; drop it",
-    "profile": _WRITES_FILE,
-    "profile-output": _WRITES_FILE,
-    "v": DEBUG,
-    "vmodule": DEBUG,
-    "log-flush-frequency": DEBUG,
-    "match-server-version": _NOT_NEEDED,
-    "disable-compression": _NOT_NEEDED,
-    "warnings-as-errors": _NOT_NEEDED,
+    "profile profile-output": "it writes a local file; drop it",
+    "v vmodule log-flush-frequency": DEBUG,
+    "match-server-version disable-compression warnings-as-errors": "it isn't needed to read anything; drop it",
 }
+NEVER: Mapping[str, str] = {name: why for names, why in _NEVER.items() for name in names.split()}
 """Flags of kubectl that no verb here takes, or not every one."""
 
 NEVER_SHORT: Mapping[str, str] = {"f": "filename", "k": "kustomize", "R": "recursive", "s": "server", "v": "v"}
@@ -74,32 +44,22 @@ _ELSEWHERE: Mapping[tuple[str, str], str] = {
 }
 """By verb and flag, where its name alone doesn't tell what was meant."""
 
-_INSIDE_PODS = (
-    "nothing runs in pods or is copied there; logs, describe pod and events show what can be seen from outside"
-)
-_NO_KUBECONFIG = "the agent has one cluster and no contexts; cluster-info says which server it is"
-_VERBS: Mapping[str, str] = {
+_BY_VERB = {
     "wait": "the agent answers at once; rollout status TYPE/NAME or get TYPE NAME -o jsonpath={.status.conditions} "
     "says how it stands now",
-    "config": _NO_KUBECONFIG,
-    "ctx": _NO_KUBECONFIG,
-    "exec": _INSIDE_PODS,
-    "attach": _INSIDE_PODS,
-    "cp": _INSIDE_PODS,
-    "debug": _INSIDE_PODS,
-    "port-forward": _INSIDE_PODS,
+    "config ctx": "the agent has one cluster and no contexts; cluster-info says which server it is",
+    "exec attach cp debug port-forward": "nothing runs in pods or is copied from them; logs, describe pod and events "
+    "show what can be seen",
     "proxy": "the agent opens no ports; get reads what the API has",
-    "diff": "the agent only reads, and opens no files; get TYPE NAME -o yaml shows what there is",
-    "kustomize": "the agent opens no files; get TYPE NAME -o yaml shows what there is",
-    "help": "-h after a verb shows its help, as in get -h",
-    "options": "-h after a verb shows its help, as in get -h",
+    "diff kustomize": "the agent opens no files; get TYPE NAME -o yaml shows what there is",
+    "help options": "-h after a verb shows its help, as in get -h",
     "kubectl": "once is enough",
     "oc": "this is kubectl, and the arguments begin with its verb",
     "adm": "this is kubectl, not oc; top pod and top node show what is used",
     "project": "this is kubectl, not oc; -n names the namespace",
-    "projects": "this is kubectl, not oc; use get namespaces",
-    "ns": "plug-ins don't run here; use get namespaces",
+    "projects ns": "this is kubectl without plug-ins; use get namespaces",
 }
+_VERBS: Mapping[str, str] = {verb: hint for verbs, hint in _BY_VERB.items() for verb in verbs.split()}
 
 _PLACEHOLDER = re.compile(r"<[A-Za-z][\w .-]*>")
 _SHELL = re.compile(r"[|&;<].*|\d?>.*|.*\$\(.*|.*;", re.DOTALL)
@@ -142,8 +102,8 @@ def flag_hint(verb: str, flag: str, known: Sequence[str], owners: Sequence[str])
     if (verb, flag) in _ELSEWHERE:
         return _ELSEWHERE[verb, flag]
     if verb == "events" and "get" in owners:
-        return f"get events --{flag} takes it"
+        return "get events takes it"
     if owners:
-        return f"{' and '.join(owners[:3])} {'takes' if len(owners) == 1 else 'take'} it"
+        return f"{', '.join(owners[:3])} {'takes' if len(owners) == 1 else 'take'} it"
     near = get_close_matches(flag, known, 1, 0.6)
     return f"did you mean --{near[0]}?" if near else "drop it"

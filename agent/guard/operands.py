@@ -39,15 +39,12 @@ def check_type(kind: str, whole: str) -> str:
     """
     if not TYPE.fullmatch(kind):
         within = "" if kind == whole else f' in "{shown(whole)}"'
-        sentence = f'"{shown(kind)}"{within} is not a resource type, as in pods or deployments.apps'
-        raise Refused("operand", shown(whole), sentence)
+        why = "every word is an argument of its own" if " " in kind else "as in pods or deployments.apps"
+        raise Refused("operand", whole, f'"{shown(kind)}"{within} is not a resource type, {why}')
     holds = credentials(kind)
     if holds:
-        sentence = (
-            f"{shown(kind)} may not be read, such objects hold {holds}; what goes wrong for want of one shows in "
-            "describe pod and get events"
-        )
-        raise Refused("type", shown(whole), sentence)
+        why = "what goes wrong for want of one shows in describe pod and get events"
+        raise Refused("type", whole, f"{shown(kind)} may not be read, such objects hold {holds}; {why}")
     return kind
 
 
@@ -61,7 +58,7 @@ def check_name(name: str, what: str = "name") -> None:
         why = "letters, digits and . _ : @ + ~ - only"
         if "*" in name:
             why = "there are no wildcards; -l chooses by label, and get TYPE lists all names"
-        raise Refused("name", shown(name), f'"{shown(name)}" is not a valid {what}: {why}')
+        raise Refused.word("name", name, f"is not a valid {what}: {why}")
 
 
 def check_pair(operand: str) -> str:
@@ -71,7 +68,7 @@ def check_pair(operand: str) -> str:
         Refused: it isn't of that form, or the type may not be read.
     """
     if operand.count("/") != 1:
-        raise Refused("operand", shown(operand), f'"{shown(operand)}" is not of the form TYPE/NAME, with one slash')
+        raise Refused.word("operand", operand, "is not of the form TYPE/NAME, with one slash")
     kind, _, name = operand.partition("/")
     check_type(kind, operand)
     check_name(name)
@@ -80,19 +77,16 @@ def check_pair(operand: str) -> str:
 
 def _resources(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     if "raw" in flags:
-        if operands:
-            sentence = f'--raw takes a path and nothing else; drop "{shown(operands[0])}"'
-            raise Refused("operand", shown(operands[0]), sentence)
+        for operand in operands:
+            raise Refused("operand", operand, f'--raw takes a path and nothing else; drop "{shown(operand)}"')
         return flags["raw"]
     if not operands:
         raise Refused("operand", "", "a resource is missing: TYPE, TYPE NAME or TYPE/NAME, as in pods or deploy/web")
     if any("/" in operand for operand in operands):
         for operand in operands:
             if "/" not in operand:
-                sentence = (
-                    f'"{shown(operand)}" stands beside TYPE/NAME; write every operand as TYPE/NAME, or TYPE NAME NAME'
-                )
-                raise Refused("operand", shown(operand), sentence)
+                why = "stands beside TYPE/NAME; write every operand as TYPE/NAME, or TYPE NAME NAME"
+                raise Refused.word("operand", operand, why)
         return [check_pair(operand) for operand in operands]
     kinds = [check_type(kind, operands[0]) for kind in operands[0].split(",")]
     for name in operands[1:]:
@@ -103,11 +97,9 @@ def _resources(operands: Sequence[str], flags: Flags) -> Sequence[str]:
 def _log(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     if not operands and "selector" not in flags:
         raise Refused("operand", "", "logs needs a pod, TYPE/NAME, or -l with a selector")
-    if len(operands) > 2:
-        sentence = (
-            f'"{shown(operands[2])}" is one too many: logs takes one pod (or TYPE/NAME) and at most one container'
-        )
-        raise Refused("operand", shown(operands[2]), sentence)
+    for extra in [*(operand for operand in operands[1:2] if "/" in operand), *operands[2:]]:
+        why = "is one too many: logs takes one pod (or TYPE/NAME) and at most one container; -l reads several pods"
+        raise Refused.word("operand", extra, why)
     for container in operands[1:]:
         check_name(container, "container")
     if operands and "/" in operands[0]:
@@ -118,63 +110,55 @@ def _log(operands: Sequence[str], flags: Flags) -> Sequence[str]:
 
 
 def _name(operands: Sequence[str], _: Flags) -> Sequence[str]:
-    if len(operands) > 1:
-        sentence = f'"{shown(operands[1])}" is one too many: top takes at most one name; use -l to choose several'
-        raise Refused("operand", shown(operands[1]), sentence)
+    for extra in operands[1:]:
+        raise Refused.word("operand", extra, "is one too many: top takes at most one name; use -l to choose several")
     for name in operands:
         check_name(name)
     return []
 
 
 def _field(operands: Sequence[str], _: Flags) -> Sequence[str]:
-    if len(operands) != 1:
-        given = shown(operands[1]) if operands else ""
-        wrong = f'"{given}" is one too many: ' if operands else ""
-        raise Refused("operand", given, f"{wrong}explain takes one TYPE or TYPE.FIELD, as in pods.spec")
+    takes = "explain takes one TYPE or TYPE.FIELD, as in pods.spec"
+    if not operands:
+        raise Refused("operand", "", takes)
+    for extra in operands[1:]:
+        raise Refused.word("operand", extra, f"is one too many: {takes}")
     if not _FIELD.fullmatch(operands[0]):
-        raise Refused(
-            "operand",
-            shown(operands[0]),
-            f'"{shown(operands[0])}" is not of the form TYPE or TYPE.FIELD.FIELD',
-        )
+        raise Refused.word("operand", operands[0], "is not of the form TYPE or TYPE.FIELD.FIELD")
     return []
 
 
 def _question(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     if flags.get("list") == ["true"]:
-        if operands:
-            sentence = f'auth can-i --list takes nothing else; drop "{shown(operands[0])}"'
-            raise Refused("operand", shown(operands[0]), sentence)
+        for operand in operands:
+            raise Refused("operand", operand, f'auth can-i --list takes nothing else; drop "{shown(operand)}"')
         return []
     if len(operands) not in (2, 3):
-        raise Refused(
-            "operand",
-            "",
-            "auth can-i takes VERB TYPE, VERB TYPE/NAME or VERB /path, as in get pods; or --list",
-        )
+        takes = "auth can-i takes VERB TYPE, VERB TYPE/NAME or VERB /path, as in get pods; or --list"
+        raise Refused("operand", "", takes)
     verb, thing, *name = operands
     if not _VERB.fullmatch(verb):
-        raise Refused("operand", shown(verb), f'"{shown(verb)}" is not a verb such as get, list or delete')
+        raise Refused.word("operand", verb, "is not a verb such as get, list or delete")
     if not (_ASKED.fullmatch(thing) or _URL.fullmatch(thing)):
-        raise Refused("operand", shown(thing), f'"{shown(thing)}" is not a TYPE, a TYPE/NAME or a /path')
+        raise Refused.word("operand", thing, "is not a TYPE, a TYPE/NAME or a /path")
     for one in name:
         check_name(one)
     return []
 
 
 def _subcommand(operands: Sequence[str], _: Flags) -> Sequence[str]:
-    given = shown(operands[0]) if operands else ""
-    wrong = f'"{given}" comes too late' if given else "a subcommand is missing"
-    sentence = f"{wrong}: it must follow its verb at once, flags come after both, as in top pod -A"
-    raise Refused("subcommand", given, sentence)
+    must = "it must follow its verb at once, flags come after both, as in top pod -A"
+    for operand in operands:
+        raise Refused.word("subcommand", operand, f"comes too late: {must}")
+    raise Refused("subcommand", "", f"a subcommand is missing: {must}")
 
 
 def _none(operands: Sequence[str], _: Flags) -> Sequence[str]:
-    if operands:
+    for operand in operands:
         why = "this takes only flags"
-        if operands[0] == "dump":
+        if operand == "dump":
             why = "ask for what you need, as in get pods -A -o wide, get events -A or logs POD"
-        raise Refused("operand", shown(operands[0]), f'"{shown(operands[0])}" is one word too many: {why}')
+        raise Refused.word("operand", operand, f"is one word too many: {why}")
     return []
 
 

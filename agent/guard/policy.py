@@ -85,22 +85,22 @@ class Policy:
     def _check_type(self, verb: Verb, kind: str) -> None:
         if kind.startswith("/"):
             if "metrics.k8s.io" in kind and (self.types is not None or self.denied_types):
-                raise Refused("policy", shown(kind), "this agent's policy file names types, not paths; use top instead")
+                raise Refused("policy", kind, "this agent's policy file names types, not paths; use top instead")
             return
         known = plural(kind)
         # Who may read pods may ask `top` what they use.
         if self.types is not None and known not in self.types and not (kind in verb.reads and verb.reads[0] != kind):
             allowed = ", ".join(sorted(self.types))
             sentence = f"{shown(kind)} may not be read by this agent's policy file; it allows {allowed}"
-            raise Refused("policy", shown(kind), sentence)
+            raise Refused("policy", kind, sentence)
         if self.denied_types and (is_among(kind, self.denied_types) or known in CATEGORIES):
-            raise Refused("policy", shown(kind), f"{shown(kind)} may not be read by this agent's policy file")
+            raise Refused("policy", kind, f"{shown(kind)} may not be read by this agent's policy file")
         if may_be_custom(kind, self.denied_types):
             sentence = (
                 f"{shown(kind)} may be a type that this agent's policy file denies; write its plural and group, "
                 "as in gateways.gateway.networking.k8s.io (api-resources lists them)"
             )
-            raise Refused("policy", shown(kind), sentence)
+            raise Refused("policy", kind, sentence)
 
     def _is_cluster_type(self, kind: str) -> bool:
         return not self.cluster_types.isdisjoint({plural(kind), measured_by(plural(kind))})
@@ -111,7 +111,7 @@ class Policy:
             if verb.name == "describe" and known in _DESCRIBED_WITH:
                 also = _DESCRIBED_WITH[known]
                 sentence = f"describe {known} lists {also}, which the policy file doesn't allow; use get {known}"
-                raise Refused("policy", shown(kind), sentence)
+                raise Refused("policy", kind, sentence)
             return
         if is_namespaced(kind) or plural(kind) in self.namespaced_types:
             return
@@ -124,7 +124,7 @@ class Policy:
                 f"{shown(kind)} is of the whole cluster, and this agent reads only {self._choice()}; its policy file "
                 "can name it under cluster_types"
             )
-        raise Refused("policy", shown(kind), sentence)
+        raise Refused("policy", kind, sentence)
 
     def _namespace(self, flags: Flags, allowed: tuple[str, ...]) -> str:
         given = flags.get("namespace")
@@ -134,7 +134,7 @@ class Policy:
             return allowed[0]
         if given[0] not in allowed:
             sentence = f"namespace {shown(given[0])} is not allowed here; use -n with {self._choice()}"
-            raise Refused("policy", shown(given[0]), sentence)
+            raise Refused("policy", given[0], sentence)
         return given[0]
 
     def _choice(self) -> str:

@@ -8,14 +8,19 @@ class Refused(Exception):  # noqa: N818  # an answer, not a failure
 
     `rule` is a short word that stays the same from release to release, for metrics: shape, verb, subcommand, flag,
     value, output, raw, operand, name, type, namespace, or policy (the policy file took it away).
-    `argument` is the offending argument, safe to print. `sentence` is for people: what, why, and what to do instead.
+    `argument` is the offending argument, safe to print. `sentence` says what, why, and what to do instead.
     """
 
     def __init__(self, rule: str, argument: str, sentence: str) -> None:
         self.rule = rule
-        self.argument = argument
+        self.argument = shown(argument)
         self.sentence = sentence
         super().__init__(sentence)
+
+    @classmethod
+    def word(cls, rule: str, argument: str, why: str) -> "Refused":
+        """A sentence that begins with the argument, in quotes."""
+        return cls(rule, argument, f'"{shown(argument)}" {why}')
 
 
 def shown(argument: str) -> str:

@@ -1,6 +1,6 @@
 """What a command line must look like before anybody reads it as one."""
 
-from agent.guard.refused import Refused, shown
+from agent.guard.refused import Refused
 
 MAX_ARGUMENTS = 64
 """The longest line of a person that we know of has 23 arguments."""
@@ -19,48 +19,29 @@ def check_shape(args: object) -> list[str]:
         Refused: with the rule "shape".
     """
     if not isinstance(args, list | tuple):
-        raise Refused(
-            "shape",
-            shown(type(args).__name__),
-            "the arguments must be a list of strings, without kubectl itself",
-        )
+        raise Refused("shape", type(args).__name__, "the arguments must be a list of strings, without kubectl itself")
     if not args:
         raise Refused("shape", "", 'there are no arguments; a verb is needed, as in ["get", "pods"]')
     if len(args) > MAX_ARGUMENTS:
         raise Refused("shape", str(len(args)), f"{len(args)} arguments are too many; {MAX_ARGUMENTS} are allowed")
     size = 0
-    for position, argument in enumerate(args):
+    for position, argument in enumerate(args, 1):
         if not isinstance(argument, str):
             kind = type(argument).__name__
-            raise Refused(
-                "shape", shown(kind), f"argument {position + 1} is of type {kind}; every one must be a string"
-            )
-        size += len(argument)  # a lower bound of the bytes, so that nothing huge is looked at closely
+            raise Refused("shape", kind, f"argument {position} is of type {kind}; every one must be a string")
+        # A text's length is a lower bound of its bytes, so nothing huge is looked at closely.
+        size += len(argument) if len(argument) > MAX_BYTES else len(argument.encode(errors="surrogatepass"))
         if size > MAX_BYTES:
-            raise _too_long(argument)
+            raise Refused("shape", argument, f"the arguments are too long; {MAX_BYTES} bytes in all are allowed")
     for argument in args:
         _check_characters(argument)
-    if sum(len(argument.encode()) for argument in args) > MAX_BYTES:
-        raise _too_long(args[0])
     return list(args)
 
 
 def _check_characters(argument: str) -> None:
     if not argument.isprintable():
-        raise Refused(
-            "shape",
-            shown(argument),
-            f'"{shown(argument)}" has characters that can\'t be printed (control characters, line breaks or half a '
-            "code point); in jsonpath and templates write \\n",
-        )
+        why = "has characters that can't be printed (control characters, line breaks or half a code point)"
+        raise Refused.word("shape", argument, f"{why}; in jsonpath and templates write \\n")
     if "--kuberc" in argument:
         # kubectl 1.33 and later look for this inside every argument, before they parse any.
-        raise Refused(
-            "shape",
-            shown(argument),
-            f'"{shown(argument)}" contains --kuberc, which makes kubectl load a local file; drop it',
-        )
-
-
-def _too_long(argument: str) -> Refused:
-    return Refused("shape", shown(argument), f"the arguments are too long; {MAX_BYTES} bytes in all are allowed")
+        raise Refused.word("shape", argument, "contains --kuberc, which makes kubectl load a local file; drop it")

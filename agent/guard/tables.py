@@ -3,6 +3,7 @@
 Adding a flag is one line: its name as kubectl spells it, its type, what its value may be, its short name.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _KEY = r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?"
 _WORD = r"[A-Za-z0-9*][A-Za-z0-9-]*"
 
-NAMESPACE = matching(_LABEL, "the name of one namespace (small letters, digits and -)")
+NAMESPACE = matching(_LABEL, "the name of one namespace (small letters, digits and -)", "; -A reads all")
 SELECTOR = matching(r"[A-Za-z0-9._/=!,()<> -]*", "a label selector, as in app=web,tier!=db")
 KEYS = matching(rf"{_KEY}(?:,{_KEY})*", "label names with commas, as in app,tier")
 CONTAINER = matching(_LABEL, "a container's name")
@@ -59,12 +60,17 @@ MOMENT = matching(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)",
     "a time such as 2026-01-31T12:00:00Z",
 )
-RAW_PATHS = matching(
-    r"/healthz|/(?:livez|readyz)(?:(?:/[a-z0-9-]+)+)?(?:\?verbose)?|/healthz\?verbose|/version|/apis"
+_RAW = re.compile(
+    r"/healthz(?:\?verbose)?|/(?:livez|readyz)(?:/[a-z0-9-]+)*(?:\?verbose)?|/version|/apis"
     r"|/\.well-known/openid-configuration"
-    r"|/apis/(?:(?:custom|external)\.)?metrics\.k8s\.io(?:/(?!\.+(?:/|$)|proxy(?:/|$))[A-Za-z0-9._:*-]+)*/?",
-    "/livez, /readyz or /healthz (also ?verbose), /livez/CHECK, /readyz/CHECK, /version, /apis, "
-    "/.well-known/openid-configuration, or /apis/metrics.k8s.io/… (also custom. and external.)",
+    r"|/apis/(?:(?:custom|external)\.)?metrics\.k8s\.io(?:/(?!\.+(?:/|$)|proxy(?:/|$))[A-Za-z0-9._:*-]+)*/?"
+)
+RAW_PATHS = Rule(
+    "/livez, /readyz (also /CHECK), /healthz (all also ?verbose), /version, /apis, /.well-known/openid-configuration, "
+    "or /apis/metrics.k8s.io/… (also custom. and external.)",
+    lambda path: (
+        None if _RAW.fullmatch(path) else "only health and metrics are read by path; use get TYPE NAME -o json"
+    ),
 )
 NEVER_WATCHED = only("false", NO_WATCH)
 
@@ -124,7 +130,7 @@ VERBS: tuple[Verb, ...] = (
         Flag("since-time", TEXT, MOMENT),
         Flag("limit-bytes", INT, number(0)),
         Flag("max-log-requests", INT, number(1, 50)),
-        Flag("pod-running-timeout", DURATION, patience(30)),
+        Flag("pod-running-timeout", DURATION, patience("30s")),
         Flag("follow", BOOL, only("false", NO_FOLLOW), short="f"),
     )),
     Verb("top pod", ONE_NAME, reads=("pods", "podmetrics"), namespaced=True, flags=(
@@ -198,7 +204,7 @@ VERBS: tuple[Verb, ...] = (
         BY_LABEL,
         REVISION,
         Flag("watch", BOOL, NEVER_WATCHED, short="w"),
-        Flag("timeout", DURATION, patience(7 * 24 * 3600)),  # may be asked for; what is written is always 10s
+        Flag("timeout", DURATION, patience("168h")),  # may be asked for; what is written is always 10s
     )),
     Verb("cluster-info", NOTHING, reads=("services",)),
     # These need a subcommand; alone they only know -h.

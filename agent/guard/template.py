@@ -104,7 +104,7 @@ def _check_words(action: list[Token]) -> None:
         elif kind == "word" and text in ("printf", "println"):
             raise _Complaint(f"{text} may only be the first word inside {{{{ }}}}")
         elif kind == "word" and text not in ALLOWED_WORDS:
-            known = f"fields, variables, quoted text and {_WORDS}"
+            known = f"fields, variables, quoted text, printf or println as the first word, and {_WORDS}"
             raise _Complaint(f'"{text}" isn\'t allowed inside {{{{ }}}}, only {known}')
 
 

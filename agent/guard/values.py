@@ -76,10 +76,10 @@ def only(value: str, why: str) -> Rule:
     return Rule(f"only {value}", lambda given: None if given == value else why)
 
 
-def matching(pattern: str, says: str) -> Rule:
+def matching(pattern: str, says: str, otherwise: str = "") -> Rule:
     """A text of this form, as a whole."""
     fits = re.compile(pattern, re.ASCII).fullmatch
-    return Rule(says, lambda value: None if fits(value) else f"expected {says}")
+    return Rule(says, lambda value: None if fits(value) else f"expected {says}{otherwise}")
 
 
 def words(*allowed: str) -> Rule:
@@ -108,10 +108,10 @@ def age() -> Rule:
     return Rule(says, lambda value: None if seconds(value) >= 0 else f"expected {says}")
 
 
-def patience(most: float) -> Rule:
-    """A duration to wait, of at most so many seconds."""
-    says = f"a duration of more than 0 and at most {most:g}s"
-    return Rule(says, lambda value: None if 0 < seconds(value) <= most else f"expected {says}")
+def patience(most: str) -> Rule:
+    """A duration to wait, of at most another."""
+    says = f"a duration of more than 0 and at most {most}"
+    return Rule(says, lambda value: None if 0 < seconds(value) <= seconds(most) else f"expected {says}")
 
 
 def timeout(most: float) -> Rule:

@@ -113,7 +113,7 @@ def test_a_written_line_has_its_shape() -> None:
         (["logs", "web", "--since=yesterday"], "value", "a duration such as 30s"),
         (["get", "pods", "-o", "go-template-file=/x"], "output", "prints a local file"),
         (["get", "pods", "-o", "go-template={{print 1}}"], "output", '"print" isn\'t allowed inside {{ }}'),
-        (["get", "--raw", "/api"], "raw", "/livez"),
+        (["get", "--raw", "/api"], "raw", "use get TYPE NAME -o json"),
         (["get", "pods", "-n", "a/b"], "namespace", "one namespace"),
         (["get", "secrets"], "type", "credentials"),
         (["get", "pods", "a%2fb"], "name", "not a valid name"),

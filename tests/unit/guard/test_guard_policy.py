@@ -270,6 +270,12 @@ def test_a_narrowed_policy_is_explained() -> None:
         assert words in text
 
 
+@pytest.mark.parametrize(("denied", "said"), [("issuers.cert-manager.io", True), ("cm", False)])
+def test_what_a_denied_custom_type_means_for_others_is_explained(denied: str, said: bool) -> None:
+    text = explain(parse_policy(f'denied_types = ["{denied}"]'))
+    assert ("custom types are read only by plural and group" in text) is said
+
+
 def test_the_default_narrows_nothing() -> None:
     assert Policy() == DEFAULT_POLICY
     assert "not narrowed by a policy file" in explain(DEFAULT_POLICY)
