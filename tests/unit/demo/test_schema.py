@@ -40,6 +40,8 @@ def test_what_is_right(name: str, value: object) -> None:
         ("Command", {"id": "1", "tool": "log_search", "args": []}, "exactly one of 2 forms is wanted, 0 fit"),
         ("LogSearch", SEARCH | {"selector": "a", "pod_name": "b"}, "exactly one of 2 forms is wanted, 2 fit"),
         ("LogSearch", SEARCH | {"selector": "a", "tail_lines": 10_001}, "tail_lines: at most 10000 is wanted"),
+        ("LogSearch", SEARCH | {"selector": "a", "query": "x" * 513}, "query: at most 512 characters are allowed"),
+        ("LogSearch", SEARCH | {"selector": "a", "context_lines": 11}, "context_lines: at most 10 is wanted"),
         ("PollResult", [], "the body: object is wanted, not list"),
         (
             "PollResult",
