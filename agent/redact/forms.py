@@ -53,8 +53,8 @@ _TOKENS = re.compile(
     | do[opr]_v1_[0-9a-f]{40} | dapi[0-9a-f]{32} | shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32} | lin_(?:api|oauth)_\w{30}
     | sha256~[\w-]{40} | gl[cs]a?_[\w+/=]{30} | whsec_[\w+/=]{20} | AGE-SECRET-KEY-1\w{40} | ATATT3[\w=-]{50}
     | ATBB\w{28} | NRAK-[A-Z0-9]{27} | dckr_(?:pat|oat)_[\w-]{20} | pul-[0-9a-f]{40} | PMAK-[0-9a-f]{24}-
-    | key-[0-9a-f]{32}(?!\w) | EAA[A-Za-z0-9]{60} | r8_\w{30} | gsk_\w{40} | xai-\w{60} | \w{14}\.atlasv1\.[\w-]{40} | tskey-\w+-[\w-]{15}
-    | dt0[a-z]\d\d\.[A-Z0-9]{20,}\. | sq0(?:atp|csp)-[\w-]{20} | nvapi-[\w-]{50} | sbp_[0-9a-f]{40}
+    | key-[0-9a-f]{32}(?!\w) | EAA[A-Za-z0-9]{60} | r8_\w{30} | gsk_\w{40} | xai-\w{60} | \w{14}\.atlasv1\.[\w-]{40}
+    | tskey-\w+-[\w-]{15} | dt0[a-z]\d\d\.[A-Z0-9]{20,}\. | sq0(?:atp|csp)-[\w-]{20} | nvapi-[\w-]{50} | sbp_[0-9a-f]{40}
     | figd_[\w-]{36} | rubygems_[0-9a-f]{40} )""",
     re.VERBOSE | re.ASCII,
 )
