@@ -54,8 +54,8 @@ _TOKENS = re.compile(
     | sha256~[\w-]{40} | gl[cs]a?_[\w+/=]{30} | whsec_[\w+/=]{20} | AGE-SECRET-KEY-1\w{40} | ATATT3[\w=-]{50}
     | ATBB\w{28} | NRAK-[A-Z0-9]{27} | dckr_(?:pat|oat)_[\w-]{20} | pul-[0-9a-f]{40} | PMAK-[0-9a-f]{24}-
     | key-[0-9a-f]{32}(?!\w) | EAA[A-Za-z0-9]{60} | r8_\w{30} | gsk_\w{40} | xai-\w{60} | \w{14}\.atlasv1\.[\w-]{40}
-    | tskey-\w+-[\w-]{15} | dt0[a-z]\d\d\.[A-Z0-9]{20,}\. | sq0(?:atp|csp)-[\w-]{20} | nvapi-[\w-]{50} | sbp_[0-9a-f]{40}
-    | figd_[\w-]{36} | rubygems_[0-9a-f]{40} )""",
+    | tskey-\w+-[\w-]{15} | dt0[a-z]\d\d\.[A-Z0-9]{20,}\. | sq0(?:atp|csp)-[\w-]{20} | nvapi-[\w-]{50}
+    | sbp_[0-9a-f]{40} | figd_[\w-]{36} | rubygems_[0-9a-f]{40} )""",
     re.VERBOSE | re.ASCII,
 )
 TOKEN = _TOKENS.pattern
@@ -128,8 +128,9 @@ _JWK = re.compile(r"""(?:\\*["'](?:d|p|q|dp|dq|qi|k)\\*["'][ ]*:\s*\\*["'])([\w+
 
 
 def jwk(text: str, at: int) -> Iterator[Taken]:
-    """The private members of a JSON Web Key."""
-    for match in _JWK.finditer(text, *_object(text, at)):
+    """The private members of a JSON Web Key; there is no object within it."""
+    low, high = text.rfind("{", max(0, at - NEAR), at), text.find("}", at, at + NEAR)
+    for match in _JWK.finditer(text, max(0, low, at - NEAR), high if high > 0 else at + NEAR):
         yield Taken(*match.span(1), run)
 
 
@@ -142,7 +143,7 @@ def _object(text: str, at: int) -> tuple[int, int]:
 
 def _unmatched(text: str, braces: str) -> int | None:
     depth = 0
-    for brace in islice(re.finditer("[{}]", text), 400):
+    for brace in islice(re.finditer("[{}]", text), 120):
         depth += 1 if brace[0] == braces[0] else -1
         if depth < 0:
             return brace.start()

@@ -15,7 +15,7 @@ def _re(pattern: str) -> re.Pattern[str]:
 
 
 _NAME_LEFT = re.compile(r"[\w./-]{0,96}\Z", re.ASCII)
-_NAME_RIGHT = re.compile(r"[\w.-]*", re.ASCII)
+_NAME_RIGHT = re.compile(r"[\w.-]{0,96}", re.ASCII)
 _URN = _re(r"\w:\Z")  # arn:aws:secretsmanager:…:secret:x
 _TITLE = re.compile(r"(?:^|: )[ \t]*((?:[A-Z]\w*[ ]){1,3})\Z", re.MULTILINE)  # describe has `Admin API Key:`
 _LEADS = _re(r"""(?:^ | (?P<inner> \\+n | (?<!\\)"))[ \t]*(?:-[ ]+)*(?:(?:export|set|ENV)[ ]+)?{q}\Z""")
