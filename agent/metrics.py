@@ -4,9 +4,11 @@ Tasks count; the scrape adds gauges that are looked up at that moment. Every lab
 advance, which are there from the start with 0: a rate over a counter that appears with its first event misses that.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 
 from agent.model import Outcome, Result
 
@@ -22,8 +24,8 @@ RULES = (
     *("shape", "verb", "subcommand", "flag", "value", "output", "template", "raw", "operand"),
     *("name", "type", "namespace", "policy"),
 )
-_MOST_VALUES = 40  # of one label, whatever is counted
 _OTHER = "other"
+_ESCAPED = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 Value = float | int
 
@@ -42,33 +44,33 @@ class Family:
 
 def gauge(name: str, help: str, value: Value) -> Family:  # noqa: A002  # the format's own word
     """A gauge without labels."""
-    return Family(name, "gauge", help, (("", {}, value),))
+    return Family(name, "gauge", help, [("", {}, value)])
 
 
-def gauges(name: str, help: str, label: str, values: Mapping[str, Value]) -> Family:  # noqa: A002
-    """A gauge with one label."""
-    return Family(name, "gauge", help, [("", {label: key}, value) for key, value in values.items()])
+def labelled(name: str, kind: str, help: str, label: str, values: Mapping[str, Value]) -> Family:  # noqa: A002
+    """A gauge or counter with one label."""
+    return Family(name, kind, help, [("", {label: key}, value) for key, value in values.items()])
 
 
 class Counter:
-    """Counts events, or adds up amounts, by the values of one label or of none."""
+    """Counts events, or adds up amounts, by the values of one label or of none. What isn't among them is `other`."""
 
-    def __init__(self, name: str, help: str, label: str = "", values: Iterable[str] = ("",)) -> None:  # noqa: A002
+    def __init__(self, name: str, help: str, label: str = "", values: Iterable[str] = ()) -> None:  # noqa: A002
         self._name = name
         self._help = help
         self._label = label
-        self._counts: dict[str, Value] = dict.fromkeys(values, 0)
+        self._counts: dict[str, Value] = dict.fromkeys(values or [""], 0)
 
     def add(self, value: str = "", amount: Value = 1) -> None:
-        """Count. A value of the label that isn't known is counted too, as long as there aren't too many."""
-        if value not in self._counts and len(self._counts) >= _MOST_VALUES:
-            value = _OTHER
+        """Count."""
+        value = value if value in self._counts else _OTHER
         self._counts[value] = self._counts.get(value, 0) + amount
 
     def family(self) -> Family:
         """As it is now."""
-        samples = [("", {self._label: value} if self._label else {}, count) for value, count in self._counts.items()]
-        return Family(self._name, "counter", self._help, samples)
+        if self._label:
+            return labelled(self._name, "counter", self._help, self._label, self._counts)
+        return Family(self._name, "counter", self._help, [("", {}, self._counts[""])])
 
 
 class Histogram:
@@ -77,24 +79,23 @@ class Histogram:
     def __init__(self, name: str, help: str, bounds: tuple[float, ...]) -> None:  # noqa: A002
         self._name = name
         self._help = help
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
+        self._bounds = (*bounds, inf)
+        self._counts = [0] * len(self._bounds)
         self._sum = 0.0
 
     def observe(self, value: float) -> None:
-        """Count one."""
-        self._counts[sum(value > bound for bound in self._bounds)] += 1
+        """Count one, in its own bucket and in all larger ones."""
+        for number in range(bisect_left(self._bounds, value), len(self._bounds)):
+            self._counts[number] += 1
         self._sum += value
 
     def family(self) -> Family:
-        """As it is now. Buckets hold all that is smaller too."""
-        samples: list[tuple[str, Mapping[str, str], Value]] = []
-        below = 0
-        for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
-            below += count
-            samples.append(("_bucket", {"le": _number(bound)}, below))
-        samples += [("_sum", {}, self._sum), ("_count", {}, below)]
-        return Family(self._name, "histogram", self._help, samples)
+        """As it is now."""
+        buckets: list[tuple[str, Mapping[str, str], Value]] = [
+            ("_bucket", {"le": _number(bound)}, count) for bound, count in zip(self._bounds, self._counts, strict=True)
+        ]
+        total: Value = self._counts[-1]
+        return Family(self._name, "histogram", self._help, [*buckets, ("_sum", {}, self._sum), ("_count", {}, total)])
 
 
 class Metrics:
@@ -168,19 +169,11 @@ class Metrics:
 def _lines(family: Family) -> Iterator[str]:
     yield f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.kind}\n"
     for suffix, labels, value in family.samples:
-        inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
-        yield (
-            f"{family.name}{suffix}{{{inside}}} {_number(value)}\n"
-            if inside
-            else (f"{family.name}{suffix} {_number(value)}\n")
-        )
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+        inside = ",".join(f'{name}="{text.translate(_ESCAPED)}"' for name, text in labels.items())
+        yield f"{family.name}{suffix}{f'{{{inside}}}' if inside else ''} {_number(value)}\n"
 
 
 def _number(value: Value) -> str:
-    if value == float("inf"):
+    if value == inf:
         return "+Inf"
     return str(int(value)) if value == int(value) else repr(float(value))

@@ -1,139 +1,162 @@
-"""The central API: reached step by step, so that the first step that fails is named."""
+"""The central API, asked by the agent's own client: how far that came, and what it says if it didn't come through."""
 
 import json
+import ssl
 import time
 from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
 
 import trio
 
+from agent.check.certificate import Certificate, day, read, shown_by, store, untrusted
 from agent.check.findings import Area
-from agent.check.network import Way, connect, find
-from agent.check.tls import check_tls
 from agent.config import Config
-from agent.errors import AgentError, LinkDown
+from agent.errors import AgentError
 from agent.humanize import age
-from agent.link.answer import Answer
+from agent.link.answer import ELSEWHERE, Answer, unhappy
+from agent.link.connection import Seen
 from agent.link.http import Http
+from agent.link.proxy import proxy_shown
+from agent.link.sse import EventParser
 
 CHECKS = ("name", "connection", "TLS", "answer", "clock")
 
 ANSWER_SECONDS = 10.0
 CLOCK_SECONDS = 10.0
 """Further apart than this is worth a word. The Date header has whole seconds, and the way there takes its time."""
-
-_QUESTIONS = {"poll": ("GET", "/agent/status"), "stream": ("POST", "/executor/heartbeat")}
-"""What is asked with each link: it changes nothing, and takes nothing from an agent that runs."""
-
-_HINTS = {
-    401: "The API doesn't know this token. Is it this cluster's, whole, and current? "
-    "A token file is read again by itself.",
-    403: "The token is known, but not for this cluster: look at CLUSTER_ID, and at what the API has on record for it.",
-    404: "There is an HTTP server, but not this API at this path: look at KUBENTLY_API_URL, and whether the API speaks "
-    "KUBENTLY_LINK={link} (the other is {other}).",
-    407: "The proxy wants a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT.",
-    429: "The API asks for fewer requests. The agent waits by itself as long as it is told to.",
-}
-_ELSEWHERE = "Something else answers in the API's place: an ingress, a proxy, a login page. Look at KUBENTLY_API_URL."
+SOON_DAYS = 14
 
 
 async def check_api(area: Area, config: Config) -> None:
-    """From the name to the API's own answer."""
-    way = Way.to(config.api_url)
-    addresses = await find(area, way)
-    if not addresses:
-        return
-    address = await connect(area, way, addresses)
-    if address is None or not await check_tls(area, config, way, address):
-        return
-    answer = await _ask(area, config)
-    if answer is not None:
-        _compare_clocks(area, answer)
-
-
-async def _ask(area: Area, config: Config) -> Answer | None:
-    method, path = _QUESTIONS[config.link]
+    """Ask something that changes nothing and takes nothing from an agent that runs."""
+    http = Http(config)
     began = trio.current_time()
     try:
-        http = Http(config)
-        try:
-            answer = await http.request(method, path, seconds=ANSWER_SECONDS, body=b"{}" if method == "POST" else None)
-        finally:
-            await http.aclose()
-    except LinkDown as down:
-        area.failed("answer", f"{method} {path}: {down.problem}", _down_hint(down, config))
-        return None
+        if config.link == "stream":
+            what = "GET /executor/stream"
+            await _listen(http)
+            answer, words = None, "it is connected"
+        else:
+            what = "GET /agent/status"
+            answer = await http.request("GET", "/agent/status", seconds=ANSWER_SECONDS)
+            words = _status(config, answer)
+        took_ms = (trio.current_time() - began) * 1000
     except AgentError as error:
-        area.failed("answer", f"{method} {path} can't be sent: {error}", "Correct that variable.")
-        return None
-    took_ms = (trio.current_time() - began) * 1000
-    said = f"{method} {path}: HTTP {answer.status} in {took_ms:.0f} ms"
-    if answer.status == 200:
-        _read(area, config, answer, said)
-    elif answer.status == 404 and config.link == "stream":
-        area.warned(
-            "answer",
-            f"{said}: an API from before heartbeats, or not this API",
-            "Whether the token is right shows only when the agent runs: look at its log.",
-        )
+        if await _reached(area, config, http.network.seen, error):
+            hint = error.hint
+            if http.network.seen.certificate and not config.client_cert and getattr(error, "status", None) is None:
+                # With TLS 1.3 a server asks for it after the handshake, and often just ends the connection.
+                hint += " If it wants a client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY."
+            area.failed("answer", AgentError(f"{what}: {error.problem}", hint))
+        return
     else:
-        words = f": {answer.words}" if answer.words else ""
-        area.failed("answer", f"{said}{words}", _hint(answer.status, config))
-    return answer
+        await _reached(area, config, http.network.seen)
+        area.passed("answer", f"{what} in {took_ms:.0f} ms: the token is accepted, {words}")
+        _compare_clocks(area, answer)
+    finally:
+        await http.aclose()
 
 
-def _down_hint(down: LinkDown, config: Config) -> str:
-    if down.status is not None and 300 <= down.status < 400:
-        return "Name the address that it leads to in KUBENTLY_API_URL: the token doesn't go wherever a redirect points."
-    if down.status is not None:
-        return _ELSEWHERE
-    if "CERTIFICATE" in down.problem.upper():
-        return "The API wants another client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY."
-    hint = "Connections are taken but not answered: look at the API itself, and at load balancers in front of it."
-    if config.api_url.startswith("https:") and config.client_cert is None:
-        # With TLS 1.3 a server asks for it after the handshake, and often just ends the connection.
-        hint += " If it wants a client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY."
-    return hint
+async def _listen(http: Http) -> None:
+    """Open the stream and wait until it says that it is connected."""
+    stream = await http.open_stream("/executor/stream", media_type="text/event-stream", seconds=ANSWER_SECONDS)
+    parser = EventParser()
+    try:
+        with trio.fail_after(ANSWER_SECONDS):
+            while (chunk := await stream.read()) is not None:
+                if any(event.name == "connected" for event in parser.feed(chunk)):
+                    return
+        raise AgentError("the stream ended before it said `connected`.", ELSEWHERE)
+    except trio.TooSlowError:
+        raise AgentError(
+            f"the stream opens, but says nothing within {ANSWER_SECONDS:g} s.",
+            "Something between here and the API buffers it: an ingress (nginx: proxy_buffering off) or a proxy.",
+        ) from None
+    finally:
+        await stream.aclose()
 
 
-def _hint(status: int, config: Config) -> str:
-    if status >= 500:
-        return "The API is there but not well. Nothing can be done here: the agent goes on trying, and loses nothing."
-    other = "poll" if config.link == "stream" else "stream"
-    return _HINTS.get(status, _ELSEWHERE).format(link=config.link, other=other)
-
-
-def _read(area: Area, config: Config, answer: Answer, said: str) -> None:
+def _status(config: Config, answer: Answer) -> str:
+    """What the API says of this cluster. Raises AgentError if that isn't what it should be."""
+    if answer.status != 200:
+        raise unhappy(answer)
     try:
         status = json.loads(answer.body)
     except (ValueError, RecursionError):
         status = None
     if not isinstance(status, dict):
-        area.failed("answer", f"{said}, but no JSON object", _ELSEWHERE)
-    elif config.link == "poll" and status.get("cluster_id", config.cluster_id) != config.cluster_id:
-        area.failed(
-            "answer",
-            f"{said}, but for cluster {str(status['cluster_id'])[:100]!r}",
+        raise AgentError("HTTP 200, but no JSON object.", ELSEWHERE)
+    if status.get("cluster_id", config.cluster_id) != config.cluster_id:
+        raise AgentError(
+            f"it answers for cluster {str(status['cluster_id'])[:100]!r}.",
             f"The token belongs to that cluster, CLUSTER_ID says {config.cluster_id!r}: correct one of them.",
         )
-    elif config.link == "poll":
-        session = "active" if status.get("is_active") is True else "idle"
-        area.passed("answer", f"{said}, the token is accepted, session {session}")
+    return f"session {'active' if status.get('is_active') is True else 'idle'}"
+
+
+async def _reached(area: Area, config: Config, seen: Seen, error: AgentError | None = None) -> bool:
+    """Tell each step on the way to an answer. False if it ended before."""
+    host, proxy = urlsplit(config.api_url).hostname or "", proxy_shown(config.api_url)
+    what = f"the proxy {proxy}" if proxy else host
+    secure = config.api_url.startswith("https:")
+    steps = {
+        "name": f"{what} is {', '.join(seen.addresses[:4])}" if seen.addresses else "",
+        "connection": f"to {seen.connected}{' (the proxy)' if proxy else ''}" if seen.connected else "",
+        "TLS": seen.tls_version if secure else "not used",
+    }
+    for check, words in steps.items():
+        if not words and error is not None:
+            area.failed(check, await _explained(error, config, host) if check == "TLS" else error)
+            return False
+        if check == "TLS" and not secure:
+            area.skip(check, f"not used with {config.api_url}: token and results travel in clear text")
+        elif check == "TLS" and seen.certificate:
+            _trusted(area, config, seen.tls_version, seen.certificate)
+        else:
+            area.passed(check, words)
+    return True
+
+
+async def _explained(error: AgentError, config: Config, host: str) -> AgentError:
+    """More of a certificate that isn't trusted; any other error as it is."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return error
+    shown = None
+    if proxy_shown(config.api_url) is None:
+        port = urlsplit(config.api_url).port or 443
+        shown = await trio.to_thread.run_sync(shown_by, host, port, abandon_on_cancel=True)
+    return untrusted(cause, shown, config, host)
+
+
+def _trusted(area: Area, config: Config, version: str, fields: dict[str, Any]) -> None:
+    certificate = Certificate.of(fields)
+    left = certificate.days_left()
+    words = (
+        f"{version}, {certificate.subject} by {certificate.issuer}, trusted through {store(config)}, "
+        f"valid until {day(certificate.ends)} ({left:.0f} days)"
+    )
+    own = read(config.client_cert) if config.client_cert else None
+    if left < SOON_DAYS:
+        area.warned("TLS", words, "The API's certificate expires soon: whoever runs the API has to renew it.")
+    elif own is not None and own.days_left() < SOON_DAYS:
+        hint = f"KUBENTLY_CLIENT_CERT, the agent's own certificate {own.subject}, is valid until {day(own.ends)}: "
+        area.warned("TLS", words, f"{hint}renew it.")
     else:
-        area.passed("answer", f"{said}, the token is accepted")
+        area.passed("TLS", words)
 
 
-def _compare_clocks(area: Area, answer: Answer) -> None:
+def _compare_clocks(area: Area, answer: Answer | None) -> None:
     try:
-        theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
+        ahead = time.time() - parsedate_to_datetime(answer.headers["date"] if answer else "").timestamp()
     except (KeyError, ValueError, TypeError):
-        area.skip("clock", "not compared: the answer has no Date header")
+        area.skip("clock", "not compared: no answer with a Date header")
         return
-    ahead = time.time() - theirs
     if abs(ahead) <= CLOCK_SECONDS:
         area.passed("clock", "less than 10 s from the API's")
         return
-    area.warned(
-        "clock",
-        f"{age(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the API's",
-        "The agent doesn't depend on it, but times in its log and spool won't match the API's: set the clock (NTP).",
-    )
+    words = f"{age(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the API's"
+    area.warned("clock", words, "Nothing depends on it, but times in log and spool won't match: set the clock (NTP).")

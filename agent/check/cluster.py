@@ -3,14 +3,14 @@
 import json
 import re
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.check.findings import Area
 from agent.config import Config
-from agent.errors import KubectlError
+from agent.errors import AgentError, KubectlError
 from agent.kubectl import Kubectl
 from agent.model import Stream
 
@@ -20,23 +20,23 @@ SERVER_SECONDS = 15.0
 _OUTPUT_BYTES = 64 * 1024
 _MINOR = re.compile(r"v?(\d+)\.(\d+)")
 
+_HINTS = {
+    "unauthorized|logged in": "The service account's token (or the kubeconfig's user) isn't accepted: "
+    "has the account been made anew?",
+    "certificate|x509": "The cluster's CA in the service account (or in the kubeconfig) isn't the API server's.",
+    "forbidden": "Even /version is forbidden: bind system:public-info-viewer, which Kubernetes does by default.",
+    "no such host": "The host in the kubeconfig doesn't resolve here.",
+    "": "The API server can't be reached from here: look at network policies, and at the kubeconfig's server.",
+}
+"""By what kubectl says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """How one kubectl ended and what it printed."""
+    """What one kubectl printed, and its complaint: the last line, where it says what it comes to."""
 
-    code: int
     stdout: str
-    stderr: str
-    timed_out: bool
-
-    @property
-    def words(self) -> str:
-        """Its complaint in one short line: the last one, where kubectl says what it comes to."""
-        if self.timed_out:
-            return "no answer in time"
-        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
-        return lines[-1][:240] if lines else f"it ended with code {self.code}"
+    words: str
 
 
 class Cluster:
@@ -47,38 +47,36 @@ class Cluster:
 
     async def ask(self, *argv: str) -> Said:
         """Run one command line, for `SERVER_SECONDS` at most."""
-        printed: dict[Stream, list[str]] = {"stdout": [], "stderr": []}
+        printed: dict[Stream, str] = {"stdout": "", "stderr": ""}
 
         async def keep(stream: Stream, text: str) -> None:
-            printed[stream].append(text)
+            printed[stream] += text
 
         try:
             ended = await self._kubectl.run(argv, timeout=SERVER_SECONDS, max_bytes=_OUTPUT_BYTES, sink=keep, grace=1.0)
         except KubectlError as error:  # it could be started a moment ago
-            return Said(126, "", str(error), timed_out=False)
-        return Said(ended.code, "".join(printed["stdout"]), "".join(printed["stderr"]), ended.timed_out)
+            return Said("", error.problem)
+        lines = [line.strip() for line in printed["stderr"].splitlines() if line.strip()]
+        words = lines[-1][:240] if lines else f"it ended with code {ended.code}"
+        return Said(printed["stdout"], "no answer in time" if ended.timed_out else words)
 
 
 @asynccontextmanager
 async def open_cluster(area: Area, config: Config) -> AsyncIterator[Cluster | None]:
-    """Open kubectl with surroundings of its own, so that a running agent's aren't touched; None if it is no good."""
+    """Open kubectl with folders of its own, so that a running agent's aren't touched; None if it is no good."""
     try:
         folder = _private_folder(config)
     except OSError as error:
-        area.failed(
-            "kubectl",
-            f"no folder for its cache and kubeconfig: {error.strerror}",
-            "Mount a writable volume at /tmp, or name one with TMPDIR.",
-        )
+        hint = "Mount a writable volume at /tmp, or name one with TMPDIR."
+        area.failed("kubectl", AgentError(f"no folder for its cache and kubeconfig: {error.strerror}", hint))
         yield None
         return
     with folder as name:
-        home = Path(name) / "kubectl"
         try:
-            kubectl = Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=home)
+            kubectl = Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=Path(name) / "kubectl")
             version = await kubectl.version()
         except KubectlError as error:
-            area.failed("kubectl", *_no_kubectl(str(error)))
+            area.failed("kubectl", error)
             yield None
         else:
             area.passed("kubectl", f"{version}, {kubectl.path}")
@@ -93,46 +91,17 @@ def _private_folder(config: Config) -> "tempfile.TemporaryDirectory[str]":
         return tempfile.TemporaryDirectory(prefix="kubently-check-", dir=config.spool_path.parent)
 
 
-def _no_kubectl(sentence: str) -> tuple[str, str]:
-    """The error's sentence in two: what is wrong, and what to do."""
-    for word in ("install kubectl", "name a kubeconfig with", "correct KUBENTLY_KUBECTL", "chmod +x"):
-        head, found, tail = sentence.partition(f": {word}")
-        if found:
-            return head, f"{word[0].upper()}{word[1:]}{tail}"
-    head, found, tail = sentence.partition(". Name ")
-    if found:
-        return head, f"Name {tail}"
-    if "kubeconfig" in sentence or "service account" in sentence:
-        return (
-            sentence,
-            "kubectl finds the cluster through it: see KUBENTLY_KUBECONFIG, and automountServiceAccountToken.",
-        )
-    return sentence, "Name a kubectl that works on this machine with KUBENTLY_KUBECTL."
-
-
 async def _server(area: Area, cluster: Cluster, version: str) -> bool:
     said = await cluster.ask("version", "--output=json", "--request-timeout=10s")
     try:
         server = str(json.loads(said.stdout)["serverVersion"]["gitVersion"])
     except (ValueError, LookupError, TypeError):
-        area.failed("API server", said.words, _server_hint(said.words))
+        hint = next(hint for words, hint in _HINTS.items() if re.search(words, said.words, re.IGNORECASE))
+        area.failed("API server", AgentError(said.words, hint))
         return False
     area.passed("API server", f"{server} answers")
     _compare(area, version, server)
     return True
-
-
-def _server_hint(words: str) -> str:
-    lower = words.lower()
-    if "unauthorized" in lower or "logged in" in lower:
-        return "The service account's token (or the kubeconfig's user) isn't accepted: has the account been made anew?"
-    if "certificate" in lower or "x509" in lower:
-        return "The cluster's CA in the service account (or in the kubeconfig) isn't the API server's."
-    if "forbidden" in lower:
-        return "Even /version is forbidden: bind system:public-info-viewer, which Kubernetes does by default."
-    if "no such host" in lower:
-        return "The host in the kubeconfig doesn't resolve here."
-    return "The API server can't be reached from here: look at network policies, and at the kubeconfig's server."
 
 
 def _compare(area: Area, client: str, server: str) -> None:
@@ -151,8 +120,3 @@ def _compare(area: Area, client: str, server: str) -> None:
         "Kubernetes supports one minor version of difference. Most reading works; for the rest use an image whose "
         f"kubectl is {theirs[1]}.{theirs[2]}.",
     )
-
-
-def asked(argv: Sequence[str]) -> str:
-    """A command line for people."""
-    return " ".join(("kubectl", *argv))

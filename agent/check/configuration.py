@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from agent.check.findings import Area
 from agent.config import SETTINGS, Config, unknown_variables
-from agent.errors import ConfigError, LinkDown
+from agent.errors import AgentError, ConfigError
 from agent.humanize import age
 from agent.link.proxy import proxy_for
 from agent.link.tls import tls_context
@@ -25,7 +25,7 @@ def check_configuration(area: Area, environ: Mapping[str, str]) -> Config | None
         tls_context(config)
     except ConfigError as error:
         for mistake in error.mistakes:
-            area.failed("settings", mistake.problem, mistake.hint)
+            area.failed("settings", mistake)
         return None
     given = [s.name for s in SETTINGS if environ.get(s.name, "").strip()]
     area.passed("settings", f"cluster {config.cluster_id}, link {config.link}, {len(given)} variables set")
@@ -33,16 +33,14 @@ def check_configuration(area: Area, environ: Mapping[str, str]) -> Config | None
         near = get_close_matches(name, [setting.name for setting in SETTINGS], 1, 0.85)
         hint = f"Is {near[0]} meant?" if near else "Unset it: nothing here reads it."
         area.warned("settings", f"the agent doesn't know {name}", hint)
-    if not _token(area, config):
-        return None
-    return config if _policy(area, config) else None
+    return config if _token(area, config) and _policy(area, config) else None
 
 
 def _token(area: Area, config: Config) -> bool:
     try:
         token = Token(config.token, config.token_file).current()
-    except LinkDown as error:
-        area.failed("token", error.problem, "Name a readable file that holds this cluster's token.")
+    except AgentError as error:
+        area.failed("token", error)
         return False
     if config.token_file is None:
         area.passed("token", f"{len(token)} characters, from KUBENTLY_TOKEN; a file could be rotated without a restart")
@@ -56,7 +54,7 @@ def _policy(area: Area, config: Config) -> bool:
     try:
         PolicyFile(config.policy_file, Log("check"))
     except ConfigError as error:
-        area.failed("policy", error.problem, error.hint)
+        area.failed("policy", error)
         return False
     area.passed("policy", "the agent's own" if config.policy_file is None else f"narrowed by {config.policy_file}")
     return True

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.errors import AgentError
+
 
 class Verdict(StrEnum):
     """How one check ended."""
@@ -13,7 +15,7 @@ class Verdict(StrEnum):
     """The agent works, and somebody should know."""
     FAILED = "failed"
     SKIPPED = "skipped"
-    """An earlier check failed, without which this one can't be made."""
+    """It wasn't looked at, mostly because an earlier check failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Finding:
     verdict: Verdict
     words: str
     """What was found."""
-    hint: str | None = None
+    hint: str = ""
     """What to do about it; there is one with every failure and every warning."""
 
 
@@ -42,10 +44,10 @@ class Area:
     """
 
     def __init__(self, title: str, checks: Sequence[str], tell: Tell) -> None:
-        self.title = title
+        self._title = title
         self._waiting = list(checks)
         self._tell = tell
-        self._last = ""
+        self._failed = ""
 
     def passed(self, check: str, words: str) -> None:
         """It is as it should be."""
@@ -55,21 +57,21 @@ class Area:
         """The agent works, but somebody should know."""
         self._found(check, Verdict.WARNED, words, hint)
 
-    def failed(self, check: str, words: str, hint: str) -> None:
-        """It isn't as it should be."""
-        self._last = check
-        self._found(check, Verdict.FAILED, words, hint)
+    def failed(self, check: str, error: AgentError) -> None:
+        """It isn't as it should be; the agent itself would say the same."""
+        self._failed = check
+        self._found(check, Verdict.FAILED, error.problem, error.hint)
 
     def skip(self, check: str, words: str) -> None:
         """It wasn't looked at."""
         self._found(check, Verdict.SKIPPED, words)
 
-    def skip_rest(self, because: str | None = None) -> None:
-        """Tell what wasn't reached; by default because of the last failure."""
-        for check in list(self._waiting):
-            self.skip(check, because or f"not looked at: {self._last} failed")
+    def skip_rest(self, because: str = "") -> None:
+        """Tell what wasn't reached; without another reason because of the last failure."""
+        for check in self._waiting.copy():
+            self.skip(check, because or f"not looked at: {self._failed} failed")
 
-    def _found(self, check: str, verdict: Verdict, words: str, hint: str | None = None) -> None:
+    def _found(self, check: str, verdict: Verdict, words: str, hint: str = "") -> None:
         if check in self._waiting:
             self._waiting.remove(check)
-        self._tell(Finding(self.title, check, verdict, words, hint))
+        self._tell(Finding(self._title, check, verdict, words, hint))

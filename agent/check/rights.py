@@ -4,68 +4,36 @@ Kubernetes itself is asked (`kubectl auth can-i`), whoever gave the rights. The 
 forbidden here anyway; but rights that aren't there can't be used by whoever gets at the pod's token either.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from agent.check.cluster import Cluster, asked
+from agent.check.cluster import Cluster
 from agent.check.findings import Area
+from agent.errors import AgentError
 from agent.kubectl.surroundings import SERVICE_ACCOUNT
 
-NAMESPACED = ("get and list pods", "read logs", "list events", "list workloads")
-CHECKS = (*NAMESPACED, "list nodes", "no secrets", "no changes", "no way into pods")
+_ROLES = "the roles of kustomize/base (ClusterRoles view and kubently-agent) to this service account."
 
-_ROLES = "Bind the roles of kustomize/base (ClusterRoles view and kubently-agent) to this service account."
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One `kubectl auth can-i`."""
-
-    verb: str
-    resource: str
-    subresource: str = ""
-
-    def argv(self, *where: str) -> tuple[str, ...]:
-        """Its command line."""
-        flag = (f"--subresource={self.subresource}",) if self.subresource else ()
-        return ("auth", "can-i", self.verb, self.resource, *flag, *where)
-
-    def __str__(self) -> str:
-        return f"{self.verb} {self.resource}{f'/{self.subresource}' if self.subresource else ''}"
-
-
-NEEDED: dict[str, tuple[Question, ...]] = {
-    "get and list pods": (Question("get", "pods"), Question("list", "pods")),
-    "read logs": (Question("get", "pods", "log"),),
-    "list events": (Question("list", "events"),),
-    "list workloads": (Question("list", "deployments.apps"),),
-    "list nodes": (Question("list", "nodes"),),
+NEEDED = {
+    "get and list pods": ("get pods", "list pods"),
+    "read logs": ("get pods/log",),
+    "list events": ("list events",),
+    "list workloads": ("list deployments.apps",),
+    "list nodes": ("list nodes",),
 }
+"""A check, and what of each `can-i` must be answered with yes."""
 
-FORBIDDEN: dict[str, tuple[Question, ...]] = {
-    "no secrets": (
-        Question("get", "secrets"),
-        Question("list", "secrets"),
-        Question("create", "serviceaccounts", "token"),
-    ),
+FORBIDDEN = {
+    "no secrets": ("get secrets", "list secrets", "create serviceaccounts/token"),
     "no changes": (
-        Question("create", "pods"),
-        Question("delete", "pods"),
-        Question("patch", "deployments.apps"),
-        Question("update", "configmaps"),
-        Question("create", "clusterrolebindings.rbac.authorization.k8s.io"),
-        Question("impersonate", "users"),
+        *("create pods", "delete pods", "patch deployments.apps", "update configmaps"),
+        *("create clusterrolebindings.rbac.authorization.k8s.io", "impersonate users"),
     ),
     "no way into pods": (
-        Question("create", "pods", "exec"),
-        Question("get", "pods", "exec"),
-        Question("create", "pods", "portforward"),
-        Question("get", "pods", "proxy"),
-        Question("get", "services", "proxy"),
-        Question("get", "nodes", "proxy"),
+        *("create pods/exec", "get pods/exec", "create pods/portforward"),
+        *("get pods/proxy", "get services/proxy", "get nodes/proxy"),
     ),
 }
+CHECKS = (*NEEDED, *FORBIDDEN)
 
 _WHY = {
     "no secrets": "Its kubectl could read credentials. Remove that right (wide-read gives it, and any role with '*').",
@@ -73,73 +41,63 @@ _WHY = {
     "`kubectl get clusterrolebindings,rolebindings -A -o wide` lists them.",
     "no way into pods": "With it programs can be run in pods, even by `get`. Remove that right from its roles.",
 }
+_OF_NO_NAMESPACE = frozenset({"list nodes", "impersonate users", "get nodes/proxy"})
 
 
 async def check_rights(area: Area, cluster: Cluster) -> None:
     """Ask for everything, one after the other."""
-    scope = await _scope(area, cluster)
-    if scope is None:
-        return
-    for check, questions in NEEDED.items():
-        await _needed(area, cluster, check, questions, scope)
-    for check, questions in FORBIDDEN.items():
-        await _forbidden(area, cluster, check, questions)
+    check = next(iter(NEEDED))
+    try:
+        scope = await _scope(cluster)
+        for check, questions in NEEDED.items():
+            await _needed(area, cluster, check, questions, scope)
+        for check, questions in FORBIDDEN.items():
+            allowed = [each for each in questions if await _may(cluster, each)]
+            if allowed:
+                area.failed(check, AgentError(f"it may {', '.join(allowed)}", _WHY[check]))
+            else:
+                area.passed(check, f"refused: {', '.join(questions)}")
+    except _UnansweredError as error:
+        area.failed(check, error)
 
 
-async def _scope(area: Area, cluster: Cluster) -> tuple[str, ...] | None:
-    """Where pods may be listed: in all namespaces or in the agent's own; None if nothing can be found out."""
-    if await _allowed(area, cluster, Question("list", "pods"), "--all-namespaces") is not False:
-        return ("--all-namespaces",)
+async def _scope(cluster: Cluster) -> str:
+    """Where pods may be listed: the agent's own namespace if only there, else ""."""
     own = own_namespace()
-    here = (f"--namespace={own}",)
-    return here if await _allowed(area, cluster, Question("list", "pods"), *here) else ("--all-namespaces",)
+    return own if not await _may(cluster, "list pods") and await _may(cluster, "list pods", own) else ""
 
 
-async def _needed(
-    area: Area, cluster: Cluster, check: str, questions: Sequence[Question], scope: tuple[str, ...]
-) -> None:
+async def _needed(area: Area, cluster: Cluster, check: str, questions: tuple[str, ...], scope: str) -> None:
+    if scope and _OF_NO_NAMESPACE.issuperset(questions):
+        area.skip(check, "a node belongs to no namespace, and the rights here are for one")
+        return
     for question in questions:
-        allowed = await _allowed(area, cluster, question, *(scope if check in NAMESPACED else ()))
-        if allowed is None:
+        if not await _may(cluster, question, scope):
+            area.failed(check, AgentError(f"may not {question}", f"Bind {_ROLES}"))
             return
-        if not allowed and check == "list nodes" and scope[0].startswith("--namespace"):
-            area.skip(check, "a node belongs to no namespace, and the rights here are for one")
-            return
-        if not allowed:
-            area.failed(check, f"may not {question}", _ROLES)
-            return
-    if scope[0].startswith("--namespace"):
-        name = scope[0].partition("=")[2]
-        area.warned(check, f"in namespace {name} alone", f"If more is meant: {_ROLES[0].lower()}{_ROLES[1:]}")
+    if scope:
+        area.warned(check, f"in namespace {scope} alone", f"If more is meant: bind {_ROLES}")
     else:
-        area.passed(check, "allowed everywhere" if check in NAMESPACED else "allowed")
+        area.passed(check, "allowed everywhere" if check != "list nodes" else "allowed")
 
 
-async def _forbidden(area: Area, cluster: Cluster, check: str, questions: Sequence[Question]) -> None:
-    allowed = []
-    for question in questions:
-        where = ("--all-namespaces",) if question.resource not in {"nodes", "users"} else ()
-        answer = await _allowed(area, cluster, question, *where)
-        if answer is None:
-            return
-        if answer:
-            allowed.append(str(question))
-    if allowed:
-        area.failed(check, f"it may {', '.join(allowed)}", _WHY[check])
-    else:
-        area.passed(check, f"refused: {', '.join(map(str, questions))}")
+class _UnansweredError(AgentError):
+    """Kubernetes said neither yes nor no."""
 
 
-async def _allowed(area: Area, cluster: Cluster, question: Question, *where: str) -> bool | None:
-    """Kubernetes' answer; None if there was none, which is told as a failure of the check asked for."""
-    argv = question.argv(*where)
+async def _may(cluster: Cluster, question: str, namespace: str = "") -> bool:
+    """What Kubernetes says about "verb resource/subresource", in one namespace or in all."""
+    verb, _, resource = question.partition(" ")
+    resource, _, subresource = resource.partition("/")
+    argv = ["auth", "can-i", verb, resource]
+    argv += [f"--subresource={subresource}"] if subresource else []
+    if question not in _OF_NO_NAMESPACE:
+        argv += [f"--namespace={namespace}" if namespace else "--all-namespaces"]
     said = await cluster.ask(*argv)
-    answer = said.stdout.strip().split()
-    if answer[:1] in (["yes"], ["no"]):
-        return answer[0] == "yes"
-    check = next((c for c, all_of in (NEEDED | FORBIDDEN).items() if question in all_of), "get and list pods")
-    area.failed(check, f"`{asked(argv)}`: {said.words}", "Run it yourself to see more: every user may ask that.")
-    return None
+    if (answer := said.stdout.strip().split()[:1]) not in (["yes"], ["no"]):
+        hint = "Run it yourself to see more: every user may ask that."
+        raise _UnansweredError(f"`kubectl {' '.join(argv)}`: {said.words}", hint)
+    return answer == ["yes"]
 
 
 def own_namespace(folder: Path = SERVICE_ACCOUNT) -> str:

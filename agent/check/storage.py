@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.check.findings import Area
 from agent.config import Config
-from agent.errors import SpoolError
+from agent.errors import AgentError, SpoolError
 from agent.humanize import size
 from agent.spool.lock import is_held
 from agent.spool.opening import look
@@ -24,7 +24,7 @@ def check_storage(area: Area, config: Config) -> None:
     try:
         _write(folder)
     except OSError as error:
-        area.failed("folder", f"{folder}: a file can't be written: {error.strerror}", _folder_hint(error))
+        area.failed("folder", AgentError(f"{folder}: a file can't be written: {error.strerror}.", _folder_hint(error)))
     else:
         later = "" if folder == wanted else f"; {wanted} is made in it at the first start"
         area.passed("folder", f"{folder} takes a file and keeps it{later}")
@@ -55,7 +55,7 @@ def _room(area: Area, config: Config, folder: Path) -> None:
     if free >= wanted:
         area.passed("room", words)
     elif free < config.max_output_bytes:
-        area.failed("room", words, "Make room: not even one command's output would fit.")
+        area.failed("room", AgentError(words, "Make room: not even one command's output would fit."))
     else:
         area.warned(
             "room",
@@ -85,11 +85,12 @@ def _file(area: Area, path: Path) -> None:
     try:
         damage = look(path)
     except SpoolError as error:
-        words, _, hint = str(error).partition(" It wasn't touched: ")
-        area.failed("file", words, hint[:1].upper() + hint[1:] or "Look at the spool's folder.")
+        area.failed("file", error)
         return
     except OSError as error:
-        area.failed("file", f"{path} can't be opened: {error.strerror}", f"Give it to user {os.geteuid()}.")
+        area.failed(
+            "file", AgentError(f"{path} can't be opened: {error.strerror}.", f"Give it to user {os.geteuid()}.")
+        )
         return
     if damage:
         area.warned(

@@ -13,8 +13,8 @@ _ZLIB_OR_GZIP = 47  # zlib's word for: any window, the format by its head
 
 ELSEWHERE = "Something else answers in the API's place: an ingress, a proxy, a login page. Look at KUBENTLY_API_URL."
 _HINTS = {
-    401: "The API doesn't know this token. Is it this cluster's, whole, and current? "
-    "A token file is read again by itself.",
+    401: "The API doesn't know this token for this cluster. Is the token whole and current, and is CLUSTER_ID the name "
+    "that it was made for? A token file is read again by itself.",
     403: "The token is known, but not for this cluster: look at CLUSTER_ID, and at what the API has on record for it.",
     404: "There is an HTTP server, but not this API at this path: look at KUBENTLY_API_URL, and whether the API speaks "
     "the contract that KUBENTLY_LINK names.",

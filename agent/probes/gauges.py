@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent import __version__
-from agent.metrics import Family, gauge, gauges
+from agent.metrics import Family, gauge, labelled
 from agent.outage import Outage
 from agent.spool import Counts, Recovery
 
@@ -18,8 +18,8 @@ _PAGE_BYTES = resource.getpagesize()
 def of_agent(kubectl_version: str, checks: Mapping[str, int]) -> Iterator[Family]:
     """Who this is, and what `/readyz` would say."""
     build = {"version": __version__, "kubectl": kubectl_version}
-    yield Family("kubently_build_info", "gauge", "Versions of the agent and its kubectl.", (("", build, 1),))
-    yield gauges("kubently_ready", "What readiness depends on: 1 if it is well.", "check", checks)
+    yield Family("kubently_build_info", "gauge", "Versions of the agent and its kubectl.", [("", build, 1)])
+    yield labelled("kubently_ready", "gauge", "What readiness depends on: 1 if it is well.", "check", checks)
 
 
 def of_api(outage: Outage, now: float) -> Iterator[Family]:
@@ -36,19 +36,15 @@ def of_spool(counts: Counts | None, recovery: Recovery) -> Iterator[Family]:
     """What waits, how much room there is, and what the last restart found. No counts: the spool doesn't answer."""
     yield gauge("kubently_spool_up", "0 while the spool gives no figures.", int(counts is not None))
     found = {"rerun": recovery.rerun, "interrupted": recovery.interrupted, "gave_up": recovery.gave_up}
-    yield Family(
-        "kubently_recovered_commands_total",
-        "counter",
-        "Unfinished commands that the start found, by what was done with them.",
-        [("", {"outcome": outcome}, count) for outcome, count in found.items()],
-    )
+    words = "Unfinished commands that the start found, by what was done with them."
+    yield labelled("kubently_recovered_commands_total", "counter", words, "outcome", found)
     moved = int(recovery.moved_aside is not None)
     yield gauge("kubently_spool_moved_aside", "1 if the start found the spool damaged.", moved)
     if counts is None:
         return
     states = {"accepted": counts.accepted, "running": counts.running, "spooled": counts.pending}
     states |= {"delivered": counts.delivered, "rejected": counts.rejected}
-    yield gauges("kubently_spool_commands", "Commands in the spool, by state.", "state", states)
+    yield labelled("kubently_spool_commands", "gauge", "Commands in the spool, by state.", "state", states)
     yield gauge("kubently_spool_pending_results", "Results not yet delivered.", counts.pending)
     yield gauge("kubently_spool_pending_bytes", "Output of results not yet delivered.", counts.pending_bytes)
     oldest = counts.oldest_pending_age_seconds
@@ -64,7 +60,7 @@ def of_process() -> Iterator[Family]:
     """The names that Prometheus' own libraries use; without the children."""
     yield gauge("process_start_time_seconds", "When the agent started.", round(_STARTED, 3))
     cpu = time.process_time()
-    yield Family("process_cpu_seconds_total", "counter", "Processor time of the agent itself.", (("", {}, cpu),))
+    yield Family("process_cpu_seconds_total", "counter", "Processor time of the agent itself.", [("", {}, cpu)])
     try:
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
         files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # Path would make an object of each

@@ -102,7 +102,7 @@ async def test_an_api_server_that_doesnt_answer(what: str, environ: dict[str, st
     findings = await found(environ)
     assert failed(findings) == ["API server"]
     assert findings["API server"].words == says
-    assert hint in (findings["API server"].hint or "")
+    assert hint in findings["API server"].hint
     assert findings["no secrets"].verdict is Verdict.SKIPPED
 
 
@@ -129,7 +129,7 @@ async def test_no_folder_for_kubectl(environ: dict[str, str], tmp_path: Path, mo
     monkeypatch.setattr("agent.check.cluster.tempfile.TemporaryDirectory", nowhere)
     findings = await found(environ)
     assert failed(findings) == ["kubectl"]
-    assert "TMPDIR" in (findings["kubectl"].hint or "")
+    assert "TMPDIR" in findings["kubectl"].hint
 
 
 def test_the_pods_own_namespace(tmp_path: Path) -> None:
