@@ -248,7 +248,7 @@ TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MUL
 def test_make_takes_its_variables_from_its_own_command_line_alone():
     chance = ("SEED=1", "ENGINE=docker", "BENCH_PYTHON=python3.13")
     assert make(*TARGETS, *chance, **HOSTILE) == make(*TARGETS, *chance)
-    assert '--kubeconfig "a b"' in make("demo", "CLUSTER=a b")
+    assert '-m demo --cluster "$CLUSTER"' in make("demo", "CLUSTER=a b")
     assert "--link stream" in make("demo", "LINK=stream")
     assert "pythonX -I .ci/venv.py dev -m pytest" in make("test", "PYTHON=pythonX")
 
