@@ -1,0 +1,23 @@
+"""KUBENTLY_SPOOL_MAX_BYTES alone is enough for a small spool: what depends on it follows it."""
+
+import pytest
+import trio
+
+from demo.api import reference_api
+from tests.kit.agent import agent_process
+
+
+@pytest.mark.parametrize("link", ["poll", "stream"])
+@pytest.mark.parametrize(("most", "at_most"), [("4Mi", "512 KiB"), ("16Mi", "2 MiB")])
+async def test_a_small_spool_works(link, most, at_most, tmp_path):
+    async with (
+        reference_api(links=[link]) as api,
+        agent_process(api, tmp_path, KUBENTLY_SPOOL_MAX_BYTES=most) as agent,
+    ):
+        with trio.fail_after(30):
+            while link == "stream" and not api.listeners:  # what is pushed to nobody is gone
+                await trio.sleep(0.02)
+            answer = await api.result(await api.ask(["get", "pods", "flood-3000000"]))
+            assert answer.result["success"] is True
+            assert 100_000 < len(answer.result["output"]) < 2_200_000
+        assert [event["at_most"] for event in agent.events("small spool: less is kept of an output")] == [at_most]
