@@ -49,7 +49,7 @@ _WORD = r"[A-Za-z0-9*][A-Za-z0-9-]*"
 
 NAMESPACE = matching(_LABEL, "the name of one namespace (small letters, digits and -)", "; -A reads all")
 SELECTOR = matching(r"[A-Za-z0-9._/=!,()<> -]*", "a label selector, as in app=web,tier!=db")
-KEYS = matching(rf"{_KEY}(?:,{_KEY})*", "label names with commas, as in app,tier")
+KEYS = matching(rf"{_KEY}(?:,{_KEY}){{0,31}}", "label names with commas, as in app,tier")
 CONTAINER = matching(_LABEL, "a container's name")
 GROUP = matching(r"(?:[a-z0-9][a-z0-9.-]*)?", "an API group, as in apps")
 VERSION = matching(r"[a-z0-9][a-z0-9.-]*(?:/[a-z0-9]+)?", "a version such as apps/v1")

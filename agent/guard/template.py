@@ -8,7 +8,8 @@ text/template/parse: what it wouldn't take is refused.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
 _WORDS = "range if else end with and or not eq ne lt le gt ge index slice len exists break continue nil true false"
 
@@ -16,7 +17,7 @@ ALLOWED_WORDS = frozenset(_WORDS.split())
 """All that text/template and kubectl's printer know but define, template, block, print, js, html, urlquery, call and
 base64decode. printf and println may only begin an action: then they print, and nothing can be made of it."""
 
-MAX_AGAIN = 2
+MAX_AGAIN = 1
 """How many ranges, one inside the other, may begin from a variable rather than from the element at hand."""
 
 MAX_PRINTED = 16
@@ -47,6 +48,19 @@ _FORMAT = re.compile(r"""`[^`]*`|"(?:[^\\]|\\[ntr\\"'])*\"""")
 Token = tuple[str, str]
 """What it is, and its text."""
 
+_IS = ("other", "=")
+
+
+class _Block(NamedTuple):
+    """An open range, with or if."""
+
+    again: bool
+    """A range that doesn't go down."""
+    rebased: bool
+    """Inside it, the dot is what some variable was."""
+    own: Collection[str] | None
+    """The variables of a range."""
+
 
 class _Complaint(Exception):  # noqa: N818  # it is never seen outside
     """What is wrong with a template."""
@@ -54,12 +68,12 @@ class _Complaint(Exception):  # noqa: N818  # it is never seen outside
 
 def template_complaint(template: str) -> str | None:
     """What is wrong with a template, or None."""
-    blocks: list[tuple[bool, bool]] = []
     try:
-        for action in _actions(template):
+        actions = [action for action in _actions(template) if action]
+        for action in actions:
             _check_words(action)
             _check_numbers(action)
-            _check_blocks(action, blocks)
+        _check_blocks(actions)
     except _Complaint as complaint:
         return str(complaint)
     return None
@@ -144,25 +158,36 @@ def _is_small(number: str) -> bool:
     return number.isdigit() and len(number) < 5 and int(number) <= MAX_NUMBER
 
 
-def _check_blocks(action: list[Token], blocks: list[tuple[bool, bool]]) -> None:
-    """Of the open blocks, which are ranges that begin anew, and in which is the dot what a variable was."""
-    words = [text for kind, text in action if kind == "word"]
-    word = words[0] if words and action[0][0] == "word" else ""
-    if word in ("end", "else"):
-        del blocks[-1:]
-    if word == "else":
-        word = "with" if words[1:2] == ["with"] else "if"
-    if word not in ("range", "with", "if"):
-        return
-    value = [text for _, text in action[1:]]
-    while "=" in value:
-        value = value[value.index("=") + 1 :]
-    rebased = any(text.startswith("$") for text in value) or (bool(blocks) and blocks[-1][1])
+def _check_blocks(actions: Sequence[list[Token]]) -> None:
+    """A range goes down if it begins from the element at hand: from the dot, or from its range's own variable."""
+    headers = [(action[0][1], action[: action.index(_IS)]) for action in actions if _IS in action]
+    taken = {text for word, tokens in headers for _, text in tokens if word != "range" and text[0] == "$"}
+    blocks: list[_Block] = []
+    for action in actions:
+        word, *rest = [text for kind, text in action if kind == "word"] or [""]
+        if action[0][0] != "word" or word not in ("range", "with", "if", "else", "end"):
+            continue
+        if word in ("end", "else"):
+            del blocks[-1:]
+        if word == "else":
+            word = "with" if rest[:1] == ["with"] else "if"
+        if word != "end":
+            blocks.append(_block(word, action, blocks, taken))
+        if sum(block.again for block in blocks) > MAX_AGAIN:
+            raise _Complaint(
+                "ranges inside each other begin again from a variable, and they multiply; go down by fields"
+            )
+
+
+def _block(word: str, action: list[Token], blocks: Sequence[_Block], taken: Collection[str]) -> _Block:
+    own: Collection[str] = next((block.own for block in reversed(blocks) if block.own is not None), ())
+    declared, value = (action[: action.index(_IS)], action[action.index(_IS) :]) if _IS in action else ([], action)
+    follows = [text for _, text in value[1:]] + [""]
+    again = any(
+        text[0] == "$" and (text in taken or text not in own or not after.startswith("."))
+        for (_, text), after in zip(value, follows, strict=True)
+    )
+    rebased = bool(blocks) and blocks[-1].rebased
     if word == "range":
-        blocks.append((rebased, False))
-    elif word == "with":
-        blocks.append((False, rebased))
-    else:
-        blocks.append((False, bool(blocks) and blocks[-1][1]))
-    if sum(again for again, _ in blocks) > MAX_AGAIN:
-        raise _Complaint(f"more than {MAX_AGAIN} ranges inside each other begin from a variable, and they multiply")
+        return _Block(again or rebased, False, {text for _, text in declared if text[0] == "$"})
+    return _Block(False, rebased or (again and word == "with"), None)

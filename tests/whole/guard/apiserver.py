@@ -7,6 +7,7 @@ date, so that ages don't change while a test runs.
 import json
 import ssl
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -34,6 +35,8 @@ NAMESPACED: dict[str, dict[str, str]] = {
     "external-secrets.io/v1": {"externalsecrets": "ExternalSecret es", "secretstores": "SecretStore"},
     "cert-manager.io/v1": {"certificates": "Certificate cert", "certificaterequests": "CertificateRequest"},
     "gateway.networking.k8s.io/v1": {"gateways": "Gateway", "httproutes": "HTTPRoute"},
+    "clustersecret.io/v1": {"clustersecrets": "ClusterSecret csec"},
+    "kubernetes.crossplane.io/v1": {"objects": "Object managed"},
     "oauth.openshift.io/v1": {},
 }  # fmt: skip
 CLUSTER_SCOPED: dict[str, dict[str, str]] = {
@@ -50,6 +53,9 @@ CLUSTER_SCOPED: dict[str, dict[str, str]] = {
     "external-secrets.io/v1": {"clustersecretstores": "ClusterSecretStore"},
     "oauth.openshift.io/v1": {"oauthaccesstokens": "OAuthAccessToken"},
 }  # fmt: skip
+CATEGORIES = ("all", "managed")
+EMPTY = "empty"
+"""A namespace with nothing in it but what is asked for by name."""
 LABELS = {"app": "web", "tier": "db"}
 CONTAINERS = [{"name": "app", "image": "registry.example/web:1"}]
 
@@ -102,6 +108,13 @@ class ApiServer:
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                     return
+                if EMPTY in parts.path and "watch" in dict(query):
+                    self.send_response(200)
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Connection", "close")
+                    self.end_headers()
+                    time.sleep(3)  # a real server goes on for minutes
+                    return
                 status, kind, content = respond(self.command, parts.path, dict(query), body)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
@@ -153,18 +166,18 @@ def respond(method: str, path: str, query: dict[str, str], body: str) -> tuple[i
         return 200, "text/plain", b"first line\nsecond line\n"
     found = _discovery(path) or _review(method, path, body) or _resource(path, query)
     if found and "watch" in query:
-        return 200, "application/json", _watched(found["items"])
+        return 200, "application/json", _watched(found)
     if found is None:
         missing = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
         return 404, "application/json", json.dumps({**missing, "message": "not found"}).encode()
     return 200, "application/json", json.dumps(found).encode()
 
 
-def _watched(items: list[dict[str, Any]]) -> bytes:
+def _watched(found: dict[str, Any]) -> bytes:
     """What is there as events, then the mark that this was all; a real server would wait some minutes more."""
     mark = {"annotations": {"k8s.io/initial-events-end": "true"}, "resourceVersion": "7"}
-    end = {"apiVersion": items[0]["apiVersion"], "kind": items[0]["kind"], "metadata": mark}
-    events = [*({"type": "ADDED", "object": item} for item in items), {"type": "BOOKMARK", "object": end}]
+    end = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List"), "metadata": mark}
+    events = [*({"type": "ADDED", "object": item} for item in found["items"]), {"type": "BOOKMARK", "object": end}]
     return "".join(json.dumps(event) + "\n" for event in events).encode()
 
 
@@ -194,7 +207,8 @@ def _discovery(path: str) -> dict[str, Any] | None:
             found.append({
                 "name": plural, "singularName": "" if version == "v1" else kind.lower(), "namespaced": namespaced,
                 "kind": kind, "verbs": ["get", "list", "watch", "create", "delete", "patch", "update"],
-                "shortNames": [word for word in short if word != "all"], "categories": ["all"] * ("all" in short),
+                "shortNames": [word for word in short if word not in CATEGORIES],
+                "categories": [word for word in short if word in CATEGORIES],
             })  # fmt: skip
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": found}
 
@@ -228,7 +242,7 @@ def _resource(path: str, query: dict[str, str]) -> dict[str, Any] | None:
         return thing(version, kind, parts[1], namespace)
     wanted = dict(pair.split("=", 1) for pair in query.get("fieldSelector", "").split(",") if "=" in pair)
     names = [wanted["metadata.name"]] if "metadata.name" in wanted else ["web-0", "web-1"]
-    items = [thing(version, kind, name, namespace) for name in names]
+    items = [thing(version, kind, name, namespace) for name in names if namespace != EMPTY]
     return {"kind": f"{kind}List", "apiVersion": version, "metadata": {"resourceVersion": "7"}, "items": items}
 
 
@@ -257,7 +271,7 @@ def thing(version: str, kind: str, name: str, namespace: str) -> dict[str, Any]:
                            "availableReplicas": 1, "currentReplicas": 1}  # fmt: skip
     elif kind == "Service":
         found["spec"] = {"selector": LABELS, "ports": [{"port": 80}], "type": "ClusterIP", "clusterIP": "10.0.0.1"}
-    elif kind == "Secret":
+    elif kind in ("Secret", "ClusterSecret"):
         found["data"] = {"password": "aHVudGVyMg=="}
     elif kind == "Node":
         found["status"] = {"allocatable": {"cpu": "4", "memory": "8Gi"}, "capacity": {"cpu": "4", "memory": "8Gi"}}

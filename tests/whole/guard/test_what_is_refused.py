@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from agent.guard import Refused, decide
-from tests.whole.guard.apiserver import ApiServer
+from tests.whole.guard.apiserver import EMPTY, ApiServer
 from tests.whole.guard.bench import TOKEN, Bench, Ran
 
 SECRET_FILE = "the content of a local file"
@@ -206,6 +206,17 @@ def test_a_secret_has_many_spellings(place: Bench, args: str) -> None:
     assert any("secrets" in path for _, path, _, _ in refused_but_run(place, *args.split()).asked)
 
 
+@pytest.mark.parametrize(
+    "args", ["get csec -o yaml", "get ClusterSecret x -o json", "describe clustersecrets.clustersec x"]
+)
+def test_a_custom_type_can_be_a_secret(place: Bench, args: str) -> None:
+    assert "aHVudGVyMg==" in refused_but_run(place, *args.split()).out
+
+
+def test_a_category_prints_what_is_in_it(place: Bench) -> None:
+    assert any("/objects" in path for _, path, _, _ in refused_but_run(place, "get", "managed", "-o", "yaml").asked)
+
+
 def test_logs_reads_the_object_before_it_complains(place: Bench) -> None:
     asked = refused_but_run(place, "logs", "secret/x").asked
     assert ("GET", "/api/v1/namespaces/default/secrets/x") in {(ask[0], ask[1]) for ask in asked}
@@ -228,6 +239,20 @@ def test_a_template_doubles_its_own_output(place: Bench) -> None:
     assert len(refused_but_run(place, "get", "pods", "-o", f"go-template={doubling}").out) == 2**16
 
 
+def test_a_template_counts(place: Bench) -> None:
+    assert len(refused_but_run(place, "get", "pods", "-o", "go-template={{range 100000}}x{{end}}").out) == 100_000
+
+
+def test_a_template_goes_over_a_list_within_itself(place: Bench) -> None:
+    nested = "{{range $.items}}" * 9 + "x" + "{{end}}" * 9
+    assert len(refused_but_run(place, "get", "pods", "-o", f"go-template={nested}").out) == 2**9
+
+
+def test_whole_objects_are_printed_as_often_as_they_are_named(place: Bench) -> None:
+    once = place.run(["get", "pods", "-o", "jsonpath={.}"]).out
+    assert len(refused_but_run(place, "get", "pods", "-o", "jsonpath=" + "{.}" * 50).out) == 50 * len(once)
+
+
 def test_a_union_multiplies_what_was_fetched(place: Bench) -> None:
     name = "[" + ",".join(["'name'"] * 40) + "]"
     items = "[" + ",".join(["'metadata'"] * 40) + "]"
@@ -238,3 +263,8 @@ def test_a_range_in_a_range_finds_everything_again(place: Bench) -> None:
     nested = "{range ..}" * 6 + "x" + "{end}" * 6
     once = place.run(["get", "pods", "-o", "jsonpath={range ..}x{end}"]).out
     assert len(refused_but_run(place, "get", "pods", "-o", f"jsonpath={nested}").out) > 100 * len(once)
+
+
+def test_logs_of_a_workload_without_pods_says_so(place: Bench) -> None:
+    """kubectl would wait 20 s for a pod, which is longer than many commands may run."""
+    assert "timed out waiting" in place.run(decide(["logs", "deploy/web", "-n", EMPTY]).argv).err
