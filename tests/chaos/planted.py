@@ -304,14 +304,14 @@ PLANTED = (
     ),
     Planted(
         "a rotated token is used",
-        "agent/link/token.py",
-        "            if seen != self._seen:",
-        "            if self._seen is None:",
+        "agent/filewatch.py",
+        "bool(now) and now != self._seen, now",
+        "bool(now) and self._seen is None, now",
         ("tests/unit/test_token.py",),
     ),
     Planted(
         "after a 401 the token's file is read whatever its date says",
-        "agent/link/token.py",
+        "agent/filewatch.py",
         "        self._seen = None\n",
         "        pass\n",
         ("tests/unit/test_token.py",),
@@ -333,8 +333,8 @@ PLANTED = (
     Planted(
         "a result that trickles is given up",
         "agent/link/http.py",
-        "silence, _token_of(request)), trio.fail_after(seconds):",
-        "silence, _token_of(request)), trio.fail_after(seconds * 1e6):",
+        "    with trio.fail_after(seconds) as scope:",
+        "    with trio.fail_after(seconds * 1e6) as scope:",
         ("tests/tasks/test_poll_link.py", "-k", "trickles"),
     ),
     # The stream.
@@ -439,7 +439,7 @@ PLANTED = (
     Planted(
         "a stream that something has compressed isn't read",
         "agent/link/http.py",
-        ' or coding != "identity":',
+        ' and coding == "identity":',
         ":",
         (STREAM, "-k", "no_stream"),
     ),
@@ -503,8 +503,8 @@ PLANTED = (
     Planted(
         "the token is in no line of the log",
         "agent/config.py",
-        "    token: str | None = field(repr=False)",
-        "    token: str | None = field()",
+        "secret=True)] = field(repr=False)",
+        "secret=True)] = field()",
         ("tests/unit/test_config.py",),
     ),
 )
