@@ -52,7 +52,7 @@ def test_what_a_terminal_would_obey_is_spelled_out():
 def test_ids_are_as_short_as_they_can_be():
     ids = ["1f0c3a5e-aaaa", "1f0c3a5e-bbbb", "7d", "9e107d9d372bb682"]
     short = [row["id"] for row in shortened([{"command_id": command_id} for command_id in ids])]
-    assert short == ["1f0c3a5e-a", "1f0c3a5e-b", "7d", "9e107d9d"]
+    assert short == ["1f0c3a5e-a", "1f0c3a5e-b", "7d", "9e107d9d37"]
 
 
 def test_an_id_that_begins_another_stays_whole():
