@@ -99,9 +99,11 @@ async def _reached(area: Area, config: Config, seen: Seen, error: AgentError | N
     """Tell each step on the way to an answer. False if it ended before."""
     host, proxy = urlsplit(config.api_url).hostname or "", proxy_shown(config.api_url)
     what = f"the proxy {proxy}" if proxy else host
+    addresses = ", ".join(seen.addresses[:4])
+    found = f"{what} is an address, no DNS needed" if addresses == what else f"{what} is {addresses}"
     secure = config.api_url.startswith("https:")
     steps = {
-        "name": f"{what} is {', '.join(seen.addresses[:4])}" if seen.addresses else "",
+        "name": found if seen.addresses else "",
         "connection": f"to {seen.connected}{' (the proxy)' if proxy else ''}" if seen.connected else "",
         "TLS": seen.tls_version if secure else "not used",
     }

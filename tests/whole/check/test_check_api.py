@@ -248,6 +248,7 @@ async def test_the_reference_api_answers(made: Made, link: str) -> None:
         findings = await found(made(api.url, KUBENTLY_LINK=link))
     assert signs(findings) == ("√√–√√" if link == "poll" else "√√–√–")
     assert "the token is accepted" in findings["answer"].words
+    assert findings["name"].words == "127.0.0.1 is an address, no DNS needed"
     assert api.problems == []
 
 
