@@ -92,11 +92,16 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def stat(pid: int) -> str:
+    """A process's state in one letter, as in `ps`; X if it is gone."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    return "X"
+
+
 def runs(pid: int) -> bool:
     """Whether a process is there and isn't just waiting to be reaped by somebody."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    return False
+    return stat(pid) not in "ZX"
 
 
 def ends(pid: int) -> bool:

@@ -5,25 +5,54 @@
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
 from agent.kubectl import Exit, Kubectl, memory
 from agent.kubectl import child as child_module
 from agent.kubectl.child import Child
 from agent.kubectl.client import STDERR_BYTES
 from agent.model import Stream
-from tests.whole.kubectl.conftest import Kept, ends, open_files, runs
+from tests.whole.kubectl.conftest import Kept, ends, open_files, runs, stat
 
 Scripted = Callable[[str], Kubectl]
 
 
-async def run(kubectl: Kubectl, sink: Kept, *argv: str, seconds: float = 30.0, cap: int = 1 << 20) -> Exit:
-    return await kubectl.run(argv, timeout=seconds, max_bytes=cap, sink=sink, grace=0.2)
+TIMEOUT, GRACE = 30.0, 0.2
+
+
+async def run(kubectl: Kubectl, sink: Kept, *argv: str, seconds: float = TIMEOUT, cap: int = 1 << 20) -> Exit:
+    return await kubectl.run(argv, timeout=seconds, max_bytes=cap, sink=sink, grace=GRACE)
+
+
+@pytest.fixture
+def clock() -> MockClock:
+    """Stands still until it is set forward: no child is late because the machine is busy."""
+    return MockClock()
+
+
+async def late(kubectl: Kubectl, sink: Kept, clock: MockClock, ready: Callable[[], bool], *then: float) -> Exit:
+    """What comes of a child whose time is up as soon as `ready` holds; then seconds pass, one wait after the other."""
+    ended: list[Exit] = []
+
+    async def call() -> None:
+        ended.append(await run(kubectl, sink))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+        await trio.testing.wait_all_tasks_blocked()
+        while not ready():
+            await trio.to_thread.run_sync(time.sleep, 0.01)
+        for seconds in (TIMEOUT, *then):
+            clock.jump(seconds)
+            await trio.testing.wait_all_tasks_blocked()
+    return ended[0]
 
 
 async def test_what_it_prints_and_its_exit_code(scripted: Scripted, kept: Kept) -> None:
@@ -70,32 +99,38 @@ async def test_output_is_handed_on_while_the_child_runs(scripted: Scripted, tmp_
     assert not ended.timed_out
 
 
-async def test_at_the_time_limit_what_was_printed_is_kept(scripted: Scripted, kept: Kept, tmp_path: Path) -> None:
+async def test_at_the_time_limit_what_was_printed_is_kept(
+    scripted: Scripted, kept: Kept, tmp_path: Path, clock: MockClock
+) -> None:
     pids = tmp_path / "pids"
-    kubectl = scripted(f"echo partial; echo also >&2; /bin/sleep 60 & echo $$ $! > {pids}; wait")
-    ended = await run(kubectl, kept, seconds=0.5)
+    kubectl = scripted(f"echo partial; echo also >&2; /bin/sleep 60 & echo $$ $! > '{pids}'; echo set >&2; wait")
+    ended = await late(kubectl, kept, clock, lambda: bool(kept.stdout and "set" in kept.stderr))
     assert (ended.code, ended.signal, ended.timed_out) == (143, "SIGTERM", True)
-    assert (kept.stdout, kept.stderr) == ("partial\n", "also\n")
+    assert (kept.stdout, kept.stderr) == ("partial\n", "also\nset\n")
     child, grandchild = map(int, pids.read_text().split())
     assert not runs(child)
     assert ends(grandchild)
 
 
-async def test_a_child_that_ignores_sigterm_is_killed(scripted: Scripted, kept: Kept) -> None:
-    ended = await run(scripted("trap '' TERM; echo stubborn; while :; do /bin/sleep 60; done"), kept, seconds=0.3)
+async def test_a_child_that_ignores_sigterm_is_killed(scripted: Scripted, kept: Kept, clock: MockClock) -> None:
+    kubectl = scripted("trap '' TERM; echo stubborn; while :; do /bin/sleep 60; done")
+    ended = await late(kubectl, kept, clock, lambda: bool(kept.stdout), GRACE)
     assert (ended.code, ended.signal, ended.timed_out) == (137, "SIGKILL", True)
     assert kept.stdout == "stubborn\n"
 
 
-async def test_what_it_prints_on_sigterm_is_kept(scripted: Scripted, kept: Kept) -> None:
+async def test_what_it_prints_on_sigterm_is_kept(scripted: Scripted, kept: Kept, clock: MockClock) -> None:
     body = "trap 'echo last words; exit 7' TERM; echo ready; while :; do /bin/sleep 0.02; done"
-    ended = await run(scripted(body), kept, seconds=0.3)
+    ended = await late(scripted(body), kept, clock, lambda: bool(kept.stdout))
     assert kept.stdout == "ready\nlast words\n"
     assert (ended.code, ended.signal, ended.timed_out) == (7, None, True)
 
 
-async def test_a_stopped_child_is_killed(scripted: Scripted, kept: Kept) -> None:
-    ended = await run(scripted("kill -STOP $$"), kept, seconds=0.2)
+async def test_a_stopped_child_is_killed(scripted: Scripted, kept: Kept, clock: MockClock) -> None:
+    def stopped() -> bool:
+        return bool(kept.stdout) and stat(int(kept.stdout)) == "T"
+
+    ended = await late(scripted("echo $$; kill -STOP $$"), kept, clock, stopped, GRACE)
     assert (ended.signal, ended.timed_out) == ("SIGKILL", True)
 
 
@@ -121,11 +156,14 @@ async def test_a_grandchild_that_left_the_group_cannot_hold_the_result_up(
         os.kill(escaped, signal.SIGKILL)
 
 
-async def test_a_child_that_closes_its_output_and_lives_on(scripted: Scripted, kept: Kept) -> None:
+async def test_a_child_that_closes_its_output_and_lives_on(
+    scripted: Scripted, kept: Kept, tmp_path: Path, clock: MockClock
+) -> None:
     ended = await run(scripted("echo out; exec >&- 2>&-; exec /bin/sleep 0.1"), kept)
     assert (ended.code, ended.timed_out, kept.stdout) == (0, False, "out\n")
-    ended = await run(scripted("exec >&- 2>&-; exec /bin/sleep 60"), kept, seconds=0.2)
-    assert ended.timed_out
+    closed = tmp_path / "closed"
+    kubectl = scripted(f"exec >&- 2>&-; echo > '{closed}'; exec /bin/sleep 60")
+    assert (await late(kubectl, kept, clock, closed.exists)).timed_out
 
 
 async def test_output_beyond_the_cap_is_counted_and_costs_no_memory(scripted: Scripted, kept: Kept) -> None:
@@ -138,23 +176,33 @@ async def test_output_beyond_the_cap_is_counted_and_costs_no_memory(scripted: Sc
     assert peak_bytes() - before < 4 << 20
 
 
+def poured(pid: int) -> int:
+    """How many bytes a process has written."""
+    return int(Path(f"/proc/{pid}/io").read_text().split("wchar: ")[1].split()[0])
+
+
 def peak_bytes() -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
-async def test_a_flood_ends_at_the_time_limit_and_lets_others_run(scripted: Scripted, kept: Kept) -> None:
+async def test_a_flood_ends_at_the_time_limit_and_lets_others_run(
+    scripted: Scripted, kept: Kept, clock: MockClock
+) -> None:
     turns = 0
+    kubectl = scripted("echo $$; exec /bin/cat /dev/zero")
 
     async def others() -> None:
         nonlocal turns
         while True:
             await trio.lowlevel.checkpoint()
             turns += 1
+            if clock.current_time() < TIMEOUT and "\n" in kept.stdout and poured(int(kept.stdout.split()[0])) > 4 << 20:
+                clock.jump(TIMEOUT)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(others)
-        ended = await run(scripted("exec /bin/cat /dev/zero"), kept, seconds=0.3, cap=10)
+        ended = await run(kubectl, kept, cap=10)
         nursery.cancel_scope.cancel()
     assert ended.timed_out
     assert ended.stdout_bytes > 1 << 20
@@ -246,23 +294,27 @@ async def test_cancelled_from_outside(scripted: Scripted, tmp_path: Path, moment
     assert not runs(int(pid.read_text()))
 
 
-async def test_cancelled_when_it_is_ending_anyway(scripted: Scripted) -> None:
+async def test_cancelled_when_it_is_ending_anyway(scripted: Scripted, clock: MockClock) -> None:
     """Then the whole result is there, and is returned: that is worth more than a Cancelled a moment earlier."""
-    asked, ended = trio.Event(), []
+    ready, asked, ended = trio.Event(), trio.Event(), []
 
     async def sink(stream: Stream, piece: str) -> None:
+        ready.set()
         if "asked" in piece:
             asked.set()
 
     async with trio.open_nursery() as nursery:
 
         async def call() -> None:
-            kubectl = scripted("trap 'echo asked' TERM; while :; do /bin/sleep 0.01; done")
-            ended.append(await kubectl.run([], timeout=0.2, max_bytes=1000, sink=sink, grace=0.3))
+            kubectl = scripted("trap 'echo asked' TERM; echo ready; while :; do /bin/sleep 0.01; done")
+            ended.append(await kubectl.run([], timeout=TIMEOUT, max_bytes=1000, sink=sink, grace=GRACE))
 
         nursery.start_soon(call)
+        await ready.wait()
+        clock.jump(TIMEOUT)
         await asked.wait()
         nursery.cancel_scope.cancel()
+        clock.jump(GRACE)
     assert [(end.signal, end.timed_out) for end in ended] == [("SIGKILL", True)]
 
 
@@ -301,7 +353,7 @@ async def test_orphans_are_reaped_where_the_agent_is_process_1(
 
 @pytest.mark.parametrize("fault", [None, OSError(38, "Function not implemented")])
 async def test_a_system_without_pidfd(
-    scripted: Scripted, kept: Kept, monkeypatch: pytest.MonkeyPatch, fault: OSError | None
+    scripted: Scripted, kept: Kept, monkeypatch: pytest.MonkeyPatch, clock: MockClock, fault: OSError | None
 ) -> None:
     def refuse(pid: int) -> int:
         assert fault is not None
@@ -312,19 +364,19 @@ async def test_a_system_without_pidfd(
     else:
         monkeypatch.setattr(os, "pidfd_open", refuse)
     assert (await run(scripted("exit 4"), kept)).code == 4
-    assert (await run(scripted("exec /bin/sleep 60"), kept, seconds=0.2)).signal == "SIGTERM"
+    assert (await late(scripted("exec /bin/sleep 60"), kept, clock, lambda: True)).signal == "SIGTERM"
 
 
 @pytest.mark.filterwarnings("ignore:subprocess:ResourceWarning")
 async def test_one_that_hangs_inside_the_kernel_is_given_up(
-    scripted: Scripted, kept: Kept, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    scripted: Scripted, kept: Kept, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: MockClock
 ) -> None:
     """As with a dead network volume. Nothing here can make a real one: so signals have no effect instead."""
     pid = tmp_path / "pid"
     with monkeypatch.context() as patch:
         patch.setattr(Child, "signal", lambda self, number: None)
-        patch.setattr(child_module, "KILLED_SECONDS", 0.05)
-        ended = await run(scripted(f"echo $$ > {pid}; exec /bin/sleep 60"), kept, seconds=0.3)
+        kubectl = scripted(f"echo $$ > '{pid}'; echo set; exec /bin/sleep 60")
+        ended = await late(kubectl, kept, clock, lambda: bool(kept.stdout), GRACE, child_module.KILLED_SECONDS)
     os.kill(int(pid.read_text()), signal.SIGKILL)
     assert ends(int(pid.read_text()))
     assert (ended.code, ended.signal, ended.timed_out) == (137, "SIGKILL", True)
