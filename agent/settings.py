@@ -196,7 +196,7 @@ def path(text: str) -> Path:
     if "\0" in text:
         raise ConfigError("holds a NUL character.", "Write a path.")
     if text.startswith("~"):
-        raise ConfigError("begins with ~, which only a shell replaces.", "Write the whole path, such as /home/me/file.")
+        raise ConfigError("begins with ~, which only a shell replaces.", "Write the whole path, such as /srv/file.")
     return Path(text).absolute()
 
 

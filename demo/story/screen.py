@@ -72,7 +72,8 @@ class Screen:
         """End the live line, leaving `text` as an ordinary one."""
         if self._live:
             self._write("\r\x1b[K", "", "", "")
-        self.say(re.sub(r"\d+", lambda number: self._styled(number[0], "bold"), text) if self._colour else text)
+        for row in textwrap.wrap(text, self.width - 3):  # a style's letters take no room
+            self.line("   " + re.sub(r"\d+", lambda number: self._styled(number[0], "bold"), row))
 
     def _wrapped(self, text: str, indent: str, *styles: str, first: str | None = None) -> None:
         for number, row in enumerate(textwrap.wrap(text, self.width - len(indent), drop_whitespace=True)):

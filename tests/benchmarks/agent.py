@@ -11,11 +11,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import trio
+
 from tests.kit.agent import AgentProcess
 from tests.kit.api import FakeApi, fake_api
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)
+START_SECONDS = 60
 FLAGS = ("-OO",)
 """As the image starts it: without docstrings, which take 1.5 MB."""
 AGENT = (PYTHON, *FLAGS, "-m", "agent")
@@ -63,14 +66,16 @@ def compile_all() -> None:
 
 
 @asynccontextmanager
-async def measured(folder: Path, *, active: bool = True, **more: Any) -> AsyncIterator[Measured]:
+async def measured(folder: Path, **more: Any) -> AsyncIterator[Measured]:
     """One that runs, after its first poll. Nothing of it is left behind."""
     async with fake_api(["poll"], weighs=True) as api:
-        api.active = active
+        api.active = False  # polls of 20 s: none ends while another has its turn
         one = Measured(api, folder, **more)
         await one.start()
         try:
-            await api.parked()
+            with trio.move_on_after(START_SECONDS):
+                await api.parked()
+            assert api.exchanges, one.log.read_text()
             yield one
         finally:
             await one.end()

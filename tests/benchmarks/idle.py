@@ -20,7 +20,7 @@ async def meanwhile(report: Report, folder: Path, wanted: bool) -> AsyncIterator
     if not wanted:
         yield
         return
-    async with measured(folder / "idle", active=False) as agent:
+    async with measured(folder / "idle") as agent:
         await trio.sleep(SETTLE_SECONDS)
         began, before = time.perf_counter(), agent.watched.cpu_seconds()
         yield

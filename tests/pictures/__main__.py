@@ -33,7 +33,7 @@ def grafana_dashboard() -> str | None:
         return None
     picture = StringIO()
     with mpl.rc_context({"svg.fonttype": "none"}):
-        dashboard.drawn(trio.run(watched)).savefig(picture, format="svg")
+        dashboard.drawn(trio.run(watched)).savefig(picture, format="svg", metadata={"Date": None})
     return picture.getvalue()
 
 

@@ -1,0 +1,10 @@
+"""Redaction: text in, the same text without credentials out. Pure; nothing here reads a file or the clock of the wall.
+
+`Redactor` is one stream; `parse_redaction` reads the policy file's keys; `RULES` is the table.
+"""
+
+from agent.redact.redactor import MARK, Redactor
+from agent.redact.rules import KINDS, RULES
+from agent.redact.settings import DEFAULT, Redaction, RedactionError, parse_redaction
+
+__all__ = ["DEFAULT", "KINDS", "MARK", "RULES", "Redaction", "RedactionError", "Redactor", "parse_redaction"]

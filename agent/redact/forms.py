@@ -1,0 +1,185 @@
+"""Credentials that are known by their own form, whatever they are called."""
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from agent.redact.names import by_chance, harmless, words
+from agent.redact.values import BREAK, NEAR, Ends, Taken, quoted, run, word
+
+Find = Callable[[str, int], Iterable[Taken]]
+"""(text, where the anchor begins) → credentials."""
+
+
+def by(pattern: str, ends: Ends | None = None) -> Find:
+    """A form that is one regex, matched at the anchor. Its last group is taken, and what goes on behind it."""
+    compiled = re.compile(pattern, re.VERBOSE | re.ASCII)
+
+    def find(text: str, at: int) -> Iterator[Taken]:
+        if (match := compiled.match(text, at)) and not harmless(match[match.lastindex or 0]):
+            start, end = match.span(match.lastindex or 0)
+            yield Taken(start, max(end, ends(text, start)) if ends else end, ends)
+
+    return find
+
+
+EDGE = r"(?:(?<![\w-])|(?<=\\[nrt])|(?<=\\u00[0-9a-f]{2}))"
+r"""The n of \n and the rest of \u003c are no part of a word."""
+
+PRIVATE_KEY = rf"""-----BEGIN[ ][A-Z0-9 ]*PRIVATE[ ]KEY(?:[ ]BLOCK)?-----
+    {BREAK}((?:Proc-Type|Version|Comment):|[A-Za-z0-9+/=]{{16}})"""
+JWT = (
+    EDGE
+    + r"""(?: eyJ[\w-]{6,}+\.(?:eyJ|\.|[\w-]{10})[\w-]*+
+    | eyJ(?:hbGci|0eXAi|raWQi|lbmMi|4NXQ|jdHki)[\w-]{16,}+ )"""
+)
+WEBHOOK = r"""://(?: hooks\.slack\.com/(?:services|workflows|triggers)/ | [\w.-]*mattermost[\w.-]*/hooks/
+    | [\w.]*discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d+/ | api\.telegram\.org/(?:file/)?bot\d+:
+    | [\w.-]+\.webhook\.office\.com/webhookb2/ | outlook\.office(?:365)?\.com/webhook/
+    | events\.pagerduty\.com/integration/ | hooks\.zapier\.com/hooks/catch/\d+/
+    | maker\.ifttt\.com/trigger/\w+/with/key/ | open\.feishu\.cn/open-apis/bot/v\d/hook/ )([\w/@%-]{8,}+)"""
+HASH = r"""\$(?:2[abxy]|apr1|[156y7]|sha1|argon2\w{1,2}|scrypt)\$[\w./$=,+-]{20,}+
+    | (?<=sha-256)\$\d+:[\w+/=$:]{40,}+"""
+_SAME = r"(?:[^\n]|\n[ ]*(?:-[ ]|\"))"
+COMMAND = rf"""curl{_SAME}{{0,200}}?[\s"']-(?:u|-user)[\s"',=-]*+[^\s:"'\\]*:([^\s"'\\]+)
+    | (?:mysql|mariadb){_SAME}{{0,200}}?[\s"']-p([^\s"'\\,]+)
+    | (?:redis-cli|sshpass){_SAME}{{0,200}}?[\s"']-[ap][\s"',-]++([^\s"'\\]+)"""
+_TOKENS = re.compile(
+    r"""(?: gh[pousr]_\w{20} | github_pat_\w{20} | gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|oas|ffct)-[\w-]{15}
+    | (?:AKIA|ABIA|ACCA|ASIA(?=[A-Z]*[2-7]))[A-Z2-7]{16}(?!\w) | npm_\w{30} | [srp]k_(?:live|test)_\w{10} | sk-[\w-]{20}
+    | xox[a-z]-[\w-]{10} | xapp-[\w-]{10} | AIza[\w-]{30} | ya29\.[\w-]{20} | GOCSPX-[\w-]{20} | hf_[A-Za-z]{30}
+    | pypi-[\w-]{40} | SG\.[\w-]{16,}+\.[\w-]{16} | hv[sbr]\.[\w-]{20} | s\.(?=\w*\d)\w{24}(?![\w.-])
+    | do[opr]_v1_[0-9a-f]{40} | dapi[0-9a-f]{32} | shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32} | lin_(?:api|oauth)_\w{30}
+    | sha256~[\w-]{40} | gl[cs]a?_[\w+/=]{30} | whsec_[\w+/=]{20} | AGE-SECRET-KEY-1\w{40} | ATATT3[\w=-]{50}
+    | ATBB\w{28} | NRAK-[A-Z0-9]{27} | dckr_(?:pat|oat)_[\w-]{20} | pul-[0-9a-f]{40} | PMAK-[0-9a-f]{24}-
+    | key-[0-9a-f]{32}(?!\w) | EAA[A-Za-z0-9]{60} | r8_\w{30} | gsk_\w{40} | xai-\w{60} | \w{14}\.atlasv1\.[\w-]{40}
+    | tskey-\w+-[\w-]{15} | dt0[a-z]\d\d\.[A-Z0-9]{20,}\. | sq0(?:atp|csp)-[\w-]{20} | nvapi-[\w-]{50}
+    | sbp_[0-9a-f]{40} | figd_[\w-]{36} | rubygems_[0-9a-f]{40} )""",
+    re.VERBOSE | re.ASCII,
+)
+TOKEN = _TOKENS.pattern
+_HEADS = words(
+    "ghp gho ghu ghs ghr git npm sk_ rk_ pk_ whs AIz AKI ABI ACC ASI hf_ dop doo dor dap shp lin glc gls ATA ATB dck"
+    " EAA r8_ gsk sbp fig rub"
+)
+"""How the run of letters and digits begins in tokens whose prefix has no - or . or ~ in it."""
+_JOINTS = frozenset("-.~\\")
+_BACK = re.compile(r"[\w.~-]{0,64}\Z", re.ASCII)
+_RUN = b"a" * 20
+_CLASSES = bytes(97 if chr(code).isalnum() or code == 95 else 32 for code in range(128)) + b" " * 128
+
+
+def tokens(text: str) -> Iterator[int]:
+    """Where such tokens begin: each has 20 letters and digits in a row, and little else has (digests, long words)."""
+    kinds = text.encode("ascii", "replace").translate(_CLASSES)
+    at = kinds.find(_RUN)
+    while at >= 0:
+        if text[at : at + 3] in _HEADS or text[at - 1 : at] in _JOINTS:
+            back = _BACK.search(text, max(0, at - 64), at)
+            for match in _TOKENS.finditer(text, back.start() if back else at, at + 128):
+                before = text[match.start() - 1 : match.start()]
+                if not before.isalnum() or text[match.start() - 2 : match.start() - 1] == "\\":
+                    yield match.start()
+        end = kinds.find(b" ", at)
+        at = kinds.find(_RUN, end) if end > 0 else -1
+
+
+_ENCODED = re.compile(r"PRIVATE KEY-----|kind: Config\b|\"auths\"|client-key-data")
+
+
+_BASE64 = re.compile(EDGE + r"(?!eyJ(?!hdXRocyI6))(?:[A-Za-z0-9+/]{4})*+")
+
+
+def encoded(text: str, at: int) -> Iterator[Taken]:
+    """A key, a docker config or a kubeconfig in base64. Certificates begin alike, so it is decoded."""
+    whole = _BASE64.match(text, at, at + 64 * 1024)
+    if whole and _ENCODED.search(base64.b64decode(whole[0]).decode("ascii", "replace")):
+        yield Taken(at, run(text, at), run)
+
+
+_AUTHORITY = re.compile(r"""://(?:(?:[^\s/?#"'<>\\`@]|\\u0026)*+@)*+""")
+_ODD = re.compile(r"""://[^\s/?#"'<>\\`@:\[]*:(?!\d*[/?#\s])[^\s"'<>\\`@]{1,256}@""")
+"""A password with / ? or # in it, which should have been encoded. What follows the colon isn't a port."""
+_USERINFO = re.compile(r"[^:@]*:(?P<password>.+)|(?P<token>.+)", re.DOTALL)
+_CUT = re.compile(r"""://[^\s/?#"'<>\\`@:\[]*:(?!\d*\Z)(?P<password>[^\s/?#"'<>\\`@]+)\Z""")
+
+
+def url(text: str, at: int) -> Iterator[Taken]:
+    """The password of a URL, or a token in its user's place. A text may end within it."""
+    match = _AUTHORITY.match(text, at)
+    if not match or match.end() == at + 3:
+        match = _ODD.match(text, at)
+    user = _USERINFO.match(text, at + 3, match.end() - 1) if match else _CUT.match(text, at, at + NEAR)
+    if user and not harmless(user[user.lastgroup or 0]) and (user.lastgroup == "password" or by_chance(user[0])):
+        yield Taken(*user.span(user.lastgroup or 0), word if user.end() == len(text) else None)
+
+
+_DSN = re.compile(r"""(?:\A|[\s"'=:(])[\w.%+-]+:([^\s"'<>@/(]{1,256})\Z""")
+
+
+def dsn(text: str, at: int) -> Iterator[Taken]:
+    """`user:password@tcp(…)` of Go's MySQL driver; `at` is the @."""
+    if (match := _DSN.search(text, max(0, at - 320), at)) and not harmless(match[1]):
+        yield Taken(*match.span(1))
+
+
+_JWK = re.compile(r"""(?:\\*["'](?:d|p|q|dp|dq|qi|k)\\*["'][ ]*:\s*\\*["'])([\w+/=-]{20,}+)""", re.ASCII)
+
+
+def jwk(text: str, at: int) -> Iterator[Taken]:
+    """The private members of a JSON Web Key; there is no object within it."""
+    low, high = text.rfind("{", max(0, at - NEAR), at), text.find("}", at, at + NEAR)
+    for match in _JWK.finditer(text, max(0, low, at - NEAR), high if high > 0 else at + NEAR):
+        yield Taken(*match.span(1), run)
+
+
+def _object(text: str, at: int) -> tuple[int, int]:
+    """The inside of the braces around `at`; nothing if they aren't near."""
+    before = _unmatched(text[max(0, at - 2 * NEAR) : at][::-1], "}{")
+    after = _unmatched(text[at : at + 2 * NEAR], "{}")
+    return (at, at) if before is None else (at - before, at + (2 * NEAR if after is None else after))
+
+
+def _unmatched(text: str, braces: str) -> int | None:
+    depth = 0
+    for brace in islice(re.finditer("[{}]", text), 120):
+        depth += 1 if brace[0] == braces[0] else -1
+        if depth < 0:
+            return brace.start()
+    return None
+
+
+_KIND = re.compile(
+    r"""(?P<break>^|\n|\\n|[{\[,])(?P<indent>[ ]*)(?:-[ ])?\\*["']?kind\\*["']?[ ]*:[ ]*\\*["']?Secret\b(?![-/.\w])"""
+)
+_DATA = re.compile(r"""(?<!\w)(?:data|stringData)\\*["']?[ ]*:[ ]*\{([^{}]*)""")
+_MEMBER = re.compile(r"""\\*["']\s*:\s*(\\*["'])""")
+_LINE = re.compile(r"""[\w.-]+\\*["']?:[ ]+((?:[^\s\\"]|\\(?!n))(?:[^\n\\"]|\\(?!n))*)""")
+
+
+def secret_object(text: str, at: int) -> Iterator[Taken]:
+    """All data of a Secret's manifest, as JSON or YAML. `at` is the word Secret behind `kind`."""
+    kind = _KIND.search(text, max(text.rfind("\n", 0, at), at - 64, 0), at + 8)
+    low, high = _object(text, at) if kind else (at, at)
+    for data in _DATA.finditer(text, low, high):
+        place = data.start(1)
+        while member := _MEMBER.search(text, place, data.end(1)):
+            place = quoted(member[1])(text, member.end())
+            if not harmless(text[member.end() : place]):
+                yield Taken(member.end(), place)
+            place += len(member[1])
+    if kind and low == high:
+        yield from _yaml(text, at, r"\\n" if kind["break"] == "\\n" else r"\n", len(kind["indent"]))
+
+
+def _yaml(text: str, at: int, newline: str, indent: int) -> Iterator[Taken]:
+    """Lines below `data:` and `stringData:` beside this `kind: Secret`."""
+    start = rf"(?:{newline}|\A)[ ]{{{indent}}}"
+    body = rf"(?:data|stringData):(?=\s*{newline})((?:\s*{newline}[ ]{{{indent + 1},}}(?:(?!{newline}).)*+)*+)"
+    for data in re.finditer(start + body, text[max(0, at - 2 * NEAR) : at + 2 * NEAR]):
+        low = max(0, at - 2 * NEAR)
+        between = text[min(low + data.end(), at) : max(low + data.start(), at)]
+        for member in _LINE.finditer(text, low + data.start(1), low + data.end(1)):
+            if "---" not in between and not harmless(member[1]):
+                yield Taken(*member.span(1))

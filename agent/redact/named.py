@@ -1,0 +1,224 @@
+"""From a telling name to its value: `password=x`, `"token": "x"`, `- name: API_KEY` and below it `value: x`."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from agent.redact.names import NOTHING, PASSWORD, SECRET, WEAK, by_chance, harmless, plain, promise, taken, words
+from agent.redact.values import NEAR, Ends, Taken, block, line, logical_line, quoted, tag, word
+
+
+def _re(pattern: str) -> re.Pattern[str]:
+    r"""Blanks don't count; {q} is an optional quote at any depth, {n} line ends and \n, {i} a terminal's colours."""
+    for name, part in {"{q}": r"""(?:\\*["'])?+""", "{n}": r"(?:\s|\\+n)*+", "{i}": r"(?:\x1b\[[\d;]*m)*+"}.items():
+        pattern = pattern.replace(name, part)
+    return re.compile(pattern, re.VERBOSE | re.IGNORECASE | re.MULTILINE)
+
+
+_NAME_LEFT = re.compile(r"[\w./-]{0,96}\Z", re.ASCII)
+_NAME_RIGHT = re.compile(r"[\w.-]{0,96}", re.ASCII)
+_URN = _re(r"\w:\Z")  # arn:aws:secretsmanager:…:secret:x
+_TITLE = re.compile(r"(?:^|: )[ \t]*((?:[A-Z]\w*[ ]){1,3})\Z", re.MULTILINE)  # describe has `Admin API Key:`
+_LEADS = _re(r"""(?:^ | (?P<inner> \\+n | (?<!\\)"))[ \t]*(?:-[ ]+)*(?:(?:export|set|ENV)[ ]+)?{q}\Z""")
+_QUOTE = _re(r"""\\*["']""")
+_CALL = _re(r"""(?: string\(\d+\)[ ] | \w+\( | N )(?=\\*["']) | (?P<list>\[)(?=[^\s\]"'\[])""")
+_SCHEME = _re(r"(?:bearer|basic|token|digest|apikey|negotiate|splunk|bot|genie-?key|key)[ ]+")
+_PARAMETER = _re(r"""(?:response|signature|oauth_\w+)="?([^",\s]+)""")
+_COOKIE = _re(r"""([\w.%-]+)=([^\s;,"'\\]{8,})""")
+_ATTRIBUTES = words("path domain expires max-age samesite version")
+
+_ASSIGN = _re(r"{i}(?P<close>\\*[\"'])?\]?{i}(?:[ ]\d+)?[ \t]*(?P<sep>=>|:=|==?|:)(?P<after>[ \t]*){i}")
+_BLOCK = _re(r"[|>][+-]?\d?[ \t]*\r?\n[ \t]*(?=\S)")
+_RULER = _re(r"[ \t]*\r?\n-{4}\r?\n")
+_BELOW = _re(r"[ \t]*\r?\n(?P<indent>[ \t]*)(?=\S)")
+_TAG = _re(r"(?:>|\\+u003e)(?=[^\s<\\])")
+_BESIDE = _re(r"""{i}{q}(?P<sep>[ \t]+(?:is|by)[ \t]+ | ,?[ \t]+ | ,(?=\\*["']))(?=\S)""")
+_ALONE = _re(r"""[ \t.;]*(?:$|\r|\\+n|")""")
+_ARGUMENT = _re(r"""{q},?[ \t]*(?P<line>\r?\n(?P<indent>[ \t]*))?(?:-[ ]|,[ ]*)?(?P<quote>\\*["'])?(?=[^\s-])""")
+
+_KEY = r"""(?:name|key|variable|header|param){q}[ ]*+[:=]\s*+{q}\Z"""
+_IS_VALUE = _re(rf"""(?:^|[\s{{,\[(<"'\\-]|\\n){_KEY}""")
+_KEY_BEFORE = _re(_KEY)
+_VALUE_AFTER = _re(
+    r"""{q}[\s,;]*+{n} (?:{q}(?!(?:value|default)\b)\w++{q}[ ]*+[:=][ ]*+(?=[^\s,{}])[^\n,{}]{1,80}+[\s,]++){0,2}+
+    {q}(?:value|default|defaultvalue|val){q}[ ]*+[:=][ ]*+(?:\\[ ]*\n[ ]*)?"""
+)
+_VALUE_KEY = _re(r"(?:value|default){q}[ ]*+[:=][ ]*+")
+_FIRST = _re(r"(?:-[ ]|[{\[]){n}{q}\Z")
+_BETWEEN = _re(r"{q},?(?:{n}\w++:[ ][^\n{}]{1,200}+){0,2}{n}{q}\Z")
+
+
+def find(text: str, at: int) -> Iterable[Taken]:
+    """The value that belongs to the name around `at`."""
+    return look(text, at)[1]
+
+
+def look(text: str, at: int, level: int | None = None) -> tuple[bool, list[Taken]]:
+    """The same; and whether this line will never have one, whatever stands around it.
+
+    `level` is what the name promises, if that is known.
+    """
+    begin, end = name_around(text, at)
+    if level is None:
+        level = NOTHING if _URN.search(text, max(0, begin - 2), begin) else promise(text[begin:end])
+        if (
+            text[begin - 1 : begin] == " "
+            and level < SECRET
+            and (title := _TITLE.search(text, max(0, begin - 64), begin))
+        ):
+            level = max(level, promise(title[1] + text[begin:end]))
+    if level == NOTHING:
+        return True, []
+    left = text[max(0, begin - 48) : begin]
+    if left.rstrip("\"' \\")[-1:] in {":", "="} and _IS_VALUE.search(left):
+        return False, list(_pair(text, begin, end, level))
+    if left.endswith(("<", "\\u003c")) and (opened := _TAG.match(text, end)):
+        return False, list(_within(text, opened.end(), level, tag))
+    if assign := _ASSIGN.match(text, end):
+        found = list(_assigned(text, begin, end, assign, level))
+        return not found and text[assign.end() : assign.end() + 1] not in {"", "\n", "\r", "|", ">"}, found
+    found = list((_argument if text[begin] == "-" else _beside)(text, begin, end, level))
+    return not found and text[begin] != "-", found
+
+
+def name_around(text: str, at: int) -> tuple[int, int]:
+    r"""Where the name begins and ends. The n of `\npassword` isn't part of it, nor is `\u003c`."""
+    left, right = _NAME_LEFT.search(text, max(0, at - 96), at), _NAME_RIGHT.match(text, at)
+    begin, end = left.start() if left else at, right.end() if right else at
+    if text[begin - 1 : begin] == "\\" and begin < at:
+        begin += 5 if text[begin] == "u" else 1
+    return begin, at + len(text[at:end].rstrip(".-"))
+
+
+def _before(text: str, at: int) -> int:
+    """Where the line of `at` begins, or what of it is near."""
+    return max(text.rfind("\n", 0, at) + 1, at - 200)
+
+
+def _indent(text: str, at: int, dash: str = "-") -> int:
+    """How deep the line of `at` is; a list's dash counts as a blank."""
+    start = _before(text, at)
+    return at - start - len(text[start:at].lstrip(" " + dash))
+
+
+def _within(text: str, at: int, level: int, ends: Ends, *, prose: bool = False) -> Iterator[Taken]:
+    end = ends(text, at)
+    value = text[at:end].rstrip()
+    if "\n" not in value:
+        value = value.partition(" #")[0].rstrip()
+    if taken(value, level, prose=prose) or (end == len(text) and end - at > NEAR):
+        yield Taken(at, at + len(value) if end < len(text) else end, ends)
+
+
+def _value(
+    text: str, at: int, level: int, indent: int, name: str, *, rest: Ends = word, prose: bool = False
+) -> Iterator[Taken]:
+    """A value that begins here. `rest`: where one without quotes ends."""
+    if below := _BLOCK.match(text, at):
+        yield from _within(text, below.end(), level, block(indent))
+        return
+    if call := _CALL.match(text, at):
+        at, rest = call.end(), word
+    if quote := _QUOTE.match(text, at):
+        at, rest = quote.end(), quoted(quote[0])
+    if name.endswith(("auth", "authorization")):
+        if scheme := _SCHEME.match(text, at):
+            at, level, prose = scheme.end(), PASSWORD, True
+        if parameters := list(_PARAMETER.finditer(text, at, rest(text, at))):
+            yield from (Taken(*match.span(1), word) for match in parameters)
+            return
+    yield from _within(text, at, level, rest, prose=prose)
+
+
+def _pair(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
+    """The value of an object whose name is the credential's."""
+    name, indent = text[begin:end].lower(), _indent(text, begin)
+    if after := _VALUE_AFTER.match(text, end):
+        yield from _value(text, after.end(), level, indent, name, rest=line)
+        return
+    key = _KEY_BEFORE.search(text, max(0, begin - 48), begin)
+    if not key or _FIRST.search(text, max(0, key.start() - 16), key.start()):
+        return  # the object's first key: no value stands before it
+    low, high = max(0, key.start() - NEAR), key.start()
+    at = max(text.rfind("value", low, high), text.rfind("default", low, high))
+    if at >= 0 and (before := _VALUE_KEY.match(text, at)):
+        for found in _value(text, before.end(), level, indent, name, rest=line):
+            if found.end <= high and _BETWEEN.match(text[found.end : high]):
+                yield found
+
+
+def _assigned(text: str, begin: int, end: int, assign: re.Match[str], level: int) -> Iterator[Taken]:
+    """What stands behind `:` or `=`, on this line or below it."""
+    at, name = assign.end(), text[begin:end].lower()
+    if name in {"cookie", "set-cookie"} and assign["sep"] == ":":
+        quote = _QUOTE.match(text, at)
+        for cookie in _COOKIE.finditer(text, at, logical_line(text, quote.end() if quote else at)):
+            if cookie[1].lower() not in _ATTRIBUTES and not harmless(cookie[2]):
+                yield Taken(*cookie.span(2), word)
+    elif ruler := _RULER.match(text, at):  # describe, of a ConfigMap
+        yield from _within(text, ruler.end(), level, line)
+    elif below := _BELOW.match(text, at):
+        yield from _below(text, below, level, _indent(text, begin), name)
+    elif text[at : at + 1] != "{" or text[at : at + 2] == "{{":
+        leads = _LEADS.search(text, _before(text, begin), begin)
+        whole_line = (
+            leads and not assign["close"] and assign["sep"] != "=>" and (assign["after"] or assign["sep"] == ":")
+        )
+        rest = (logical_line if leads and leads["inner"] else line) if whole_line else word
+        value = text[at : rest(text, at)].strip()
+        prose = " " in value and not _passphrase(value, name)
+        yield from _value(
+            text, at, level, _indent(text, begin), name, rest=word if prose else rest, prose=prose or not leads
+        )
+
+
+def _passphrase(value: str, name: str) -> bool:
+    """Whether several words are one value, and not prose."""
+    odd = any(not (c.isalpha() or c in " .,'()-:") for c in value)
+    return name.endswith("authorization") or (odd and value.count(" ") < 8 and "=" not in value)
+
+
+def _below(text: str, below: re.Match[str], level: int, indent: int, name: str) -> Iterator[Taken]:
+    """A describe puts a long value below its name; PHP does so with any."""
+    at = below.end()
+    if _CALL.match(text, at):
+        yield from _value(text, at, level, indent, name)
+    elif len(below["indent"]) > indent:
+        value = text[at : line(text, at)].strip()
+        if " " not in value and not value.endswith((":", ",", "{", "[")):
+            yield from _within(text, at, level if value.isalnum() else min(level, SECRET), line)
+
+
+def _argument(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
+    """The argument after a flag: the next word, or the next item of the list."""
+    argument = _ARGUMENT.match(text, end)
+    if not argument:
+        return
+    folded = argument["line"] and len(argument["indent"]) > _indent(text, begin, "")
+    leads = _LEADS.search(text, _before(text, begin), begin)
+    if argument["line"] and not (folded or leads):
+        return
+    ends = quoted(argument["quote"]) if argument["quote"] else word
+    for found in _within(text, argument.end(), level, ends, prose=True):
+        value = text[found.start : found.end]
+        next_word = not argument["line"] and not argument["quote"] and value.isalpha() and value.islower()
+        if not value.endswith(":") and not next_word:
+            yield found
+
+
+def _beside(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
+    """`requirepass x`, `password is x`, `PASSWORD 'x'`, `define('DB_PASSWORD', 'x')`, name and value in two columns."""
+    beside, name = _BESIDE.match(text, end), text[begin:end].lower()
+    if not beside or ("," in beside["sep"] and text[begin - 2 : begin - 1] not in {"(", " "}):
+        return
+    at, quote = beside.end(), _QUOTE.match(text, beside.end())
+    if name.endswith("authorization") or (quote and (level == PASSWORD or "," in beside["sep"])):
+        yield from _value(text, at, level, 0, name, prose=True)
+        return
+    leads = _LEADS.search(text, _before(text, begin), begin)
+    for found in _within(text, quote.end() if quote else at, level, word, prose=True):
+        value = text[found.start : found.end]
+        strong = not plain(value) and any(c.isdigit() for c in value)
+        alone = leads and level > WEAK and _ALONE.match(text, found.end)
+        directive = alone and name in {"requirepass", "masterauth"}
+        if by_chance(value) or directive or (strong and (alone or (level == PASSWORD and len(value) > 7))):
+            yield found

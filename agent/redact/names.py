@@ -1,0 +1,120 @@
+"""Does a name promise a credential, and can this value be one? Nothing here knows where they stand."""
+
+import re
+from functools import lru_cache
+
+PASSWORD, SECRET, WEAK, NOTHING = 3, 2, 1, 0
+"""How much a name promises.
+
+PASSWORD: any value is taken. SECRET (token, secret, API key): any but a plain word or an object's name, for such keys
+often name a Secret. WEAK (some key, signature, session): only a value that looks like chance.
+"""
+
+
+def words(text: str) -> frozenset[str]:
+    """A set, as it is written here."""
+    return frozenset(text.split())
+
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_PASSWORDS = words(
+    "password passwords passwd passwort passphrase passcode pwd pass pw psw kennwort requirepass masterauth identified"
+)
+_SECRETS = words("token secret apikey credential credentials authtoken bearer cookie")
+_WEAK = words("authorization key signature sig session sessionid sid jwt jws hmac auth salt hash pat dsn webhook sas")
+_GLUED = ("password", "passwd", "passphrase", "passwort"), ("secret", "token", "apikey", "secretkey", "privatekey")
+_KEYS = words(
+    "api secret private access signing encryption master shared account license auth service admin session app root"
+    " application client unseal subscription webhook hmac jwt cookie crypt deploy ingest integration preshared psk"
+    " storage fernet sas consumer"
+)
+"""What makes a `key` a credential."""
+_OTHER_KEYS = words(
+    "cache partition sort primary foreign idempotency host gpg object dedup row shard group lock topology range map"
+    " label image trace store known etag event message password token"
+)
+_OTHER_TOKENS = words("page next continue continuation cursor sync cancel stop start end eos bos pad unk max min num")
+_OTHER_SECRETS = words("pull tls image existing password token key basic")
+"""Before `secret` these make the name of an object: pullSecret, tlsSecret, passwordSecret."""
+_SUFFIXES = words("old new prod dev test staging base b plain text value default current previous primary live")
+"""Said after the word that counts: DB_PASSWORD_OLD, TOKEN_BASE64, SECRET_2."""
+_ELSEWHERE = words("existing ref checksum public pub provider mount reset forgot min max policy")
+"""A name with one of these measures a credential, or says where it is."""
+
+
+@lru_cache(maxsize=4096)
+def promise(name: str) -> int:
+    """What this name (of a variable, key, flag, header) says of its value."""
+    said = [word.lower() for word in _WORD.findall(name)]
+    while len(said) > 1 and said[-1] in _SUFFIXES:
+        said.pop()
+    path = name[:1] == "/" or name in {"PWD", "OLDPWD"}  # the working folder of every shell
+    if path or not said or not _ELSEWHERE.isdisjoint(said):
+        return NOTHING
+    last, others = said[-1], frozenset(said[:-1])
+    if last in _PASSWORDS or last.endswith(_GLUED[0]) or "".join(said[-2:]) in _PASSWORDS:
+        return PASSWORD
+    other = _OTHER_SECRETS if last == "secret" else _OTHER_KEYS if last == "key" else _OTHER_TOKENS
+    if last.endswith(("secret", "key", "token")) and not other.isdisjoint(others):
+        return NOTHING
+    if last in _SECRETS or last.endswith(_GLUED[1]) or (last == "key" and not _KEYS.isdisjoint(others)):
+        return SECRET
+    return WEAK if last in _WEAK or (last == "id" and {"access", "key"} <= others) else NOTHING
+
+
+_NEVER = re.compile(
+    r"""[,;]?$ | \#[ ] | [<\[(]?redacted | <[^<>]*> | \$[({] | \$[A-Za-z_]\w*$ | \{\{ | ![A-Za-z]\w*[ ] | %[\w%]+%$
+    | @\w+@$ | \*+$ | x{3,}$ | \.{3} | -+$ | [\[{(]?[\])}]?[,;]?$ | \((?:sensitive|known|hidden|none|unset)
+    | (?:null|none|nil|true|false|yes|no|on|off|undefined|unset|data\+omitted|n/a|~|string|str|bytes?|object|text
+      |integer|boolean|varchar\S*|passw[a-z]*)[,;]?$
+    | (?:arn|ssm|vault|file|env|ref\+\w+|gcp-?sm|awssm|https?|secretref):
+    | (?:sha\d+|md5)[:-] | enc[\[(] | \{cipher\} | ag[ab][\w+/=]{200,}$
+    | /(?:run|var|etc|opt|mnt|tmp|home|usr|vault|secrets?|tls|certs?|config|app|data|dev|proc|root|srv|keys?|ssl)
+      \b[\w./-]*$
+    | \d+\s+bytes$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Empty, a comment, a placeholder, variable or tag; masked already; a type; an address, digest or file; encrypted by
+design (SOPS, jasypt, Spring, SealedSecrets); the size that describe gives of a Secret's value."""
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$", re.IGNORECASE)
+_OBJECT = re.compile(r"[a-z0-9]+(?:[-./_][a-z0-9]+)*$")
+_SAID = words("password passwd token secret key auth tls credentials pw cert creds apikey")
+_PROSE = words(
+    "incorrect invalid expired wrong missing required empty failed not is was must should the a an for with using has"
+    " authentication hidden unchanged changed reset set rejected accepted does cannot could in of to and or from"
+)
+
+
+def harmless(value: str) -> bool:
+    """Whether this can't be a credential, whatever its name."""
+    return _NEVER.match(value) is not None
+
+
+def by_chance(value: str) -> bool:
+    """Whether this looks like chance: long, letters and digits mixed. UUIDs, words and paths don't."""
+    longest = max(re.split(r"[-./:,@]", value), key=len)
+    mixed = any(c.isdigit() for c in longest) and any(c.isalpha() for c in longest)
+    return mixed and len(value) >= 16 and len(longest) >= 14 and "://" not in value and not re.search(r"\s", value)
+
+
+def plain(value: str) -> bool:
+    """Whether this is a word, or the name of an object: `regcred`, `orders-db`, `shop/web-tls`, `expired`."""
+    if value.isalpha():
+        return len(value) < 20
+    named = _OBJECT.match(value) and not _UUID.match(value)
+    return bool(named) and any(c in value for c in "-./_") and not by_chance(value)
+
+
+def taken(value: str, level: int, *, prose: bool) -> bool:
+    """Whether a value is a credential, given what its name promises. `prose`: it may as well be the next word.
+
+    A value that is itself a key's name says where the credential is: `passwordKey: admin-password`, `path: token`.
+    """
+    refers = _OBJECT.match(value) and re.split("[-._]", value)[-1] in _SAID
+    if len(value) < 3 or harmless(value) or refers or (prose and value.lower() in _PROSE):
+        return False
+    if level == PASSWORD:
+        return not (value.isdigit() and len(value) < 4)
+    if level == SECRET:
+        return not plain(value) and not (value.isdigit() and len(value) < 8)
+    return by_chance(value)

@@ -1,0 +1,90 @@
+"""Where a value ends, in each of the forms that kubectl prints. A value may be longer than the text at hand: each of
+these can go on in the next, where it stopped.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+Ends = Callable[[str, int], int]
+"""(text, at) → where the value ends that goes on at `at`. The text's length if it may go on after that."""
+
+NEAR = 4096
+"""Characters within which a value and its name, or the keys of one object, are looked for."""
+
+
+class Taken(NamedTuple):
+    """A credential."""
+
+    start: int
+    end: int
+    ends: Ends | None = None
+
+
+def _to(pattern: str) -> Ends:
+    compiled = re.compile(pattern, re.VERBOSE | re.ASCII)
+
+    def ends(text: str, at: int) -> int:
+        match = compiled.match(text, at)
+        return match.end() if match else at
+
+    return ends
+
+
+word = _to(
+    r"""(?: [^\s"'<>\\\x1b&;,)\]}`.] | \.(?!\s|$) | (?:&|\\+u0026)(?![\w.-]+=)
+    | [;,](?![\s"'\\]|$|[ ]?\w[\w .-]{0,40}[=:]) | [)\]}](?![\s"'\\,;)\]}.]|$) )*+"""
+)
+"""Up to a blank, a quote, or a delimiter that something else follows."""
+run = _to(r"(?:[\w+/=~-]|\.+(?=[\w+/=~-]|\Z))*+")
+"""Characters of base64, of URLs' base64, and dots between them."""
+line = _to(r"(?:[^\n\r\\]|\\(?!n\\?(?:\n|\Z)))*+")
+r"""The rest of the line. KYAML writes \n\ at its end."""
+logical_line = _to(r'(?:[^"\n\r\\]|\\(?![nrt"\\]))*+')
+r"""The rest of a line inside a quoted string, where line ends are written \n."""
+tag = _to(r"(?:(?!\\+u003c)[^<\n])*+")
+"""The inside of an XML element."""
+
+BREAK = r"""(?:\\+[nrt])*+[\s>|"',]*+\\?+[\s>|"',]*+"""
+key_block = _to(
+    rf"""[A-Za-z0-9+/=]*+ (?: {BREAK} (?: (?:Proc-Type|DEK-Info|Version|Comment|Hash):[^\n\\]*+
+    | [A-Za-z0-9+/=]{{16,}}+ (?![ ]?[\w:])
+    | [A-Za-z0-9+/=]{{1,76}}+ (?={BREAK}(?:=[A-Za-z0-9+/]{{4}}{BREAK})?(?:-----END|$)) ) )*+"""
+)
+"""Base64 in lines, however their ends are written, and the headers of old keys."""
+
+_UNFOLDED = re.compile(r"\n(?=[^\s])")
+"""A line end, but none at which YAML folds a long scalar: the next line is deeper then."""
+
+
+def quoted(quote: str) -> Ends:
+    r"""Up to this closing quote, as `"`, `'`, or in JSON within JSON `\"` or `\\\"`.
+
+    In a string n levels deep a quote has 2^n - 1 backslashes; what stands within it has more, so a quote ends the
+    value if the backslashes before it are that many, after pairs for escaped backslashes are taken off.
+    """
+    mark, slashes = quote[-1], len(quote) - 1
+
+    def ends(text: str, at: int) -> int:
+        unfolded = _UNFOLDED.search(text, at)
+        stop = unfolded.start() if unfolded else len(text)
+        while (found := text.find(mark, at, stop)) >= 0:
+            before = len(text[max(0, found - 64) : found].rstrip("\\")) + max(0, found - 64)
+            doubled = mark == "'" and text[found + 1 : found + 2] == "'"
+            if (found - before) % (2 * slashes + 2) == slashes and not doubled:
+                return found - slashes
+            at = found + 1 + doubled
+        return stop
+
+    return ends
+
+
+def block(indent: int) -> Ends:
+    """Lines that are deeper than `indent`, and empty ones between them."""
+    deeper = _to(rf"[^\n]*+(?:\n[ \t\r]*+(?=\n)|\n[ ]{{{indent + 1},}}+[^\n]*+)*+(?:\n[ ]*+$)?")
+
+    def ends(text: str, at: int) -> int:
+        end = deeper(text, at)
+        return end if end == len(text) else len(text[:end].rstrip())
+
+    return ends

@@ -1,0 +1,186 @@
+"""What is taken and what stays, form by form; and the same wherever a window ends."""
+
+import random
+
+import pytest
+
+from agent.redact import MARK, Redactor, redactor
+from tests.unit.redact.cases import CASES, Case
+
+
+def redacted(*pieces: str) -> str:
+    stream = Redactor()
+    return "".join([stream.feed(piece) for piece in pieces] + [stream.end()])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_taken_and_left(case: Case) -> None:
+    assert redacted(case.text) == case.wanted
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_marks_and_placeholders_are_not_taken_again(case: Case) -> None:
+    assert redacted(case.wanted) == case.wanted
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_same_at_each_edge_of_a_window(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redactor, "WINDOW", 4096)
+    monkeypatch.setattr(redactor, "AHEAD", 1500)
+    monkeypatch.setattr(redactor, "NEAR", 1500)
+    for before in range(4096 - 1500 - len(case.text) - 20, 4096 - 1500 + 20, 7):
+        lead = f"{'.' * 60}\n" * (before // 61) + "." * (before % 61) + "\n"
+        assert redacted(lead + case.text + lead) == lead + case.wanted + lead, before
+
+
+def ordinary(size: int) -> str:
+    """Lines without anything to take."""
+    chance = random.Random(1)
+    lines = []
+    while size > 0:
+        lines += [
+            f"2026-11-27T08:00:{chance.randrange(60):02}Z INFO order {chance.getrandbits(40):x} accepted\n",
+            f'    - name: PORT_{chance.randrange(99)}\n      value: "{chance.randrange(9999)}"\n',
+            f'{{"level":"info","path":"/v1/{chance.randrange(99)}","trace_id":"{chance.getrandbits(128):032x}"}}\n',
+        ]
+        size -= sum(map(len, lines[-3:]))
+    return "".join(lines)
+
+
+def test_what_is_clean_passes_as_it_is() -> None:
+    text = ordinary(300_000)
+    assert redacted(text) == text
+
+
+def test_pieces_do_not_matter() -> None:
+    text = ordinary(70_000) + "".join(case.text for case in CASES) + ordinary(70_000)
+    whole = redacted(text)
+    assert MARK in whole
+    for size in (1, 7, 1000, 65_536):
+        assert redacted(*(text[at : at + size] for at in range(0, len(text), size))) == whole
+
+
+def test_little_is_held_back() -> None:
+    stream = Redactor()
+    text = ordinary(500_000)
+    given = 0
+    for at in range(0, len(text), 5000):
+        given += len(stream.feed(text[at : at + 5000]))
+        assert at + 5000 - given <= 150_000
+
+
+def test_what_is_known_as_harmless_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redactor, "KNOWN_LINES", 2)
+    text = "".join(f"  secret{n}Name: x\n" for n in range(50)) + "password: kx81Lmq0\n"
+    assert redacted(text) == text.replace("kx81Lmq0", MARK)
+
+
+def test_a_long_word_hides_no_token_after_it() -> None:
+    token = "ghp_" + "0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT0uV1wX"
+    assert redacted(f"{'a' * 10_000} {token} end") == f"{'a' * 10_000} <redacted> end"
+
+
+LONG = "Vq7x" * 250_000
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (f"blob_secret: {LONG}\nregion: eu\n", "blob_secret: <redacted>\nregion: eu\n"),
+        (f'{{"password": "{LONG}", "region": "eu"}}', '{"password": "<redacted>", "region": "eu"}'),
+        (f"password={LONG} region=eu\n", "password=<redacted> region=eu\n"),
+        (f"<password>{LONG}</password>", "<password><redacted></password>"),
+        (f"https://u@h eyJhbGciOiJIUzI1NiJ9.{LONG} end", "https://u@h <redacted> end"),
+        (
+            "- name: A_TOKEN\n  value: |\n" + "    Vq7x8\n" * 100_000 + "- name: B\n",
+            "- name: A_TOKEN\n  value: |\n    <redacted>\n- name: B\n",
+        ),
+        (
+            "-----BEGIN PRIVATE KEY-----\n" + ("Vq7x" * 16 + "\n") * 10_000 + "-----END PRIVATE KEY-----\nregion: eu\n",
+            "-----BEGIN PRIVATE KEY-----\n<redacted>\n-----END PRIVATE KEY-----\nregion: eu\n",
+        ),
+        ("-----BEGIN PRIVATE KEY-----\n" + ("Vq7x" * 16 + "\n") * 10_000, "-----BEGIN PRIVATE KEY-----\n<redacted>\n"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_value_longer_than_any_window(text: str, wanted: str) -> None:
+    assert redacted(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["password=", "eyJ", "LS0tLS1CRUdJTi", "://a:", "x:y@", "token: ", "name: ", "mysql -", "kind: Secret{",
+     "-----BEGIN RSA PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n", *"a0A_-=:.@/\\\"&?$\n "],
+)  # fmt: skip
+def test_what_comes_after_something_odd_stays(odd: str) -> None:
+    """Nor does it take for ever; the suite would notice."""
+    text = odd * (150_000 // len(odd))
+    assert redacted(f"{text}\nregion: eu\n").endswith("\nregion: eu\n")
+
+
+@pytest.mark.parametrize("tail", ["\\" * 200_000, '\\"' * 100_000, "\\\\\\n" * 50_000])
+def test_a_quote_that_never_closes(tail: str) -> None:
+    assert redacted(f'{{"password":"x{tail}\nregion: eu\n') == '{"password":"<redacted>\nregion: eu\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("mode: fast\npassword: Vq7#x", "mode: fast\npassword: <redacted>"),
+        ("url: postgres://app:Vq7x", "url: postgres://app:<redacted>"),
+        ("url: https://app:8443", "url: https://app:8443"),
+        ("jwt eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJh", "jwt <redacted>"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIEpAIBAAKCAQEAVCiKtP", "-----BEGIN PRIVATE KEY-----\n<redacted>"),
+        ("password", "password"),
+        ("", ""),
+    ],
+)
+def test_a_text_that_ends_within_a_credential(text: str, wanted: str) -> None:
+    assert redacted(text) == wanted
+
+
+def test_a_value_is_found_again_without_its_name() -> None:
+    assert redacted("password=kx81Lmq0\nretry kx81Lmq0 failed, kx81Lmq0\n") == (
+        "password=<redacted>\nretry <redacted> failed, <redacted>\n"
+    )
+
+
+def test_two_streams_know_nothing_of_each_other() -> None:
+    assert redacted("first_password: ") == "first_password: "
+    assert redacted("kx81Lmq0\n") == "kx81Lmq0\n"
+
+
+def test_counts_by_kind_and_places() -> None:
+    told: list[tuple[str, int]] = []
+    stream = Redactor(told=lambda kind, at: told.append((kind, at)))
+    text = "password=kx81Lmq0\nredis://:kx92Lmq0@h\n" + ordinary(70_000)
+    stream.feed(text)
+    stream.feed("token: kx93Lmq0\n")
+    stream.end()
+    assert stream.counts == {"named": 2, "url": 1}
+    assert [(kind, text[at : at + 4]) for kind, at in told[:2]] == [("named", "kx81"), ("url", "kx92")]
+    assert told[2] == ("named", len(text) + len("token: "))
+
+
+def test_a_rule_that_fails_takes_its_window_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(text: str) -> None:
+        raise RecursionError(text)
+
+    monkeypatch.setattr(redactor.Redactor, "_spans", lambda _self, text: broken(text))
+    stream = Redactor()
+    assert (
+        stream.feed("password=x y") + stream.end() == "\n<12 characters left out: redaction failed (RecursionError)>\n"
+    )
+    assert stream.counts == {"failed": 1}
+    monkeypatch.undo()
+    stream.feed("mode: fast\n")
+    assert stream.end() == "mode: fast\n"
+
+
+def test_time_that_ran_out_is_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Redactor()
+    monkeypatch.setattr(redactor, "SECONDS", -1.0)
+    assert "TimeoutError" in stream.feed("token: kx81Lmq0\n" * 10_000)
+    monkeypatch.undo()
+    stream.feed("token: kx81Lmq0\n")
+    assert "TimeoutError" in stream.end()

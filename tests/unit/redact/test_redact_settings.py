@@ -1,0 +1,82 @@
+"""What the policy file can say, and what it can't."""
+
+import pytest
+
+from agent.redact import KINDS, Redaction, RedactionError, Redactor, parse_redaction
+
+
+def redacted(text: str, **values: object) -> str:
+    stream = Redactor(parse_redaction(values))
+    return stream.feed(text) + stream.end()
+
+
+def test_nothing_said_means_all_rules() -> None:
+    assert parse_redaction({"types": ["pods"]}) == Redaction()
+
+
+def test_all_of_it_off() -> None:
+    assert redacted("password=kx81Lmq0\n", redact=False) == "password=kx81Lmq0\n"
+
+
+def test_one_kind_off() -> None:
+    text = "redis://:kx92Lmq0@h password=kx81Lmq0 kx81Lmq0\n"
+    assert redacted(text, redact_off=["url"]) == "redis://:kx92Lmq0@h password=<redacted> <redacted>\n"
+    assert redacted(text, redact_off=["repeated"]) == "redis://:<redacted>@h password=<redacted> kx81Lmq0\n"
+    assert redacted(text, redact_off=list(KINDS)) == text
+
+
+def test_own_names_are_taken_whatever_their_value() -> None:
+    text = "Customer-No: plain\ncustomerno=x12\nother: plain\n- name: CUSTOMER-NO\n  value: word\nno customer-no here\n"
+    wanted = text.replace("No: plain", "No: <redacted>").replace("value: word", "value: <redacted>")
+    assert redacted(text, redact_keys=["customer-no"]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "wanted"),
+    [
+        (r"acme_[A-Za-z0-9]{8,40}", "use acme_Abcd1234 now", "use <redacted> now"),
+        (r"corp-id: (\d+)", "corp-id: 12345, next", "corp-id: <redacted>, next"),
+        (r"ABC\.(?:x|y|)-\w+!", "ABC.x-12! ABC.-9!", "<redacted> <redacted>"),
+        (r"tok=[^ ;]*;", "tok=a1; b", "<redacted> b"),
+        (r"zone[-.]\d{3}\s", "zone-123 x", "<redacted>x"),
+    ],
+)
+def test_own_patterns(pattern: str, text: str, wanted: str) -> None:
+    assert redacted(text, redact_patterns=[pattern]) == wanted
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "", "ab", ".*abc", "[abc]def", "a?bcd", "abc(", "abc)", "abc(x+)+", "abc(?:x|y)*", "abc(?=x)", "abc(?P<n>x)",
+        r"abc\1(x)", "abc(x)(y)", "abc.*.*", "abc.+x.+y", "abc[a-z]{1,200}[a-z]{1,200}", "abc|", "(?i)abc", "abc{2",
+        "abc{9,2}", "abcd{1,2}{3}", "abc[z-a]", "abcx*+", "abc^", "abc$", r"abc\b", "abc" + "x?" * 20,
+    ],
+)  # fmt: skip
+def test_patterns_that_could_run_long_or_match_anywhere(pattern: str) -> None:
+    with pytest.raises(RedactionError, match="redact_patterns"):
+        parse_redaction({"redact_patterns": [pattern]})
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"redact": "no"}, "redact is true or false"),
+        ({"redact_off": "url"}, "redact_off is a list of strings"),
+        ({"redact_off": ["ulr"]}, "there is no rule 'ulr'; there are named, url"),
+        ({"redact_keys": [1]}, "redact_keys is a list of strings"),
+        ({"redact_keys": ["a b"]}, "is not a name"),
+        ({"redact_keys": ["x" * 201]}, "longer than 200"),
+        ({"redact_keys": ["abc"] * 65}, "65 entries, more than 64"),
+        ({"redact_patterns": ["abc"] * 33}, "33 entries, more than 32"),
+    ],
+)
+def test_mistakes_get_a_sentence(values: dict[str, object], says: str) -> None:
+    with pytest.raises(RedactionError, match=says):
+        parse_redaction(values)
+
+
+def test_the_worst_pattern_allowed_is_quick_enough() -> None:
+    """It tries 10,000 ways at each of its places at most; a window that is full of them ends."""
+    stream = Redactor(parse_redaction({"redact_patterns": ["aaa[ab]{0,98}[ab]{0,98}c"]}))
+    assert "kept" in stream.feed("a" * 3000 + "kept") + stream.end()
