@@ -31,7 +31,7 @@ class PolicyFile:
         self._complaint: str | None = None
         if path is not None:
             try:
-                self._stamp, self._policy = _stamp(path), _read(path)
+                self._stamp, self._policy = _stamp(path), self._read(path)
             except (OSError, PolicyError) as error:
                 raise ConfigError(
                     f"KUBENTLY_POLICY_FILE: {_sentence(path, error)}.",
@@ -46,7 +46,7 @@ class PolicyFile:
             stamp = _stamp(self._path)
             if stamp != self._stamp:
                 self._stamp = stamp
-                self._policy = _read(self._path)
+                self._policy = self._read(self._path)
                 self._log.info("policy file read again", path=self._path)
             self._complaint = None
         except OSError as error:
@@ -55,6 +55,12 @@ class PolicyFile:
         except PolicyError as error:
             self._complain(_sentence(self._path, error))
         return self._policy
+
+    def _read(self, path: Path) -> Policy:
+        policy = _read(path)
+        if not policy.redaction.on:
+            self._log.warning("redaction is off: credentials that kubectl prints are kept and sent", path=path)
+        return policy
 
     def _complain(self, sentence: str) -> None:
         if sentence != self._complaint:

@@ -52,9 +52,10 @@ def _token(area: Area, config: Config) -> bool:
 
 def _policy(area: Area, config: Config) -> bool:
     try:
-        PolicyFile(config.policy_file, Log("check"))
+        policy = PolicyFile(config.policy_file, Log("check")).current()
     except ConfigError as error:
         area.failed("policy", error)
         return False
-    area.passed("policy", "the agent's own" if config.policy_file is None else f"narrowed by {config.policy_file}")
+    off = "" if policy.redaction.on else "; redaction is off, so credentials that kubectl prints are kept and sent"
+    area.passed("policy", "the agent's own" if config.policy_file is None else f"narrowed by {config.policy_file}{off}")
     return True

@@ -15,6 +15,7 @@ COMMANDS = {
     "status": "one look at the spool: what waits, since when, why",
     "spool": "list, show, retry or export what is in the spool",
     "guard": "say whether kubectl arguments are allowed, and what would run",
+    "redact": "take the credentials out of a text, as out of what kubectl prints",
 }
 
 _EPILOG = """\

@@ -6,6 +6,7 @@ from agent.guard.policy import Policy
 from agent.guard.resources import CREDENTIALS, TABLE_ONLY, is_own
 from agent.guard.tables import GLOBAL, VERBS, Flag
 from agent.guard.values import FlagType
+from agent.redact import Redaction
 
 _NEVER = "Whatever else kubectl has is refused: what writes, what opens files or other servers, what doesn't end."
 
@@ -38,6 +39,8 @@ def _lines(policy: Policy) -> Iterator[str]:
     yield "narrowed by the policy file" if narrowed else "not narrowed by a policy file"
     yield from narrowed
     yield ""
+    yield from _redaction(policy.redaction)
+    yield ""
     yield _NEVER
 
 
@@ -67,3 +70,14 @@ def _narrowed(policy: Policy) -> Iterator[str]:
         yield f"    output is cut after {policy.max_output_bytes} bytes"
     if policy.max_timeout_seconds is not None:
         yield f"    a command is ended after {policy.max_timeout_seconds:g} s"
+
+
+def _redaction(redaction: Redaction) -> Iterator[str]:
+    if not redaction.on:
+        yield "redaction is off: credentials that kubectl prints are kept and sent. Only this a policy file can widen."
+        return
+    yield "taken out of what kubectl prints, before it is kept or sent"
+    for rule in redaction.rules:
+        yield f"    {rule.kind:<16} {rule.takes}"
+    if redaction.off:
+        yield f"    switched off by the policy file: {', '.join(redaction.off)}"

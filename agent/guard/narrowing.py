@@ -1,4 +1,5 @@
-"""The policy file: TOML in, a policy or a sentence out. It can only narrow what the tables allow.
+"""The policy file: TOML in, a policy or a sentence out. It can only narrow what the tables allow, and say what of
+kubectl's output is taken out.
 
 verbs = ["get", "describe", "logs", "events"]      # of those that `guard --explain` lists
 types = ["pods", "deployments", "nodes"]           # read these only …
@@ -8,6 +9,7 @@ cluster_types = ["nodes", "/readyz"]               # … but these
 namespaced_types = ["certificates"]                # custom types that live in namespaces
 max_output_bytes = 1048576
 max_timeout_seconds = 30
+redact = true                                      # the keys of redaction: docs/redaction.md
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +19,7 @@ from agent.guard.grammar import groups, verbs
 from agent.guard.policy import Policy
 from agent.guard.resources import TYPE, credentials, is_cluster_scoped, is_namespaced, plural
 from agent.guard.tables import NAMESPACE, RAW_PATHS
+from agent.redact import REDACT_KEYS, RedactionError, parse_redaction
 
 
 class PolicyError(Exception):
@@ -36,9 +39,13 @@ def parse_policy(text: str) -> Policy:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise PolicyError(f"the policy file is not valid TOML: {error}") from error
     for key in found:
-        if key not in _READERS:
-            raise PolicyError(f"{key} is not a key of a policy file; it knows {', '.join(_READERS)}")
-    read = {key: _READERS[key](key, value) for key, value in found.items()}
+        if key not in _READERS and key not in REDACT_KEYS:
+            raise PolicyError(f"{key} is not a key of a policy file; it knows {', '.join((*_READERS, *REDACT_KEYS))}")
+    read = {key: _READERS[key](key, value) for key, value in found.items() if key in _READERS}
+    try:
+        read["redaction"] = parse_redaction(found)
+    except RedactionError as error:
+        raise PolicyError(str(error)) from error
     _check_together(read)
     return Policy(**read)
 

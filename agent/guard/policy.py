@@ -14,6 +14,7 @@ from agent.guard.resources import (
     plural,
 )
 from agent.guard.tables import Verb
+from agent.redact import DEFAULT, Redaction
 
 Flags = Mapping[str, Sequence[str]]
 
@@ -44,6 +45,8 @@ class Policy:
     """With `namespaces`: custom types that are known to live in namespaces."""
     max_output_bytes: int | None = None
     max_timeout_seconds: float | None = None
+    redaction: Redaction = DEFAULT
+    """Which credentials are taken out of what kubectl prints. Switching it off is all that a policy file can widen."""
 
     def narrow(self, verb: Verb, types: Sequence[str], flags: Flags) -> Flags:
         """The flags to run with.

@@ -5,6 +5,16 @@
 
 from agent.redact.redactor import MARK, Redactor
 from agent.redact.rules import KINDS, RULES
-from agent.redact.settings import DEFAULT, Redaction, RedactionError, parse_redaction
+from agent.redact.settings import DEFAULT, REDACT_KEYS, Redaction, RedactionError, parse_redaction
 
-__all__ = ["DEFAULT", "KINDS", "MARK", "RULES", "Redaction", "RedactionError", "Redactor", "parse_redaction"]
+__all__ = [
+    "DEFAULT",
+    "KINDS",
+    "MARK",
+    "REDACT_KEYS",
+    "RULES",
+    "Redaction",
+    "RedactionError",
+    "Redactor",
+    "parse_redaction",
+]

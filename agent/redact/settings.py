@@ -16,6 +16,10 @@ MAX_WAYS = 10_000
 """The most ways in which one pattern can be tried at one place; each is a few steps, so a place costs about 1 ms."""
 
 
+REDACT_KEYS = ("redact", "redact_off", "redact_patterns", "redact_keys")
+"""Keys of the policy file."""
+
+
 class RedactionError(ValueError):
     """What is wrong with one of these keys, in one sentence."""
 

@@ -26,6 +26,9 @@ COMMANDS = [
     "spool export -",
     "guard --explain",
     "guard -- get pods",
+    "redact <<< 'password: x9q2'",
+    "redact --explain <<< 'password: x9q2'",
+    """redact --json <<< '{"text": "password: x9q2"}'""",
 ]
 
 
