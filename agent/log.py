@@ -56,36 +56,20 @@ class Log:
             self._logger.log(level, event, extra={"fields": fields})
 
 
-class _Formatter(logging.Formatter):
-    def fields(self, record: logging.LogRecord) -> dict[str, Any]:
-        fields: dict[str, Any] = getattr(record, "fields", {})
-        return {name: value for name, value in fields.items() if value is not None}
+class _Line(logging.Formatter):
+    def __init__(self, *, as_text: bool) -> None:
+        super().__init__()
+        self._as_text = as_text
 
-    def time(self, record: logging.LogRecord) -> str:
-        whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        return f"{whole}.{int(record.msecs):03d}Z"
-
-    def task(self, record: logging.LogRecord) -> str:
-        return record.name.removeprefix("kubently.")
-
-
-class _Json(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": self.time(record),
-            "level": record.levelname,
-            "task": self.task(record),
-            "event": record.getMessage(),
-            **self.fields(record),
-        }
-        return json.dumps(line, default=str)
-
-
-class _Text(_Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{name}={_readable(value)}" for name, value in self.fields(record).items())
-        head = f"{self.time(record)} {record.levelname:<7} {self.task(record):<10} "
-        return (head + f"{record.getMessage():<{_TEXT_WIDTH}} {fields}").rstrip()
+        at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
+        level, task, event = record.levelname, record.name.removeprefix("kubently."), record.getMessage()
+        given: dict[str, Any] = getattr(record, "fields", {})
+        fields = {name: value for name, value in given.items() if value is not None}
+        if not self._as_text:
+            return json.dumps({"time": at, "level": level, "task": task, "event": event, **fields}, default=str)
+        shown = " ".join(f"{name}={_readable(value)}" for name, value in fields.items())
+        return f"{at} {level:<7} {task:<10} {event:<{_TEXT_WIDTH}} {shown}".rstrip()
 
 
 def _readable(value: object) -> str:
@@ -168,7 +152,7 @@ def set_up(level: str, style: str | None) -> None:
     """
     as_text = style == "text" or (style is None and sys.stderr.isatty())
     handler = _Output(_ERROR_FD)
-    handler.setFormatter(_Text() if as_text else _Json())
+    handler.setFormatter(_Line(as_text=as_text))
     logger = logging.getLogger("kubently")
     logger.handlers[:] = [handler]
     logger.setLevel(level)

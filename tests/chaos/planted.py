@@ -501,6 +501,13 @@ PLANTED = (
         ("tests/tasks/test_executor.py",),
     ),
     Planted(
+        "nobody waits for whoever reads the log",
+        "agent/log.py",
+        "while self._waiting and self._reader.poll(0):",
+        "while self._waiting:",
+        ("tests/whole/test_unread_log.py",),
+    ),
+    Planted(
         "the token is in no line of the log",
         "agent/config.py",
         "secret=True)] = field(repr=False)",

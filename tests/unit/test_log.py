@@ -64,7 +64,7 @@ def unread_pipe():
     """A log into a pipe that nobody reads, and the end from which it could be read."""
     reader, writer = os.pipe()
     output = log._Output(writer)
-    output.setFormatter(log._Json())
+    output.setFormatter(log._Line(as_text=False))
     logger = logging.getLogger("kubently")
     logger.handlers[:] = [output]
     logger.setLevel("INFO")
@@ -115,7 +115,7 @@ def test_what_is_dropped_is_counted_and_said_later():
 def test_a_reader_that_is_gone_is_no_error():
     reader, writer = os.pipe()
     output = log._Output(writer)
-    output.setFormatter(log._Json())
+    output.setFormatter(log._Line(as_text=False))
     os.close(reader)
     output.emit(logging.makeLogRecord({"msg": "to nobody", "name": "kubently.x"}))
     assert not output._waiting
