@@ -28,12 +28,6 @@ class Names:
     long: Mapping[str, Flag]
     short: Mapping[str, Flag]
 
-    @classmethod
-    def of(cls, verb: str, flags: Sequence[Flag]) -> "Names":
-        """The names of a verb's own flags and the global ones."""
-        every = (*flags, *GLOBAL)
-        return cls(verb, {flag.name: flag for flag in every}, {flag.short: flag for flag in every if flag.short})
-
 
 @cache
 def verbs() -> Mapping[str, Verb]:
@@ -55,7 +49,8 @@ def groups() -> Mapping[str, Sequence[str]]:
 @cache
 def names(verb: str) -> Names:
     """The flags of a verb; of all verbs together, for ""."""
-    return Names.of(verb, verbs()[verb].flags if verb else [flag for each in VERBS for flag in each.flags])
+    every = [*(flag for each in VERBS if verb in ("", each.name) for flag in each.flags), *GLOBAL]
+    return Names(verb, {flag.name: flag for flag in every}, {flag.short: flag for flag in every if flag.short})
 
 
 def parse(args: Sequence[str]) -> Parsed:
@@ -153,10 +148,7 @@ def _read_long(args: Sequence[str], at: int, known: Names, flags: dict[str, list
     if flag is None:
         raise _unknown(argument, f"--{shown(name)}", name.replace("_", "-"), known)
     if not equals:
-        if flag.type is FlagType.BOOL:
-            value = "true"
-        else:
-            value, at = _next(args, at, f"--{flag.name}"), at + 1
+        value, at = ("true", at) if flag.type is FlagType.BOOL else (_next(args, at, f"--{flag.name}"), at + 1)
     _keep(flags, flag, value, argument)
     return at
 

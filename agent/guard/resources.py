@@ -41,70 +41,22 @@ TABLE_ONLY = """
     cluster-api managed crossplane karmada-io external-secrets external-secrets-generators"""
 """Types, and categories, that people list, with credentials in their objects: their table shows none."""
 
-# One type a line: plural, then singular and short names. Kubernetes 1.27 to 1.37.
+# Plural, and names that aren't its singular. Kubernetes 1.27 to 1.37.
 _NAMESPACED = """
-    bindings binding
-    configmaps configmap cm
-    controllerrevisions controllerrevision
-    cronjobs cronjob cj
-    csistoragecapacities csistoragecapacity
-    daemonsets daemonset ds
-    deployments deployment deploy
-    endpoints endpoint ep
-    endpointslices endpointslice
-    events event ev
-    horizontalpodautoscalers horizontalpodautoscaler hpa
-    ingresses ingress ing
-    jobs job
-    leases lease
-    limitranges limitrange limits
-    networkpolicies networkpolicy netpol
-    persistentvolumeclaims persistentvolumeclaim pvc
-    poddisruptionbudgets poddisruptionbudget pdb
-    pods pod po
-    podmetrics podmetricses
-    podtemplates podtemplate
-    replicasets replicaset rs
-    replicationcontrollers replicationcontroller rc
-    resourceclaims resourceclaim
-    resourceclaimtemplates resourceclaimtemplate
-    resourcequotas resourcequota quota
-    rolebindings rolebinding
-    roles role
-    serviceaccounts serviceaccount sa
-    services service svc
-    statefulsets statefulset sts
-"""
+    bindings, configmaps cm, controllerrevisions, cronjobs cj, csistoragecapacities, daemonsets ds,
+    deployments deploy, endpoints ep, endpointslices, events ev, horizontalpodautoscalers hpa, ingresses ing, jobs,
+    leases, leasecandidates, limitranges limits, networkpolicies netpol, persistentvolumeclaims pvc,
+    poddisruptionbudgets pdb, pods po, podcertificaterequests, podmetrics podmetricses, podtemplates,
+    replicasets rs, replicationcontrollers rc, resourceclaims, resourceclaimtemplates, resourcequotas quota,
+    rolebindings, roles, serviceaccounts sa, services svc, statefulsets sts"""
 _CLUSTER_SCOPED = """
-    apiservices apiservice
-    certificatesigningrequests certificatesigningrequest csr
-    clusterrolebindings clusterrolebinding
-    clusterroles clusterrole
-    componentstatuses componentstatus cs
-    csidrivers csidriver
-    csinodes csinode
-    customresourcedefinitions customresourcedefinition crd crds
-    deviceclasses deviceclass
-    flowschemas flowschema
-    ingressclasses ingressclass
-    ipaddresses ipaddress ip
-    mutatingwebhookconfigurations mutatingwebhookconfiguration
-    namespaces namespace ns
-    nodemetrics nodemetricses
-    nodes node no
-    persistentvolumes persistentvolume pv
-    priorityclasses priorityclass pc
-    prioritylevelconfigurations prioritylevelconfiguration
-    resourceslices resourceslice
-    runtimeclasses runtimeclass
-    servicecidrs servicecidr
-    storageclasses storageclass sc
-    validatingadmissionpolicies validatingadmissionpolicy
-    validatingadmissionpolicybindings validatingadmissionpolicybinding
-    validatingwebhookconfigurations validatingwebhookconfiguration
-    volumeattachments volumeattachment
-    volumeattributesclasses volumeattributesclass vac
-"""
+    apiservices, certificatesigningrequests csr, clustertrustbundles, clusterrolebindings, clusterroles,
+    componentstatuses componentstatus cs, csidrivers, csinodes, customresourcedefinitions crd crds, deviceclasses,
+    devicetaintrules, flowschemas, ingressclasses, ipaddresses ip, mutatingadmissionpolicies,
+    mutatingadmissionpolicybindings, mutatingwebhookconfigurations, namespaces ns, nodemetrics nodemetricses,
+    nodes no, persistentvolumes pv, priorityclasses pc, prioritylevelconfigurations, resourceslices, runtimeclasses,
+    servicecidrs, storageclasses sc, validatingadmissionpolicies, validatingadmissionpolicybindings,
+    validatingwebhookconfigurations, volumeattachments, volumeattributesclasses vac"""
 _GROUPS = frozenset({
     "", "apps", "batch", "autoscaling", "policy", "events.k8s.io", "networking.k8s.io", "rbac.authorization.k8s.io",
     "storage.k8s.io", "discovery.k8s.io", "coordination.k8s.io", "resource.k8s.io", "metrics.k8s.io",
@@ -128,13 +80,17 @@ _GROUP = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 @cache
 def _plurals() -> dict[str, str]:
     """Every name of a type of Kubernetes' own, to its plural."""
-    rows = [row.split() for row in (_NAMESPACED + _CLUSTER_SCOPED).strip().splitlines()]
-    return {name: row[0] for row in rows for name in row}
+    rows = [row.split() for row in (_NAMESPACED + "," + _CLUSTER_SCOPED).split(",")]
+    return {name: row[0] for row in rows for name in (*row, _singular(row[0]))}
+
+
+def _singular(plural: str) -> str:
+    return re.sub("ie$", "y", re.sub("sse$", "ss", plural.removesuffix("s")))
 
 
 @cache
 def _namespaced() -> frozenset[str]:
-    return frozenset(row.split()[0] for row in _NAMESPACED.strip().splitlines())
+    return frozenset(row.split()[0] for row in _NAMESPACED.split(","))
 
 
 @cache

@@ -139,14 +139,14 @@ def _check_printing(action: list[Token]) -> None:
 def _check_numbers(action: list[Token]) -> None:
     """A number mustn't become what a range goes over."""
     heads = [""]
-    for before, (kind, text) in zip([("other", "("), *action], action, strict=False):
+    for kind, text in action:
         if text == "(":
             heads.append("")
         elif text == ")":
             heads = heads[:-1] or [""]
         elif text in ("|", "="):
             heads[-1] = ""
-        elif kind == "word" and (before[1] in ("(", "|", "=") or heads[-1] == ""):
+        elif kind == "word" and not heads[-1]:
             heads[-1] = "" if text in ("if", "else", "with", "range") else text
         elif kind == "number" and heads[-1] not in _COMPARES and (action[0][1] == "range" or not _is_small(text)):
             raise _Complaint(f"the number {text} may only be compared with, or be an index")
