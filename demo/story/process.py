@@ -67,9 +67,11 @@ class AgentProcess:
         return await process.wait()
 
     async def end(self) -> None:
-        """Whatever happened before: leave nothing running."""
+        """Whatever happened before: leave nothing running, and nobody waiting. A second signal ends the drain."""
         if self._process is not None and self.exit_code is None:
             with trio.CancelScope(shield=True):
+                self._process.send_signal(signal.SIGTERM)
+                self._process.send_signal(signal.SIGINT)
                 await self.stop()
 
     def last_lines(self, lines: int = 12) -> list[str]:
