@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.redact import Redactor
 from demo.cluster.api import sample_cluster
 from demo.cluster.store import OBJECTS, BadObject, Store
 from tests.whole.demo.test_sample_cluster import KUBECTL, runner
@@ -90,3 +91,22 @@ async def test_there_is_something_to_search_for_and_something_to_hide(tmp_path: 
         assert len({line.partition(" ")[0] for line in errors}) == len(errors) == 3
         assert "value: Quiet-Harbour-2291" in (await kubectl("get", "pods", "-n", "shop", "-o", "yaml")).stdout
         assert "Bearer 7Jq2" in (await kubectl("logs", "-n", "shop", "-l", "app=catalog", "--tail=1")).stdout
+
+
+async def test_redaction_takes_these_and_nothing_else(tmp_path: Path) -> None:
+    taken = set()
+    async with sample_cluster() as cluster:
+        kubectl = runner(cluster, tmp_path)
+        for args in (
+            ("get", "all,cm,events,nodes,pvc,endpointslices", "-A", "-o", "yaml"),
+            ("describe", "pods,deploy,rs,nodes", "-A"),
+            ("logs", "-n", "shop", "-l", "app in (web, catalog, payments, checkout)", "--tail=-1", "--prefix"),
+        ):
+            printed = (await kubectl(*args)).stdout
+            redactor = Redactor()
+            left = redactor.feed(printed) + redactor.end()
+            pairs = zip(printed.splitlines(), left.splitlines(), strict=True)
+            taken |= {
+                before.replace(after.partition("<redacted>")[0], "") for before, after in pairs if before != after
+            }
+    assert taken == {"Quiet-Harbour-2291", "7Jq2mXvR0bTnKzL5sWcE8yHdGu3fPa"}
