@@ -111,15 +111,19 @@ class Network(httpcore.AsyncNetworkBackend):
             streams.append(stream)
             nursery.cancel_scope.cancel()
 
-        with trio.move_on_after(CONNECT_SECONDS):
-            async with trio.open_nursery() as nursery:
-                for address in addresses:
-                    failed = trio.Event()
-                    nursery.start_soon(attempt, address, failed)
-                    with trio.move_on_after(NEXT_ADDRESS_SECONDS):
-                        await failed.wait()
-        for late in streams[1:]:
-            late.socket.close()
+        chosen = 0
+        try:
+            with trio.move_on_after(CONNECT_SECONDS):
+                async with trio.open_nursery() as nursery:
+                    for address in addresses:
+                        failed = trio.Event()
+                        nursery.start_soon(attempt, address, failed)
+                        with trio.move_on_after(NEXT_ADDRESS_SECONDS):
+                            await failed.wait()
+            chosen = 1
+        finally:  # all of them if this is cancelled, else those that came late
+            for late in streams[chosen:]:
+                late.socket.close()
         if not streams:
             words = dict.fromkeys(map(words_of, errors)) if errors else [f"no connection within {CONNECT_SECONDS:g} s"]
             hint = f"Is {self._what} up, is {port} its port, and does a firewall or a NetworkPolicy let this pod out?"

@@ -184,7 +184,7 @@ async def test_a_token_that_is_rotated(api, agent):
         await stored(say(api, "before"))
         api.token = "another"
         waiting = [say(api, f"c{n}") for n in range(3)]
-        while "401" not in (running.agent.outage.reason or ""):
+        while 401 not in {seen.status for seen in api.requests}:
             await trio.sleep(0.01)
         running.token_file.write_text("another\n")
         await stored(*waiting)

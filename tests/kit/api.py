@@ -11,6 +11,7 @@ would forget it. `again_seconds` after it was handed out a command without a res
 held that a kill has swallowed is the API's to hand out again.
 """
 
+import contextlib
 import json
 import math
 import random
@@ -51,6 +52,7 @@ PER_POLL = 10
 SERVER_PORTS = (12_000, 32_000)
 HANG_SECONDS = 60.0
 """How long a fault may hold a connection. An agent gives up long before."""
+SEND_SECONDS = 5.0
 KEPT_BYTES = 64 * 1024
 """So much is kept of a result that is only weighed."""
 _ID = re.compile(rb'"command_id"\s*:\s*"([^"]+)"')
@@ -392,15 +394,17 @@ class FakeApi(ReferenceApi):
 
         async def send(message: Message) -> None:
             nonlocal status
+            data = message.get("body", b"")
             if message["type"] == "http.response.start":
                 status = message["status"]
                 lines = [f"HTTP/1.1 {status} Whatever", "connection: close"]
                 lines += [f"{name.decode()}: {value.decode()}" for name, value in message["headers"]]
-                await connection.send(("\r\n".join(lines) + "\r\n\r\n").encode())
-                return
+                data = ("\r\n".join(lines) + "\r\n\r\n").encode()
             if connection not in self._mute:
-                await connection.send(message.get("body", b""))
-            if status == 200 and connection not in self._streams:
+                # Whoever is gone is noticed by `receive`: in here an error would leave the events' generator open.
+                with trio.CancelScope(shield=True), trio.move_on_after(SEND_SECONDS), contextlib.suppress(Gone):
+                    await connection.send(data)
+            if message["type"] != "http.response.start" and status == 200 and connection not in self._streams:
                 self._streams.add(connection)
                 while self._queue:
                     self._publish(self._queue.popleft())

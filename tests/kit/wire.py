@@ -103,7 +103,7 @@ class Connection:
     async def _receive(self) -> bool:
         try:
             data = await self.stream.receive_some(READ_BYTES)
-        except trio.BrokenResourceError:
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise Gone from None
         self.received_bytes += len(data)
         self._http.receive_data(data)
@@ -114,7 +114,7 @@ class Connection:
         self.sent_bytes += len(data)
         try:
             await self.stream.send_all(data)
-        except trio.BrokenResourceError:
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise Gone from None
 
     async def answer(self, answer: Answer) -> None:
