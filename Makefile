@@ -74,9 +74,10 @@ coverage:  ## branch coverage; the core must have all of it
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report --include='$(CORE)' --fail-under=100
 
-lint:  ## ruff
+lint:  ## ruff, and zizmor for the workflows
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	@.venv/bin/zizmor --quiet --offline --persona=auditor .github
 
 types:  ## mypy, strict
 	$(RUN) -m mypy
