@@ -1,61 +1,70 @@
-"""Times that survive a stepped clock.
+"""Times that survive a clock that is set.
 
-A wall clock may jump, forwards and back; it is for people. Ages come from the time since the machine was started:
-that doesn't jump, goes on while the machine or the process sleeps, and is the same for every process of one boot. Only
-across a reboot the wall clock has to do, and then an age is at least as long as the machine has been up.
+One clock is stored, the wall's, in milliseconds since 1970: people read it. When the machine's clock is set, all
+times in the spool are moved with it (`follow`): whether it was is seen by the time since the machine was started,
+which doesn't jump and goes on while the machine sleeps. Only across a reboot the wall clock has to do alone.
 """
 
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_MS = 1000
+SET_MS = 5000
+"""A clock that is off by less was not set: it drifts, and is corrected a little at a time."""
+
+_TIMES = {
+    "commands": ("accepted_unix_ms", "started_unix_ms"),
+    "results": ("finished_unix_ms", "settled_unix_ms", "next_attempt_unix_ms"),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """A moment, as it is stored."""
-
-    unix_ms: int
-    boot: str
-    uptime_ms: int
-
-    @property
-    def readable(self) -> str:
-        """ISO 8601 in UTC."""
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.unix_ms // _MS))
-
-
-def _uptime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+def readable(unix_ms: int) -> str:
+    """ISO 8601 in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_ms // 1000))
 
 
 def boot_id(path: Path = _BOOT_ID) -> str:
-    """Which boot of the machine this is; "" if the kernel doesn't say, and then ages use the wall clock."""
+    """Which boot of the machine this is; "" if the kernel doesn't say."""
     try:
         return path.read_text().strip()[:8]
     except OSError:
         return ""
 
 
+def _uptime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The clocks that the spool looks at. Handed in, so that tests can step them."""
+    """The clocks that the spool looks at, in seconds. Handed in, so that tests can step them."""
 
     wall: Callable[[], float] = time.time
     uptime: Callable[[], float] = _uptime
     boot: str = field(default_factory=boot_id)
 
-    def now(self) -> Stamp:
+    def unix_ms(self) -> int:
         """The present moment."""
-        return Stamp(round(self.wall() * _MS), self.boot, round(self.uptime() * _MS))
+        return round(self.wall() * 1000)
 
-    def age_ms(self, stamp: Stamp) -> int:
-        """Milliseconds since `stamp`, never below 0."""
-        now = self.now()
-        if self.boot and stamp.boot == self.boot:
-            return max(0, now.uptime_ms - stamp.uptime_ms)
-        at_least = now.uptime_ms if self.boot and stamp.boot else 0
-        return max(at_least, now.unix_ms - stamp.unix_ms)
+
+def follow(db: sqlite3.Connection, clock: Clock) -> int:
+    """Move the stored times if the clock was set since the last look. In a transaction.
+
+    Returns:
+        Milliseconds that everything stored is older than at least: the machine's uptime if it was started since.
+    """
+    offset = clock.unix_ms() - round(clock.uptime() * 1000)
+    row = db.execute("select value from meta where key = 'clock'").fetchone()
+    boot, _, before = (row[0] if row else "").partition(" ")
+    same = bool(clock.boot) and boot == clock.boot
+    step = offset - int(before) if same else 0
+    if abs(step) >= SET_MS:
+        for table, columns in _TIMES.items():
+            db.execute(f"update {table} set " + ", ".join(f"{c} = {c} + {step}" for c in columns))  # noqa: S608
+    if not same or abs(step) >= SET_MS:
+        db.execute("insert or replace into meta (key, value) values ('clock', ?)", (f"{clock.boot} {offset}",))
+    return round(clock.uptime() * 1000) if row and clock.boot and boot and not same else 0

@@ -17,15 +17,14 @@ _FULL = {
     sqlite3.SQLITE_NOMEM: "memory is short",
 }
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-
-
-MISSING_ROW = "an index names a command that isn't there"
-
-
-class Broken(sqlite3.DatabaseError):
-    """Damage that SQLite doesn't notice itself."""
-
-    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+_SHARED_MEMORY = frozenset(
+    {
+        sqlite3.SQLITE_IOERR_SHMOPEN,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+        sqlite3.SQLITE_IOERR_SHMLOCK,
+        sqlite3.SQLITE_IOERR_SHMMAP,
+    }
+)
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -42,19 +41,30 @@ def is_damage(error: sqlite3.Error) -> bool:
 def missing(path: Path) -> SpoolError:
     """For a spool that was asked for and isn't there."""
     return SpoolError(
-        f"There is no spool at {path}: no agent was started with that path yet, or it is elsewhere. "
-        "Name the file, or set KUBENTLY_SPOOL_PATH."
+        f"There is no spool at {path}: no agent was started with that path yet, or it is elsewhere.",
+        "Name the file, or set KUBENTLY_SPOOL_PATH.",
+    )
+
+
+def no_shared_memory(folder: Path) -> SpoolError:
+    """For a volume on which SQLite can't keep a write-ahead log."""
+    return SpoolError(
+        f"The volume of {folder} has no shared memory between processes, as NFS and 9p have none, "
+        "and the spool's write-ahead log needs it.",
+        "Use a local volume such as an emptyDir, or set KUBENTLY_SPOOL_PATH to one.",
     )
 
 
 def translate(error: sqlite3.Error, path: Path) -> SpoolError:
     """`SpoolFull` for what may pass; `SpoolError` for what won't."""
     code = primary_code(error)
+    if getattr(error, "sqlite_errorcode", 0) in _SHARED_MEMORY:
+        return no_shared_memory(path.parent)
     if code in _FULL:
         return SpoolFull(f"The spool {path} can't be written now: {_FULL[code]} ({error}).")
     if is_damage(error):
         return SpoolError(
-            f"The spool {path} is damaged ({error}). "
-            "Start the agent again: it moves the file aside, keeps it, and brings over what can be read."
+            f"The spool {path} is damaged ({error}).",
+            "Start the agent again: it moves the file aside, keeps it, and brings over what can be read.",
         )
     return SpoolError(f"The spool {path} can't be used: {error}.")

@@ -5,6 +5,7 @@ that was, and whether it was done: without a "closed" there has to be a write-ah
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -14,9 +15,9 @@ from typing import Self
 from agent.errors import SpoolError
 from agent.spool.space import beside
 
-SUSPECT = "suspect"
-"""Written by a holder that couldn't go on with the database: the next one looks at it more closely."""
-
+_OPEN, _CLOSING = "open", "closing"
+_SUSPECT = "suspect"  # of a holder that couldn't go on with the database: the next one looks at it more closely
+_MARKS = (_OPEN, _CLOSING, _SUSPECT)
 _TRIES, _PAUSE_SECONDS = 11, 0.05
 
 
@@ -31,11 +32,15 @@ class SpoolLock:
         """
         self._path = beside(path, ".lock")
         try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise SpoolError(
+                    f"{self._path} is a symbolic link, and what it points at would be written over.", "Remove it."
+                ) from error
             raise SpoolError(
-                f"The spool's folder {path.parent} can't be written ({error.strerror}). "
-                f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to a folder that is writable."
+                f"The spool's folder {path.parent} can't be written ({error.strerror}).",
+                f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to a folder that is writable.",
             ) from error
         try:
             self._take()
@@ -43,8 +48,8 @@ class SpoolLock:
             holder = self.note
             os.close(self._fd)
             raise SpoolError(
-                f"The spool {path} is in use by another process ({holder or error.strerror}). "
-                "Only one agent may have it: stop the other one, or set KUBENTLY_SPOOL_PATH to a path of its own."
+                f"The spool {path} is in use by another process ({holder or error.strerror}).",
+                "Only one agent may have it: stop the other one, or set KUBENTLY_SPOOL_PATH to a path of its own.",
             ) from error
 
     def _take(self) -> None:
@@ -64,17 +69,29 @@ class SpoolLock:
         return os.pread(self._fd, 200, 0).decode("utf-8", "replace").strip()
 
     @property
+    def is_marked(self) -> bool:
+        """Whether an agent has had the spool before: what is damaged there is its own."""
+        return self.note.startswith(_MARKS)
+
+    @property
     def was_open(self) -> bool:
         """Whether the last holder died with the database open."""
-        return self.note.startswith("open")
+        return self.note.startswith(_OPEN)
 
     @property
     def was_suspect(self) -> bool:
         """Whether the last holder couldn't go on with the database."""
-        return self.note.startswith(SUSPECT)
+        return self.note.startswith(_SUSPECT)
 
-    def write(self, state: str) -> None:
-        """Say what this holder is doing: "open" or "closing"; or `SUSPECT`."""
+    def opened(self) -> None:
+        """Say that the database is open."""
+        self._write(_OPEN)
+
+    def closing(self, *, suspect: bool = False) -> None:
+        """Say that it is about to be closed; `suspect` if it is to be looked at more closely."""
+        self._write(_SUSPECT if suspect else _CLOSING)
+
+    def _write(self, state: str) -> None:
         text = f"{state}, process {os.getpid()}\n".encode()
         with contextlib.suppress(OSError):  # a full disk: then the old words stay
             os.pwrite(self._fd, text, 0)
@@ -89,6 +106,14 @@ class SpoolLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def is_marked(path: Path) -> bool:
+    """Whether an agent has had the spool at `path` before. Reads the file beside it; takes nothing."""
+    try:
+        return beside(path, ".lock").read_text(errors="replace").startswith(_MARKS)
+    except OSError:
+        return False
 
 
 def is_held(path: Path) -> bool:

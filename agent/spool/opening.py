@@ -2,39 +2,58 @@
 
 import os
 import sqlite3
+import tempfile
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
-from agent.errors import SpoolError, SpoolTooNew
-from agent.spool.failure import is_damage
-from agent.spool.light import Database
-from agent.spool.lock import SpoolLock
-from agent.spool.salvage import Salvaged, move_aside, salvage
-from agent.spool.schema import KNOWN, migrations
-from agent.spool.space import PAGE_BYTES, Plan, beside, file_bytes
-from agent.spool.upkeep import BUSY_MS
+from sqlite_utils import Database
 
+from agent.errors import SpoolError, SpoolTooNew
+from agent.spool.failure import is_damage, translate
+from agent.spool.lock import SpoolLock, is_marked
+from agent.spool.maintenance import BUSY_MS
+from agent.spool.salvage import move_aside, salvage
+from agent.spool.schema import KNOWN, SET, UNRELEASED, migrations
+from agent.spool.space import PAGE_BYTES, Plan, beside, file_bytes
+from agent.spool.values import Recovery
+
+_HEAD = b"SQLite format 3\0"
 _EMPTY = "the file is empty"
 _NO_TABLES = "its tables are gone, as when the write-ahead log was deleted"
 _NO_LOG = (
     "the agent died with it open, and its write-ahead log is gone since: unless somebody opened it with sqlite3 "
     "without -readonly, the last commands and results are lost"
 )
+_UNTOUCHED = "It wasn't touched. Set KUBENTLY_SPOOL_PATH to a path of the agent's own."
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A connection that is ready, and what had to be done for it."""
+def refuse_foreign(path: Path) -> None:
+    """A file that isn't a spool is somebody's own, and stays as it is. One that is broken is ours if our mark is there.
 
-    connection: sqlite3.Connection
-    damage: str | None = None
-    moved_aside: Path | None = None
-    salvaged: Salvaged | None = None
+    Raises:
+        SpoolError: it isn't ours, and says what it is; or it can't be read.
+    """
+    try:
+        if not path.exists():
+            return
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "a device or a pipe"
+            raise SpoolError(f"{path} is {what}, not a spool.", _UNTOUCHED)
+        with path.open("rb") as file:
+            head = file.read(len(_HEAD))
+    except OSError as error:
+        raise SpoolError(
+            f"The spool {path} can't be read ({error.strerror}).",
+            f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to another path.",
+        ) from error
+    if head != _HEAD and not is_marked(path):
+        what = "no SQLite database" if head else "empty"
+        raise SpoolError(f"{path} is {what}, and no spool of this agent.", _UNTOUCHED)
 
 
-def open_database(path: Path, plan: Plan, lock: SpoolLock) -> Opened:
-    """Open the spool at `path`, whose lock is held. Slow for a large file: all of it is checked.
+def open_database(path: Path, plan: Plan, lock: SpoolLock, report: Recovery) -> sqlite3.Connection:
+    """Open the spool at `path`, whose lock is held. Slow for a large file: all of it is checked. What had to be done
+    for it goes into the report.
 
     Raises:
         SpoolTooNew: it is of a later version; it wasn't touched.
@@ -43,74 +62,72 @@ def open_database(path: Path, plan: Plan, lock: SpoolLock) -> Opened:
     """
     try:
         log_is_gone = lock.was_open and path.exists() and not beside(path, "-wal").exists()
-        damage = look(path, thorough=lock.was_suspect)  # begins a new log
-        moved = salvaged = None
-        if damage is None:
-            damage = _NO_LOG if log_is_gone else None
-        else:
-            salvaged = salvage(path, _create(path), plan.soft_pages)
+        report.damage = _look(path, ours=lock.is_marked, thorough=lock.was_suspect)  # begins a new log
+        if report.damage is not None:
+            salvage(path, _create(path), plan.soft_pages, report)
             beside(path, ".making").rename(beside(path, ".new"))
-            moved = move_aside(path)
+            report.moved_aside = move_aside(path)
+        elif log_is_gone:
+            report.damage = _NO_LOG
         if not path.exists():
             _begin(path)
-        connection = connect(path, plan)
+        return connect(path, plan)
     except OSError as error:
         raise SpoolError(
-            f"The spool {path} can't be opened ({error.strerror}). "
-            f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to another path."
+            f"The spool {path} can't be opened ({error.strerror}).",
+            f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to another path.",
         ) from error
-    return Opened(connection, damage, moved, salvaged)
 
 
-def look(path: Path, *, thorough: bool = False) -> str | None:
+def _look(path: Path, *, ours: bool, thorough: bool) -> str | None:
     """What is wrong with the file, None if nothing. It is opened for reading only.
 
     `thorough` compares the indexes with their tables too, which takes several times as long.
-
-    Raises:
-        SpoolTooNew: it is of a later version.
-        SpoolError: it is a database, but not a spool.
     """
     if not path.exists():
         return None
-    if not path.is_file() and not path.is_dir():  # a device would be moved aside
-        raise SpoolError(f"{path} is no file. It wasn't touched: set KUBENTLY_SPOOL_PATH to a file's path.")
     with path.open("r+b"):  # says best why not
         pass
     if file_bytes(path) == 0:
         return _EMPTY
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            tables = {name for (name,) in db.execute("select name from sqlite_schema where type = 'table'")}
-            if "_sqlite_migrations" in tables:
-                _refuse_newer(path, db)
-            elif tables:
-                raise SpoolError(
-                    f"{path} is a database, but not a spool of this agent. It wasn't touched: "
-                    "set KUBENTLY_SPOOL_PATH to another path."
-                )
+            if not _is_spool(path, db, ours=ours):
+                return _NO_TABLES
             (verdict,) = db.execute(f"pragma {'integrity' if thorough else 'quick'}_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             return str(error)
         raise
-    if not tables:
-        return _NO_TABLES
     return None if verdict == "ok" else str(verdict).splitlines()[-1]  # the first may say which database it is
 
 
-def _refuse_newer(path: Path, db: sqlite3.Connection) -> None:
-    names = {name for (name,) in db.execute("select name from _sqlite_migrations where migration_set = 'spool'")}
-    if later := names - KNOWN:
-        raise SpoolTooNew(
-            f"The spool {path} was written by a later version of the agent (it has {', '.join(sorted(later))}). "
-            "It wasn't touched: run that version again, or set KUBENTLY_SPOOL_PATH to another path."
+def _is_spool(path: Path, db: sqlite3.Connection, *, ours: bool) -> bool:
+    """Whether it has a spool's tables of this version or an earlier one. False if it has none at all, and was ours."""
+    tables = {name for (name,) in db.execute("select name from sqlite_schema where type = 'table'")}
+    if not tables and ours:
+        return False
+    names = []
+    if "_sqlite_migrations" in tables:
+        names = db.execute("select migration_set, name from _sqlite_migrations").fetchall()
+    if UNRELEASED in {owner for owner, _ in names}:
+        raise SpoolError(
+            f"The spool {path} was written by a version of the agent before 0.1.0.",
+            "It wasn't touched. Let that version deliver what is in it, or set KUBENTLY_SPOOL_PATH to another path.",
         )
+    known = {name for owner, name in names if owner == SET}
+    if not known:
+        raise SpoolError(f"{path} is a database, but not a spool of this agent.", _UNTOUCHED)
+    if later := known - KNOWN:
+        raise SpoolTooNew(
+            f"The spool {path} was written by a later version of the agent (it has {', '.join(sorted(later))}).",
+            "It wasn't touched. Run that version again, or set KUBENTLY_SPOOL_PATH to another path.",
+        )
+    return True
 
 
 def _begin(path: Path) -> None:
     """Put a database at `path` in one step: the one that salvage has left complete, or an empty one."""
-    beside(path, ".salvage").unlink(missing_ok=True)
     if beside(path, "-wal").exists() or beside(path, "-shm").exists():
         move_aside(path)  # of a database that somebody took away; they must not meet another
     ready = beside(path, ".new")
@@ -133,7 +150,7 @@ def _create(path: Path) -> Path:
     with closing(sqlite3.connect(making, isolation_level=None)) as db:
         db.execute(f"pragma page_size = {PAGE_BYTES}")
         db.execute("pragma auto_vacuum = incremental")  # only before the first table
-        migrations.apply(Database(db, execute_plugins=False, recursive_triggers=False))
+        _migrate(db)
     return making
 
 
@@ -155,8 +172,33 @@ def connect(path: Path, plan: Plan) -> sqlite3.Connection:
             connection.execute(f"pragma {pragma}").fetchall()
         # A damaged text isn't UTF-8 any more: its checksum says so, where an error would say it again and again.
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
-        migrations.apply(Database(connection, execute_plugins=False, recursive_triggers=False))
+        _migrate(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    migrations.apply(Database(connection, execute_plugins=False, recursive_triggers=False))
+
+
+def try_volume(folder: Path) -> None:
+    """Open a database with a write-ahead log in `folder`, write to it, and remove it again.
+
+    Raises:
+        SpoolError: the volume can't hold a spool; the sentence says why.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".spool-check-", dir=folder) as inside:
+            path = Path(inside) / "check.db"
+            try:
+                with closing(connect(path, Plan.of(1 << 22))) as db:
+                    db.execute("insert into meta values ('checked', '1')")
+            except sqlite3.Error as error:
+                raise translate(error, folder / path.name) from error
+    except OSError as error:
+        raise SpoolError(
+            f"The spool's folder {folder} can't be written ({error.strerror}).",
+            f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to a folder that is writable.",
+        ) from error

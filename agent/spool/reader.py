@@ -1,12 +1,10 @@
 """Looking into a spool, from outside the agent: live, stuck or dead, or a copy of the file.
 
-Nothing is written to it. SQLite needs the write-ahead log's index to read the log, and can't always have it: a user who
-may not write the folder finds none after a clean stop. Then a private copy is read instead.
+Nothing is written to it.
 """
 
-import shutil
+import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -15,9 +13,9 @@ from typing import Any
 
 from agent.errors import SpoolError
 from agent.model import Stream
-from agent.spool.clock import Stamp
+from agent.spool.clock import readable
 from agent.spool.failure import missing, translate
-from agent.spool.space import beside, file_bytes
+from agent.spool.opening import refuse_foreign
 
 VIEWS = ("status", "backlog", "recent", "stuck", "slow")
 Row = dict[str, Any]
@@ -45,6 +43,7 @@ def open_reader(path: Path) -> Iterator["Reader"]:
         try:
             with path.open("rb"):  # says best why not
                 pass
+            refuse_foreign(path)
             db = _connect(path, stack)
         except FileNotFoundError as error:
             raise missing(path) from error
@@ -62,42 +61,26 @@ def open_reader(path: Path) -> Iterator["Reader"]:
 
 
 def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:
-    db = stack.enter_context(closing(_open(path)))
-    try:
-        db.execute("select count(*) from sqlite_schema").fetchone()
-    except sqlite3.OperationalError:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spool-")))
-        db = stack.enter_context(closing(_open(_copy(path, folder))))
-        db.execute("select count(*) from sqlite_schema").fetchone()
-    if db.execute("select count(*) from sqlite_schema where name = 'status'").fetchone() != (1,):
-        what = "is a database, but" if file_bytes(path) else "is empty:"
-        raise SpoolError(f"{path} {what} not a spool of this agent. Name the file, or set KUBENTLY_SPOOL_PATH.")
-    return db
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+    db = stack.enter_context(
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0))
+    )
     db.text_factory = lambda data: data.decode("utf-8", "replace")  # a damaged file is read as far as it goes
     db.execute("pragma temp_store = memory")
+    try:
+        views = db.execute("select count(*) from sqlite_schema where name = 'status'").fetchone()
+    except sqlite3.OperationalError as error:
+        if os.access(path.parent, os.W_OK):
+            raise
+        raise SpoolError(
+            f"The spool {path} can't be opened by a user who may not write its folder: the write-ahead log's index is "
+            "made there.",
+            "Run this as the agent's user, or copy all files of the spool to a folder of your own.",
+        ) from error
+    if views != (1,):
+        raise SpoolError(
+            f"{path} is a database, but not a spool of this agent.", "Name the file, or set KUBENTLY_SPOOL_PATH."
+        )
     return db
-
-
-def _copy(path: Path, folder: Path) -> Path:
-    """Both files as they are at one moment: tried again if they change meanwhile."""
-    copy = folder / path.name
-    for _ in range(10):
-        before = _state(path)
-        shutil.copyfile(path, copy)
-        if (wal := beside(path, "-wal")).exists():
-            shutil.copyfile(wal, beside(copy, "-wal"))
-        if _state(path) == before:
-            return copy
-    raise SpoolError(f"The spool {path} changes faster than it can be copied. Read it as the agent's user.")
-
-
-def _state(path: Path) -> list[tuple[int, int]]:
-    files = [file for suffix in ("", "-wal") if (file := beside(path, suffix)).exists()]
-    return [(file_bytes(file), file.stat().st_mtime_ns) for file in files]
 
 
 class Reader:
@@ -133,10 +116,11 @@ class Reader:
             SpoolError: it isn't in the spool.
         """
         rows = self._rows(
-            "select c.seq, c.command_id, c.args, c.timeout_seconds, c.correlation_id, c.session_id, c.state, c.runs,"
-            " c.accepted_unix_ms, c.started_unix_ms, r.outcome, r.exit_code, r.error, r.rule, r.execution_time_ms,"
-            " r.output_bytes, r.truncated, r.output, r.stdout_bytes, r.stderr_bytes, r.attempts, r.last_status,"
-            " r.last_words, r.finished_unix_ms, r.settled_unix_ms, r.next_attempt_unix_ms"
+            "select c.seq, c.command_id, c.tool, c.args, c.request, c.timeout_seconds, c.correlation_id, c.session_id,"
+            " c.state, c.runs, c.accepted_unix_ms, c.started_unix_ms, r.outcome, r.exit_code, r.error, r.rule,"
+            " r.execution_time_ms, r.output_bytes, r.truncated, r.redactions, r.output, r.stdout_bytes, r.stderr_bytes,"
+            " r.attempts, r.last_http_status, r.last_error, r.finished_unix_ms, r.settled_unix_ms,"
+            " r.next_attempt_unix_ms"
             " from commands c left join results r using (seq) where c.command_id = ?",
             command_id,
         )
@@ -145,8 +129,15 @@ class Reader:
                 f"Command {command_id} isn't in the spool {self._path}: it never came here, or it was delivered "
                 "so long ago that it was forgotten."
             )
-        fields = {_readable_name(name): _readable(name, value) for name, value in rows[0].items()}
+        fields = {_readable_name(name): _as_time(name, value) for name, value in rows[0].items()}
         return Shown(fields.pop("seq"), fields, rows[0]["output"] != "gone")
+
+    def retriable(self, command_id: str | None) -> bool:
+        """Whether there is a rejected result whose output is still here: that command's, or any."""
+        query = "select 1 from commands join results using (seq) where state = 'rejected' and output <> 'gone'"
+        if command_id is None:
+            return bool(self._rows(query + " limit 1"))
+        return bool(self._rows(query + " and commands.command_id = ?", command_id))
 
     def pieces(self, seq: int, stream: Stream) -> Iterator[str]:
         """The output of one stream, piece by piece; of a running command, what there is so far."""
@@ -161,7 +152,7 @@ class Reader:
             SpoolError: there is a file already, or it can't be written.
         """
         if to.exists():
-            raise SpoolError(f"{to} exists already. Name a file that doesn't.")
+            raise SpoolError(f"{to} exists already.", "Name a file that doesn't.")
         try:
             with closing(sqlite3.connect(to)) as copy:
                 self._db.backup(copy)
@@ -179,7 +170,7 @@ def _readable_name(name: str) -> str:
     return name.removesuffix("_unix_ms") + "_at" if name.endswith("_unix_ms") else name
 
 
-def _readable(name: str, value: Any) -> Any:
+def _as_time(name: str, value: Any) -> Any:
     if name.endswith("_unix_ms") and value is not None:
-        return Stamp(value, "", 0).readable
+        return readable(value)
     return value

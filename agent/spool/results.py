@@ -1,200 +1,159 @@
-"""The side of the spool where results go out."""
+"""Results on disk: due, sent, settled. Functions of the database, to be run inside a transaction."""
 
+# ruff: noqa: S608  # what is put into these statements is this file's own
+
+import json
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Set
-from functools import partial
+import zlib
+from collections.abc import Collection
+from dataclasses import replace
 
-import trio
-
-from agent.errors import SpoolFull
 from agent.model import PIECE_BYTES, Outcome, Result, Stream
-from agent.spool import journal, outbox, upkeep
-from agent.spool.core import Core
-from agent.spool.outbox import Due
-from agent.spool.tally import Verdict
-from agent.spool.values import Delivery, Output
-from agent.spool.writer import Kind
+from agent.spool.counters import Settlement
+from agent.spool.text import Written, prefix, printable, result_crc
+from agent.spool.values import STREAMS, Delivery, Stored
 
-_DAMAGED = "The stored result was damaged on disk and can't be sent. Ask again: the command only reads."
-_EMPTY: Mapping[Stream, Output] = {"stdout": Output(0, 0, ""), "stderr": Output(0, 0, "")}
+HELD_BYTES = 32 * 1024
+"""Up to this size an output comes with its result. A few are in memory at a time."""
+
+_NO_TIME_MS = 253_402_300_800_000  # the year 10000
+_SHOWN_ERROR_CHARS = 500
+_COLUMNS = (
+    "c.command_id, c.correlation_id, c.session_id, c.started_unix_ms, r.output, r.attempts, r.crc32, r.outcome,"
+    " r.exit_code, r.error, r.execution_time_ms, r.output_bytes, r.truncated, r.rule, r.redactions,"
+    " r.stdout_bytes, r.stdout_json_bytes, r.stdout_crc32, r.stderr_bytes, r.stderr_json_bytes, r.stderr_crc32"
+)
 
 
-class Results(Core):
-    """Take, send, settle."""
+def oldest(db: sqlite3.Connection, without: Collection[int], most_bytes: int | None) -> Delivery | None:
+    """The oldest result to be sent, with at most so many bytes of output. `without` are those that aren't due now."""
+    small = "" if most_bytes is None else f"and ifnull(stdout_bytes + stderr_bytes, 0) <= {most_bytes}"
+    row = db.execute(
+        f"select seq from commands left join results using (seq) where state = 'spooled' {small}"
+        " and seq not in (select value from json_each(?)) order by seq limit 1",
+        (json.dumps(list(without)),),
+    ).fetchone()
+    return None if row is None else read(db, row[0])
 
-    async def take(self, limit: int) -> list[Delivery]:
-        """The oldest due results, at most `limit`. Each is the caller's until it says `delivered`, `rejected`,
-        `postponed`, `cut` or `release`.
 
-        That an attempt is made is on disk before it is. If that can't be written the attempt is made all the same:
-        a full disk must not keep results from leaving.
-        """
-        await trio.lowlevel.checkpoint_if_cancelled()
-        found = [self._taken.popleft() for _ in range(min(limit, len(self._taken)))]
-        try:
-            if len(found) < limit:
-                found += await self._take(limit - len(found))
-            return [await self._checked(due) for due in found]
-        except BaseException:
-            for due in found:
-                self._tally.in_flight.pop(due.seq, None)
-            raise
+def read(db: sqlite3.Connection, seq: int) -> Delivery:
+    """One result, with its text if that is small."""
+    query = f"select {_COLUMNS} from commands c left join results r using (seq) where seq = ?"
+    row = db.execute(query, (seq,)).fetchone()
+    command_id, correlation_id, session_id, started, output, attempts, crc, outcome, *fields = row
+    try:
+        code, error, ms, size, truncated, rule, redactions, *sizes = fields
+        result = Result(Outcome(outcome), code, error, ms, size, bool(truncated), rule, redactions)
+    except ValueError:  # damaged, or the result's row is gone
+        return Delivery(seq, command_id, Result(Outcome.DAMAGED), (attempts or 0) + 1, whole=False)
+    executed_at = started / 1000 if started is not None and 0 <= started < _NO_TIME_MS else None
+    stored: dict[Stream, Stored] = {"stdout": Stored(*sizes[:3]), "stderr": Stored(*sizes[3:])}
+    held = sum(each.bytes for each in stored.values()) <= HELD_BYTES and output != "gone"
+    if held:
+        stored = {stream: replace(stored[stream], held=_text(db, seq, stream)) for stream in STREAMS}
+    written = (Written(0, each.bytes, each.json_bytes, each.crc) for each in stored.values())
+    whole = crc == result_crc(command_id, result, (correlation_id, session_id), *written)
+    whole = whole and all(each.held is None or zlib.crc32(each.held.encode()) == each.crc for each in stored.values())
+    return Delivery(seq, command_id, result, attempts + 1, correlation_id, session_id, executed_at, stored, whole)
 
-    async def _take(self, limit: int) -> list[Due]:
-        async with self._taking:
-            await self._record()
-            if not self._tally.due:  # a sibling that was woken too has it already
-                return []
-            without = self._tally.not_due() | self._tally.handing
-            try:
-                return await self._writer.run(
-                    lambda db: outbox.due(db, limit, without, record=True), Kind.STATE, then=self._took
-                )
-            except SpoolFull:
-                return await self._writer.run(
-                    lambda db: outbox.due(db, limit, without, record=False), Kind.READ, then=self._took
-                )
 
-    def _took(self, found: list[Due]) -> None:
-        for due in found:
-            self._tally.in_flight[due.seq] = due.bytes
+def _text(db: sqlite3.Connection, seq: int, stream: Stream) -> str:
+    rows = db.execute("select text from pieces where seq = ? and stream = ? order by part", (seq, stream))
+    return "".join(text for (text,) in rows)
 
-    async def _checked(self, due: Due) -> Delivery:
-        """What is stored if it is what was written, and else an error result in its place."""
-        whole = due.whole
-        if whole is None:
-            crcs = {stream: await self._crc(due.seq, stream) for stream in journal.STREAMS}
-            whole = outbox.checksum(due.command_id, due.result, due.output, crcs) == due.crc
-        result, output = due.result, due.output
-        if not whole:
-            result, output = Result(Outcome.DAMAGED, error=_DAMAGED), _EMPTY
-            await self._replace(due)
-        return Delivery(
-            due.seq,
-            due.command_id,
-            result,
-            due.attempts,
-            due.correlation_id,
-            due.session_id,
-            due.executed_at,
-            output,
-            self.pieces,
-        )
 
-    async def _crc(self, seq: int, stream: Stream) -> int:
-        crc, part = 0, 0
-        while True:
-            more = await self._writer.run(
-                partial(outbox.piece_crc, seq=seq, stream=stream, part=part, crc=crc), Kind.READ
-            )
-            if more is None:
-                return crc
-            crc, part = more, part + 1
+def count_attempt(db: sqlite3.Connection, seq: int) -> None:
+    """That it is sent is known to people, and to the agent that comes after a crash."""
+    db.execute("update results set attempts = attempts + 1 where seq = ?", (seq,))
 
-    async def _replace(self, due: Due) -> None:
-        self._log.error("stored result was damaged, an error takes its place", command_id=due.command_id)
-        now = self._clock.now()
 
-        def work(db: sqlite3.Connection) -> None:
-            journal.replace_result(db, due.seq, due.command_id, _DAMAGED, now)
-            upkeep.note(db, damage=f"{now.readable}: the result of {due.command_id} was damaged on disk")
+def oldest_finished(db: sqlite3.Connection) -> int | None:
+    """When the oldest result that waits was finished, in milliseconds since 1970; None if none waits."""
+    row = db.execute(
+        "select finished_unix_ms from results where seq = (select min(seq) from commands where state = 'spooled')"
+    ).fetchone()
+    return None if row is None else int(row[0])
 
-        def then(_: None) -> None:
-            self._tally.spooled_bytes -= self._tally.in_flight.get(due.seq, 0)
-            self._tally.in_flight[due.seq] = 0
 
-        try:
-            await self._writer.run(work, Kind.STATE, then=then)
-        except SpoolFull:
-            self._log.warning("damaged result couldn't be replaced on disk yet", command_id=due.command_id)
+def undelivered(db: sqlite3.Connection, limit: int) -> list[str]:
+    """The command ids of the oldest results that wait."""
+    rows = db.execute("select command_id from commands where state = 'spooled' order by seq limit ?", (limit,))
+    return [command_id for (command_id,) in rows]
 
-    async def pieces(self, seq: int, stream: Stream) -> AsyncIterator[str]:
-        """The text of one stream of a result, piece by piece."""
-        part = 0
-        while True:
-            text = await self._writer.run(partial(outbox.piece, seq=seq, stream=stream, part=part), Kind.READ)
-            if text is None:
-                return
-            yield text
-            part += 1
 
-    async def delivered(self, seq: int, status: int) -> None:
-        """The API has it. A small output stays for a while, for people to look at, while there is room."""
-        await self._settle(seq, Verdict("delivered", status, None))
+def piece(db: sqlite3.Connection, seq: int, stream: Stream, part: int) -> str | None:
+    """One piece, or None after the last."""
+    row = db.execute(
+        "select text from pieces where seq = ? and stream = ? and part = ?", (seq, stream, part)
+    ).fetchone()
+    return None if row is None else str(row[0])
 
-    async def rejected(self, seq: int, status: int | None, words: str) -> None:
-        """The API refuses this result for good. It is kept, and can be sent again by hand."""
-        await self._settle(seq, Verdict("rejected", status, words))
 
-    async def _settle(self, seq: int, verdict: Verdict) -> None:
-        """Write it down; while that is impossible, remember it, so that the result isn't sent again."""
-        size = self._tally.in_flight.get(seq, 0)
-        self._tally.unrecorded[seq] = verdict
-        self._tally.in_flight.pop(seq, None)
-        try:
-            if not self._tally.due:
-                await self._write_verdict(seq, verdict, size)
-            else:
-                async with self._taking:  # the caller has time for another result then
-                    await self._write_verdict(seq, verdict, size, self._tally.not_due() | self._tally.handing)
-        except SpoolFull as error:
-            self._log.warning("delivery couldn't be written down yet", seq=seq, reason=str(error))
+def settle(db: sqlite3.Connection, seq: int, verdict: Settlement, now_ms: int, *, keep: bool) -> bool:
+    """The API has answered for good. False if the result wasn't waiting any more.
 
-    async def _write_verdict(self, seq: int, verdict: Verdict, size: int, take_but: Set[int] | None = None) -> None:
-        """`take_but`: take the next result in the same commit, but none of these."""
-        plan = self._space.plan
-        keep = size <= PIECE_BYTES and self._space.used_bytes < plan.soft_bytes // 2
-        kept = size if keep and verdict.state == "delivered" else 0
-        over = self._tally.kept_bytes + kept > plan.kept_bytes
-        now = self._clock.now()
+    `keep` says whether a delivered result's output stays for people to look at.
+    """
+    changed = db.execute(
+        "update commands set state = ? where seq = ? and state = 'spooled'", (verdict.state, seq)
+    ).rowcount
+    if not changed:
+        return False
+    output = "whole" if verdict.state == "rejected" or not verdict.bytes else "kept" if keep else "gone"
+    if output == "gone":
+        db.execute("delete from pieces where seq = ?", (seq,))
+    db.execute(
+        "update results set output = ?, settled_unix_ms = ?, last_http_status = ?, last_error = ?,"
+        " next_attempt_unix_ms = null where seq = ?",
+        (output, now_ms, verdict.http_status, _shown(verdict.error), seq),
+    )
+    return True
 
-        def work(db: sqlite3.Connection) -> tuple[bool, int | None, list[Due]]:
-            changed = outbox.settle(db, seq, verdict.state, verdict.status, verdict.words, now, keep=keep)
-            left = upkeep.drop_kept(db, plan.kept_bytes * 3 // 4)[1] if over else None
-            return changed, left, [] if take_but is None else outbox.due(db, 1, take_but, record=True)
 
-        def then(done: tuple[bool, int | None, list[Due]]) -> None:
-            changed, left, found = done
-            self._took(found)
-            self._taken.extend(found)
-            self._tally.unrecorded.pop(seq, None)
-            if changed:
-                self._tally.settle(seq, size, verdict.state)
-            self._tally.kept_bytes = self._tally.kept_bytes + kept if left is None else left
+def postpone(db: sqlite3.Connection, seq: int, until_unix_ms: int, http_status: int | None, error: str) -> None:
+    """Note for people why a result wasn't delivered and when it is tried again."""
+    db.execute(
+        "update results set next_attempt_unix_ms = ?, last_http_status = ?, last_error = ? where seq = ?",
+        (until_unix_ms, http_status, _shown(error), seq),
+    )
 
-        await self._writer.run(work, Kind.STATE, then=then)
 
-    async def _record(self) -> None:
-        """Write down what couldn't be written before."""
-        for seq, verdict in list(self._tally.unrecorded.items()):
-            size = await self._writer.run(partial(outbox.stored_bytes, seq=seq), Kind.READ)
-            try:
-                await self._write_verdict(seq, verdict, size)
-            except SpoolFull:
-                return
+def _shown(error: str | None) -> str | None:
+    return printable(error[:_SHOWN_ERROR_CHARS]) if error else None
 
-    async def postponed(self, seq: int, seconds: float, status: int | None, words: str) -> None:
-        """It wasn't delivered; it is due again after `seconds`. What is written down is for people only."""
-        self._tally.postponed[seq] = trio.current_time() + seconds
-        self.release(seq)
-        until = self._clock.now().unix_ms + round(seconds * 1000)
-        try:
-            await self._writer.run(lambda db: outbox.postpone(db, seq, until, status, words), Kind.STATE)
-        except SpoolFull:
-            self._log.debug("postponement couldn't be written down", seq=seq)
 
-    async def cut(self, seq: int, max_bytes: int) -> None:
-        """Shorten the output to at most `max_bytes` a stream and mark it; it is due again at once, cut or not."""
+def cut(db: sqlite3.Connection, seq: int, max_bytes: int) -> int:
+    """Shorten each stream to at most `max_bytes` of UTF-8, at a character boundary. Returns the bytes that are left."""
+    found = read(db, seq)
+    sums = []
+    for stream in STREAMS:
+        written = Written()
+        while (text := piece(db, seq, stream, written.parts)) is not None:
+            kept = prefix(text.encode()[: min(PIECE_BYTES, max_bytes - written.bytes)])
+            if kept != text:
+                _end_pieces(db, seq, stream, written.parts, kept)
+            written = written.plus(kept)
+        sums.append(written)
+    stdout, stderr = sums
+    left = stdout.bytes + stderr.bytes
+    result = replace(found.result, truncated=found.result.truncated or left < found.bytes)
+    crc = result_crc(found.command_id, result, (found.correlation_id, found.session_id), stdout, stderr)
+    db.execute(
+        "update results set truncated = ?, stdout_bytes = ?, stdout_json_bytes = ?, stdout_crc32 = ?,"
+        " stderr_bytes = ?, stderr_json_bytes = ?, stderr_crc32 = ?, crc32 = ? where seq = ?",
+        (
+            result.truncated,
+            *(stdout.bytes, stdout.json_bytes, stdout.crc),
+            *(stderr.bytes, stderr.json_bytes, stderr.crc),
+            *(crc, seq),
+        ),
+    )
+    return left
 
-        def then(size: int) -> None:
-            self._tally.spooled_bytes += size - self._tally.in_flight.get(seq, size)
 
-        try:
-            await self._writer.run(lambda db: outbox.cut(db, seq, max_bytes), Kind.STATE, weight=max_bytes, then=then)
-        finally:
-            self.release(seq)
-
-    def release(self, seq: int) -> None:
-        """Give a taken result back without a word about it."""
-        self._tally.in_flight.pop(seq, None)
-        self._changed()
+def _end_pieces(db: sqlite3.Connection, seq: int, stream: Stream, part: int, text: str) -> None:
+    db.execute("delete from pieces where seq = ? and stream = ? and part > ?", (seq, stream, part))
+    if text:
+        db.execute("update pieces set text = ? where seq = ? and stream = ? and part = ?", (text, seq, stream, part))
+    else:
+        db.execute("delete from pieces where seq = ? and stream = ? and part = ?", (seq, stream, part))

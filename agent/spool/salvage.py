@@ -7,35 +7,23 @@ brought over whole is answered with an error instead, since its command was acce
 # ruff: noqa: S608  # what is put into these statements is this file's own
 
 import contextlib
-import shutil
 import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.model import Command, Outcome, Result
-from agent.spool.clock import Stamp
-from agent.spool.journal import STREAMS, insert_command, insert_result, read_command
-from agent.spool.space import PAGE_BYTES, beside, disk_free, file_bytes
-from agent.spool.text import Written, result_crc
+from agent.spool import results
+from agent.spool.journal import COMMAND, insert_command, insert_result, read_command
+from agent.spool.space import beside, file_bytes
+from agent.spool.values import STREAMS, Delivery, Recovery
 
 DAMAGED = "The record of this command was damaged on disk, and its result is lost. Ask again: the command only reads."
 _MOST_MISSES = 20_000  # a key may be damaged too, and say anything
 _MORE_KEYS = 1000  # tried beyond the last that was read
 _FILES = ("", "-wal", "-shm")
-
-
-@dataclass(slots=True)
-class Salvaged:
-    """What was brought over."""
-
-    rows: int = 0
-    """Commands, with their results if they had any."""
-    damaged: int = 0
-    """Of these, the ones whose result is an error now."""
 
 
 def move_aside(path: Path) -> Path:
@@ -52,37 +40,24 @@ def move_aside(path: Path) -> Path:
     return aside
 
 
-def salvage(path: Path, into: Path, pages: int) -> Salvaged:
+def salvage(path: Path, into: Path, pages: int, report: Recovery) -> None:
     """Bring over what can be read of the spool at `path`, which is left as it is, into the empty one at `into`.
 
     It may grow to so many pages; what doesn't fit is left out.
     """
-    with (
-        closing(sqlite3.connect(into, isolation_level=None)) as new,
-        contextlib.ExitStack() as stack,
-    ):
+    old = _open(path)
+    if old is None:
+        return
+    with closing(old), closing(sqlite3.connect(into, isolation_level=None)) as new:
         new.execute("pragma journal_mode = memory").fetchall()  # nobody reads this file before it is complete
         new.execute("pragma synchronous = off")
-        old = _open(path, into, stack)
-        done = Salvaged() if old is None else _Salvage(old, new, pages).run()
+        _Salvage(old, new, pages, report).run()
         new.execute("pragma synchronous = full")  # the next commit brings the whole file to the disk
-        new.execute("insert or replace into meta (key, value) values ('salvaged_rows', ?)", (str(done.rows),))
-    return done
+        new.execute("insert or replace into meta (key, value) values ('salvaged_rows', ?)", (str(report.salvaged),))
 
 
-def _open(path: Path, pattern: Path, stack: contextlib.ExitStack) -> sqlite3.Connection | None:
-    """The old database, or a copy of it with a new first page if its own says nothing."""
-    db = _try(path)
-    if db is None:
-        copy = beside(path, ".salvage")
-        stack.callback(_delete, copy)
-        db = _try(copy) if _with_first_page_of(pattern, path, copy) else None
-    if db is not None:
-        stack.enter_context(closing(db))
-    return db
-
-
-def _try(path: Path) -> sqlite3.Connection | None:
+def _open(path: Path) -> sqlite3.Connection | None:
+    """The old database, as far as SQLite finds its tables."""
     if file_bytes(path) == 0:
         return None  # SQLite would delete the log beside it
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
@@ -98,32 +73,6 @@ def _try(path: Path) -> sqlite3.Connection | None:
     db.row_factory = sqlite3.Row
     db.text_factory = lambda data: data.decode("utf-8", "replace")
     return db
-
-
-def _with_first_page_of(pattern: Path, path: Path, copy: Path) -> bool:
-    """Copy a database, with the first page of an empty one in the place of its own: tables begin at the same pages.
-
-    False if there is no room for that.
-    """
-    size, log = file_bytes(path), beside(path, "-wal")
-    if disk_free(path.parent) < 2 * (size + file_bytes(log)):
-        return False
-    _delete(copy)
-    shutil.copyfile(path if size > PAGE_BYTES else pattern, copy)
-    if log.exists():
-        shutil.copyfile(log, beside(copy, "-wal"))
-    with pattern.open("rb") as file:
-        page = bytearray(file.read(PAGE_BYTES))
-    page[28:32] = (file_bytes(copy) // PAGE_BYTES).to_bytes(4)  # pages in the file
-    page[32:40] = bytes(8)  # no free pages: which were is unknown
-    with copy.open("r+b") as file:
-        file.write(page)
-    return True
-
-
-def _delete(path: Path) -> None:
-    for suffix in _FILES:
-        beside(path, suffix).unlink(missing_ok=True)
 
 
 def _rows(db: sqlite3.Connection, table: str, last: int) -> Iterator[sqlite3.Row]:
@@ -151,14 +100,14 @@ def _last_seq(db: sqlite3.Connection) -> int:
 
 
 class _Salvage:
-    def __init__(self, old: sqlite3.Connection, new: sqlite3.Connection, pages: int) -> None:
+    def __init__(self, old: sqlite3.Connection, new: sqlite3.Connection, pages: int, report: Recovery) -> None:
         self._old = old
         self._new = new
         self._pages = pages
         self._seen: set[int] = set()
-        self._done = Salvaged()
+        self._report = report
 
-    def run(self) -> Salvaged:
+    def run(self) -> None:
         """What somebody waits for first, then the memory of what was delivered, then results without a command."""
         last = _last_seq(self._old)
         for delivered, pages in ((False, self._pages * 7 // 8), (True, self._pages)):
@@ -169,7 +118,6 @@ class _Salvage:
         for row in _rows(self._old, "results", last):
             if row["seq"] not in self._seen:
                 self._give_up(row["command_id"], delivered=row["settled_unix_ms"] is not None)
-        return self._done
 
     def _bring(self, row: sqlite3.Row) -> None:
         self._seen.add(row["seq"])
@@ -179,7 +127,7 @@ class _Salvage:
         except (sqlite3.Error, TypeError, ValueError):
             self._give_up(row["command_id"], delivered=row["state"] == "delivered")
         else:
-            self._done.rows += 1
+            self._report.salvaged += 1
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -193,63 +141,45 @@ class _Salvage:
             raise
 
     def _copy(self, row: sqlite3.Row) -> None:
-        command = read_command(
-            *(row[name] for name in ("command_id", "args", "timeout_seconds", "correlation_id", "session_id", "crc32"))
-        )
-        if command is None:
+        command = read_command(*(row[name] for name in COMMAND.split(", ")))
+        if command is None and row["args"] is not None:
             raise ValueError("the command isn't what was stored")
         self._insert("commands", row)
         if row["state"] in {"accepted", "running"}:
             return
+        due = results.read(self._old, row["seq"])
+        if not due.whole:
+            raise ValueError("the result isn't what was stored")
         result = self._old.execute("select * from results where seq = ?", (row["seq"],)).fetchone()
-        if result is None:
-            raise ValueError("the result is gone")
         self._insert("results", result)
         if result["output"] != "gone":
-            self._copy_pieces(result)
+            self._copy_pieces(due)
 
     def _insert(self, table: str, row: sqlite3.Row) -> None:
         names = row.keys()
         places = ", ".join("?" * len(names))
         self._new.execute(f"insert into {table} ({', '.join(names)}) values ({places})", tuple(row))
 
-    def _copy_pieces(self, result: sqlite3.Row) -> None:
-        found = {s: Written(0, result[f"{s}_bytes"], result[f"{s}_json_bytes"]) for s in STREAMS}
-        pieces = self._old.execute("select * from pieces where seq = ? order by stream, part", (result["seq"],))
-        for piece in pieces:
+    def _copy_pieces(self, due: Delivery) -> None:
+        crcs = dict.fromkeys(STREAMS, 0)
+        for piece in self._old.execute("select * from pieces where seq = ? order by stream, part", (due.seq,)):
             self._insert("pieces", piece)
-            before = found[piece["stream"]]
-            found[piece["stream"]] = replace(before, crc=zlib.crc32(piece["text"].encode(), before.crc))
-        if result_crc(result["command_id"], _result(result), found["stdout"], found["stderr"]) != result["crc32"]:
-            raise ValueError("the result isn't what was stored")
+            crcs[piece["stream"]] = zlib.crc32(piece["text"].encode(), crcs[piece["stream"]])
+        if tuple(crcs.values()) != tuple(due.output[stream].crc for stream in STREAMS):
+            raise ValueError("the output isn't what was stored")
 
     def _give_up(self, command_id: object, *, delivered: bool) -> None:
         """An error in the place of what can't be brought over; nothing at all if not even its id is readable."""
-        now = Stamp(time.time_ns() // 1_000_000, "", 0)
+        now_ms = time.time_ns() // 1_000_000
         if not isinstance(command_id, str) or not command_id:
             return
         with contextlib.suppress(sqlite3.Error), self._transaction():
             state = "delivered" if delivered else "spooled"
-            seq = insert_command(self._new, Command(command_id, ()), state, now)
+            seq = insert_command(self._new, Command(command_id, ()), state, now_ms)
             if seq is None:
                 return
-            insert_result(self._new, seq, command_id, Result(Outcome.DAMAGED, error=DAMAGED), {}, now)
+            insert_result(self._new, seq, command_id, Result(Outcome.DAMAGED, error=DAMAGED), {}, now_ms)
             if delivered:
-                self._new.execute(
-                    "update results set settled_unix_ms = ?, settled_boot = '', settled_uptime_ms = 0 where seq = ?",
-                    (now.unix_ms, seq),
-                )
-            self._done.rows += 1
-            self._done.damaged += 1
-
-
-def _result(row: sqlite3.Row) -> Result:
-    return Result(
-        Outcome(row["outcome"]),
-        row["exit_code"],
-        row["error"],
-        row["execution_time_ms"],
-        row["output_bytes"],
-        bool(row["truncated"]),
-        row["rule"],
-    )
+                self._new.execute("update results set settled_unix_ms = ? where seq = ?", (now_ms, seq))
+            self._report.salvaged += 1
+            self._report.damaged += 1

@@ -1,18 +1,13 @@
 """Wakes tasks when something is ready, without losing a wake-up.
 
 A waiter is told of a condition, not of an event: whoever comes late finds the condition true and doesn't wait, and
-whoever is woken looks again. No more are woken than have something to do: eight tasks that look for one command cost
-more than the command's whole way through the agent.
+whoever is woken looks again. No more are woken than have something to do.
 """
 
 import math
 from collections.abc import Callable
 
 import trio
-
-
-def _never() -> float:
-    return math.inf
 
 
 class Signal:
@@ -23,15 +18,10 @@ class Signal:
         next_at: when it may come to hold by itself.
     """
 
-    def __init__(self, ready: Callable[[], int], next_at: Callable[[], float] = _never) -> None:
+    def __init__(self, ready: Callable[[], int], next_at: Callable[[], float] = lambda: math.inf) -> None:
         self._ready = ready
         self._next_at = next_at
         self._waiters: dict[trio.Event, float] = {}  # in the order in which they came, and when they wake by themselves
-
-    @property
-    def waiting(self) -> int:
-        """How many tasks wait, and have not been woken."""
-        return len(self._waiters)
 
     async def wait(self) -> None:
         """Return once the condition holds."""

@@ -11,11 +11,13 @@ there to be deleted when the disk itself is full, since then SQLite can't even d
 
 import contextlib
 import os
+import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import SpoolError
+from agent.spool.values import Limits
 
 PAGE_BYTES = 4096
 MB = 1024 * 1024
@@ -90,8 +92,11 @@ def file_bytes(path: Path) -> int:
 
 
 def disk_free(folder: Path) -> int:
-    """Bytes that this user may still write there."""
-    figures = os.statvfs(folder)
+    """Bytes that this user may still write there; 0 if it isn't there."""
+    try:
+        figures = os.statvfs(folder)
+    except OSError:
+        return 0
     return figures.f_bavail * figures.f_frsize
 
 
@@ -110,8 +115,8 @@ def plan_for(path: Path, max_bytes: int) -> Plan:
     if capacity < SMALLEST_BYTES:
         raise SpoolError(
             f"The spool {path} may have only {capacity // 1024} KiB "
-            f"(configured: {max_bytes // 1024} KiB, free on its disk: {on_disk // 1024} KiB). "
-            f"It needs {SMALLEST_BYTES // MB} MiB or more: make room on the disk or raise KUBENTLY_SPOOL_MAX_BYTES."
+            f"(configured: {max_bytes // 1024} KiB, free on its disk: {on_disk // 1024} KiB).",
+            f"It needs {SMALLEST_BYTES // MB} MiB or more: make room on the disk or raise KUBENTLY_SPOOL_MAX_BYTES.",
         )
     pages = (file_bytes(path) + file_bytes(beside(path, "-wal"))) // PAGE_BYTES
     return Plan.of(capacity, pages)
@@ -122,29 +127,62 @@ class Space:
 
     page_bytes = PAGE_BYTES
 
-    def __init__(self, path: Path, plan: Plan, output_bytes: int = 0) -> None:
+    def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
-        self.plan = plan
-        self.reserve_bytes = plan.reserve(output_bytes)
-        """Room to keep free for each command that waits or runs."""
-        self.output_bytes = plan.output_bytes(output_bytes)
-        """How much output of one command is sure to find room."""
-        self._ballast = beside(path, ".ballast")
-        self._wal = beside(path, "-wal")
-        self._folder = path.parent
+        self._limits = limits
         self._lock = threading.Lock()
+        self._identity: tuple[int, int] | None = None
         self.used_bytes = 0
         """Of the database, without its free pages."""
         self.file_bytes = 0
         self.wal_bytes = 0
-        self.disk_free = disk_free(path.parent)
+        self._divide(plan_for(path, limits.max_bytes))
+        self.measure(0, 0)
+
+    def _divide(self, plan: Plan) -> None:
+        self.plan = plan
+        self.reserve_bytes = plan.reserve(self._limits.output_bytes)
+        """Room to keep free for each command that runs."""
+        self.output_bytes = plan.output_bytes(self._limits.output_bytes)
+        """How much output of one command is sure to find room."""
+
+    def grow(self) -> bool:
+        """Divide anew if the disk has more room than it had before. True if so.
+
+        A disk that is full when the agent starts, and isn't later, mustn't leave it with a tiny spool for months.
+        """
+        with contextlib.suppress(SpoolError, OSError):
+            plan = plan_for(self.path, self._limits.max_bytes)
+            if plan.capacity_bytes > self.plan.capacity_bytes:
+                self._divide(plan)
+                return True
+        return False
+
+    def opened(self, db: sqlite3.Connection) -> None:
+        """Remember which file was opened, put the ballast beside it, and measure it."""
+        self._identity = _identity(self.path)
+        self.load_ballast()
+        (pages,), (free,) = (db.execute(f"pragma {name}").fetchone() for name in ("page_count", "freelist_count"))
+        self.measure(pages, free)
+
+    def check_identity(self) -> None:
+        """What is at the path must be the file that was opened: another would get nothing of what is written.
+
+        Raises:
+            SpoolError: it was deleted or replaced.
+        """
+        if _identity(self.path) != self._identity:
+            raise SpoolError(
+                f"The spool {self.path} was deleted or replaced while the agent had it open.",
+                "Never do that to a live agent's spool. It starts again over what is there now.",
+            )
 
     def measure(self, pages: int, free_pages: int) -> None:
         """Take note of the database's size, and look at the other files."""
         self.file_bytes = pages * PAGE_BYTES
         self.used_bytes = (pages - free_pages) * PAGE_BYTES
-        self.wal_bytes = file_bytes(self._wal)
-        self.disk_free = disk_free(self._folder)
+        self.wal_bytes = file_bytes(beside(self.path, "-wal"))
+        self.disk_free = disk_free(self.path.parent)
 
     @property
     def free_bytes(self) -> int:
@@ -160,23 +198,14 @@ class Space:
         return max(0, free)
 
     @property
+    def full(self) -> bool:
+        """Whether no commands are taken: one more output might find no room."""
+        return self.free_bytes < self.reserve_bytes
+
+    @property
     def disk_full(self) -> bool:
         """Whether nothing that is freed inside the file would make room for commands."""
         return disk_free(self.path.parent) <= _FULL_BYTES
-
-    def grow(self, max_bytes: int, output_bytes: int) -> bool:
-        """Plan anew if the disk has more room than it had before. True if so.
-
-        A disk that is full when the agent starts, and isn't later, mustn't leave it with a tiny spool for months.
-        """
-        with contextlib.suppress(SpoolError, OSError):
-            plan = plan_for(self.path, max_bytes)
-            if plan.capacity_bytes > self.plan.capacity_bytes:
-                self.plan = plan
-                self.reserve_bytes = plan.reserve(output_bytes)
-                self.output_bytes = plan.output_bytes(output_bytes)
-                return True
-        return False
 
     @property
     def size_bytes(self) -> int:
@@ -186,7 +215,7 @@ class Space:
     @property
     def has_ballast(self) -> bool:
         """Whether there is something to throw overboard."""
-        return self._ballast.exists()
+        return beside(self.path, ".ballast").exists()
 
     def drop_ballast(self) -> bool:
         """Delete the ballast if the disk is full. True if that made room."""
@@ -194,7 +223,7 @@ class Space:
             if not self.has_ballast or disk_free(self.path.parent) > _FULL_BYTES:
                 return False
             try:
-                self._ballast.unlink()
+                beside(self.path, ".ballast").unlink()
             except OSError:  # a disk that became read-only
                 return False
             return True
@@ -206,7 +235,15 @@ class Space:
                 return True
             if disk_free(self.path.parent) < 2 * self.plan.ballast_bytes:
                 return False
-            return _fill(self._ballast, self.plan.ballast_bytes)
+            return _fill(beside(self.path, ".ballast"), self.plan.ballast_bytes)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _fill(path: Path, size: int) -> bool:

@@ -1,16 +1,22 @@
-"""Output as text: made storable, cut into pieces, measured and summed.
+"""Output and ids as text: made storable, cut into pieces, measured and summed.
 
 SQLite can't store lone surrogates, and a NUL makes its `length()` and the prompt's display lie. kubectl's output is
 decoded without either, but ids and messages come from elsewhere.
 """
 
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import Self
 
-from agent.model import PIECE_BYTES, Command, Result, json_text
+from agent.model import PIECE_BYTES, Command, Result
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+SHOWN_CHARS = 300
+"""How much of a command's line is kept for people."""
 
 
 def clean(text: str) -> str:
@@ -19,13 +25,24 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def printable(text: str) -> str:
+    """Text for a terminal: control characters, with which it could be steered, are replaced; line ends stay."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", clean(text))
+
+
+def shown(command: Command) -> str:
+    """A command as people read it, in one line."""
+    words = command.args if command.tool == "kubectl" else (command.tool, json.dumps(command.request))
+    return printable(" ".join(words)[:SHOWN_CHARS].replace("\n", " "))
+
+
 def split(text: str, size: int = PIECE_BYTES) -> Iterator[str]:
     """Pieces of at most `size` UTF-8 bytes, ended at character boundaries."""
-    data = text.encode()
-    if len(data) <= size:
+    if len(text) * 4 <= size or (text.isascii() and len(text) <= size):
         if text:
             yield text
         return
+    data = text.encode()
     start = 0
     while start < len(data):
         piece = prefix(data[start : start + size])
@@ -45,16 +62,18 @@ class Written:
     parts: int = 0
     bytes: int = 0
     json_bytes: int = 0
-    """The same inside a JSON string."""
+    """The same inside a JSON string (RFC 8259 §7)."""
     crc: int = 0
 
     def plus(self, piece: str) -> Self:
         """With one more piece."""
         data = piece.encode()
+        # What JSON escapes is ASCII and so are the escapes: how much longer it gets needs no second encoding.
+        longer = len(encode_basestring(piece)) - 2 - len(piece)
         return type(self)(
             self.parts + 1,
             self.bytes + len(data),
-            self.json_bytes + len(json_text(piece)),
+            self.json_bytes + len(data) + longer,
             zlib.crc32(data, self.crc),
         )
 
@@ -64,23 +83,33 @@ NOTHING = Written()
 
 def command_crc(command: Command) -> int:
     """Over all that decides what is run and whom the result is for."""
-    return _crc(command.id, command.args, command.timeout, command.correlation_id, command.session_id)
+    return _crc(
+        command.id,
+        command.args,
+        command.timeout,
+        command.correlation_id,
+        command.session_id,
+        command.tool,
+        command.request,
+    )
 
 
-def result_crc(command_id: str, result: Result, stdout: Written, stderr: Written) -> int:
+def result_crc(command_id: str, result: Result, trace: tuple[str | None, str | None], *streams: Written) -> int:
     """Over all that the API will be told, and the sizes that are told before. Damage inside a page that SQLite can
-    still read shows here alone.
+    still read shows here alone. `trace` are the correlation's and the session's ids.
     """
     return _crc(
         command_id,
+        trace,
         result.outcome.value,
         result.exit_code,
         result.error,
         result.execution_time_ms,
         result.output_bytes,
         result.truncated,
+        result.redactions,
         result.rule,
-        *((written.bytes, written.json_bytes, written.crc) for written in (stdout, stderr)),
+        *((written.bytes, written.json_bytes, written.crc) for written in streams),
     )
 
 

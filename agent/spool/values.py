@@ -6,6 +6,11 @@ from pathlib import Path
 
 from agent.model import Command, Result, Stream
 
+STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
+
+SMALL_BYTES = 64 * 1024
+"""Results of at most so much output are small: they pass by a large one that takes its time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -18,14 +23,14 @@ class Limits:
     journal: int = 8
     """How many commands may wait or run here at a time; others stay at the API."""
     output_bytes: int = 10 * 1024 * 1024
-    """The largest output of one command. Room for it is kept free for each command that is taken."""
+    """The largest output of one command. Room for it is kept free for each command that runs."""
     rerun_seconds: float = 300.0
     """After a crash an unfinished command younger than this is run again, an older one answered with an error."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recovery:
-    """What was found when the spool was opened."""
+    """What was found when the spool was opened, and what became of it."""
 
     rerun: int = 0
     """Unfinished commands that will run again."""
@@ -67,13 +72,19 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class Stored:
     """What is stored of one stream."""
 
     bytes: int
+    """In UTF-8."""
     json_bytes: int
+    """The same inside a JSON string."""
+    crc: int
     held: str | None = field(default=None, repr=False)
     """The text itself when it is small, so that sending it needs no further look into the spool."""
+
+
+NOTHING_STORED = Stored(0, 0, 0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +96,36 @@ class Delivery:
     result: Result
     attempts: int
     """How often it was tried before, and this time."""
-    correlation_id: str | None
-    session_id: str | None
-    executed_at: float | None
+    correlation_id: str | None = None
+    session_id: str | None = None
+    executed_at: float | None = None
     """When the command was started, in seconds since the epoch; None if it never was."""
-    output: Mapping[Stream, Output]
-    read: Callable[[int, Stream], AsyncIterator[str]] = field(repr=False)
+    output: Mapping[Stream, Stored] = field(default_factory=lambda: dict.fromkeys(STREAMS, NOTHING_STORED))
+    whole: bool = True
+    """Whether the checksums are right; of a larger output that shows only when it is read."""
+    read: "Callable[[Delivery, Stream], AsyncIterator[str]] | None" = field(default=None, repr=False)
+
+    @property
+    def bytes(self) -> int:
+        """Of stored output, both streams together."""
+        return sum(stored.bytes for stored in self.output.values())
 
     def json_bytes(self, stream: Stream) -> int:
         """UTF-8 bytes of the stream's text inside a JSON string: a body's length is known before its output is read."""
         return self.output[stream].json_bytes
 
     async def pieces(self, stream: Stream) -> AsyncIterator[str]:
-        """The stream's text, piece by piece."""
-        output = self.output[stream]
-        if output.held is not None:
-            yield output.held
-        elif output.bytes:
-            async for piece in self.read(self.seq, stream):
+        """The stream's text, piece by piece.
+
+        Raises:
+            DamagedResult: it isn't what was stored. That is known before the last piece is given, so a body that is
+                being sent stays unfinished. An error has taken the result's place: release it and take it again.
+        """
+        stored = self.output[stream]
+        if stored.held is not None:
+            yield stored.held
+        elif stored.bytes and self.read is not None:
+            async for piece in self.read(self, stream):
                 yield piece
 
 
@@ -127,15 +150,15 @@ class Counts:
     """What they may have together."""
     free_bytes: int
     """Room left for output."""
-    output_bytes: int
-    """Room kept free for each command that waits or runs."""
     unrecorded: int
     """Results that the API has answered for but whose state couldn't be written yet."""
+    full_because: str | None
+    """Why no commands are taken, in a sentence; None while they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What one round of upkeep did."""
+    """What one round of maintenance did."""
 
     removed: int = 0
     """Remembered results that were forgotten."""
