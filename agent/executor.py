@@ -2,64 +2,48 @@
 
 import trio
 
-from agent.errors import KubectlError, SpoolFull
+from agent.errors import KubectlError
 from agent.guard import GuardPlan, Policy, Refused, decide
 from agent.kubectl import Exit, Kubectl
 from agent.log import Log
 from agent.metrics import Metrics
 from agent.model import PIECE_BYTES, Command, Outcome, Result, Stream
 from agent.policy import PolicyFile
-from agent.spool import Claim, Spool
+from agent.spool import Claim, Spool, until_written
 
 log = Log("executor")
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 """For commands that ask for none, as the specification has it."""
 
-RETRY_WRITE_SECONDS = 1.0
-"""How often a result is tried to be written again while the disk refuses it."""
+ABANDONED_SECONDS = 0.5
+"""How long a result is tried to be written once it was to be given up."""
 
 
-class Output:
+class OutputPieces:
     """One command's output on its way into the spool: collected to pieces, the last ones kept for the final commit."""
 
     def __init__(self, spool: Spool, command_id: str) -> None:
         self._spool = spool
         self._command_id = command_id
         self._held: dict[Stream, list[str]] = {"stdout": [], "stderr": []}
-        self._held_bytes: dict[Stream, int] = {"stdout": 0, "stderr": 0}
-        self._lost: set[Stream] = set()
-
-    @property
-    def lost_to_full_disk(self) -> bool:
-        """Whether some of it is in nobody's hands any more."""
-        return bool(self._lost)
+        self._held_chars: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        self._full = False
 
     async def write(self, stream: Stream, text: str) -> None:
-        """Take some text; a piece that is complete goes to the spool. After a loss nothing: an output has no holes."""
-        size = len(text.encode())
-        if self._held_bytes[stream] + size > PIECE_BYTES:
-            await self._flush(stream)
-        if stream not in self._lost:
-            self._held[stream].append(text)
-            self._held_bytes[stream] += size
+        """Take some text; a piece that is complete goes to the spool. Nothing more once the disk has refused some."""
+        held = self._held[stream]
+        if held and self._held_chars[stream] + len(text) > PIECE_BYTES:
+            self._full = not await self._spool.append(self._command_id, stream, "".join(held)) or self._full
+            held.clear()
+            self._held_chars[stream] = 0
+        if not self._full:
+            held.append(text)
+            self._held_chars[stream] += len(text)
 
     def rest(self) -> list[tuple[Stream, str]]:
-        """What isn't in the spool yet."""
+        """What wasn't handed in yet."""
         return [(stream, "".join(texts)) for stream, texts in self._held.items() if texts]
-
-    async def _flush(self, stream: Stream) -> None:
-        text = "".join(self._held[stream])
-        self._held[stream].clear()
-        self._held_bytes[stream] = 0
-        if not text:
-            return
-        try:
-            await self._spool.append(self._command_id, stream, text)
-        except SpoolFull:
-            # Room for one whole output is set aside before a command starts, so this is another's doing: the disk is
-            # full. What is written is kept, the result says that it was cut, and the command ends in the ordinary way.
-            self._lost.add(stream)
 
 
 class Executor:
@@ -74,13 +58,7 @@ class Executor:
     """
 
     def __init__(
-        self,
-        spool: Spool,
-        kubectl: Kubectl,
-        policies: PolicyFile,
-        *,
-        timeout_max: float,
-        metrics: Metrics,
+        self, spool: Spool, kubectl: Kubectl, policies: PolicyFile, *, timeout_max: float, metrics: Metrics
     ) -> None:
         self._spool = spool
         self._kubectl = kubectl
@@ -104,20 +82,11 @@ class Executor:
 
     async def run(self) -> None:
         """Run commands one after the other, until `drain`. When cancelled, the one at hand ends as `interrupted`."""
-        failing = False
         while True:
             with trio.CancelScope() as self._waiting:
                 if not self._draining:
                     await self._spool.work.wait()
-            try:
-                claim = await self._spool.claim()
-                failing = False
-            except SpoolFull as error:
-                if not failing:
-                    log.error("commands can't be claimed, trying again", reason=str(error))
-                failing = True
-                await trio.sleep(RETRY_WRITE_SECONDS)
-                continue
+            claim = self._spool.claim()
             if claim is not None:
                 await self._execute(claim)
             elif self._draining:
@@ -125,17 +94,17 @@ class Executor:
 
     async def _execute(self, claim: Claim) -> None:
         command = claim.command
-        output = Output(self._spool, command.id)
+        output = OutputPieces(self._spool, command.id)
         began = trio.current_time()
         try:
             result = await self._result(claim, output)
         except* trio.Cancelled:  # alone or, from a nursery inside, in a group
-            result = Result(Outcome.INTERRUPTED, error=INTERRUPTED, execution_time_ms=_ms(began))
-            await self._finish(command, result, output)
+            ms = round((trio.current_time() - began) * 1000)
+            await self._finish(command, Result(Outcome.INTERRUPTED, error=INTERRUPTED, execution_time_ms=ms), output)
             raise
         await self._finish(command, result, output)
 
-    async def _result(self, claim: Claim, output: Output) -> Result:
+    async def _result(self, claim: Claim, output: OutputPieces) -> Result:
         policy = self._policies.current()
         try:
             plan = decide(list(claim.command.args), policy)
@@ -143,7 +112,7 @@ class Executor:
             return Result(Outcome.REFUSED, error=refusal.sentence, rule=refusal.rule)
         return await self._run(claim, plan, policy, output)
 
-    async def _run(self, claim: Claim, plan: GuardPlan, policy: Policy, output: Output) -> Result:
+    async def _run(self, claim: Claim, plan: GuardPlan, policy: Policy, output: OutputPieces) -> Result:
         command = claim.command
         timeout = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, self._timeout_max)
         timeout = min(timeout, policy.max_timeout_seconds or timeout)
@@ -154,18 +123,18 @@ class Executor:
                 exit_ = await self._kubectl.run(plan.argv, timeout=timeout, max_bytes=most, sink=output.write)
             except KubectlError as error:
                 return Result(Outcome.UNSTARTED, error=str(error))
-        return _from_exit(exit_, timeout, lost=output.lost_to_full_disk)
+        return _from_exit(exit_, timeout)
 
-    async def _finish(self, command: Command, result: Result, output: Output) -> None:
+    async def _finish(self, command: Command, result: Result, output: OutputPieces) -> None:
         """Write the result down, whatever happens meanwhile. Without a spool it is lost, and the command runs again."""
         with trio.CancelScope(shield=True) as self._finishing:
             if self._abandoned:  # while kubectl was still ending: it is tried once
-                self._finishing.deadline = trio.current_time() + RETRY_WRITE_SECONDS / 2
-            await self._until_written(command, result, output)
+                self._finishing.deadline = trio.current_time() + ABANDONED_SECONDS
+            write = lambda: self._spool.finish(command.id, result, output.rest())  # noqa: E731
+            await until_written(write, log, "result can't be written, trying again", command_id=command.id)
         if self._finishing.cancelled_caught:
             log.error("result given up, the command runs again at the next start", command_id=command.id)
             return
-        await trio.lowlevel.cancel_shielded_checkpoint()  # whoever sends the result goes first
         self._metrics.finished(result)
         log.info(
             "command finished",
@@ -179,57 +148,40 @@ class Executor:
             rule=result.rule,
         )
 
-    async def _until_written(self, command: Command, result: Result, output: Output) -> None:
-        told = False
-        while True:
-            try:
-                await self._spool.finish(command.id, result, output.rest())
-            except SpoolFull as error:
-                if not told:
-                    log.error("result can't be written, trying again", command_id=command.id, reason=str(error))
-                    told = True
-            else:
-                return
-            await trio.sleep(RETRY_WRITE_SECONDS)
-
 
 INTERRUPTED = "The agent was stopped while this ran. What kubectl had printed so far is kept; ask again for the rest."
-TOO_LARGE = (
-    "kubectl ran out of memory: the answer was too large for it. "
-    "Ask for less: one namespace, a selector (-l), one object, or only names (-o name)."
-)
+_ASK_FOR_LESS = "Ask for less: one namespace, a selector (-l), one object, or only names (-o name)."
+TOO_LARGE = f"kubectl ran out of memory: the answer was too large for it. {_ASK_FOR_LESS}"
 CROWDED = (
     "kubectl was ended: its answer and those of others that ran at the same time were too large for the agent's memory "
-    "together. Ask again, or for less: one namespace, a selector (-l), one object, or only names (-o name)."
+    f"together. Ask again, or for less. {_ASK_FOR_LESS}"
 )
 
 
-def _from_exit(exit_: Exit, timeout: float, *, lost: bool) -> Result:
+def _from_exit(ended: Exit, timeout: float) -> Result:
     outcome, error = Outcome.FAILED, None
-    if exit_.timed_out:
+    if ended.timed_out:
         outcome = Outcome.TIMED_OUT
         error = f"kubectl was ended after {timeout:g} s, the command's time limit. What it had printed is kept."
-    elif exit_.crowded:
+    elif ended.flooded:
+        error = (
+            f"kubectl was ended: it had printed {ended.stdout_bytes >> 20} MiB and went on. The beginning is kept. "
+            f"{_ASK_FOR_LESS}"
+        )
+    elif ended.crowded:
         error = CROWDED
-    elif exit_.signal is not None:
-        error = f"kubectl was ended by {exit_.signal}, not by the agent{_guess(exit_.signal)}."
-    elif exit_.out_of_memory:
+    elif ended.signal is not None:
+        guess = ": probably by the kernel, for want of memory" if ended.signal == "SIGKILL" else ""
+        error = f"kubectl was ended by {ended.signal}, not by the agent{guess}."
+    elif ended.out_of_memory:
         error = TOO_LARGE
-    elif exit_.code == 0:
+    elif ended.code == 0:
         outcome = Outcome.SUCCEEDED
     return Result(
         outcome,
-        exit_code=exit_.code,
+        exit_code=ended.code,
         error=error,
-        execution_time_ms=exit_.duration_ms,
-        output_bytes=exit_.stdout_bytes,
-        truncated=exit_.truncated or lost,
+        execution_time_ms=ended.duration_ms,
+        output_bytes=ended.stdout_bytes,
+        truncated=ended.truncated,
     )
-
-
-def _guess(signal: str) -> str:
-    return ": probably by the kernel, for want of memory" if signal == "SIGKILL" else ""
-
-
-def _ms(began: float) -> int:
-    return round((trio.current_time() - began) * 1000)

@@ -39,28 +39,28 @@ class Maintenance:
             self._refresh()
             try:
                 swept = await self._spool.sweep()
-                self._tell_fullness(await self._spool.counts())
+                failing = False
+                if swept.removed:
+                    log.debug("old results removed", count=swept.removed, freed_bytes=swept.freed_bytes)
             except SpoolFull as error:
                 if not failing:
                     log.error("sweep failed, trying again", reason=str(error))
                 failing = True
-            else:
-                failing = False
-                if swept.removed:
-                    log.debug("old results removed", count=swept.removed, freed_bytes=swept.freed_bytes)
-            await trio.sleep(EVERY_SECONDS if self._spool.room else SHORT_OF_ROOM_SECONDS)
+            self._tell_fullness(await self._spool.counts())
+            await trio.sleep(SHORT_OF_ROOM_SECONDS if self._spool.full else EVERY_SECONDS)
 
     def _tell_fullness(self, counts: Counts) -> None:
-        """Say when the spool becomes full and when it no longer is: meanwhile commands stay at the API."""
-        full = counts.free_bytes < counts.output_bytes
-        if full != self._full:
-            self._full = full
-            words = "spool full, no commands are taken" if full else "spool has room again, commands are taken"
-            tell = log.warning if full else log.info
-            tell(
-                words,
-                results_waiting=counts.pending,
-                size_bytes=counts.size_bytes,
-                capacity_bytes=counts.capacity_bytes,
-                free_bytes=counts.free_bytes,
-            )
+        """Say when the spool becomes full, and why; and when it no longer is: meanwhile commands stay at the API."""
+        if (counts.full_because is not None) == self._full:
+            return
+        self._full = not self._full
+        words = "spool full, no commands are taken" if self._full else "spool has room again, commands are taken"
+        tell = log.warning if self._full else log.info
+        tell(
+            words,
+            because=counts.full_because,
+            results_waiting=counts.pending,
+            size_bytes=counts.size_bytes,
+            capacity_bytes=counts.capacity_bytes,
+            free_bytes=counts.free_bytes,
+        )

@@ -167,7 +167,7 @@ class Agent:
         """Answer what was accepted and never started: the pod's volume may go with the pod, and somebody waits."""
         # A disk that is full must hold up nothing: what is here may still be delivered.
         with trio.move_on_after(1), suppress(SpoolError):
-            while (claim := await self._spool.claim()) is not None:
+            while (claim := self._spool.claim()) is not None:
                 result = Result(Outcome.INTERRUPTED, error="The agent was stopped before this was started. Ask again.")
                 await self._spool.finish(claim.command.id, result)
                 self.metrics.finished(result)

@@ -75,10 +75,9 @@ class Uploader:
 
     async def _deliver_one(self) -> None:
         async with self._reach.turn() as attempt:
-            taken = await self._spool.take(1)
-            if not taken:
+            delivery = await self._spool.take()
+            if delivery is None:
                 return
-            delivery = taken[0]
             try:
                 reply = await self._link.deliver(delivery)
             except BaseException:
@@ -95,7 +94,7 @@ class Uploader:
     async def _settle(self, delivery: Delivery, reply: Reply, *, probe: bool) -> None:
         status = reply.status or 0
         if reply.verdict is Verdict.STORED:
-            await self._spool.delivered(delivery.seq, status)
+            self._spool.delivered(delivery.seq, status)
             log.info("result delivered", attempts=delivery.attempts, **_names(delivery))
         elif reply.verdict is Verdict.TOO_LARGE:
             await self._cut(delivery, reply)
@@ -110,7 +109,7 @@ class Uploader:
                 # The API was there a moment ago, and this one was lost on its way before. It may be the one that never
                 # gets through, such as 10 MB on a bad link: the next in line must have their turn.
                 seconds = backoff(delivery.attempts - 1, self._random, self._link.pause_seconds)
-            await self._spool.postponed(delivery.seq, seconds, reply.status, reply.words)
+            self._spool.postponed(delivery.seq, seconds, reply.status, reply.words)
             log.debug("result postponed", reason=reply.words, seconds=seconds, **_names(delivery))
 
     async def _cut(self, delivery: Delivery, reply: Reply) -> None:
@@ -125,7 +124,7 @@ class Uploader:
         log.warning("result too large for the API, cut", bytes=size, cut_to_bytes=most, **_names(delivery))
 
     async def _reject(self, delivery: Delivery, reply: Reply) -> None:
-        await self._spool.rejected(delivery.seq, reply.status or 0, reply.words)
+        self._spool.rejected(delivery.seq, reply.status or 0, reply.words)
         log.warning("result refused by the API, kept", status=reply.status, reason=reply.words, **_names(delivery))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.check.cluster import Cluster
 from agent.check.findings import Area
 from agent.errors import AgentError
-from agent.kubectl.surroundings import SERVICE_ACCOUNT
+from agent.kubectl.environment import SERVICE_ACCOUNT
 
 _ROLES = "the roles of kustomize/base (ClusterRoles view and kubently-agent) to this service account."
 

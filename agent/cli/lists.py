@@ -48,7 +48,7 @@ LISTS: dict[str, Sequence[Column]] = {
         Column("ENDED", text("outcome")),
         _OUTPUT,
         _ATTEMPTS,
-        Column("LAST TROUBLE", text("last_words"), gives_way=3),
+        Column("LAST TROUBLE", text("last_error"), gives_way=3),
     ),
     "recent": (
         _CAME,

@@ -21,6 +21,7 @@ from agent.errors import SpoolError
 from agent.humanize import age, counted, size
 from agent.model import Stream
 from agent.spool import retry
+from agent.spool.lock import is_held
 from agent.spool.reader import Reader, Shown, open_reader
 
 _VIEWS = ("recent", "backlog", "stuck", "slow")
@@ -194,10 +195,10 @@ def _sending(fields: dict[str, Any]) -> str:
     if not fields["attempts"]:
         return ""
     words = counted(fields["attempts"], "attempt")
-    if fields["last_status"]:
-        words += f", HTTP {fields['last_status']}"
-    if fields["last_words"]:
-        words += f", {plain(fields['last_words'])}"
+    if fields["last_http_status"]:
+        words += f", HTTP {fields['last_http_status']}"
+    if fields["last_error"]:
+        words += f", {plain(fields['last_error'])}"
     if fields["settled_at"]:
         return f"{words}, {fields['state']} {_when(fields['settled_at'])}"
     return words + (f", next at {fields['next_attempt_at']}" if fields["next_attempt_at"] else "")
@@ -212,10 +213,11 @@ def _retry(path: Path, args: argparse.Namespace) -> int:
         if state != "rejected":
             hint = "There is nothing to retry; `kubently-agent spool show ID` says more."
             raise SpoolError(f"Command {command_id} is {state}, not rejected.", hint)
-    if retry.ask(path, command_id) is retry.Retried.ASKED:
+    retry.ask(path, command_id)
+    if is_held(path):
         print("The running agent has been told. It sends within a minute; see `kubently-agent status`.")
     else:
-        print("Done. It is sent when an agent is started with this spool.")
+        print("Noted. It is sent when an agent is started with this spool.")
     return 0
 
 

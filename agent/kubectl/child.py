@@ -73,7 +73,7 @@ class Child:
                     umask=0o077,
                 )
             except OSError as error:
-                raise KubectlError(_sentence(argv[0], folder, error)) from error
+                raise _unstartable(argv[0], folder, error) from error
             except ValueError as error:  # a NUL or a lone surrogate, which the guard refuses
                 raise KubectlError(f"kubectl can't be started: its arguments can't be passed on ({error})") from error
             keep.pop_all()
@@ -101,7 +101,7 @@ class Child:
         with trio.move_on_after(grace):
             await self.exited()
 
-    async def bury(self) -> int | None:
+    async def reap(self) -> int | None:
         """Kill what is left of the group, and reap it.
 
         Returns what `subprocess` calls the return code: -N for signal N. None for a process that not even
@@ -167,8 +167,10 @@ def _wait(pid: int) -> None:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
-def _sentence(program: str, folder: Path, error: OSError) -> str:
+def _unstartable(program: str, folder: Path, error: OSError) -> KubectlError:
     if str(error.filename) == str(folder):
-        return f"kubectl can't be started: {folder}, its working folder: {error.strerror}. Restart the agent."
+        return KubectlError(
+            f"kubectl can't be started: {folder}, its working folder: {error.strerror}.", "Restart the agent."
+        )
     reason = _START_ERRORS.get(error.errno or 0, error.strerror)
-    return f"{program} can't be started: {reason}"
+    return KubectlError(f"{program} can't be started: {reason}.")

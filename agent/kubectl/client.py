@@ -13,16 +13,19 @@ import trio
 
 from agent.errors import KubectlError
 from agent.kubectl.child import Child
+from agent.kubectl.environment import SERVICE_ACCOUNT, Environment
 from agent.kubectl.memory import LOOK_SECONDS, Complaint, largest_of_too_many
 from agent.kubectl.output import Pump, Text
-from agent.kubectl.surroundings import SERVICE_ACCOUNT, Surroundings
 from agent.model import Stream
 
 Sink = Callable[[Stream, str], Awaitable[None]]
-"""Takes one piece of text, of at most 64 KiB in UTF-8."""
+"""Takes what was printed, read by read: what 64 KiB of bytes decode to."""
 
 STDERR_BYTES = 64 * 1024
 """More of stderr than this helps nobody, and isn't kept."""
+
+FLOOD_CAPS, FLOOD_BYTES = 32, 64 * 1024 * 1024
+"""A child is ended when it has printed so many times the cap, and at least so much: nobody will read it."""
 
 _VERSION_SECONDS = 10.0
 _GO_FATAL = 2  # the exit code of a Go program that can't go on
@@ -47,14 +50,16 @@ class Exit:
     """It ended because it may have no more memory: the answer was too large for it."""
     crowded: bool = False
     """It was ended because it and others that ran took too much memory together, and it took the most."""
+    flooded: bool = False
+    """It was ended because it had printed a large multiple of the cap and went on."""
 
 
 class Kubectl:
     """The kubectl of this agent, ready to run."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self.surroundings = surroundings
-        self.path = surroundings.program
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.path = environment.program
         self._children: set[Child] = set()
         self.trouble: str | None = None
         """Why the last child couldn't be started; None if it could."""
@@ -74,9 +79,9 @@ class Kubectl:
         environ: Mapping[str, str] = os.environ,
         service_account: Path = SERVICE_ACCOUNT,
     ) -> "Kubectl":
-        """Make the surroundings of every child, once. See `Surroundings.prepare`; raises KubectlError."""
+        """Make the environment of every child, once. See `Environment.prepare`; raises KubectlError."""
         return cls(
-            Surroundings.prepare(
+            Environment.prepare(
                 kubectl=kubectl,
                 kubeconfig=kubeconfig,
                 home=home,
@@ -115,6 +120,7 @@ class Kubectl:
         try:
             stdout = Text(max_bytes)
             run = _Run(child, timeout, grace, self._is_too_large)
+            flood_bytes = max(FLOOD_CAPS * max_bytes, FLOOD_BYTES)
             complaint = Complaint()
 
             async def heard(stream: Stream, text: str) -> None:
@@ -122,14 +128,16 @@ class Kubectl:
                     complaint.add(text)
                 await sink(stream, text)
 
-            await run.follow(stdout, Text(STDERR_BYTES), heard)
+            await run.follow(stdout, Text(STDERR_BYTES), heard, flood_bytes)
         finally:
             self._children.discard(child)
             child.close()
         code, name = _code(run.returned)
         duration_ms = round((trio.current_time() - began) * 1000)
         short = code == _GO_FATAL and complaint.out_of_memory
-        return Exit(code, name, run.timed_out, duration_ms, stdout.total, stdout.truncated, short, run.crowded)
+        return Exit(
+            code, name, run.timed_out, duration_ms, stdout.total, stdout.truncated, short, run.crowded, run.flooded
+        )
 
     def kill(self) -> None:
         """Kill all children at once, for an agent that ends at once."""
@@ -158,11 +166,11 @@ class Kubectl:
         return version
 
     def _is_too_large(self, child: Child) -> bool:
-        most = self.surroundings.data_bytes
+        most = self.environment.data_bytes
         return largest_of_too_many([each.pid for each in self._children], most) == child.pid
 
     def _start(self, argv: Sequence[str], seconds: float) -> Child:
-        around = self.surroundings
+        around = self.environment
         try:
             child = Child.start(
                 (str(self.path), *around.flags, *argv),
@@ -181,11 +189,12 @@ class Kubectl:
 
 
 class _Run:
-    """One child, from its start to its burial."""
+    """One child, from its start until it is reaped."""
 
     def __init__(self, child: Child, timeout: float, grace: float, is_too_large: Callable[[Child], bool]) -> None:
         self.timed_out = False
         self.crowded = False
+        self.flooded = False
         self.returned: int | None = None
         self._child = child
         self._grace = grace
@@ -194,10 +203,15 @@ class _Run:
         self._limit = trio.CancelScope(deadline=trio.current_time() + timeout)
         self._failure: Exception | None = None
 
-    async def follow(self, stdout: Text, stderr: Text, sink: Sink) -> None:
+    async def follow(self, stdout: Text, stderr: Text, sink: Sink, flood_bytes: int) -> None:
         """Carry the output and wait for the end, which it brings about if need be."""
-        out = Pump(self._child.stdout, stdout, functools.partial(sink, "stdout"))
-        err = Pump(self._child.stderr, stderr, functools.partial(sink, "stderr"))
+
+        def drown() -> None:
+            self.flooded = True
+            self._limit.cancel()
+
+        out = Pump(self._child.stdout, stdout, functools.partial(sink, "stdout"), flood_bytes, drown)
+        err = Pump(self._child.stderr, stderr, functools.partial(sink, "stderr"), flood_bytes, drown)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._carry, out)
             nursery.start_soon(self._carry, err)
@@ -212,13 +226,14 @@ class _Run:
                 with trio.CancelScope(shield=True):
                     if not ended:
                         await self._child.end(self._grace)
-                    self.returned = await self._child.bury()
+                    self.returned = await self._child.reap()
                 out.child_is_gone()
                 err.child_is_gone()
         if self._failure is not None:
             raise self._failure
         self.crowded = self.crowded and not ended
-        self.timed_out = not ended and not self.crowded
+        self.flooded = self.flooded and not ended
+        self.timed_out = not ended and not self.crowded and not self.flooded
 
     async def _weigh(self) -> None:
         with self._weighing:

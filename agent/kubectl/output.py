@@ -1,4 +1,4 @@
-"""What the child prints: bytes from a pipe, turned into text piece by piece, up to a cap.
+"""What the child prints: bytes from a pipe, turned into text read by read, up to a cap.
 
 However much the child prints, no more than one read of it is in memory. Beyond the cap it is read on and
 counted, so that the child can end by itself and the result can say how much there was.
@@ -7,14 +7,12 @@ counted, so that the child can end by itself and the result can say how much the
 import codecs
 import fcntl
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import trio
 
 READ_BYTES = 64 * 1024
-"""Bytes taken from a pipe at once, and the most UTF-8 bytes of text in one piece. A pipe holds as much."""
-
-_WIDEST = 4  # UTF-8 bytes of the widest character
+"""Bytes taken from a pipe at once. A pipe holds as much."""
 
 
 class Text:
@@ -30,42 +28,45 @@ class Text:
         self._room = max_bytes
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def feed(self, data: bytes, *, last: bool = False) -> Iterator[str]:
-        """The text of `data` in pieces, as far as the cap (in UTF-8 bytes of that text) allows.
+    def feed(self, data: bytes, *, last: bool = False) -> str:
+        """The text of `data`, as far as the cap (in UTF-8 bytes of that text) allows.
 
         The bytes of an unfinished character are held back until the next call; with `last` they are given up.
         """
         self.total += len(data)
         if self.truncated:
-            return
+            return ""
         text = self._decoder.decode(data, last).replace("\0", "\ufffd")
-        size = _size(text)
+        size = len(text) if text.isascii() else len(text.encode())
         if size > self._room:
             text = text.encode()[: self._room].decode("utf-8", "ignore")
             self.truncated = True
         self._room -= size
-        # Only text with replacements can be longer than the bytes that it was made from.
-        step = len(text) if size <= READ_BYTES else READ_BYTES // _WIDEST
-        for start in range(0, len(text), max(step, 1)):
-            yield text[start : start + step]
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
+        return text
 
 
 class Pump:
     """Carries one pipe's text to a sink until the pipe is closed, or the child is gone and the pipe is empty.
+    `flooded` is called once more than `flood_bytes` have come.
 
     The second matters when something else holds the pipe open: a process that the child started and that left
     its group. What the child itself had printed is in the pipe when it ends, so no waiting is needed to get
     all of that.
     """
 
-    def __init__(self, pipe: int, text: Text, sink: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        pipe: int,
+        text: Text,
+        sink: Callable[[str], Awaitable[None]],
+        flood_bytes: int,
+        flooded: Callable[[], None],
+    ) -> None:
         self._pipe = pipe
         self._text = text
         self._sink = sink
+        self._flood_bytes = flood_bytes
+        self._flooded = flooded
         self._waiting = trio.CancelScope()
         self._left: int | None = None
         os.set_blocking(pipe, False)
@@ -73,10 +74,12 @@ class Pump:
     async def run(self) -> None:
         """Returns at the end of the output. Raises what the sink raises."""
         while data := await self._read():
-            for piece in self._text.feed(data):
-                await self._sink(piece)
-        for piece in self._text.feed(b"", last=True):
-            await self._sink(piece)
+            if text := self._text.feed(data):
+                await self._sink(text)
+            if self._text.total > self._flood_bytes:
+                self._flooded()
+        if text := self._text.feed(b"", last=True):
+            await self._sink(text)
 
     def child_is_gone(self) -> None:
         """From now on take what is in the pipe and no more: at most what a pipe holds, whoever goes on

@@ -149,7 +149,7 @@ class Checks:
         if counts is None:
             return Check("spool", ok=False, words="doesn't answer")
         words = f"{_mib(counts.size_bytes)} of {_mib(counts.capacity_bytes)} MiB used, {counts.pending} results waiting"
-        if counts.free_bytes < counts.output_bytes:
+        if counts.full_because is not None:
             return Check("spool", ok=False, words=f"full, no commands are taken: {words}")
         return Check("spool", ok=True, words=words)
 

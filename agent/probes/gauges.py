@@ -52,7 +52,7 @@ def of_spool(counts: Counts | None, recovery: Recovery) -> Iterator[Family]:
     yield gauge("kubently_spool_size_bytes", "Size of all the spool's files.", counts.size_bytes)
     yield gauge("kubently_spool_capacity_bytes", "What they may have together.", counts.capacity_bytes)
     yield gauge("kubently_spool_free_bytes", "Room left for output.", counts.free_bytes)
-    full = int(counts.free_bytes < counts.output_bytes)
+    full = int(counts.full_because is not None)
     yield gauge("kubently_spool_full", "1 while no commands are taken for want of room.", full)
 
 

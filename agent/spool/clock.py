@@ -51,20 +51,19 @@ class Clock:
         return round(self.wall() * 1000)
 
 
-def follow(db: sqlite3.Connection, clock: Clock) -> int:
+def follow(db: sqlite3.Connection, clock: Clock) -> None:
     """Move the stored times if the clock was set since the last look. In a transaction.
 
-    Returns:
-        Milliseconds that everything stored is older than at least: the machine's uptime if it was started since.
+    After a reboot nobody knows whether it was: but all that is stored is older than the machine's start.
     """
-    offset = clock.unix_ms() - round(clock.uptime() * 1000)
+    offset = clock.unix_ms() - round(clock.uptime() * 1000)  # the wall clock's time of the machine's start
     row = db.execute("select value from meta where key = 'clock'").fetchone()
     boot, _, before = (row[0] if row else "").partition(" ")
-    same = bool(clock.boot) and boot == clock.boot
-    step = offset - int(before) if same else 0
-    if abs(step) >= SET_MS:
+    if row and boot == clock.boot and abs(offset - int(before)) < SET_MS:
+        return
+    if row and clock.boot and boot:
+        change = f"+ {offset - int(before)}" if boot == clock.boot else None
         for table, columns in _TIMES.items():
-            db.execute(f"update {table} set " + ", ".join(f"{c} = {c} + {step}" for c in columns))  # noqa: S608
-    if not same or abs(step) >= SET_MS:
-        db.execute("insert or replace into meta (key, value) values ('clock', ?)", (f"{clock.boot} {offset}",))
-    return round(clock.uptime() * 1000) if row and clock.boot and boot and not same else 0
+            moved = (f"{c} = {c} {change}" if change else f"{c} = min({c}, {offset})" for c in columns)
+            db.execute(f"update {table} set {', '.join(moved)}")  # noqa: S608  # this file's own names
+    db.execute("insert or replace into meta (key, value) values ('clock', ?)", (f"{clock.boot} {offset}",))

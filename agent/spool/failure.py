@@ -27,6 +27,12 @@ _SHARED_MEMORY = frozenset(
 )
 
 
+class Broken(sqlite3.DatabaseError):
+    """Damage that SQLite doesn't notice itself."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
 def primary_code(error: sqlite3.Error) -> int:
     """SQLite's result code without its extension; 0 for an error of Python's own."""
     code: int = getattr(error, "sqlite_errorcode", 0)

@@ -56,7 +56,7 @@ def forget(db: sqlite3.Connection, before_ms: int) -> int:
     for state in ("delivered", "rejected"):
         rows = db.execute(
             "select seq from (select seq from commands where state = ? order by seq limit ?) join results using (seq)"
-            " where settled_unix_ms <= ?",  # settled nearly in the order of acceptance: the oldest are enough
+            " where settled_unix_ms < ?",  # settled nearly in the order of acceptance: the oldest are enough
             (state, SLICE_ROWS, before_ms),
         ).fetchall()
         removed += _remove(db, rows)

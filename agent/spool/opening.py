@@ -62,7 +62,7 @@ def open_database(path: Path, plan: Plan, lock: SpoolLock, report: Recovery) -> 
     """
     try:
         log_is_gone = lock.was_open and path.exists() and not beside(path, "-wal").exists()
-        report.damage = _look(path, ours=lock.is_marked, thorough=lock.was_suspect)  # begins a new log
+        report.damage = look(path, ours=lock.is_marked, thorough=lock.was_suspect)  # begins a new log
         if report.damage is not None:
             salvage(path, _create(path), plan.soft_pages, report)
             beside(path, ".making").rename(beside(path, ".new"))
@@ -79,10 +79,14 @@ def open_database(path: Path, plan: Plan, lock: SpoolLock, report: Recovery) -> 
         ) from error
 
 
-def _look(path: Path, *, ours: bool, thorough: bool) -> str | None:
+def look(path: Path, *, ours: bool = True, thorough: bool = False) -> str | None:
     """What is wrong with the file, None if nothing. It is opened for reading only.
 
-    `thorough` compares the indexes with their tables too, which takes several times as long.
+    `thorough` compares the indexes with their tables too, which takes several times as long. `ours`: the mark of an
+    agent is beside it.
+
+    Raises:
+        SpoolError: it is a database, but no spool, or one of another version.
     """
     if not path.exists():
         return None

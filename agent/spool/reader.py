@@ -16,6 +16,7 @@ from agent.model import Stream
 from agent.spool.clock import readable
 from agent.spool.failure import missing, translate
 from agent.spool.opening import refuse_foreign
+from agent.spool.space import beside
 
 VIEWS = ("status", "backlog", "recent", "stuck", "slow")
 Row = dict[str, Any]
@@ -61,15 +62,16 @@ def open_reader(path: Path) -> Iterator["Reader"]:
 
 
 def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:
-    db = stack.enter_context(
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0))
-    )
+    # After a clean end there is no log, and then nobody needs to make its index to read the file.
+    mode = "mode=ro" if beside(path, "-wal").exists() else "mode=ro&immutable=1"
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=5.0)
+    stack.enter_context(closing(db))
     db.text_factory = lambda data: data.decode("utf-8", "replace")  # a damaged file is read as far as it goes
     db.execute("pragma temp_store = memory")
     try:
         views = db.execute("select count(*) from sqlite_schema where name = 'status'").fetchone()
     except sqlite3.OperationalError as error:
-        if os.access(path.parent, os.W_OK):
+        if os.access(path.parent, os.W_OK, effective_ids=True):
             raise
         raise SpoolError(
             f"The spool {path} can't be opened by a user who may not write its folder: the write-ahead log's index is "

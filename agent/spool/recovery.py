@@ -25,7 +25,7 @@ def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: 
     Returns:
         Those to run again, in order.
     """
-    at_least_ms = follow(db, clock)
+    follow(db, clock)
     now_ms = clock.unix_ms()
     waiting: list[Waiting] = []
     rows = db.execute(
@@ -35,7 +35,7 @@ def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: 
     for seq, state, runs, accepted_ms, *stored in rows:
         db.execute("delete from pieces where seq = ?", (seq,))
         db.execute("delete from results where seq = ?", (seq,))  # there only if somebody changed the state by hand
-        age_ms = max(at_least_ms, now_ms - accepted_ms, 0)
+        age_ms = max(0, now_ms - accepted_ms)
         command = read_command(*stored)
         if command is None:
             _answer(db, seq, stored[0], Result(Outcome.DAMAGED, error=_DAMAGED), now_ms)

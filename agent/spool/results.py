@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from agent.model import PIECE_BYTES, Outcome, Result, Stream
 from agent.spool.counters import Settlement
+from agent.spool.failure import Broken
 from agent.spool.text import Written, prefix, printable, result_crc
 from agent.spool.values import STREAMS, Delivery, Stored
 
@@ -40,6 +41,8 @@ def read(db: sqlite3.Connection, seq: int) -> Delivery:
     """One result, with its text if that is small."""
     query = f"select {_COLUMNS} from commands c left join results r using (seq) where seq = ?"
     row = db.execute(query, (seq,)).fetchone()
+    if row is None:
+        raise Broken("an index names a command that isn't there")
     command_id, correlation_id, session_id, started, output, attempts, crc, outcome, *fields = row
     try:
         code, error, ms, size, truncated, rule, redactions, *sizes = fields

@@ -54,7 +54,7 @@ class _Job:
     failed: Callable[[SpoolError], None] | None = None
     task: trio.lowlevel.Task | None = None
     waited_for: bool = True
-    outcome: outcome.Maybe[Any] | None = None
+    result: outcome.Maybe[Any] | None = None
 
     @property
     def single(self) -> bool:
@@ -108,7 +108,7 @@ class Writer:
             self._carry_out([job])
             self._wake([job])
             await trio.lowlevel.cancel_shielded_checkpoint()
-            return cast("outcome.Maybe[T]", job.outcome).unwrap()
+            return cast("outcome.Maybe[T]", job.result).unwrap()
         job.task = trio.lowlevel.current_task()
         self._waiting.put(job)
 
@@ -175,11 +175,11 @@ class Writer:
         if len(jobs) > 1:
             with contextlib.suppress(Exception):  # each is tried again on its own, and gets its own error
                 for job, value in zip(jobs, self._commit(jobs), strict=True):
-                    job.outcome = outcome.Value(value)
+                    job.result = outcome.Value(value)
                 return
         for job in jobs:
-            job.outcome = outcome.capture(self._alone, job)
-            if isinstance(job.outcome, outcome.Error):
+            job.result = outcome.capture(self._alone, job)
+            if isinstance(job.result, outcome.Error):
                 with contextlib.suppress(sqlite3.Error):  # it may be that others have filled the disk
                     self._space.measure(*self._pages())
 
@@ -237,14 +237,14 @@ class Writer:
 
     def _wake(self, jobs: list[_Job]) -> None:
         for job in jobs:
-            if isinstance(job.outcome, outcome.Error):
-                self._note(job, job.outcome.error)
-            elif isinstance(job.outcome, outcome.Value) and job.then is not None:
-                job.then(job.outcome.value)
+            if isinstance(job.result, outcome.Error):
+                self._note(job, job.result.error)
+            elif isinstance(job.result, outcome.Value) and job.then is not None:
+                job.then(job.result.value)
         self._changed()
         for job in jobs:
-            if job.task is not None and job.outcome is not None:
-                trio.lowlevel.reschedule(job.task, job.outcome)
+            if job.task is not None and job.result is not None:
+                trio.lowlevel.reschedule(job.task, job.result)
 
     def _note(self, job: _Job, error: BaseException) -> None:
         if not isinstance(error, SpoolError):

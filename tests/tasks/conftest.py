@@ -31,7 +31,7 @@ def events():
 async def small_spool(tmp_path):
     """A real one, with room for four commands."""
     limits = Limits(max_bytes=32 << 20, output_bytes=4 << 20, journal=4)
-    async with open_spool(tmp_path / "spool.db", limits) as spool:
+    async with open_spool(tmp_path / "spool.db", limits, inline=True) as spool:
         yield spool
 
 

@@ -121,7 +121,7 @@ async def test_the_time_limit_is_the_smallest_of_all(executing, asked, policy, s
 
 async def test_the_most_output_is_the_spools_or_the_policys(executing):
     await executing.accept("a", "b")
-    await executing.spool.claim()
+    executing.spool.claim()
     await executing.until_done()
     assert executing.kubectl.calls[0][2] == executing.spool.output_bytes
     executing.policies.policy = parse_policy("max_output_bytes = 5000")

@@ -54,7 +54,7 @@ async def test_what_is_received_is_journalled(polling, events, virtual_clock):
     command = Command("a", ("get", "pods"), correlation_id="trace", session_id="session")
     polling.link.receives.append(Batch([command, *commands("b")]))
     await polling.until_asked(2)
-    assert [(await polling.spool.claim()).command.id for _ in range(2)] == ["a", "b"]
+    assert [(polling.spool.claim()).command.id for _ in range(2)] == ["a", "b"]
     assert [line["command_id"] for line in events["command accepted"]] == ["a", "b"]
     assert events["command accepted"][0]["correlation_id"] == "trace"
     assert polling.metrics.render().count("kubently_commands_accepted_total 2") == 1
@@ -101,7 +101,7 @@ async def test_room_that_comes_back_is_used(polling, virtual_clock):
         nursery.start_soon(polling.poller.run)
         await trio.sleep(10)
         assert polling.link.eager == []
-        claim = await polling.spool.claim()
+        claim = polling.spool.claim()
         await polling.spool.finish(claim.command.id, DONE)
         await trio.sleep(1)
         assert polling.link.eager == [False]
@@ -167,7 +167,7 @@ async def test_what_was_received_outlasts_a_full_disk_and_a_stop(polling, events
         await until(lambda: tries)
         nursery.cancel_scope.cancel()
     assert len(tries) == 5
-    assert (await polling.spool.claim()).command.id == "a"
+    assert (polling.spool.claim()).command.id == "a"
     assert events["commands can't be journalled, trying again"] == [{"reason": "no room"}]
 
 

@@ -37,7 +37,7 @@ class Uploading:
     async def result(self, name, stdout="", stderr=""):
         """One that is due."""
         await self.spool.accept([Command(name, ("get", "pods"), correlation_id=f"trace-{name}")])
-        await self.spool.claim()
+        self.spool.claim()
         await self.spool.finish(name, OK, [("stdout", stdout), ("stderr", stderr)])
 
     async def until_done(self):

@@ -27,5 +27,5 @@ def path(folder: Path) -> Path:
 
 @pytest.fixture
 async def spool(path: Path, hands: Hands) -> AsyncIterator[Spool]:
-    async with open_spool(path, LIMITS, clock=hands.clock) as spool:
+    async with open_spool(path, LIMITS, clock=hands.clock, inline=True) as spool:
         yield spool

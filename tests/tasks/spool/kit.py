@@ -15,7 +15,7 @@ import trio.testing
 from agent.model import Command, Outcome, Result, Stream
 from agent.spool import Claim, Delivery, Limits, Spool
 from agent.spool.clock import Clock
-from agent.spool.writer import Kind
+from agent.spool.writer import Need
 
 MB = 1024 * 1024
 LIMITS = Limits(max_bytes=32 * MB, output_bytes=256 * 1024, journal=1000)
@@ -49,7 +49,7 @@ async def accept(spool: Spool, *ids: str) -> None:
 
 async def start(spool: Spool, id: str) -> Claim:  # noqa: A002
     await accept(spool, id)
-    claim = await spool.claim()
+    claim = spool.claim()
     assert claim is not None
     assert claim.command.id == id
     return claim
@@ -62,8 +62,17 @@ async def run(spool: Spool, id: str, out: str = "", err: str = "", result: Resul
     await spool.finish(id, result, tail)
 
 
+async def take(spool: Spool, limit: int) -> list[Delivery]:
+    """Due results, at most so many."""
+    found = []
+    while len(found) < limit and (delivery := await spool.take()) is not None:
+        found.append(delivery)
+    return found
+
+
 async def take_one(spool: Spool) -> Delivery:
-    (delivery,) = await spool.take(1)
+    delivery = await spool.take()
+    assert delivery is not None
     return delivery
 
 
@@ -74,12 +83,9 @@ async def text(delivery: Delivery, stream: Stream = "stdout") -> str:
 async def deliver_all(spool: Spool) -> dict[str, str]:
     """Send everything that is due. Returns what arrived: ids and their stdout."""
     arrived = {}
-    while deliveries := await spool.take(16):
-        for delivery in deliveries:
-            arrived[delivery.command_id] = await text(delivery)
-        async with trio.open_nursery() as nursery:
-            for delivery in deliveries:
-                nursery.start_soon(spool.delivered, delivery.seq, 200)
+    while delivery := await spool.take():
+        arrived[delivery.command_id] = await text(delivery)
+        spool.delivered(delivery.seq, 200)
     return arrived
 
 
@@ -106,7 +112,7 @@ async def held(spool: Spool) -> AsyncIterator[threading.Event]:
     """The spool's thread does nothing meanwhile, or until the event is set."""
     go = threading.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: spool._writer.run(lambda _: go.wait(10), Kind.READ))
+        nursery.start_soon(lambda: spool._writer.run(lambda _: go.wait(10), Need.READ))
         await trio.testing.wait_all_tasks_blocked()
         try:
             yield go

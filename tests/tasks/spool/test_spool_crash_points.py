@@ -9,8 +9,8 @@ import pytest
 
 from agent.model import Outcome, Result
 from agent.spool import Spool, open_spool
-from agent.spool.writer import Kind
-from tests.tasks.spool.kit import LIMITS, OK, Hands, command, run, snapshot, start, take_one, text
+from agent.spool.writer import Need
+from tests.tasks.spool.kit import LIMITS, OK, Hands, command, run, snapshot, start, take, take_one, text
 
 LONG = "a long line of output\n" * 13_000  # more than a piece
 BUSY = Result(Outcome.BUSY)
@@ -25,7 +25,7 @@ async def answer(spool: Spool) -> None:
 
 
 async def claim(spool: Spool) -> None:
-    await spool.claim()
+    spool.claim()
 
 
 async def append(spool: Spool) -> None:
@@ -36,20 +36,20 @@ async def finish(spool: Spool) -> None:
     await spool.finish("running", OK, [("stdout", LONG), ("stderr", "tail")])
 
 
-async def take(spool: Spool) -> None:
-    await spool.take(5)
+async def take_five(spool: Spool) -> None:
+    await take(spool, 5)
 
 
 async def deliver(spool: Spool) -> None:
-    await spool.delivered((await take_one(spool)).seq, 200)
+    spool.delivered((await take_one(spool)).seq, 200)
 
 
 async def reject(spool: Spool) -> None:
-    await spool.rejected((await take_one(spool)).seq, 404, "unknown")
+    spool.rejected((await take_one(spool)).seq, 404, "unknown")
 
 
 async def postpone(spool: Spool) -> None:
-    await spool.postponed((await take_one(spool)).seq, 5, 503, "busy")
+    spool.postponed((await take_one(spool)).seq, 5, 503, "busy")
 
 
 async def cut(spool: Spool) -> None:
@@ -61,7 +61,7 @@ async def sweep(spool: Spool) -> None:
 
 
 @pytest.mark.parametrize(
-    "operation", [accept, answer, claim, append, finish, take, deliver, reject, postpone, cut, sweep]
+    "operation", [accept, answer, claim, append, finish, take_five, deliver, reject, postpone, cut, sweep]
 )
 async def test_an_operation_has_happened_or_not(
     path: Path, folder: Path, hands: Hands, operation: Callable[[Spool], Awaitable[None]]
@@ -73,16 +73,16 @@ async def test_an_operation_has_happened_or_not(
 
     async with open_spool(path, LIMITS, clock=hands.clock) as spool:
         await run(spool, "delivered", LONG)
-        await spool.delivered((await take_one(spool)).seq, 200)
+        spool.delivered((await take_one(spool)).seq, 200)
         hands.pass_(90_000)  # the sweep forgets it
         for name in "ab":
             await run(spool, name, f"{name}: {LONG}")
         await start(spool, "running")
         await spool.append("running", "stdout", "begun\n")
         await spool.accept([command("accepted")])
-        await spool._writer.run(lambda db: db.set_trace_callback(copy), Kind.ALONE)
+        await spool._writer.run(lambda db: db.set_trace_callback(copy), Need.ALONE)
         await operation(spool)
-        await spool._writer.run(lambda db: db.set_trace_callback(None), Kind.ALONE)
+        await spool._writer.run(lambda db: db.set_trace_callback(None), Need.ALONE)
     assert len(copies) > 3
     for file in copies:
         await check(file, hands, operation.__name__)
@@ -98,13 +98,13 @@ async def check(path: Path, hands: Hands, operation: str) -> None:
     arrived: dict[str, tuple[Outcome, str]] = {}
     async with open_spool(path, LIMITS, clock=hands.clock) as spool:
         assert spool.recovery.damage is None
-        while taken := await spool.claim():
+        while taken := spool.claim():
             await spool.finish(taken.command.id, OK, [("stdout", "run again")])
-        while deliveries := await spool.take(5):
+        while deliveries := await take(spool, 5):
             for delivery in deliveries:
                 assert delivery.command_id not in arrived
                 arrived[delivery.command_id] = (delivery.result.outcome, await text(delivery))
-                await spool.delivered(delivery.seq, 200)
+                spool.delivered(delivery.seq, 200)
         assert (await spool.counts()).unrecorded == 0
     again = (Outcome.SUCCEEDED, "run again")
     possible = {

@@ -15,8 +15,8 @@ from agent.errors import SpoolError, SpoolFull
 from agent.model import Outcome, Result
 from agent.spool import Limits, Spool, open_spool
 from agent.spool.space import beside, disk_free
-from agent.spool.writer import Kind
-from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, start, take_one
+from agent.spool.writer import Need
+from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, start, take, take_one
 
 
 async def test_many_tiny_results_at_the_cap_are_all_delivered(path: Path) -> None:
@@ -28,12 +28,12 @@ async def test_many_tiny_results_at_the_cap_are_all_delivered(path: Path) -> Non
                 await spool.accept([command(f"{total + n}", "x" * 900) for n in range(10)])
                 total += 10
         assert total > 500
-        while claim := await spool.claim():
+        while claim := spool.claim():
             await spool.finish(claim.command.id, Result(Outcome.SUCCEEDED, 0))
         while (await spool.counts()).accepted:  # no room for an output each: as results leave, others can run
             assert await deliver_all(spool)
             await spool.sweep()
-            while claim := await spool.claim():
+            while claim := spool.claim():
                 await spool.finish(claim.command.id, Result(Outcome.SUCCEEDED, 0))
         await deliver_all(spool)
         counts = await spool.counts()
@@ -47,20 +47,18 @@ async def test_at_the_cap_states_still_change(path: Path) -> None:
     async with open_spool(path, Limits(4 * MB, journal=10_000, output_bytes=1000)) as spool:
         for n in range(10):
             await start(spool, str(n))
-        for size in (50_000, 4000, 500):  # to the last page
-            with pytest.raises(SpoolFull):  # noqa: PT012
-                while True:
-                    await spool.append("0", "stdout", "x" * size)
+        while await spool.append("0", "stdout", "x" * 4000):  # to the last page
+            pass
         for n in range(10):
             await spool.finish(str(n), OK, [("stdout", "y" * 1000)])
-        deliveries = await spool.take(20)
+        deliveries = await take(spool, 20)
         assert len(deliveries) == 10
         for delivery in deliveries[1:4]:
-            await spool.rejected(delivery.seq, 404, "words " * 50)
+            spool.rejected(delivery.seq, 404, "words " * 50)
         for delivery in deliveries[4:7]:
-            await spool.postponed(delivery.seq, 100, 503, "words " * 50)
+            spool.postponed(delivery.seq, 100, 503, "words " * 50)
         for delivery in deliveries[7:]:
-            await spool.delivered(delivery.seq, 200)
+            spool.delivered(delivery.seq, 200)
         await spool.cut(deliveries[0].seq, 10)
         counts = await spool.counts()
         assert (counts.pending, counts.rejected, counts.delivered, counts.unrecorded) == (4, 3, 3, 0)
@@ -94,17 +92,18 @@ async def test_on_a_disk_that_fails_results_still_leave_once(path: Path) -> None
             await spool.try_write()
         with pytest.raises(SpoolFull):
             await spool.finish("e", OK)
-        first, second, third = await spool.take(3)
-        await spool.delivered(first.seq, 200)
-        await spool.rejected(second.seq, 404, "unknown")
-        await spool.postponed(third.seq, 3600, 503, "busy")
+        first, second, third = await take(spool, 3)
+        spool.delivered(first.seq, 200)
+        spool.rejected(second.seq, 404, "unknown")
+        spool.postponed(third.seq, 3600, 503, "busy")
         assert (await take_one(spool)).command_id == "d"
-        assert await spool.take(5) == []
-        swept = await spool.sweep()
-        assert (swept.removed, swept.outputs_dropped) == (0, 0)
+        assert await take(spool, 5) == []
+        with pytest.raises(SpoolFull):
+            await spool.sweep()
         counts = await spool.counts()
         assert (counts.unrecorded, counts.pending) == (2, 2)
         fail_writes(spool, fail=False)
+        await spool.sweep()
         await spool.finish("e", OK)
         assert (await take_one(spool)).command_id == "e"
         counts = await spool.counts()
@@ -140,7 +139,7 @@ async def test_a_spool_that_breaks_says_so(path: Path) -> None:
             db.execute("select * from missing")
 
         with pytest.raises(SpoolError, match="can't be used: no such table: missing") as caught:
-            await spool._writer.run(gone, Kind.READ)
+            await spool._writer.run(gone, Need.READ)
         assert not isinstance(caught.value, SpoolFull)
 
 
@@ -186,8 +185,8 @@ async def test_a_disk_that_others_fill_is_survived_with_the_ballast(small_disk: 
             for _ in range(200):
                 if not beside(path, ".ballast").exists():
                     break
-                for delivery in await spool.take(20):
-                    await spool.postponed(delivery.seq, 0, 503, "busy")
+                for delivery in await take(spool, 20):
+                    spool.postponed(delivery.seq, 0, 503, "busy")
             assert not beside(path, ".ballast").exists()
         assert len(await deliver_all(spool)) == 20
         assert (await spool.counts()).unrecorded == 0
@@ -237,19 +236,19 @@ async def main():
         try:
             while True:
                 await spool.accept([Command(str(n), ("get",))])
-                await spool.claim()
+                spool.claim()
                 await spool.finish(str(n), Result(Outcome.SUCCEEDED, 0), [("stdout", f"{n}" * 20_000)])
                 n += 1
         except SpoolFull as error:
             words = str(error)
         sent = []
-        while taken := await spool.take(5):
-            for delivery in taken:
-                sent.append(delivery.command_id)
-                await spool.delivered(delivery.seq, 200)
+        while delivery := await spool.take():
+            sent.append(delivery.command_id)
+            spool.delivered(delivery.seq, 200)
         unrecorded = (await spool.counts()).unrecorded
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        again = [delivery.command_id for delivery in await spool.take(5)]
+        await spool.sweep()
+        again = [delivery.command_id for _ in range(5) if (delivery := await spool.take())]
         print(json.dumps([n, sent, unrecorded, again, (await spool.counts()).unrecorded, words]))
 
 trio.run(main)

@@ -23,10 +23,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agent.errors import SpoolFull
 from agent.model import Outcome, Result, Stream
-from agent.spool import Delivery, Limits, Spool, journal, open_spool
+from agent.spool import Delivery, Limits, Spool, open_spool
 from agent.spool.space import beside, file_bytes
-from agent.spool.writer import Kind
-from tests.tasks.spool.kit import MB, Hands, command, text
+from agent.spool.writer import Need
+from tests.tasks.spool.kit import MB, Hands, command, take, text
 
 T = TypeVar("T")
 LIMITS = Limits(3 * MB, journal=10_000, output_bytes=60_000, retention_seconds=1000, rerun_seconds=300)
@@ -58,16 +58,25 @@ class Loop:
         self._thread.join()
 
 
+def at_once(call: Callable[[], T]) -> Callable[[], Awaitable[T]]:
+    """What is handed in and not waited for, as an operation."""
+
+    async def operation() -> T:
+        return call()
+
+    return operation
+
+
 @dataclass(frozen=True)
 class Known:
     """What must be true of one command."""
 
     state: str = "accepted"
     runs: int = 0
-    began: tuple[str, float, float] = ("", 0, 0)
+    began: float = 0
     output: dict[Stream, str] = field(default_factory=dict)
     result: Result | None = None
-    settled: tuple[str, float, float] = ("", 0, 0)
+    settled: float = 0
     postponed: bool = False
 
 
@@ -95,14 +104,14 @@ class SpoolMachine(RuleBasedStateMachine):
         self.stack = AsyncExitStack()
         clock = self.hands.clock
         self.spool: Spool = self.loop.run(
-            lambda: self.stack.enter_async_context(open_spool(self.path, LIMITS, clock=clock))
+            lambda: self.stack.enter_async_context(open_spool(self.path, LIMITS, clock=clock, inline=True))
         )
         assert self.spool.recovery.damage is None
         self.crash = None  # one that was planned for the last life would fall between two operations of this one
         self.copy: Path | None = None
         self.statements = 0
         self.log_before = 0
-        self.loop.run(lambda: self.spool._writer.run(lambda db: db.set_trace_callback(self.watch), Kind.ALONE))
+        self.loop.run(lambda: self.spool._writer.run(lambda db: db.set_trace_callback(self.watch), Need.ALONE))
 
     def watch(self, _: str) -> None:
         """Called by SQLite, in the writer's thread, before each statement."""
@@ -200,19 +209,14 @@ class SpoolMachine(RuleBasedStateMachine):
             return replace(known, state="spooled", output={}, result=Result(Outcome.INTERRUPTED))
         return replace(known, state="accepted", output={})
 
-    def stamp(self) -> tuple[str, float, float]:
-        return self.hands.boot, self.hands.uptime, self.hands.wall
+    def stamp(self) -> float:
+        return self.hands.wall
 
-    def age(self, stamp: tuple[str, float, float]) -> float:
-        boot, uptime, wall = stamp
-        if boot == self.hands.boot:
-            return self.hands.uptime - uptime
-        return max(self.hands.uptime, self.hands.wall - wall)
+    def age(self, stamp: float) -> float:
+        return self.hands.wall - stamp
 
     def may_be_forgotten(self, known: Known) -> bool:
-        boot, uptime, wall = known.settled
-        age = self.hands.uptime - uptime if boot == self.hands.boot else self.hands.wall - wall
-        return known.state in {"delivered", "rejected"} and age > 1000
+        return known.state in {"delivered", "rejected"} and self.age(known.settled) > 1000
 
     def of(self, state: str) -> list[str]:
         return [name for name, known in self.model.items() if known.state == state]
@@ -241,12 +245,20 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([-5000, -100, 100, 5000]))
     def the_clock_steps(self, seconds: int) -> None:
         self.hands.wall += seconds
+        self.crash = None
+        self.loop.run(self.spool._maintenance.follow_clock)
+        self.move(lambda stamp: stamp + seconds)
+
+    def move(self, change: Callable[[float], float]) -> None:
+        for name, known in self.model.items():
+            self.model[name] = replace(known, began=change(known.began), settled=change(known.settled))
 
     @rule(seconds=st.sampled_from([20, 400]))
     def the_machine_reboots(self, seconds: int) -> None:
         self.hands.boot, self.hands.uptime = f"boot-{self.lives}-{self.texts}", float(seconds)
         self.hands.wall += seconds
         self.texts += 1
+        self.move(lambda stamp: min(stamp, self.hands.wall - seconds))
         self.crash_between_operations()
 
     @rule(names=st.lists(NAMES, min_size=1, max_size=6))
@@ -302,7 +314,7 @@ class SpoolMachine(RuleBasedStateMachine):
             name = claim.command.id  # type: ignore[attr-defined]
             return {name: replace(self.model[name], state="running", runs=self.model[name].runs + 1)}
 
-        claim = self.do(self.spool.claim, after)
+        claim = self.do(at_once(self.spool.claim), after)
         if claim is not None:
             assert claim.command == command(claim.command.id)
             assert claim.command.id in waiting
@@ -320,7 +332,12 @@ class SpoolMachine(RuleBasedStateMachine):
         piece = self.some_text(size)
         known = self.model[name]
         output = known.output | {stream: known.output.get(stream, "") + piece}
-        self.do(lambda: self.spool.append(name, stream, piece), lambda _: {name: replace(known, output=output)})
+
+        # A piece that finds no room is never heard of again, nor is what follows it.
+        def after(stored: bool) -> Model:
+            return {name: replace(known, output=output)} if stored else {}
+
+        self.do(lambda: self.spool.append(name, stream, piece), after)
 
     @precondition(lambda self: self.of("running"))
     @rule(data=st.data(), size=st.integers(0, 4000), outcome=st.sampled_from(Outcome))
@@ -343,7 +360,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 5))
     def take(self, limit: int) -> None:
-        deliveries = self.do(lambda: self.spool.take(limit), lambda _: {})
+        deliveries = self.do(lambda: take(self.spool, limit), lambda _: {})
         for delivery in deliveries or []:
             self.check(delivery)
         if deliveries is not None:
@@ -361,7 +378,7 @@ class SpoolMachine(RuleBasedStateMachine):
             assert delivery.result.outcome is Outcome.INTERRUPTED
         else:
             assert delivery.result == known.result
-        for stream in journal.STREAMS:
+        for stream in ("stdout", "stderr"):
             expected = known.output.get(stream, "")
             assert self.loop.run(partial(text, delivery, stream)) == expected
         self.taken[name] = delivery
@@ -373,12 +390,13 @@ class SpoolMachine(RuleBasedStateMachine):
         seq, known = self.taken.pop(name).seq, self.model[name]
         settled = replace(known, state=how, settled=self.stamp())
         if how == "delivered":
-            self.do(lambda: self.spool.delivered(seq, 200), lambda _: {name: settled})
+            self.do(at_once(lambda: self.spool.delivered(seq, 200)), lambda _: {name: settled})
         elif how == "rejected":
-            self.do(lambda: self.spool.rejected(seq, 404, "unknown"), lambda _: {name: settled})
+            self.do(at_once(lambda: self.spool.rejected(seq, 404, "unknown")), lambda _: {name: settled})
         elif how == "postponed":
             self.do(
-                lambda: self.spool.postponed(seq, 1e6, 503, "busy"), lambda _: {name: replace(known, postponed=True)}
+                at_once(lambda: self.spool.postponed(seq, 1e6, 503, "busy")),
+                lambda _: {name: replace(known, postponed=True)},
             )
         elif how == "cut":
             self.do(lambda: self.spool.cut(seq, 1000), lambda _: {name: self.shortened(known)})
@@ -423,7 +441,7 @@ class SpoolMachine(RuleBasedStateMachine):
             while not all(known.state in {"delivered", "rejected"} for known in self.model.values()):
                 self.take(20)
                 for name, delivery in list(self.taken.items()):
-                    self.loop.run(partial(self.spool.delivered, delivery.seq, 200))
+                    self.loop.run(at_once(partial(self.spool.delivered, delivery.seq, 200)))
                     self.model[name] = replace(self.model[name], state="delivered", settled=self.stamp())
                 self.taken.clear()
                 self.sweep()

@@ -16,7 +16,7 @@ from agent.errors import SpoolError, SpoolTooNew
 from agent.model import Outcome
 from agent.spool import Spool, open_spool
 from agent.spool.space import beside
-from agent.spool.writer import Kind
+from agent.spool.writer import Need
 from tests.tasks.spool.kit import (
     LIMITS,
     OK,
@@ -27,6 +27,7 @@ from tests.tasks.spool.kit import (
     run,
     snapshot,
     start,
+    take,
     take_one,
     text,
 )
@@ -35,7 +36,7 @@ from tests.tasks.spool.kit import (
 @asynccontextmanager
 async def killed(path: Path, hands: Hands) -> AsyncIterator[Spool]:
     """An agent that is killed at the end of the block: its files are as they were then."""
-    async with open_spool(path, LIMITS, clock=hands.clock) as spool:
+    async with open_spool(path, LIMITS, clock=hands.clock, inline=True) as spool:
         yield spool
         files = snapshot(path, path.parent / "killed")
     path.unlink()
@@ -53,7 +54,7 @@ async def test_unfinished_commands_run_again(path: Path, hands: Hands) -> None:
     hands.pass_(299)
     async with open_spool(path, LIMITS, clock=hands.clock) as spool:
         assert (spool.recovery.rerun, spool.recovery.interrupted, spool.recovery.gave_up) == (2, 0, 0)
-        claims = [await spool.claim(), await spool.claim()]
+        claims = [spool.claim(), spool.claim()]
         assert [(claim.command, claim.runs) for claim in claims if claim] == [
             (command("running"), 2),
             (command("accepted"), 1),
@@ -73,8 +74,8 @@ async def test_old_commands_are_answered_instead(path: Path, hands: Hands) -> No
     hands.pass_(300)
     async with open_spool(path, LIMITS, clock=hands.clock) as spool:
         assert (spool.recovery.rerun, spool.recovery.interrupted) == (0, 2)
-        assert await spool.claim() is None
-        deliveries = await spool.take(5)
+        assert spool.claim() is None
+        deliveries = await take(spool, 5)
         assert [(d.command_id, d.result.outcome) for d in deliveries] == [
             ("running", Outcome.INTERRUPTED),
             ("accepted", Outcome.INTERRUPTED),
@@ -88,12 +89,12 @@ async def test_a_command_that_killed_the_agent_twice_isnt_run_a_third_time(path:
         await start(spool, "deadly")
         await accept(spool, "harmless")
     async with killed(path, hands) as spool:
-        claim = await spool.claim()
+        claim = spool.claim()
         assert claim is not None
         assert (claim.command.id, claim.runs) == ("deadly", 2)
     async with open_spool(path, LIMITS, clock=hands.clock) as spool:
         assert (spool.recovery.gave_up, spool.recovery.rerun) == (1, 1)
-        claim = await spool.claim()
+        claim = spool.claim()
         assert claim is not None
         assert claim.command.id == "harmless"
         delivery = await take_one(spool)
@@ -153,7 +154,9 @@ async def test_a_later_versions_spool_is_refused_and_left_alone(path: Path) -> N
     async with open_spool(path, LIMITS):
         pass
     with closing(sqlite3.connect(path)) as db, db:
-        db.execute("insert into _sqlite_migrations (migration_set, name, applied_at) values ('spool', 'later', '')")
+        db.execute(
+            "insert into _sqlite_migrations (migration_set, name, applied_at) values ('kubently-agent', 'later', '')"
+        )
     before = path.read_bytes()
     with pytest.raises(SpoolTooNew, match="by a later version of the agent \\(it has later\\)"):
         async with open_spool(path, LIMITS):
@@ -171,28 +174,78 @@ async def test_somebody_elses_database_is_left_alone(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-async def test_an_earlier_versions_spool_is_brought_up_to_date(path: Path) -> None:
-    async with open_spool(path, LIMITS) as spool:
-        await run(spool, "a", "out")
+async def test_a_spool_of_an_unreleased_version_is_refused_and_left_alone(path: Path) -> None:
+    async with open_spool(path, LIMITS):
+        pass
     with closing(sqlite3.connect(path)) as db, db:
-        for view in ("status", "backlog", "recent", "stuck", "slow"):
-            db.execute(f"drop view {view}")
-        db.execute("delete from _sqlite_migrations where name = 'views'")
+        db.execute("update _sqlite_migrations set migration_set = 'spool', name = 'tables'")
+    before = path.read_bytes()
+    with pytest.raises(SpoolError, match=r"a version of the agent before 0\.1\.0"):
+        async with open_spool(path, LIMITS):
+            raise AssertionError
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["notes\n", "apiVersion: v1\nkind: Config\n", "a-token", "", "x" * 100_000])
+async def test_somebodys_own_file_is_refused_and_never_touched(path: Path, content: str) -> None:
+    path.write_text(content)
+    with pytest.raises(SpoolError, match=r"no spool of this agent\. It wasn't touched"):
+        async with open_spool(path, LIMITS):
+            raise AssertionError
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert path.read_text() == content
+
+
+async def test_a_database_without_tables_is_somebodys_own(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("pragma user_version = 3")
+    with pytest.raises(SpoolError, match="is a database, but not a spool"):
+        async with open_spool(path, LIMITS):
+            raise AssertionError
+
+
+@pytest.mark.parametrize("file", [".lock"])
+async def test_a_symbolic_link_is_not_followed(path: Path, tmp_path: Path, file: str) -> None:
+    (tmp_path / "precious").write_text("precious")
+    beside(path, file).symlink_to(tmp_path / "precious")
+    with pytest.raises(SpoolError, match=r"is a symbolic link.*Remove it"):
+        async with open_spool(path, LIMITS):
+            raise AssertionError
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+async def test_a_file_that_is_deleted_or_replaced_under_a_live_agent_is_noticed(path: Path, *, replaced: bool) -> None:
     async with open_spool(path, LIMITS) as spool:
-        assert await deliver_all(spool) == {"a": "out"}
-    assert await status(path, "delivered") == 1
+        await spool.sweep()
+        path.unlink()
+        if replaced:
+            path.write_bytes(b"another")
+        with pytest.raises(SpoolError, match="deleted or replaced while the agent had it open"):
+            await spool.sweep()
+
+
+async def test_a_folder_that_is_deleted_under_a_live_agent_is_noticed(tmp_path: Path) -> None:
+    async with open_spool(tmp_path / "deep" / "spool.db", LIMITS) as spool:
+        await accept(spool, "a")
+        shutil.rmtree(tmp_path / "deep")
+        assert spool.full_because is None or "disk" in spool.full_because
+        with pytest.raises(SpoolError, match="deleted or replaced"):
+            await spool.sweep()
 
 
 async def test_a_path_that_is_a_folder(path: Path) -> None:
     path.mkdir()
-    with pytest.raises(SpoolError, match="Is a directory"):
+    with pytest.raises(SpoolError, match="is a folder, not a spool"):
         async with open_spool(path, LIMITS):
             raise AssertionError
 
 
 async def test_a_device_is_never_moved_aside(path: Path) -> None:
     os.mkfifo(path)
-    with pytest.raises(SpoolError, match=r"is no file\. It wasn't touched: set KUBENTLY_SPOOL_PATH"):
+    with pytest.raises(
+        SpoolError, match=r"is a device or a pipe, not a spool\. It wasn't touched\. Set KUBENTLY_SPOOL_PATH"
+    ):
         async with open_spool(path, LIMITS):
             pass
     assert path.is_fifo()
@@ -202,8 +255,8 @@ async def test_a_device_is_never_moved_aside(path: Path) -> None:
     ("name", "error", "words"),
     [
         ("agent.spool.opening.migrations.apply", sqlite3.OperationalError("no way"), "can't be used: no way"),
-        ("agent.spool.spool.recover", sqlite3.OperationalError("no way"), "can't be used: no way"),
-        ("agent.spool.spool.recover", ValueError("a mistake"), "a mistake"),
+        ("agent.spool.start.recover", sqlite3.OperationalError("no way"), "can't be used: no way"),
+        ("agent.spool.start.recover", ValueError("a mistake"), "a mistake"),
     ],
 )
 async def test_what_goes_wrong_at_the_start_leaves_nothing_open(
@@ -259,7 +312,7 @@ async def test_the_file_is_the_owners_alone_and_survives_power_loss(spool: Spool
         return [db.execute(f"pragma {name}").fetchone()[0] for name in names]
 
     wal = spool._space.plan.wal_bytes
-    assert await spool._writer.run(pragmas, Kind.ALONE) == ["wal", 2, 2, 2, wal // 2]
+    assert await spool._writer.run(pragmas, Need.ALONE) == ["wal", 2, 2, 2, wal // 2]
 
 
 async def test_an_agent_that_died_while_it_made_the_file(path: Path) -> None:
@@ -274,5 +327,5 @@ async def test_a_log_without_its_database_doesnt_meet_a_new_one(path: Path, hand
         await run(spool, "a")
     path.unlink()
     async with open_spool(path, LIMITS, clock=hands.clock) as spool:
-        assert await spool.take(5) == []
+        assert await take(spool, 5) == []
     assert [file.name.endswith("-wal") for file in path.parent.glob("*.damaged-*")] == [True]

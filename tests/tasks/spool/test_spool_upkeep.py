@@ -8,14 +8,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
 from agent.errors import SpoolError
+from agent.model import Outcome, Result
 from agent.spool import Limits, Spool, open_spool
 from agent.spool.reader import open_reader
-from agent.spool.retry import Retried, ask
+from agent.spool.retry import ask
 from agent.spool.space import beside, file_bytes
-from agent.spool.writer import Kind
-from tests.tasks.spool.kit import LIMITS, MB, OK, Hands, accept, command, deliver_all, run, start, take_one, text
+from agent.spool.writer import Need
+from tests.tasks.spool.kit import LIMITS, MB, OK, Hands, accept, command, deliver_all, run, start, take, take_one, text
 
 DAY = 86_400
 
@@ -24,9 +26,9 @@ async def settle(spool: Spool, id: str, state: str = "delivered", size: int = 10
     await run(spool, id, "x" * size)
     delivery = await take_one(spool)
     if state == "delivered":
-        await spool.delivered(delivery.seq, 200)
+        spool.delivered(delivery.seq, 200)
     else:
-        await spool.rejected(delivery.seq, 404, "unknown")
+        spool.rejected(delivery.seq, 404, "unknown")
 
 
 async def test_retention_forgets_only_what_was_settled_long_ago(spool: Spool, hands: Hands) -> None:
@@ -66,7 +68,7 @@ async def test_after_a_reboot_the_wall_clock_has_to_do(path: Path, hands: Hands)
     hands.boot, hands.uptime = "boot-two", 10.0
     async with open_spool(path, LIMITS, clock=hands.clock) as spool:
         assert (await spool.sweep()).removed == 0
-    hands.wall += DAY + 1
+    hands.pass_(DAY + 1)
     async with open_spool(path, LIMITS, clock=hands.clock) as spool:
         assert (await spool.sweep()).removed == 1
 
@@ -76,7 +78,7 @@ async def test_the_memory_of_what_was_delivered_is_bounded(path: Path) -> None:
         most = spool._space.plan.kept_rows
         for start_at in range(0, most + 100, 50):
             await accept(spool, *(str(start_at + n) for n in range(50)))
-            while claim := await spool.claim():
+            while claim := spool.claim():
                 await spool.finish(claim.command.id, OK)
             await deliver_all(spool)
         await spool.sweep()
@@ -123,13 +125,51 @@ async def test_a_long_open_reader_stops_intake_rather_than_letting_the_log_grow(
         assert (await spool.counts()).size_bytes < 6 * MB
 
 
+async def test_why_it_is_full_is_said_and_shown(path: Path) -> None:
+    async with open_spool(path, Limits(16 * MB, output_bytes=MB, journal=100)) as spool:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)) as reader:
+            reader.execute("begin")
+            reader.execute("select * from status").fetchall()
+            n = 0
+            while spool.room:
+                await run(spool, str(n), "x" * MB)
+                await deliver_all(spool)
+                await spool.sweep()
+                n += 1
+            because = (await spool.counts()).full_because
+            assert "a reader has held the write-ahead log since" in str(because)
+            await spool.sweep()
+        with open_reader(path) as shown:
+            assert next(iter(shown.status())) == "full_because"
+            assert "a reader has held" in shown.status()["full_because"]
+        await spool.sweep()
+        await spool.sweep()
+        with open_reader(path) as shown:
+            assert shown.status()["full_because"] is None
+
+
+async def test_long_arguments_of_delivered_commands_go_when_room_is_short(path: Path) -> None:
+    """1,055 refused commands with the guard's 16 KiB once filled 32 MiB for a day."""
+    async with open_spool(path, Limits(16 * MB, output_bytes=MB, journal=10_000)) as spool:
+        refused = Result(Outcome.REFUSED, error="no")
+        for n in range(1055):
+            await spool.answer(command(str(n), "get", "x" * 16_000), refused)
+            await deliver_all(spool)
+            if n % 50 == 0:
+                await spool.sweep()
+        await spool.sweep()
+        assert not spool.full
+        assert spool.room > 0
+        assert (await spool.accept([command("0", "get", "x" * 16_000)])).known == ("0",)
+
+
 async def test_kept_output_goes_when_room_is_short(path: Path) -> None:
     async with open_spool(path, Limits(8 * MB, output_bytes=MB, journal=100)) as spool:
         await settle(spool, "early", size=100_000)
         for n in range(3):
             await run(spool, str(n), "x" * 900_000)
         assert (await spool.sweep()).outputs_dropped == 1
-        await spool.delivered((await take_one(spool)).seq, 200)
+        spool.delivered((await take_one(spool)).seq, 200)
         assert (await spool.sweep()).outputs_dropped == 0
 
 
@@ -142,7 +182,7 @@ async def test_an_api_that_refuses_everything_doesnt_fill_the_spool(path: Path) 
         counts = await spool.counts()
         assert (counts.rejected, counts.delivered) == (40, 0)
         with open_reader(path) as reader:
-            assert reader.show("0").fields["last_words"] == "unknown"
+            assert reader.show("0").fields["last_error"] == "unknown"
             assert not reader.show("0").has_output
             assert reader.show("39").has_output
 
@@ -150,7 +190,7 @@ async def test_an_api_that_refuses_everything_doesnt_fill_the_spool(path: Path) 
 async def test_a_person_has_rejected_results_sent_again_beside_a_live_agent(spool: Spool, path: Path) -> None:
     for name in "abc":
         await settle(spool, name, "rejected")
-    assert ask(path, "b") is Retried.ASKED
+    ask(path, "b")
     assert (await spool.sweep()).retried == 1
     assert await text(await take_one(spool)) == "x" * 10
     assert (await spool.counts()).rejected == 2
@@ -158,8 +198,8 @@ async def test_a_person_has_rejected_results_sent_again_beside_a_live_agent(spoo
     beside(path, ".retry-nonsense.json").write_text("{")
     beside(path, ".retry-more.json").write_text("[]")
     assert (await spool.sweep()).retried == 2
-    assert wishes(path) == []
-    assert [delivery.command_id for delivery in await spool.take(5)] == ["a", "c"]
+    assert requests(path) == []
+    assert [delivery.command_id for delivery in await take(spool, 5)] == ["a", "c"]
     assert (await spool.sweep()).retried == 0
 
 
@@ -167,39 +207,49 @@ async def test_a_person_has_rejected_results_sent_again_by_the_next_agent(path: 
     async with open_spool(path, LIMITS) as spool:
         for name in "ab":
             await settle(spool, name, "rejected")
-    assert ask(path, "a") is Retried.DONE
-    with pytest.raises(SpoolError, match="no rejected result of command a "):
-        ask(path, "a")
+    ask(path, "a")
+    with pytest.raises(SpoolError, match="no rejected result of command c "):
+        ask(path, "c")
     async with open_spool(path, LIMITS) as spool:
-        assert spool.recovery.damage is None
+        assert (await spool.sweep()).retried == 1
         assert list(await deliver_all(spool)) == ["a"]
-    assert ask(path, None) is Retried.DONE
+        await spool.sweep()
+    ask(path, None)
+    async with open_spool(path, LIMITS) as spool:
+        await spool.sweep()
+        assert list(await deliver_all(spool)) == ["b"]
     with pytest.raises(SpoolError, match="no rejected result in"):
         ask(path, None)
-
-
-async def test_asking_takes_no_suspicion_away(path: Path) -> None:
-    """The next agent was to look at the file more closely, and still is."""
-    async with open_spool(path, LIMITS) as spool:
-        await settle(spool, "a", "rejected")
-    beside(path, ".lock").write_text("suspect, process 1\n")
-    assert ask(path, "a") is Retried.DONE
-    assert beside(path, ".lock").read_text() == "suspect, process 1\n"
 
 
 def test_asking_without_a_spool_or_a_readable_one(path: Path) -> None:
     with pytest.raises(SpoolError, match="There is no spool at"):
         ask(path, None)
     path.write_bytes(b"not a database" * 1000)
-    with pytest.raises(SpoolError, match="damaged"):
+    with pytest.raises(SpoolError, match="no spool of this agent"):
         ask(path, None)
 
 
-async def test_a_wish_that_cant_be_left(spool: Spool, path: Path) -> None:
+async def test_a_request_that_cant_be_left(spool: Spool, path: Path) -> None:
     path.parent.chmod(0o555)
-    with pytest.raises(SpoolError, match=r"can't be asked: .* can't be written .*Run this as the agent's"), as_nobody():
+    with pytest.raises(SpoolError, match=r"can't be read .*run this as a user who may read it"), as_nobody():
         ask(path, None)
     path.parent.chmod(0o755)  # or the folder could be removed by root alone
+
+
+def test_a_folder_that_may_not_be_written(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def leave_a_rejected_result() -> None:
+        async with open_spool(path, LIMITS) as spool:
+            await settle(spool, "a", "rejected")
+
+    trio.run(leave_a_rejected_result)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with pytest.raises(SpoolError, match=r"can't be asked: .* can't be written .*Run this as the agent's user"):
+        ask(path, "a")
 
 
 async def test_root_asks_and_the_agent_is_somebody_else(spool: Spool, path: Path) -> None:
@@ -213,10 +263,10 @@ async def test_root_asks_and_the_agent_is_somebody_else(spool: Spool, path: Path
         os.umask(before)
     with as_nobody():
         assert (await spool.sweep()).retried == 1
-    assert wishes(path) == []
+    assert requests(path) == []
 
 
-async def test_a_wish_that_cant_be_removed_comes_true_once(
+async def test_a_request_that_cant_be_removed_comes_true_once(
     spool: Spool, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -226,12 +276,12 @@ async def test_a_wish_that_cant_be_removed_comes_true_once(
     await settle(spool, "a", "rejected")
     ask(path, "a")
     assert (await spool.sweep()).retried == 1
-    await spool.rejected((await take_one(spool)).seq, 404, "unknown")
+    spool.rejected((await take_one(spool)).seq, 404, "unknown")
     assert (await spool.sweep()).retried == 0
-    assert len(wishes(path)) == 1
+    assert len(requests(path)) == 1
 
 
-def wishes(path: Path) -> list[Path]:
+def requests(path: Path) -> list[Path]:
     return list(path.parent.glob("*.retry*"))
 
 
@@ -249,6 +299,6 @@ def as_nobody() -> Iterator[None]:
 async def test_counting_is_cheap_with_much_to_remember(spool: Spool) -> None:
     plan = await spool._writer.run(
         lambda db: db.execute("explain query plan select count(*) from commands where state = 'spooled'").fetchall(),
-        Kind.READ,
+        Need.READ,
     )
     assert "COVERING INDEX by_state" in plan[0][3]

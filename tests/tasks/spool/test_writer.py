@@ -11,8 +11,9 @@ import trio
 import trio.testing
 
 from agent.errors import SpoolError, SpoolFull
+from agent.spool import Limits
 from agent.spool.space import MB, Plan, Space
-from agent.spool.writer import Kind, Writer
+from agent.spool.writer import Need, Writer
 
 
 class Bench:
@@ -26,20 +27,21 @@ class Bench:
         db.execute("pragma journal_mode = wal").fetchall()
         db.execute("create table t (x integer primary key, y text)")
         db.set_trace_callback(self.statements.append)
-        self.space = Space(path, plan)
+        self.space = Space(path, Limits(32 * MB))
+        self.space.plan = plan
         self.writer = Writer(db, self.space, self._changed)
 
     def _changed(self) -> None:
         self.changes += 1
 
     async def insert(
-        self, x: int, y: str = "", kind: Kind = Kind.STATE, then: Callable[[object], None] | None = None
+        self, x: int, y: str = "", need: Need = Need.STATE, then: Callable[[object], None] | None = None
     ) -> int:
         def work(db: sqlite3.Connection) -> int:
             db.execute("insert into t values (?, ?)", (x, y))
             return x
 
-        return await self.writer.run(work, kind, weight=len(y), then=then)
+        return await self.writer.run(work, need, then=then)
 
     def rows(self) -> list[int]:
         with closing(sqlite3.connect(self.path)) as db:
@@ -53,7 +55,7 @@ class Bench:
         """What is started inside waits for the thread together."""
         go = threading.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: self.writer.run(lambda _: go.wait(10), Kind.READ))
+            nursery.start_soon(lambda: self.writer.run(lambda _: go.wait(10), Need.READ))
             await trio.testing.wait_all_tasks_blocked()
             try:
                 yield nursery
@@ -100,22 +102,38 @@ async def test_an_error_of_the_work_itself_is_the_callers(bench: Bench) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await bench.writer.run(work, Kind.STATE)
+        await bench.writer.run(work, Need.STATE)
     assert bench.rows() == []
 
 
-async def test_a_group_is_bounded_in_bytes(bench: Bench) -> None:
-    async with bench.held() as nursery:
-        for n in range(6):
-            nursery.start_soon(bench.insert, n, "x" * (MB // 2))
-    assert bench.commits() == 3
+async def test_a_commit_waits_for_the_disk_only_if_somebody_waits_for_it(bench: Bench) -> None:
+    def insert(x: int) -> Callable[[sqlite3.Connection], object]:
+        return lambda db: db.execute("insert into t values (?, '')", (x,))
+
+    async with bench.held():
+        bench.writer.hand_in(insert(1))
+        bench.writer.hand_in(insert(2))
+    await bench.writer.run(lambda _: None, Need.READ)
+    assert [s for s in bench.statements if "synchronous" in s] == ["pragma synchronous = normal"]
+    await bench.insert(3)
+    assert [s for s in bench.statements if "synchronous" in s][-1] == "pragma synchronous = full"
+    assert bench.rows() == [1, 2, 3]
+
+
+async def test_what_is_handed_in_and_fails_is_told(bench: Bench) -> None:
+    told: list[object] = []
+    await bench.insert(1)
+    bench.writer.hand_in(lambda db: db.execute("insert into t values (1, '')"), failed=told.append)
+    await bench.writer.run(lambda _: None, Need.READ)
+    assert "UNIQUE" in str(told[0])
+    assert bench.writer.failure is told[0]
 
 
 async def test_what_must_be_alone_is(bench: Bench) -> None:
     seen: list[bool] = []
 
     async def alone() -> None:
-        await bench.writer.run(lambda db: seen.append(db.in_transaction), Kind.ALONE)
+        await bench.writer.run(lambda db: seen.append(db.in_transaction), Need.ALONE)
 
     async with bench.held() as nursery:
         for n in range(3):
@@ -129,11 +147,11 @@ async def test_an_abandoned_look_is_forgotten_and_its_value_too(bench: Bench) ->
     told: list[int] = []
     with trio.CancelScope() as scope:
         async with bench.held() as nursery:
-            nursery.start_soon(lambda: bench.writer.run(lambda _: 1, Kind.READ, then=told.append))
+            nursery.start_soon(lambda: bench.writer.run(lambda _: 1, Need.READ, then=told.append))
             await trio.testing.wait_all_tasks_blocked()
             scope.cancel()
     assert scope.cancelled_caught
-    assert await bench.writer.run(lambda _: 2, Kind.READ, then=told.append) == 2
+    assert await bench.writer.run(lambda _: 2, Need.READ, then=told.append) == 2
     assert told == [2]
 
 
@@ -170,7 +188,7 @@ async def test_growth_stops_below_what_a_change_of_state_may_use(tmp_path: Path)
     try:
         with pytest.raises(SpoolFull, match="no room left"):  # noqa: PT012
             for n in range(100):
-                await bench.insert(n, "x" * 4000, Kind.GROW)
+                await bench.insert(n, "x" * 4000, Need.GROW)
         assert bench.space.file_bytes <= 50 * 4096
         for n in range(100, 120):
             await bench.insert(n, "x" * 4000)
@@ -191,18 +209,18 @@ async def test_a_disk_that_others_have_filled_shows_in_the_room(bench: Bench, mo
     assert bench.space.free_bytes > 0
     monkeypatch.setattr("agent.spool.space.disk_free", lambda _: 0)
     with pytest.raises(SpoolFull):
-        await bench.writer.run(fail, Kind.GROW)
+        await bench.writer.run(fail, Need.GROW)
     assert bench.space.free_bytes == 0
 
 
 async def test_a_lock_that_somebody_keeps_is_full_for_now(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "w.db", Plan.of(32 * MB))
-    await bench.writer.run(lambda db: db.execute("pragma busy_timeout = 10"), Kind.ALONE)
+    await bench.writer.run(lambda db: db.execute("pragma busy_timeout = 10"), Need.ALONE)
     with closing(sqlite3.connect(bench.path, isolation_level=None)) as other:
         other.execute("begin immediate")
         with pytest.raises(SpoolFull, match="another program keeps it locked"):
             await bench.insert(1)
-        assert await bench.writer.run(lambda db: db.execute("select 1").fetchone(), Kind.READ) == (1,)
+        assert await bench.writer.run(lambda db: db.execute("select 1").fetchone(), Need.READ) == (1,)
     await bench.insert(1)
     await bench.writer.close()
 
@@ -215,11 +233,13 @@ def test_a_thread_whose_loop_is_gone_ends_quietly(tmp_path: Path) -> None:
         bench = Bench(tmp_path / "w.db", Plan.of(32 * MB))
         benches.append(bench)
         with trio.move_on_after(0.05):
-            await bench.writer.run(lambda _: go.wait(10), Kind.READ)
+            await bench.writer.run(lambda _: go.wait(10), Need.READ)
 
     trio.run(main)
     go.set()
     (bench,) = benches
+    thread = bench.writer._thread
+    assert thread is not None
     bench.writer._waiting.put(None)
-    bench.writer._thread.join(10)
-    assert not bench.writer._thread.is_alive()
+    thread.join(10)
+    assert not thread.is_alive()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.kubectl import Kubectl
-from agent.kubectl.surroundings import Surroundings
+from agent.kubectl.environment import Environment
 from agent.model import Stream
 
 
@@ -72,7 +72,7 @@ def scripted(tmp_path: Path) -> Callable[[str], Kubectl]:
         for folder in ("home/work", "home/path"):
             (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         home = tmp_path / "home"
-        return Kubectl(Surroundings(program, (), {"PATH": str(home / "path")}, home / "work"))
+        return Kubectl(Environment(program, (), {"PATH": str(home / "path")}, home / "work"))
 
     return make
 

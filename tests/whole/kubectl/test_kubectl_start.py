@@ -72,9 +72,9 @@ async def test_it_is_being_written(scripted: Scripted, kept: Kept) -> None:
 
 async def test_its_folder_has_gone(scripted: Scripted, kept: Kept) -> None:
     kubectl = scripted("exit 0")
-    kubectl.surroundings.folder.rmdir()
+    kubectl.environment.folder.rmdir()
     said = await refusal(kubectl, kept)
-    assert str(kubectl.surroundings.folder) in said
+    assert str(kubectl.environment.folder) in said
     assert "Restart the agent" in said
 
 

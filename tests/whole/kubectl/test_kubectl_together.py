@@ -35,7 +35,7 @@ async def together(kubectl: Kubectl, *sizes: int, seconds: float) -> list[Exit]:
 
 async def test_the_largest_is_ended_before_the_container_is(scripted: Callable[[str], Kubectl]) -> None:
     kubectl = scripted(HOLDING)
-    kubectl.surroundings = dataclasses.replace(kubectl.surroundings, data_bytes=100 * MIB)
+    kubectl.environment = dataclasses.replace(kubectl.environment, data_bytes=100 * MIB)
     small, large, other = await together(kubectl, 20 * MIB, 70 * MIB, 30 * MIB, seconds=3)
     assert (large.crowded, large.timed_out) == (True, False)
     assert [(one.crowded, one.timed_out) for one in (small, other)] == [(False, True)] * 2
@@ -45,7 +45,7 @@ async def test_the_largest_is_ended_before_the_container_is(scripted: Callable[[
 
 async def test_one_alone_is_only_held_to_its_own_limit(scripted: Callable[[str], Kubectl]) -> None:
     kubectl = scripted(HOLDING)
-    kubectl.surroundings = dataclasses.replace(kubectl.surroundings, data_bytes=40 * MIB)
+    kubectl.environment = dataclasses.replace(kubectl.environment, data_bytes=40 * MIB)
     (alone,) = await together(kubectl, 30 * MIB, seconds=1)
     assert (alone.crowded, alone.timed_out) == (False, True)
 

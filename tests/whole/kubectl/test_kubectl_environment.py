@@ -1,4 +1,4 @@
-"""The child's surroundings, each seen from inside a real child."""
+"""The child's environment, each seen from inside a real child."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ import pytest
 from agent.errors import KubectlError
 from agent.kubectl import Kubectl
 from agent.kubectl.memory import data_limit
-from agent.kubectl.surroundings import Surroundings
+from agent.kubectl.environment import Environment
 from tests.whole.kubectl.conftest import Kept, write_config, write_script
 
 Inside = Callable[[str], Kubectl]
@@ -127,7 +127,7 @@ async def test_one_that_needs_more_than_its_share_fails_alone(
 ) -> None:
     """In a container with 256 MiB: an answer that would take all of them, the agent's too."""
     kubectl = Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
-    kubectl.surroundings = dataclasses.replace(kubectl.surroundings, data_bytes=192 << 20)
+    kubectl.environment = dataclasses.replace(kubectl.environment, data_bytes=192 << 20)
     assert (await kubectl.version()).startswith("v")
     double = '{{$a := "xxxxxxxxxxxxxxxx"}}' + "".join("{{$a = printf `%s%s` $a $a}}" for _ in range(23)) + "{{len $a}}"
     argv = ("config", "view", "-o", f"go-template={double}")
@@ -153,9 +153,9 @@ async def test_no_program_is_found_in_path(real: Path, config: Path, tmp_path: P
 
 
 @pytest.fixture
-def no_cluster(real: Path) -> Callable[[Path, Path], Surroundings]:
-    def prepare(config: Path, home: Path) -> Surroundings:
-        return Surroundings.prepare(kubectl=str(real), kubeconfig=config, home=home)
+def no_cluster(real: Path) -> Callable[[Path, Path], Environment]:
+    def prepare(config: Path, home: Path) -> Environment:
+        return Environment.prepare(kubectl=str(real), kubeconfig=config, home=home)
 
     return prepare
 
@@ -175,7 +175,7 @@ def no_cluster(real: Path) -> Callable[[Path, Path], Surroundings]:
     ],
 )
 def test_kubeconfigs_that_would_mean_localhost(
-    no_cluster: Callable[[Path, Path], Surroundings], tmp_path: Path, content: str, words: str
+    no_cluster: Callable[[Path, Path], Environment], tmp_path: Path, content: str, words: str
 ) -> None:
     file = tmp_path / "config"
     file.write_text(content)
@@ -184,13 +184,13 @@ def test_kubeconfigs_that_would_mean_localhost(
     assert str(file) in str(caught.value)
 
 
-def test_a_kubeconfig_that_is_not_there(no_cluster: Callable[[Path, Path], Surroundings], tmp_path: Path) -> None:
+def test_a_kubeconfig_that_is_not_there(no_cluster: Callable[[Path, Path], Environment], tmp_path: Path) -> None:
     with pytest.raises(KubectlError, match=r"KUBENTLY_KUBECONFIG names .*/nowhere, which can't be read: No such file"):
         no_cluster(tmp_path / "nowhere", tmp_path / "home")
 
 
 def test_a_relative_kubeconfig_is_made_absolute(
-    no_cluster: Callable[[Path, Path], Surroundings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    no_cluster: Callable[[Path, Path], Environment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_config(tmp_path / "relative", "http://127.0.0.1:1", context="here")
@@ -212,14 +212,14 @@ def test_a_relative_kubeconfig_is_made_absolute(
 def test_a_program_that_is_no_kubectl(
     tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch, body: str, words: str
 ) -> None:
-    monkeypatch.setattr("agent.kubectl.surroundings._READ_CONFIG_SECONDS", 0.3)
+    monkeypatch.setattr("agent.kubectl.environment._READ_CONFIG_SECONDS", 0.3)
     program = write_script(tmp_path / "kubectl", body)
     with pytest.raises(KubectlError, match=words):
-        Surroundings.prepare(kubectl=str(program), kubeconfig=config, home=tmp_path / "home")
+        Environment.prepare(kubectl=str(program), kubeconfig=config, home=tmp_path / "home")
 
 
 def test_a_program_that_cannot_be_started(tmp_path: Path, config: Path) -> None:
     program = write_script(tmp_path / "kubectl", "")
     program.write_text("not a program")
     with pytest.raises(KubectlError, match="can't be started: Exec format error"):
-        Surroundings.prepare(kubectl=str(program), kubeconfig=config, home=tmp_path / "home")
+        Environment.prepare(kubectl=str(program), kubeconfig=config, home=tmp_path / "home")

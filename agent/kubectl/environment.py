@@ -29,10 +29,11 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 _CONTEXT = "cluster"
 _READ_CONFIG_SECONDS = 20.0
+_ANOTHER = "Name a kubectl that works on this machine with KUBENTLY_KUBECTL."
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """Made once; the same for every child."""
 
     program: Path
@@ -52,7 +53,7 @@ class Surroundings:
         home: Path,
         environ: Mapping[str, str] = os.environ,
         service_account: Path = SERVICE_ACCOUNT,
-    ) -> "Surroundings":
+    ) -> "Environment":
         """Find kubectl, make the folders under `home`, write or check the kubeconfig.
 
         Raises KubectlError that says what is missing, and what to do about it.
@@ -90,13 +91,17 @@ def _find(kubectl: str, environ: Mapping[str, str]) -> Path:
     if found:
         return Path(found).absolute()
     if not os.path.dirname(kubectl):  # noqa: PTH120  # Path can't tell "./kubectl" from "kubectl"
-        raise KubectlError(f"No {kubectl!r} in PATH: install kubectl, or name its file with KUBENTLY_KUBECTL.")
+        raise KubectlError(f"No {kubectl!r} in PATH.", "Install kubectl, or name its file with KUBENTLY_KUBECTL.")
     if Path(kubectl).is_file():
-        raise KubectlError(f"{kubectl} isn't executable: chmod +x it, or name another file with KUBENTLY_KUBECTL.")
-    raise KubectlError(f"There is no file {kubectl}: correct KUBENTLY_KUBECTL.")
+        raise KubectlError(f"{kubectl} isn't executable.", "chmod +x it, or name another file with KUBENTLY_KUBECTL.")
+    raise KubectlError(f"There is no file {kubectl}.", "Correct KUBENTLY_KUBECTL.")
 
 
 def _folders(home: Path, path: Path, work: Path) -> None:
+    if home.is_symlink():
+        raise KubectlError(
+            f"kubectl's own folder {home} is a symbolic link.", "Remove it: the agent makes a folder there."
+        )
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         home.chmod(0o700)
@@ -108,8 +113,8 @@ def _folders(home: Path, path: Path, work: Path) -> None:
         (home / "cache").mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise KubectlError(
-            f"kubectl's own folder {home} can't be set up: {error.strerror}: {error.filename}. "
-            "It must be writable, and its folders 'path' and 'work' empty: kubectl runs what it finds there."
+            f"kubectl's own folder {home} can't be set up: {error.strerror}: {error.filename}.",
+            "It must be writable, and its folders 'path' and 'work' empty: kubectl runs what it finds there.",
         ) from error
 
 
@@ -118,8 +123,8 @@ def _in_cluster(environ: Mapping[str, str], service_account: Path) -> str:
     port = environ.get("KUBERNETES_SERVICE_PORT", "")
     if not host or not port.isascii() or not port.isdigit():
         raise KubectlError(
-            "This isn't a pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name no API server): "
-            "name a kubeconfig with KUBENTLY_KUBECONFIG."
+            "This isn't a pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name no API server).",
+            "Name a kubeconfig with KUBENTLY_KUBECONFIG.",
         )
     token, authority = service_account / "token", service_account / "ca.crt"
     for file in (token, authority):
@@ -127,8 +132,8 @@ def _in_cluster(environ: Mapping[str, str], service_account: Path) -> str:
             empty = not file.read_bytes().strip()
         except OSError as error:
             raise KubectlError(
-                f"The pod's service account can't be used: {file}: {error.strerror}. "
-                "Look at automountServiceAccountToken and at the pod's fsGroup."
+                f"The pod's service account can't be used: {file}: {error.strerror}.",
+                "Look at automountServiceAccountToken and at the pod's fsGroup.",
             ) from error
         if empty:
             raise KubectlError(f"The pod's service account can't be used: {file} is empty.")
@@ -164,7 +169,10 @@ def _current_context(program: Path, file: Path, environ: Mapping[str, str], fold
     try:
         file.read_bytes()
     except OSError as error:
-        raise KubectlError(f"KUBENTLY_KUBECONFIG names {file}, which can't be read: {error.strerror}.") from error
+        raise KubectlError(
+            f"KUBENTLY_KUBECONFIG names {file}, which can't be read: {error.strerror}.",
+            "Correct the path or its rights.",
+        ) from error
     # kubectl reads its own file: the agent has no YAML reader, and no second one can disagree.
     argv = [str(program), "config", "view", f"--kubeconfig={file}", "--minify", "--output=json"]
     try:
@@ -179,19 +187,19 @@ def _current_context(program: Path, file: Path, environ: Mapping[str, str], fold
         )
         view = json.loads(done.stdout) if done.returncode == 0 else None
     except OSError as error:
-        raise KubectlError(f"{program} can't be started: {error.strerror}.") from error
+        raise KubectlError(f"{program} can't be started: {error.strerror}.", _ANOTHER) from error
     except subprocess.TimeoutExpired as error:
-        raise KubectlError(f"{program} config view didn't end in {_READ_CONFIG_SECONDS:.0f} s.") from error
+        raise KubectlError(f"{program} config view didn't end in {_READ_CONFIG_SECONDS:.0f} s.", _ANOTHER) from error
     except ValueError as error:
-        raise KubectlError(f"{program} isn't a kubectl: `config view` printed something else.") from error
+        raise KubectlError(f"{program} isn't a kubectl: `config view` printed something else.", _ANOTHER) from error
     if view is None:
         said = done.stderr.decode(errors="replace").strip()
         if done.returncode < 0:
             how = f"`config view` was ended by signal {-done.returncode}"
-            raise KubectlError(f"{program} isn't usable: {how}. Name another kubectl with KUBENTLY_KUBECTL.")
+            raise KubectlError(f"{program} isn't usable: {how}.", _ANOTHER)
         if not said:  # kubectl says what it doesn't like
             how = f"`config view` ended with exit code {done.returncode} and without a word"
-            raise KubectlError(f"{program} isn't a kubectl: {how}. Name another one with KUBENTLY_KUBECTL.")
+            raise KubectlError(f"{program} isn't a kubectl: {how}.", _ANOTHER)
         raise KubectlError(f"The kubeconfig {file} can't be used: {said[:300]}")
     try:
         server, context = view["clusters"][0]["cluster"]["server"], view["current-context"]

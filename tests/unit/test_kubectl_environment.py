@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import KubectlError
-from agent.kubectl.surroundings import Surroundings
+from agent.kubectl.environment import Environment
 
 POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 
@@ -29,8 +29,8 @@ def program(tmp_path: Path) -> Path:
     return file
 
 
-def prepare(tmp_path: Path, account: Path, environ: dict[str, str] | None = None, kubectl: str = "") -> Surroundings:
-    return Surroundings.prepare(
+def prepare(tmp_path: Path, account: Path, environ: dict[str, str] | None = None, kubectl: str = "") -> Environment:
+    return Environment.prepare(
         kubectl=kubectl or str(tmp_path / "kubectl"),
         kubeconfig=None,
         home=tmp_path / "home",
