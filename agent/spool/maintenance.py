@@ -179,7 +179,7 @@ class Maintenance:
             removed = await self._forget()
             dropped = await self._drop()
             slack = min(_SLACK_BYTES, self._space.plan.soft_bytes // 16) // self._space.page_bytes
-            pages = await self._repeat(lambda db: shrink(db, slack), Need.ALONE)
+            pages = await self._repeat(partial(shrink, slack_pages=slack), Need.ALONE)
         except SpoolFull as error:
             log.warning("maintenance found no room to work in", reason=str(error))
             return 0, 0, 0
@@ -227,8 +227,9 @@ class Maintenance:
             return drop(db, KEPT, kept) + drop(db, REJECTED, plan.rejected_bytes)
 
         dropped = await self._writer.run(work, Need.STATE)
-        while self._short_of_room and await self._writer.run(drop_args, Need.STATE):
-            pass
+        gone: int | None = None
+        while self._short_of_room and gone != 0:
+            gone = await self._writer.run(drop_args, Need.STATE)
         return dropped
 
     @property

@@ -68,7 +68,7 @@ async def fill(path: Path, count: int) -> None:
             ]
             await spool.accept(commands)
             for _ in commands:
-                claim = await spool.claim()
+                claim = spool.claim()
                 assert claim is not None
                 await spool.finish(claim.command.id, result, [("stdout", OUTPUT)])
 

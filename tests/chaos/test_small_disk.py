@@ -43,7 +43,7 @@ async def test_what_fits_is_taken_none_is_lost_all_is_delivered(tmp_path, monkey
             idle = 0
             while idle < 5:  # until no more are taken
                 await trio.sleep(0.2)
-                idle = idle + 1 if agent.spool.room == 0 and not agent.spool._tally.running else 0
+                idle = idle + 1 if agent.spool.room == 0 and not agent.spool._running else 0
             taken = len(api.known)
             counts = await agent.spool.counts()
             assert taken == RESULTS if link == "stream" else 20 < taken < RESULTS

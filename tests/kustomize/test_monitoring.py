@@ -26,7 +26,7 @@ PROMTOOL = shutil.which("promtool")
 def scrape() -> str:
     outage = Outage(lambda: 0.0, lambda: 0.0)
     outage.succeeded(probe=False)
-    counts = Counts(1, 2, 3, 4, 5.0, 6, 7, 8, 9, 10, 11, 12)
+    counts = Counts(1, 2, 3, 4, 5.0, 6, 7, 8, 9, 10, 11, None)
     return Metrics().render(
         [
             *gauges.of_agent("v1.37.1", {"spool": 1, "kubectl": 1, "api": 1}),

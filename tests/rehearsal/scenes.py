@@ -141,7 +141,7 @@ async def the_five_questions(texts: Texts) -> None:
         await s.shell("spool-status", f"sqlite3 -readonly -line {SPOOL} 'select * from status'")
         columns = {
             "recent": "accepted_at, substr(command_id, 1, 8) as id, command, state, outcome",
-            "backlog": "waiting_s, command, outcome, attempts, last_status, last_words",
+            "backlog": "waiting_s, command, outcome, attempts, last_http_status, last_error",
             "stuck": "since_at, command, state, why",
         }
         for view, shown in columns.items():

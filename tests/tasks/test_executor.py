@@ -1,5 +1,6 @@
 """From the journal through guard and kubectl to a result: how each kind of end is told, and what outlasts a stop."""
 
+import sqlite3
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +47,7 @@ class Executing:
 
     async def result(self):
         """The oldest result, and what is stored of both streams."""
-        (delivery,) = await self.spool.take(1)
+        delivery = await self.spool.take()
         texts = ["".join([text async for text in delivery.pieces(stream)]) for stream in ("stdout", "stderr")]
         return delivery.result, *texts
 
@@ -123,7 +124,7 @@ async def test_the_most_output_is_the_spools_or_the_policys(executing):
     await executing.accept("a", "b")
     executing.spool.claim()
     await executing.until_done()
-    assert executing.kubectl.calls[0][2] == executing.spool.output_bytes
+    assert executing.kubectl.calls[0][2] == 4 << 20
     executing.policies.policy = parse_policy("max_output_bytes = 5000")
     await executing.accept("c")
     await executing.until_done()
@@ -136,7 +137,7 @@ async def test_much_output_goes_to_the_spool_in_pieces(executing, monkeypatch):
 
     async def append(command_id, stream, text):
         appended.append((stream, len(text)))
-        await real(command_id, stream, text)
+        return await real(command_id, stream, text)
 
     async def flood(sink):
         for _ in range(10):
@@ -191,27 +192,21 @@ async def test_an_idle_executor_ends_when_it_is_drained(executing):
 
 
 async def test_a_disk_that_cant_be_written_is_tried_again(executing, events, monkeypatch, virtual_clock):
-    """First to claim, then to finish: each is told once, and the result isn't lost."""
-    real = {"claim": executing.spool.claim, "finish": executing.spool.finish}
-    tries = {"claim": 0, "finish": 0}
+    """It is told once, and the result isn't lost."""
+    real, tries = executing.spool.finish, []
 
-    def failing(name):
-        async def operation(*args):
-            tries[name] += 1
-            if tries[name] <= 3:
-                raise SpoolFull("no room")
-            return await real[name](*args)
+    async def finish(*args):
+        tries.append(args)
+        if len(tries) <= 3:
+            raise SpoolFull("no room")
+        return await real(*args)
 
-        return operation
-
-    for name in real:
-        monkeypatch.setattr(executing.spool, name, failing(name))
+    monkeypatch.setattr(executing.spool, "finish", finish)
     executing.kubectl.plans["a"] = prints("hello")
     await executing.accept("a")
     await executing.until_done()
     result, stdout, _ = await executing.result()
     assert (result.outcome, stdout) == (Outcome.SUCCEEDED, "hello")
-    assert len(events["commands can't be claimed, trying again"]) == 1
     assert len(events["result can't be written, trying again"]) == 1
 
 
@@ -233,14 +228,13 @@ async def test_a_result_outlasts_a_stop_but_not_for_ever(executing, events, monk
     assert not events["command finished"]
 
 
-@pytest.mark.parametrize("operation", ["claim", "finish"])
-async def test_a_spool_that_is_broken_ends_the_task(executing, monkeypatch, operation):
+async def test_a_spool_that_is_broken_ends_the_task(executing, monkeypatch):
     """Even behind the shield of a result that is being written down: it can't be."""
 
     async def broken(*_):
         raise SpoolError("damaged")
 
-    monkeypatch.setattr(executing.spool, operation, broken)
+    monkeypatch.setattr(executing.spool, "finish", broken)
     await executing.accept("a")
     with pytest.raises(SpoolError, match="damaged"):
         await executing.executor.run()
@@ -250,20 +244,31 @@ async def test_output_that_finds_no_room_is_cut_and_says_so(executing, monkeypat
     """The disk is full of something else: the command ends in the ordinary way."""
     appended = []
 
-    async def append(command_id, stream, text):
-        appended.append(text)
-        raise SpoolFull("no room")
-
     async def flood(sink):
         for _ in range(12):
             await sink("stdout", "x" * (PIECE_BYTES // 2))
         await sink("stdout", "end")
         return DONE
 
-    monkeypatch.setattr(executing.spool, "append", append)
+    def refuse(db, seq, stream, part, text):
+        appended.append(text)
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr("agent.spool.journal.append", refuse)
     executing.kubectl.plans["a"] = flood
     await executing.accept("a")
     await executing.until_done()
-    result, *_ = await executing.result()
-    assert (result.outcome, result.truncated) == (Outcome.SUCCEEDED, True)
+    result, stdout, _ = await executing.result()
+    assert (result.outcome, result.truncated, stdout) == (Outcome.SUCCEEDED, True, "")
     assert len(appended) == 1, "it isn't tried for each piece"
+
+
+async def test_a_child_that_floods_is_told_so(executing):
+    executing.kubectl.plans["a"] = replace(DONE, code=143, flooded=True, stdout_bytes=400 << 20, truncated=True)
+    await executing.accept("a")
+    await executing.until_done()
+    result, *_ = await executing.result()
+    assert result.outcome is Outcome.FAILED
+    assert "it had printed 400 MiB and went on" in result.error

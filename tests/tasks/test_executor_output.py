@@ -4,34 +4,32 @@ from typing import Any
 
 import pytest
 
-from agent.errors import SpoolFull
-from agent.executor import Output
+from agent.executor import OutputPieces
 from agent.model import PIECE_BYTES
 
 
 class FullSpool:
-    """Takes so many pieces, then none for a while, then again."""
+    """Takes so many pieces, then none."""
 
-    def __init__(self, takes, refuses):
-        self.answers = [True] * takes + [False] * refuses
+    def __init__(self, takes):
+        self.takes = takes
         self.pieces = []
 
     async def append(self, command_id, stream, text):
-        if self.answers and not self.answers.pop(0):
-            raise SpoolFull("no room")
+        if len(self.pieces) == self.takes:
+            return False
         self.pieces.append((stream, text))
+        return True
 
 
 @pytest.mark.parametrize("takes", [0, 1, 2])
 async def test_what_is_kept_is_the_beginning_and_has_no_holes(takes):
-    spool: Any = FullSpool(takes, 1)
-    output = Output(spool, "c1")
+    spool: Any = FullSpool(takes)
+    output = OutputPieces(spool, "c1")
     lines = [f"{n:04}".ljust(1024) + "\n" for n in range(5 * PIECE_BYTES // 1024)]
     for line in lines:
         await output.write("stdout", line)
-    await output.write("stderr", "and why\n")
     kept = "".join(text for stream, text in [*spool.pieces, *output.rest()] if stream == "stdout")
     assert "".join(lines).startswith(kept)
     assert len(spool.pieces) == takes
-    assert output.rest() == [("stderr", "and why\n")]
-    assert output.lost_to_full_disk
+    assert output.rest() == []

@@ -6,6 +6,7 @@ import trio
 from agent.errors import SpoolError, SpoolFull
 from agent.maintenance import EVERY_SECONDS, Maintenance
 from agent.model import Command, Outcome, Result
+from agent.spool.clock import Clock
 from agent.watchdog import Watchdog
 
 
@@ -29,11 +30,11 @@ async def test_it_sweeps_at_once_and_then_at_its_times(small_spool, monkeypatch,
 
 async def test_what_is_old_is_forgotten_and_told(small_spool, monkeypatch, virtual_clock, events):
     await small_spool.answer(Command("a", ("get", "pods")), Result(Outcome.BUSY))
-    (delivery,) = await small_spool.take(1)
-    await small_spool.delivered(delivery.seq, 200)
-    now = small_spool._clock.now()
-    clock = type(small_spool._clock)(lambda: now.unix_ms / 1000 + 2e5, lambda: now.uptime_ms / 1000 + 2e5, now.boot)
-    monkeypatch.setattr(small_spool, "_clock", clock)
+    delivery = await small_spool.take()
+    small_spool.delivered(delivery.seq, 200)
+    now = small_spool._clock
+    clock = Clock(lambda: now.wall() + 2e5, lambda: now.uptime() + 2e5, now.boot)
+    monkeypatch.setattr(small_spool._maintenance, "_clock", clock)
     with trio.move_on_after(1):
         await Maintenance(small_spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()
     assert [line["count"] for line in events["old results removed"]] == [1]

@@ -27,8 +27,8 @@ COUNTS = Counts(
     size_bytes=8 * MIB,
     capacity_bytes=64 * MIB,
     free_bytes=40 * MIB,
-    output_bytes=10 * MIB,
     unrecorded=0,
+    full_because=None,
 )
 
 
@@ -197,7 +197,7 @@ async def test_kubectl_that_couldnt_be_started(bench: Bench):
 
 
 async def test_a_spool_without_room(bench: Bench):
-    bench.spool.found = Counts(**{**{n: getattr(COUNTS, n) for n in COUNTS.__slots__}, "free_bytes": 9 * MIB})
+    bench.spool.found = Counts(**{**{n: getattr(COUNTS, n) for n in COUNTS.__slots__}, "full_because": "a reason"})
     status, body = await bench.get("/readyz")
     assert status == 503
     assert "[-] spool: full, no commands are taken: 8 of 64 MiB used, 3 results waiting\n" in body

@@ -12,7 +12,7 @@ from agent.errors import KubectlError, SpoolError, SpoolFull
 from agent.link import Batch, Reply, Verdict
 from agent.model import Command
 from agent.run import FAILED, SIGNALLED, STOPPED, run
-from agent.spool import Limits, open_spool
+from agent.spool import Limits, Spool, open_spool
 from agent.stage import Stage
 from tests.tasks.fakes import DONE, FakeKubectl, FakeLink, until
 
@@ -151,18 +151,16 @@ async def test_a_disk_that_takes_nothing_doesnt_keep_a_stop_from_delivering(
     async def endless(sink):
         await trio.sleep_forever()
 
-    async def full():
-        raise SpoolFull("no room")
+    real = Spool.finish
 
-    async def fill_up():
-        while len(kubectl.calls) < 2:  # the second has to be claimed before nothing can be
-            await trio.sleep(0.01)
-        monkeypatch.setattr("agent.spool.Spool.claim", lambda _: full())
-        return Reply(Verdict.STORED, 200)
+    async def finish(spool, command_id, *rest):
+        if command_id == "c":
+            raise SpoolFull("no room")
+        await real(spool, command_id, *rest)
 
+    monkeypatch.setattr(Spool, "finish", finish)
     kubectl.plans["b"] = endless
     link.receives.append(commands("a", "b", "c"))
-    link.replies.append(fill_up)
     assert await life.until_signalled(lambda: len(kubectl.calls) == 2 and link.delivered) == STOPPED
     assert [name for name, *_ in link.delivered] == ["a", "b"]
     assert events["stopped"]

@@ -13,7 +13,7 @@ from agent.metrics import Metrics
 from agent.model import Command, Outcome, Result, json_text
 from agent.outage import Outage
 from agent.reach import Reach
-from agent.spool import outbox
+from agent.spool import results
 from agent.uploader import Uploader
 from tests.tasks.fakes import FakeLink, until
 
@@ -183,7 +183,7 @@ async def test_what_is_larger_as_json_than_as_text_is_cut_too(uploading, stdout,
 
 
 async def test_a_cut_that_cant_be_written_is_tried_again(uploading, monkeypatch, virtual_clock):
-    real, tries = outbox.cut, []
+    real, tries = results.cut, []
 
     def cut(db, seq, max_bytes):
         tries.append(seq)
@@ -191,7 +191,7 @@ async def test_a_cut_that_cant_be_written_is_tried_again(uploading, monkeypatch,
             raise SpoolFull("disk I/O error")
         return real(db, seq, max_bytes)
 
-    monkeypatch.setattr(outbox, "cut", cut)
+    monkeypatch.setattr(results, "cut", cut)
     await uploading.result("a", "x" * 5000)
     uploading.link.replies += [Reply(Verdict.TOO_LARGE, 413)] * 2
     await uploading.until_done()  # no deadline: the clock would jump to it while the spool's thread is busy

@@ -75,7 +75,7 @@ def test_ipv6_in_brackets(tmp_path: Path, account: Path, program: Path) -> None:
     ],
 )
 def test_outside_a_pod(tmp_path: Path, account: Path, program: Path, environ: dict[str, str]) -> None:
-    with pytest.raises(KubectlError, match=r"isn't a pod .* name a kubeconfig with KUBENTLY_KUBECONFIG"):
+    with pytest.raises(KubectlError, match=r"isn't a pod .* Name a kubeconfig with KUBENTLY_KUBECONFIG"):
         prepare(tmp_path, account, environ)
 
 
@@ -109,18 +109,18 @@ def test_kubectl_is_found_in_path_once_and_absolutely(
 
 
 def test_kubectl_in_no_folder_of_path(tmp_path: Path, account: Path) -> None:
-    with pytest.raises(KubectlError, match=r"No 'kubectl' in PATH: install kubectl, or .* KUBENTLY_KUBECTL"):
+    with pytest.raises(KubectlError, match=r"No 'kubectl' in PATH. Install kubectl, or .* KUBENTLY_KUBECTL"):
         prepare(tmp_path, account, {**POD, "PATH": str(tmp_path)}, "kubectl")
 
 
 def test_kubectl_named_by_a_file_that_is_not_there(tmp_path: Path, account: Path) -> None:
-    with pytest.raises(KubectlError, match=r"There is no file .*/kubectl: correct KUBENTLY_KUBECTL"):
+    with pytest.raises(KubectlError, match=r"There is no file .*/kubectl. Correct KUBENTLY_KUBECTL"):
         prepare(tmp_path, account)
 
 
 def test_kubectl_that_is_not_executable(tmp_path: Path, account: Path, program: Path) -> None:
     program.chmod(0o644)
-    with pytest.raises(KubectlError, match=r"isn't executable: chmod \+x"):
+    with pytest.raises(KubectlError, match=r"isn't executable. chmod \+x"):
         prepare(tmp_path, account)
 
 

@@ -64,7 +64,7 @@ def test_no_more_is_kept_than_needed():
 
 def test_the_sender_is_told_what_to_do():
     ended = Exit(2, None, timed_out=False, duration_ms=900, stdout_bytes=0, truncated=False, out_of_memory=True)
-    result = _from_exit(ended, 10.0, lost=False)
+    result = _from_exit(ended, 10.0)
     assert (result.outcome, result.exit_code) == (Outcome.FAILED, 2)
     assert result.error is not None
     assert "Ask for less" in result.error

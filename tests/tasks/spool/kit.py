@@ -64,7 +64,7 @@ async def run(spool: Spool, id: str, out: str = "", err: str = "", result: Resul
 
 async def take(spool: Spool, limit: int) -> list[Delivery]:
     """Due results, at most so many."""
-    found = []
+    found: list[Delivery] = []
     while len(found) < limit and (delivery := await spool.take()) is not None:
         found.append(delivery)
     return found

@@ -63,6 +63,6 @@ def test_an_id_that_begins_another_stays_whole():
 @pytest.mark.parametrize("name", LISTS)
 def test_lists_show_rows_with_nothing_in_them(name):
     nothing = ("command", "outcome", "exit_code", "execution_time_ms", "output_bytes", "since_at", "why", "state")
-    empty = dict.fromkeys((*nothing, "last_words", "waited_to_run_ms", "waited_to_be_sent_ms"))
+    empty = dict.fromkeys((*nothing, "last_error", "waited_to_run_ms", "waited_to_be_sent_ms"))
     row = {**empty, "command_id": "c1", "waiting_s": 0, "attempts": 0, "accepted_at": "2026-01-01T00:00:00Z"}
     assert len(table(LISTS[name], shortened([row]), 100)) == 2

@@ -13,14 +13,14 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "spool.db"
     assert not is_held(path)
     with SpoolLock(path) as lock:
-        lock.write("open")
+        lock.opened()
         assert is_held(path)
         with pytest.raises(SpoolError, match=f"in use by another process \\(open, process {os.getpid()}\\)"):
             SpoolLock(path)
     assert not is_held(path)
     with SpoolLock(path) as lock:
         assert lock.was_open
-        lock.write("closing")
+        lock.closing()
     with SpoolLock(path) as lock:
         assert not lock.was_open
         assert lock.note == f"closing, process {os.getpid()}"
@@ -34,13 +34,13 @@ def test_a_folder_that_isnt_there(tmp_path: Path) -> None:
 def test_a_disk_without_locks_and_one_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "spool.db"
     with SpoolLock(path) as lock:
-        lock.write("open")
+        lock.opened()
 
         def full(*_: object) -> int:
             raise OSError(errno.ENOSPC, "full")
 
         monkeypatch.setattr(os, "pwrite", full)
-        lock.write("closing")
+        lock.closing()
         assert lock.was_open
 
     def no_locks(*_: object) -> None:

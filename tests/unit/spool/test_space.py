@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.spool import space
+from agent.spool import Limits, space
 from agent.spool.space import MB, PAGE_BYTES, SMALLEST_BYTES, Plan, Space, beside
 
 
@@ -38,7 +38,7 @@ def test_the_disk_bounds_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_log_that_a_reader_pins_counts_in_full(tmp_path: Path) -> None:
     plan = Plan.of(32 * MB)
-    files = Space(tmp_path / "spool.db", plan)
+    files = Space(tmp_path / "spool.db", Limits(32 * MB))
     files.measure(1000, 500)
     free = files.free_bytes
     assert free == plan.soft_bytes - 500 * PAGE_BYTES
@@ -50,7 +50,7 @@ def test_a_log_that_a_reader_pins_counts_in_full(tmp_path: Path) -> None:
 
 
 def test_the_ballast_is_dropped_once_and_only_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = Space(tmp_path / "spool.db", Plan.of(32 * MB))
+    files = Space(tmp_path / "spool.db", Limits(32 * MB))
     assert not files.drop_ballast()
     assert files.load_ballast()
     assert beside(files.path, ".ballast").stat().st_blocks * 512 >= 4 * MB
@@ -68,6 +68,6 @@ def test_a_ballast_that_finds_no_room_leaves_nothing_behind(tmp_path: Path, monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    files = Space(tmp_path / "spool.db", Plan.of(32 * MB))
+    files = Space(tmp_path / "spool.db", Limits(32 * MB))
     assert not files.load_ballast()
     assert list(tmp_path.iterdir()) == []

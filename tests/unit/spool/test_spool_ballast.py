@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.spool.space import Plan, Space
+from agent.spool import Limits
+from agent.spool.space import Space
 
 
 def test_on_a_disk_that_became_read_only_it_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    space = Space(tmp_path / "spool.db", Plan.of(8 << 20))
+    space = Space(tmp_path / "spool.db", Limits(8 << 20))
     assert space.load_ballast()
 
     def read_only(*_: object, **__: object) -> None:

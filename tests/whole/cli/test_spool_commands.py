@@ -132,7 +132,7 @@ def test_show_raw_gives_both_streams_as_they_were(spool, cli):
 def test_show_for_programs(spool, cli):
     found = json.loads(cli("spool", "show", REJECTED, "--json")[1])
     assert found["args"] == ["logs", "web-0"]
-    assert (found["state"], found["last_status"]) == ("rejected", 404)
+    assert (found["state"], found["last_http_status"]) == ("rejected", 404)
     assert (found["stdout"], found["stderr"]) == ("first line\nlast line without its end", "")
 
 

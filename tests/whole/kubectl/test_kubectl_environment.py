@@ -12,8 +12,8 @@ import pytest
 
 from agent.errors import KubectlError
 from agent.kubectl import Kubectl
-from agent.kubectl.memory import data_limit
 from agent.kubectl.environment import Environment
+from agent.kubectl.memory import data_limit
 from tests.whole.kubectl.conftest import Kept, write_config, write_script
 
 Inside = Callable[[str], Kubectl]

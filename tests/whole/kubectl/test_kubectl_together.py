@@ -39,7 +39,7 @@ async def test_the_largest_is_ended_before_the_container_is(scripted: Callable[[
     small, large, other = await together(kubectl, 20 * MIB, 70 * MIB, 30 * MIB, seconds=3)
     assert (large.crowded, large.timed_out) == (True, False)
     assert [(one.crowded, one.timed_out) for one in (small, other)] == [(False, True)] * 2
-    result = _from_exit(large, 3, lost=False)
+    result = _from_exit(large, 3)
     assert (result.outcome, result.error) == (Outcome.FAILED, CROWDED)
 
 

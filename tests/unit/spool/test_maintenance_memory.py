@@ -1,15 +1,16 @@
-"""Upkeep in a spool that remembers very many results."""
+"""Maintenance of a spool that remembers very many results."""
 
 import sqlite3
 import tracemalloc
 
 import pytest
+from sqlite_utils import Database
 
 from agent.model import Command, Outcome, Result
-from agent.spool import outbox, upkeep
+from agent.spool import maintenance, results
 from agent.spool.clock import Clock
+from agent.spool.counters import Settlement
 from agent.spool.journal import append, insert_command, insert_result
-from agent.spool.light import Database
 from agent.spool.schema import migrations
 from agent.spool.text import Written
 
@@ -27,22 +28,22 @@ def db():
 
 
 def settled(db, state):
-    now, output = Clock().now(), "x" * SIZE
+    now, output = Clock().unix_ms(), "x" * SIZE
     db.execute("begin")
     for number in range(ROWS):
         seq = insert_command(db, Command(f"c{number}", ("get", "pods")), "spooled", now)
         assert seq is not None
         append(db, seq, "stdout", 0, output)
         insert_result(db, seq, f"c{number}", OK, {"stdout": Written().plus(output)}, now)
-        outbox.settle(db, seq, state, 200, None, now)
+        results.settle(db, seq, Settlement(state, 200, None, SIZE), now, keep=True)
     db.execute("commit")
 
 
-@pytest.mark.parametrize(
-    ("state", "drop"),
-    [("delivered", lambda db, most: upkeep.drop_kept(db, most)[0]), ("rejected", upkeep.drop_rejected)],
-)
-def test_it_takes_no_more_memory_than_in_a_small_one(db, state, drop):
+@pytest.mark.parametrize(("state", "source"), [("delivered", maintenance.KEPT), ("rejected", maintenance.REJECTED)])
+def test_it_takes_no_more_memory_than_in_a_small_one(db, state, source):
+    def drop(db, most):
+        return maintenance.drop(db, source, most)
+
     settled(db, state)
     drop(db, ROWS * SIZE)
     tracemalloc.start()
