@@ -20,13 +20,13 @@ _URN = _re(r"\w:\Z")  # arn:aws:secretsmanager:…:secret:x
 _TITLE = re.compile(r"(?:^|: )[ \t]*((?:[A-Z]\w*[ ]){1,3})\Z", re.MULTILINE)  # describe has `Admin API Key:`
 _LEADS = _re(r"""(?:^ | (?P<inner> \\+n | (?<!\\)"))[ \t]*(?:-[ ]+)*(?:(?:export|set|ENV)[ ]+)?{q}\Z""")
 _QUOTE = _re(r"""\\*["']""")
-_CALL = _re(r"""(?: string\(\d+\)[ ] | \w+\( | N )(?=\\*["']) | (?P<list>\[)(?=[^\s\]"'\[])""")
+_CALL = _re(r"""(?: string\(\d+\)[ ] | \w+\( | N )(?=\\*["']) | \[(?=[^\s\]\[])""")
 _SCHEME = _re(r"(?:bearer|basic|token|digest|apikey|negotiate|splunk|bot|genie-?key|key)[ ]+")
 _PARAMETER = _re(r"""(?:response|signature|oauth_\w+)="?([^",\s]+)""")
 _COOKIE = _re(r"""([\w.%-]+)=([^\s;,"'\\]{8,})""")
 _ATTRIBUTES = words("path domain expires max-age samesite version")
 
-_ASSIGN = _re(r"{i}(?P<close>\\*[\"'])?\]?{i}(?:[ ]\d+)?[ \t]*(?P<sep>=>|:=|==?|:)(?P<after>[ \t]*){i}")
+_ASSIGN = _re(r"{i}(?P<close>\\*[\"'])?\]?{i}(?:[ ]\d+)?[ \t]*(?P<sep>=>|:=|=|:)(?P<after>[ \t]*){i}")
 _BLOCK = _re(r"[|>][+-]?\d?[ \t]*\r?\n[ \t]*(?=\S)")
 _RULER = _re(r"[ \t]*\r?\n-{4}\r?\n")
 _BELOW = _re(r"[ \t]*\r?\n(?P<indent>[ \t]*)(?=\S)")
@@ -59,7 +59,8 @@ def look(text: str, at: int, level: int | None = None) -> tuple[bool, list[Taken
     """
     begin, end = name_around(text, at)
     if level is None:
-        level = NOTHING if _URN.search(text, max(0, begin - 2), begin) else promise(text[begin:end])
+        query = text[begin - 1 : end].lower() in {"?key", "&key"}
+        level = WEAK if query else NOTHING if _URN.search(text, max(0, begin - 2), begin) else promise(text[begin:end])
         if (
             text[begin - 1 : begin] == " "
             and level < SECRET
@@ -149,6 +150,8 @@ def _pair(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
 def _assigned(text: str, begin: int, end: int, assign: re.Match[str], level: int) -> Iterator[Taken]:
     """What stands behind `:` or `=`, on this line or below it."""
     at, name = assign.end(), text[begin:end].lower()
+    if _closes(text, begin, at) and not assign["close"]:
+        return
     if name in {"cookie", "set-cookie"} and assign["sep"] == ":":
         quote = _QUOTE.match(text, at)
         for cookie in _COOKIE.finditer(text, at, logical_line(text, quote.end() if quote else at)):
@@ -171,10 +174,16 @@ def _assigned(text: str, begin: int, end: int, assign: re.Match[str], level: int
         )
 
 
+def _closes(text: str, begin: int, at: int) -> bool:
+    """Whether the quote at `at` is the one that was opened before the name: `"token="`."""
+    quote = _QUOTE.match(text, at)
+    return quote is not None and text[max(0, begin - len(quote[0])) : begin] == quote[0]
+
+
 def _passphrase(value: str, name: str) -> bool:
     """Whether several words are one value, and not prose."""
-    odd = any(not (c.isalpha() or c in " .,'()-:") for c in value)
-    return name.endswith("authorization") or (odd and value.count(" ") < 8 and "=" not in value)
+    several = any(c.isdigit() for c in value) and value.count(" ") < 8 and not {"=", "%"} & set(value)
+    return name.endswith("authorization") or several
 
 
 def _below(text: str, below: re.Match[str], level: int, indent: int, name: str) -> Iterator[Taken]:
@@ -208,17 +217,22 @@ def _argument(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
 def _beside(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
     """`requirepass x`, `password is x`, `PASSWORD 'x'`, `define('DB_PASSWORD', 'x')`, name and value in two columns."""
     beside, name = _BESIDE.match(text, end), text[begin:end].lower()
-    if not beside or ("," in beside["sep"] and text[begin - 2 : begin - 1] not in {"(", " "}):
+    called = text[max(0, begin - 4) : begin].rstrip(" \"'\\")[-1:] == "("
+    if (
+        not beside
+        or ("," in beside["sep"] and not called)
+        or ("," not in beside["sep"] and _closes(text, begin, beside.end()))
+    ):
         return
     at, quote = beside.end(), _QUOTE.match(text, beside.end())
     if name.endswith("authorization") or (quote and (level == PASSWORD or "," in beside["sep"])):
         yield from _value(text, at, level, 0, name, prose=True)
         return
     leads = _LEADS.search(text, _before(text, begin), begin)
-    for found in _within(text, quote.end() if quote else at, level, word, prose=True):
+    directive = leads and name in {"requirepass", "masterauth"}
+    for found in _within(text, quote.end() if quote else at, level, word, prose=not directive):
         value = text[found.start : found.end]
-        strong = not plain(value) and any(c.isdigit() for c in value)
+        strong = not plain(value) and any(c.isdigit() for c in value) and not {":", "/"} & set(value)
         alone = leads and level > WEAK and _ALONE.match(text, found.end)
-        directive = alone and name in {"requirepass", "masterauth"}
-        if by_chance(value) or directive or (strong and (alone or (level == PASSWORD and len(value) > 7))):
+        if directive or by_chance(value) or (strong and (alone or (level == PASSWORD and len(value) > 7))):
             yield found

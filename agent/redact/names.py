@@ -1,5 +1,6 @@
 """Does a name promise a credential, and can this value be one? Nothing here knows where they stand."""
 
+import base64
 import re
 from functools import lru_cache
 
@@ -19,10 +20,14 @@ def words(text: str) -> frozenset[str]:
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _PASSWORDS = words(
     "password passwords passwd passwort passphrase passcode pwd pass pw psw kennwort requirepass masterauth identified"
+    " bindpw rootpw dbpass userpass"
 )
-_SECRETS = words("token secret apikey credential credentials authtoken bearer cookie")
-_WEAK = words("authorization key signature sig session sessionid sid jwt jws hmac auth salt hash pat dsn webhook sas")
-_GLUED = ("password", "passwd", "passphrase", "passwort"), ("secret", "token", "apikey", "secretkey", "privatekey")
+_SECRETS = words("token secret apikey authkey credential credentials cookie")
+_WEAK = words("authorization auth key signature sig")
+_GLUED = (
+    ("password", "passwd", "passphrase", "passwort"),
+    ("secret", "token", "apikey", "secretkey", "privatekey", "accesskey"),
+)
 _KEYS = words(
     "api secret private access signing encryption master shared account license auth service admin session app root"
     " application client unseal subscription webhook hmac jwt cookie crypt deploy ingest integration preshared psk"
@@ -49,7 +54,7 @@ def promise(name: str) -> int:
     while len(said) > 1 and said[-1] in _SUFFIXES:
         said.pop()
     path = name[:1] == "/" or name in {"PWD", "OLDPWD"}  # the working folder of every shell
-    if path or not said or not _ELSEWHERE.isdisjoint(said):
+    if path or said in ([], ["key"]) or not _ELSEWHERE.isdisjoint(said):
         return NOTHING
     last, others = said[-1], frozenset(said[:-1])
     if last in _PASSWORDS or last.endswith(_GLUED[0]) or "".join(said[-2:]) in _PASSWORDS:
@@ -63,26 +68,27 @@ def promise(name: str) -> int:
 
 
 _NEVER = re.compile(
-    r"""[,;]?$ | \#[ ] | [<\[(]?redacted | <[^<>]*> | \$[({] | \$[A-Za-z_]\w*$ | \{\{ | ![A-Za-z]\w*[ ] | %[\w%]+%$
-    | @\w+@$ | \*+$ | x{3,}$ | \.{3} | -+$ | [\[{(]?[\])}]?[,;]?$ | \((?:sensitive|known|hidden|none|unset)
-    | (?:null|none|nil|true|false|yes|no|on|off|undefined|unset|data\+omitted|n/a|~|string|str|bytes?|object|text
-      |integer|boolean|varchar\S*|passw[a-z]*)[,;]?$
-    | (?:arn|ssm|vault|file|env|ref\+\w+|gcp-?sm|awssm|https?|secretref):
-    | (?:sha\d+|md5)[:-] | enc[\[(] | \{cipher\} | ag[ab][\w+/=]{200,}$
-    | /(?:run|var|etc|opt|mnt|tmp|home|usr|vault|secrets?|tls|certs?|config|app|data|dev|proc|root|srv|keys?|ssl)
-      \b[\w./-]*$
-    | \d+\s+bytes$""",
+    r"""[,;]?$ | \#[ ] | [\[{(]?[\])}]?[,;]?$ | [<\[(]?redacted | \((?:sensitive|known|hidden|none|unset)
+    | \*+$ | x{3,}$ | \.{3} | -+$
+    | (?:null|none|nil|true|false|yes|no|on|off|undefined|unset|n/a|~|string|str|bytes?|object|text|integer|boolean
+      |data\+omitted|varchar\S*)[,;]?$
+    | <[^<>]*> | \$[({] | \$[A-Za-z_]\w*(?:$|[/:.]) | \{\{ | \{[A-Za-z_][\w.]*\}?$ | %[\w%]+%$ | @\w+@$
+    | !(?:ref|sub|getatt|import\w*|vault|env|secret|file)\b
+    | [A-Za-z_][\w.]*(?:\((?:[^()]*\)+)?|\[[^\[\]]*\]?)$ | (?-i:[a-z_][a-z_.]{2,}\()
+    | (?:os|process|self|this|config|settings|args|options|params)\.
+    | (?:arn|ssm|vault|file|env|ref\+\w+|gcp-?sm|awssm|https?|secretref): | (?:sha\d+|md5)[:-]
+    | enc[\[(] | AAAA[A-Z][\w+/]{30} | \{cipher\} | ag[ab][\w+/=]{200,}$ | \d+\s+bytes$ | [~.]{1,2}/
+    | /(?:path|run|var|etc|opt|mnt|tmp|home|usr|vault|secrets?|tls|certs?|config|app|data|dev|proc|root|srv|keys?|ssl)
+      \b[\w./-]*$""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""Empty, a comment, a placeholder, variable or tag; masked already; a type; an address, digest or file; encrypted by
-design (SOPS, jasypt, Spring, SealedSecrets); the size that describe gives of a Secret's value."""
+"""Empty, a comment, masked already; a word or type; a placeholder, variable or tag; a call; an address or digest;
+encrypted by design (SOPS, jasypt, Spring, SealedSecrets); a public SSH key; the size that describe gives of a Secret's
+value; a file."""
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$", re.IGNORECASE)
+_TURN = re.compile(r"(?<=[a-z])[A-Z]|(?<=[A-Za-z])\d|(?<=\d)[A-Za-z]", re.ASCII)
 _OBJECT = re.compile(r"[a-z0-9]+(?:[-./_][a-z0-9]+)*$")
-_SAID = words("password passwd token secret key auth tls credentials pw cert creds apikey")
-_PROSE = words(
-    "incorrect invalid expired wrong missing required empty failed not is was must should the a an for with using has"
-    " authentication hidden unchanged changed reset set rejected accepted does cannot could in of to and or from"
-)
+_SAID = words("password passwd pwd passphrase token secret key auth tls credentials pw cert creds apikey")
 
 
 def harmless(value: str) -> bool:
@@ -91,10 +97,10 @@ def harmless(value: str) -> bool:
 
 
 def by_chance(value: str) -> bool:
-    """Whether this looks like chance: long, letters and digits mixed. UUIDs, words and paths don't."""
+    """Whether this looks like chance: long, and small letters, capitals and digits take turns often."""
     longest = max(re.split(r"[-./:,@]", value), key=len)
-    mixed = any(c.isdigit() for c in longest) and any(c.isalpha() for c in longest)
-    return mixed and len(value) >= 16 and len(longest) >= 14 and "://" not in value and not re.search(r"\s", value)
+    often = len(_TURN.findall(longest)) * 4.5 >= len(longest) >= 14 and any(c.isdigit() for c in longest)
+    return often and len(value) >= 16 and "://" not in value and not re.search(r"\s", value)
 
 
 def plain(value: str) -> bool:
@@ -109,12 +115,28 @@ def taken(value: str, level: int, *, prose: bool) -> bool:
     """Whether a value is a credential, given what its name promises. `prose`: it may as well be the next word.
 
     A value that is itself a key's name says where the credential is: `passwordKey: admin-password`, `path: token`.
+    One that reads like a label is one, in whatever language: `"password": "Mot de passe"`.
     """
     refers = _OBJECT.match(value) and re.split("[-._]", value)[-1] in _SAID
-    if len(value) < 3 or harmless(value) or refers or (prose and value.lower() in _PROSE):
+    letters = value.replace(" ", "").rstrip("?!.:").isalpha()
+    label = letters and value[:1].isupper() and value[1:].islower()
+    if len(value) < 3 or harmless(value) or refers or label or value[0] == " ":
+        return False
+    if prose and value.isalpha() and value in {value.lower(), value.upper()}:
         return False
     if level == PASSWORD:
         return not (value.isdigit() and len(value) < 4)
     if level == SECRET:
         return not plain(value) and not (value.isdigit() and len(value) < 8)
-    return by_chance(value)
+    return by_chance(value) or _is_basic(value)
+
+
+def _is_basic(value: str) -> bool:
+    """Whether this is base64 of user:password, as in a docker config or .npmrc."""
+    try:
+        return (
+            re.fullmatch(r"[ -~]+:[ -~]+", base64.b64decode(value, validate=True).decode("ascii", "replace"))
+            is not None
+        )
+    except ValueError:
+        return False

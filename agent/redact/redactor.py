@@ -20,6 +20,9 @@ from agent.redact.values import NEAR, Ends
 MARK = "<redacted>"
 """A string in YAML, JSON and URLs alike (`[redacted]` is a YAML list and breaks a URL; `***` is a YAML error)."""
 
+_BARE = re.compile(r"""(\\*["'])[ ]*:[ ]*\Z""")
+"""A number in JSON: what takes its place must be a string."""
+
 WINDOW = 128 * 1024
 AHEAD = 2 * NEAR
 SECONDS = 4.0
@@ -112,7 +115,8 @@ class Redactor:
         for span in self._spans(text) if at < len(text) else ():
             if span.end > at and span.start < cut:
                 start = max(span.start, at)
-                out += (text[at:start], MARK)
+                bare = _BARE.search(text, max(0, start - 24), start)
+                out += (text[at:start], f"{bare[1]}{MARK}{bare[1]}" if bare else MARK)
                 at = span.end
                 cut = max(cut, at)
                 self.counts[span.kind] += 1

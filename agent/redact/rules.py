@@ -40,7 +40,7 @@ def _rule(kind: str, anchors: str, find: Find, takes: str, leaves: str, why: str
 
 # fmt: off
 RULES = (
-    _rule("named", r'k(?:en|ey|ie) cre[td] p(?:ass(?!e[ds]|in)|w[d:="]) auth(?!en) sig(?:=|nature) identified',
+    _rule("named", r'k(?:en|ey|ie) cre[td] p(?:ass(?!e[ds]|in)|w[d:="\x20]) auth(?!en) sig(?:=|nature) identified',
           named.find, "the value of a name that promises one: password, token, API key, …",
           "the name; references, files, placeholders, plain words, what is masked", "env, ConfigMaps, arguments, logs",
           folded=True, by_line=True),

@@ -145,6 +145,11 @@ def test_a_value_is_found_again_without_its_name() -> None:
     )
 
 
+def test_json_stays_json_where_a_number_was() -> None:
+    assert redacted('{"password": 12345678, "n": 1}') == '{"password": "<redacted>", "n": 1}'
+    assert redacted(r'{"log": "{\"db_password\":98765432}"}') == r'{"log": "{\"db_password\":\"<redacted>\"}"}'
+
+
 def test_two_streams_know_nothing_of_each_other() -> None:
     assert redacted("first_password: ") == "first_password: "
     assert redacted("kx81Lmq0\n") == "kx81Lmq0\n"
