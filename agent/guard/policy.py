@@ -36,7 +36,8 @@ class Policy:
     denied_types: frozenset[str] = frozenset()
     """These aren't read either, beside those that never are. Plurals without their group.
 
-    A custom type's short names are known to its cluster alone; `types` leaves nothing open."""
+    With a custom type among them, custom types must be written as plural and group: its short names are known to its
+    cluster alone."""
     namespaces: tuple[str, ...] | None = None
     """Only these are read; `-A` isn't allowed then."""
     cluster_types: frozenset[str] = frozenset()

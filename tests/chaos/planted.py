@@ -497,7 +497,7 @@ PLANTED = (
         "the guard's refusal starts nothing",
         "agent/executor.py",
         "            return Result(Outcome.REFUSED, error=refusal.sentence, rule=refusal.rule)",
-        "            plan = Plan('get', tuple(claim.command.args))",
+        "            plan = GuardPlan('get', tuple(claim.command.args))",
         ("tests/tasks/test_executor.py",),
     ),
     Planted(

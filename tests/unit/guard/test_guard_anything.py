@@ -5,6 +5,7 @@ Hypothesis looks for the smallest line that breaks this; a plain generator runs 
 
 import os
 import random
+import re
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from agent.guard import GuardPlan, Policy, Refused, decide, parse_policy
 from agent.guard.grammar import parse
 from agent.guard.hints import NEVER
+from agent.guard.resources import is_own
 from agent.guard.tables import GLOBAL, VERBS
 from tests.unit.guard.cases import CASES
 
@@ -34,6 +36,7 @@ WORDS = sorted({word for case in CASES for word in case.args if len(word) < 80})
 FLAGS = sorted({flag.name for verb in VERBS for flag in (*verb.flags, *GLOBAL)} | set(NEVER))
 SHORTS = sorted({flag.short for verb in VERBS for flag in (*verb.flags, *GLOBAL) if flag.short} | set("fkRsvxt"))
 NARROW = parse_policy('namespaces = ["prod", "dev"]\ncluster_types = ["nodes"]\ntypes = ["pods", "nodes", "deploy"]')
+DENIES = parse_policy('denied_types = ["certificates", "pods"]')
 
 word = st.sampled_from(WORDS)
 odd = st.text(st.characters(), max_size=6) | st.sampled_from(
@@ -91,9 +94,13 @@ def plan_of(args: object, policy: Policy | None = None) -> GuardPlan | None:
 def check(args: object) -> None:
     plan = plan_of(args)
     narrowed = plan_of(args, NARROW)
+    denied = plan_of(args, DENIES)
     if plan is None:
-        assert narrowed is None  # a policy file never widens
+        assert narrowed is denied is None  # a policy file never widens
         return
+    if denied is not None:
+        assert denied == plan
+        check_types(plan)
     assert decide(list(plan.argv)) == plan
     parsed = parse(plan.argv)
     assert parsed.verb.name == plan.verb
@@ -106,6 +113,19 @@ def check(args: object) -> None:
     if narrowed is not None and parsed.verb.namespaced and parsed.flags.get("help") != ["true"]:
         assert {"--namespace=prod", "--namespace=dev"} & set(narrowed.argv)
         assert "--all-namespaces=true" not in narrowed.argv
+
+
+def check_types(plan: GuardPlan) -> None:
+    """Nothing that could be a pod or a certificate is read where both are denied."""
+    operands = parse(plan.argv).operands
+    assert plan.verb != "logs" or "--help=true" in plan.argv
+    if plan.verb in ("get", "describe") and operands:
+        pairs = [each.partition("/")[0] for each in operands if "/" in each]
+        for kind in pairs or operands[0].split(","):
+            assert is_own(kind) or re.search(r"\.[a-z0-9-]+\.[a-z0-9-]+", kind.lower()), kind
+            assert not re.match(
+                r"po(ds?)?(\.|$)|podmetrics|certificates?(\.|$)|certs?(\.|$)|all(\.|$)", kind.lower()
+            ), kind
 
 
 @lines
