@@ -1,16 +1,12 @@
 """Commands on disk: taken, run, ended. Functions of the database, to be run inside a transaction."""
 
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.model import Command, Malformed, Outcome, Result, Stream
-from agent.spool.text import NOTHING, Written, clean, command_crc, printable, result_crc, shown
-from agent.spool.values import STREAMS
-
-COMMAND = "command_id, tool, args, request, timeout_seconds, correlation_id, session_id, crc32"
-"""The columns that make a command, in the order that `read_command` takes."""
+from agent.spool.rows import insert, insert_command, insert_result
+from agent.spool.text import NOTHING, Written, clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,60 +40,20 @@ def accept(db: sqlite3.Connection, commands: Sequence[Command], now_ms: int) -> 
             new.append((seq, command))
             continue
         known.append(command.id)
-        again += _due_again(db, clean(command.id))
+        again += due_again(db, "commands.command_id = ? and output <> 'gone'", clean(command.id))
     return Accepted(tuple(new), tuple(known), tuple(again))
 
 
-def insert_command(db: sqlite3.Connection, command: Command, state: str, now_ms: int) -> int | None:
-    """Journal a command and return its `seq`, or None if its id is known."""
-    command = storable(command)
-    row = db.execute(
-        f"insert into commands (command, state, accepted_unix_ms, {COMMAND})"  # noqa: S608  # this file's own names
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (command_id) do nothing returning seq",
-        (
-            shown(command),
-            state,
-            now_ms,
-            command.id,
-            command.tool,
-            json.dumps(command.args),
-            None if command.request is None else json.dumps(command.request),
-            command.timeout,
-            command.correlation_id,
-            command.session_id,
-            command_crc(command),
-        ),
-    ).fetchone()
-    return None if row is None else int(row[0])
-
-
-def storable(command: Command) -> Command:
-    """The same command with ids that SQLite can keep. Arguments are kept as JSON, which can hold anything."""
-    return replace(
-        command,
-        id=clean(command.id),
-        tool=clean(command.tool),
-        timeout=None if command.timeout is None else float(command.timeout),
-        correlation_id=None if command.correlation_id is None else clean(command.correlation_id),
-        session_id=None if command.session_id is None else clean(command.session_id),
-    )
-
-
-def _due_again(db: sqlite3.Connection, command_id: str) -> list[Again]:
+def due_again(db: sqlite3.Connection, which: str, *values: object) -> list[Again]:
+    """Let results be sent once more."""
     rows = db.execute(
-        "select seq, stdout_bytes + stderr_bytes, state from commands join results using (seq)"
-        " where commands.command_id = ? and output <> 'gone'",
-        (command_id,),
+        f"select seq, stdout_bytes + stderr_bytes, state from commands join results using (seq) where {which}",  # noqa: S608
+        values,
     ).fetchall()
     for seq, *_ in rows:
-        due_again(db, seq)
+        db.execute("update commands set state = 'spooled' where seq = ?", (seq,))
+        db.execute("update results set output = 'whole', next_attempt_unix_ms = null where seq = ?", (seq,))
     return [Again(*row) for row in rows]
-
-
-def due_again(db: sqlite3.Connection, seq: int) -> None:
-    """Let a result be sent once more."""
-    db.execute("update commands set state = 'spooled' where seq = ?", (seq,))
-    db.execute("update results set output = 'whole', next_attempt_unix_ms = null where seq = ?", (seq,))
 
 
 def answer(db: sqlite3.Connection, command: Command | Malformed, result: Result, now_ms: int) -> Accepted:
@@ -107,7 +63,7 @@ def answer(db: sqlite3.Connection, command: Command | Malformed, result: Result,
     seq = insert_command(db, command, "spooled", now_ms)
     if seq is None:
         return accept(db, [command], now_ms)
-    insert_result(db, seq, clean(command.id), result, {}, now_ms)
+    insert_result(db, seq, result, now_ms)
     return Accepted(((seq, command),))
 
 
@@ -120,28 +76,9 @@ def start(db: sqlite3.Connection, seq: int, now_ms: int) -> None:
     )
 
 
-def read_command(
-    command_id: str,
-    tool: str,
-    args: str,
-    request: str | None,
-    timeout: float | None,
-    correlation_id: str | None,
-    session_id: str | None,
-    crc: int,
-) -> Command | None:
-    """A command from its row, or None if the row isn't what was written."""
-    try:
-        parameters = None if request is None else json.loads(request)
-        command = Command(command_id, tuple(json.loads(args)), timeout, correlation_id, session_id, tool, parameters)
-        return command if command_crc(command) == crc else None
-    except (TypeError, ValueError):
-        return None
-
-
 def append(db: sqlite3.Connection, seq: int, stream: Stream, part: int, text: str) -> None:
     """Store one more piece of output."""
-    db.execute("insert into pieces (seq, stream, part, text) values (?, ?, ?, ?)", (seq, stream, part, text))
+    insert(db, "pieces", seq=seq, stream=stream, part=part, text=text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +99,11 @@ def finish(db: sqlite3.Connection, seq: int, ending: Ending, now_ms: int) -> int
     Returns:
         Bytes of stored output, or None if the command has a result already: a second one is never kept.
     """
-    row = db.execute(
-        "update commands set state = 'spooled', started_unix_ms = ? where seq = ? and state in ('accepted', 'running')"
-        " returning command_id",
+    changed = db.execute(
+        "update commands set state = 'spooled', started_unix_ms = ? where seq = ? and state in ('accepted', 'running')",
         (ending.started_unix_ms, seq),
-    ).fetchone()
-    if row is None:
+    ).rowcount
+    if not changed:
         return None
     written = {stream: _stored(db, seq, stream, sums) for stream, sums in ending.sums.items()}
     lost = any(written[stream] is not sums[-1] for stream, sums in ending.sums.items())
@@ -175,17 +111,14 @@ def finish(db: sqlite3.Connection, seq: int, ending: Ending, now_ms: int) -> int
         before = written.get(stream, NOTHING)
         append(db, seq, stream, before.parts, text)
         written[stream] = before.plus(text)
-    return insert_result(
-        db, seq, row[0], replace(ending.result, truncated=ending.result.truncated or lost), written, now_ms
-    )
+    result = replace(ending.result, truncated=ending.result.truncated or lost)
+    return insert_result(db, seq, result, now_ms, written)
 
 
 def _stored(db: sqlite3.Connection, seq: int, stream: Stream, sums: Sequence[Written]) -> Written:
     """What is here of the pieces that were handed in: a full disk may have refused some. What follows a hole goes."""
-    parts = [
-        part
-        for (part,) in db.execute("select part from pieces where seq = ? and stream = ? order by part", (seq, stream))
-    ]
+    found = db.execute("select part from pieces where seq = ? and stream = ? order by part", (seq, stream))
+    parts = [part for (part,) in found]
     whole = next((n for n, part in enumerate(parts) if n != part), len(parts))
     if whole == len(sums):
         return sums[-1]
@@ -193,51 +126,8 @@ def _stored(db: sqlite3.Connection, seq: int, stream: Stream, sums: Sequence[Wri
     return sums[whole - 1] if whole else NOTHING
 
 
-def insert_result(
-    db: sqlite3.Connection,
-    seq: int,
-    command_id: str,
-    result: Result,
-    written: Mapping[Stream, Written],
-    now_ms: int,
-) -> int:
-    """Store a result whose pieces are stored. Returns the bytes of its output."""
-    stdout, stderr = (written.get(stream, NOTHING) for stream in STREAMS)
-    result = replace(result, error=None if result.error is None else printable(result.error))
-    trace = db.execute("select correlation_id, session_id from commands where seq = ?", (seq,)).fetchone()
-    db.execute(
-        "insert into results (seq, command_id, outcome, exit_code, error, rule, execution_time_ms, output_bytes,"
-        " truncated, redactions, output, stdout_bytes, stderr_bytes, stdout_json_bytes, stderr_json_bytes,"
-        " stdout_crc32, stderr_crc32, crc32, finished_unix_ms)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'whole', ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            seq,
-            command_id,
-            result.outcome.value,
-            result.exit_code,
-            result.error,
-            result.rule,
-            result.execution_time_ms,
-            result.output_bytes,
-            result.truncated,
-            result.redactions,
-            stdout.bytes,
-            stderr.bytes,
-            stdout.json_bytes,
-            stderr.json_bytes,
-            stdout.crc,
-            stderr.crc,
-            result_crc(command_id, result, trace, stdout, stderr),
-            now_ms,
-        ),
-    )
-    return stdout.bytes + stderr.bytes
-
-
-def replace_result(db: sqlite3.Connection, seq: int, command_id: str, sentence: str, now_ms: int) -> None:
+def replace_result(db: sqlite3.Connection, seq: int, sentence: str, now_ms: int) -> None:
     """Put an error result in the place of one that is damaged or was lost."""
     db.execute("delete from pieces where seq = ?", (seq,))
-    row = db.execute("delete from results where seq = ? returning attempts", (seq,)).fetchone()
-    insert_result(db, seq, command_id, Result(Outcome.DAMAGED, error=sentence), {}, now_ms)
-    if row is not None:
-        db.execute("update results set attempts = ? where seq = ?", (row[0], seq))
+    db.execute("delete from results where seq = ?", (seq,))
+    insert_result(db, seq, Result(Outcome.DAMAGED, error=sentence), now_ms)

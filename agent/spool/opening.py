@@ -175,6 +175,7 @@ def connect(path: Path, plan: Plan) -> sqlite3.Connection:
         ):
             connection.execute(f"pragma {pragma}").fetchall()
         # A damaged text isn't UTF-8 any more: its checksum says so, where an error would say it again and again.
+        connection.row_factory = sqlite3.Row
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
         _migrate(connection)
     except BaseException:

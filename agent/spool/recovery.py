@@ -5,7 +5,7 @@ import sqlite3
 from agent.model import Outcome, Result
 from agent.spool.clock import Clock, follow
 from agent.spool.counters import Waiting
-from agent.spool.journal import COMMAND, insert_result, read_command
+from agent.spool.rows import insert_result, read_command
 from agent.spool.values import Recovery
 
 MOST_RUNS = 2
@@ -28,24 +28,22 @@ def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: 
     follow(db, clock)
     now_ms = clock.unix_ms()
     waiting: list[Waiting] = []
-    rows = db.execute(
-        f"select seq, state, runs, accepted_unix_ms, {COMMAND} from commands"  # noqa: S608  # own names
-        " where state in ('accepted', 'running') order by seq"
-    ).fetchall()
-    for seq, state, runs, accepted_ms, *stored in rows:
+    rows = db.execute("select * from commands where state in ('accepted', 'running') order by seq").fetchall()
+    for row in rows:
+        seq, runs = row["seq"], row["runs"]
         db.execute("delete from pieces where seq = ?", (seq,))
         db.execute("delete from results where seq = ?", (seq,))  # there only if somebody changed the state by hand
-        age_ms = max(0, now_ms - accepted_ms)
-        command = read_command(*stored)
+        age_ms = max(0, now_ms - row["accepted_unix_ms"])
+        command = read_command(row)
         if command is None:
-            _answer(db, seq, stored[0], Result(Outcome.DAMAGED, error=_DAMAGED), now_ms)
-        elif state == "running" and runs >= MOST_RUNS:
+            _answer(db, seq, Result(Outcome.DAMAGED, error=_DAMAGED), now_ms)
+        elif row["state"] == "running" and runs >= MOST_RUNS:
             report.gave_up += 1
-            _answer(db, seq, command.id, Result(Outcome.INTERRUPTED, error=_GAVE_UP.format(runs=runs)), now_ms)
+            _answer(db, seq, Result(Outcome.INTERRUPTED, error=_GAVE_UP.format(runs=runs)), now_ms)
         elif age_ms >= rerun_seconds * 1000:
             report.interrupted += 1
             error = _INTERRUPTED.format(age=age_ms // 1000)
-            _answer(db, seq, command.id, Result(Outcome.INTERRUPTED, error=error), now_ms)
+            _answer(db, seq, Result(Outcome.INTERRUPTED, error=error), now_ms)
         else:
             waiting.append(Waiting(seq, command, runs, clock.uptime() - age_ms / 1000))
             db.execute("update commands set state = 'accepted' where seq = ?", (seq,))
@@ -53,6 +51,6 @@ def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: 
     return waiting
 
 
-def _answer(db: sqlite3.Connection, seq: int, command_id: str, result: Result, now_ms: int) -> None:
+def _answer(db: sqlite3.Connection, seq: int, result: Result, now_ms: int) -> None:
     db.execute("update commands set state = 'spooled' where seq = ?", (seq,))
-    insert_result(db, seq, command_id, result, {}, now_ms)
+    insert_result(db, seq, result, now_ms)

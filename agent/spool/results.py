@@ -11,7 +11,8 @@ from dataclasses import replace
 from agent.model import PIECE_BYTES, Outcome, Result, Stream
 from agent.spool.counters import Settlement
 from agent.spool.failure import Broken
-from agent.spool.text import Written, prefix, printable, result_crc
+from agent.spool.rows import read_result, result_crc, sizes
+from agent.spool.text import Written, prefix, printable
 from agent.spool.values import STREAMS, Delivery, Stored
 
 HELD_BYTES = 32 * 1024
@@ -19,11 +20,6 @@ HELD_BYTES = 32 * 1024
 
 _NO_TIME_MS = 253_402_300_800_000  # the year 10000
 _SHOWN_ERROR_CHARS = 500
-_COLUMNS = (
-    "c.command_id, c.correlation_id, c.session_id, c.started_unix_ms, r.output, r.attempts, r.crc32, r.outcome,"
-    " r.exit_code, r.error, r.execution_time_ms, r.output_bytes, r.truncated, r.rule, r.redactions,"
-    " r.stdout_bytes, r.stdout_json_bytes, r.stdout_crc32, r.stderr_bytes, r.stderr_json_bytes, r.stderr_crc32"
-)
 
 
 def oldest(db: sqlite3.Connection, without: Collection[int], most_bytes: int | None) -> Delivery | None:
@@ -38,31 +34,34 @@ def oldest(db: sqlite3.Connection, without: Collection[int], most_bytes: int | N
 
 
 def read(db: sqlite3.Connection, seq: int) -> Delivery:
-    """One result, with its text if that is small."""
-    query = f"select {_COLUMNS} from commands c left join results r using (seq) where seq = ?"
-    row = db.execute(query, (seq,)).fetchone()
+    """One result, with its text if that is small. One that isn't what was stored comes as damaged."""
+    row = db.execute(
+        "select c.command_id, c.correlation_id, c.session_id, c.started_unix_ms, r.*"  # the first of a name counts
+        " from commands c left join results r using (seq) where c.seq = ?",
+        (seq,),
+    ).fetchone()
     if row is None:
         raise Broken("an index names a command that isn't there")
-    command_id, correlation_id, session_id, started, output, attempts, crc, outcome, *fields = row
-    try:
-        code, error, ms, size, truncated, rule, redactions, *sizes = fields
-        result = Result(Outcome(outcome), code, error, ms, size, bool(truncated), rule, redactions)
-    except ValueError:  # damaged, or the result's row is gone
-        return Delivery(seq, command_id, Result(Outcome.DAMAGED), (attempts or 0) + 1, whole=False)
-    executed_at = started / 1000 if started is not None and 0 <= started < _NO_TIME_MS else None
-    stored: dict[Stream, Stored] = {"stdout": Stored(*sizes[:3]), "stderr": Stored(*sizes[3:])}
-    held = sum(each.bytes for each in stored.values()) <= HELD_BYTES and output != "gone"
+    attempts = (row["attempts"] or 0) + 1
+    found = read_result(row)
+    if found is not None:
+        result, written = found
+        held = sum(each.bytes for each in written.values()) <= HELD_BYTES and row["output"] != "gone"
+        output = {name: _stored(db, seq, name, written[name], held=held) for name in STREAMS}
+        if all(each.held is None or zlib.crc32(each.held.encode()) == each.crc for each in output.values()):
+            started = row["started_unix_ms"]
+            executed_at = started / 1000 if started is not None and 0 <= started < _NO_TIME_MS else None
+            trace = (row["correlation_id"], row["session_id"])
+            return Delivery(seq, row["command_id"], result, attempts, *trace, executed_at, output)
+    return Delivery(seq, row["command_id"], Result(Outcome.DAMAGED), attempts, whole=False)
+
+
+def _stored(db: sqlite3.Connection, seq: int, stream: Stream, written: Written, *, held: bool) -> Stored:
+    text = None
     if held:
-        stored = {stream: replace(stored[stream], held=_text(db, seq, stream)) for stream in STREAMS}
-    written = (Written(0, each.bytes, each.json_bytes, each.crc) for each in stored.values())
-    whole = crc == result_crc(command_id, result, (correlation_id, session_id), *written)
-    whole = whole and all(each.held is None or zlib.crc32(each.held.encode()) == each.crc for each in stored.values())
-    return Delivery(seq, command_id, result, attempts + 1, correlation_id, session_id, executed_at, stored, whole)
-
-
-def _text(db: sqlite3.Connection, seq: int, stream: Stream) -> str:
-    rows = db.execute("select text from pieces where seq = ? and stream = ? order by part", (seq, stream))
-    return "".join(text for (text,) in rows)
+        rows = db.execute("select text from pieces where seq = ? and stream = ? order by part", (seq, stream))
+        text = "".join(text for (text,) in rows)
+    return Stored(written.bytes, written.json_bytes, written.crc, text)
 
 
 def count_attempt(db: sqlite3.Connection, seq: int) -> None:
@@ -128,35 +127,25 @@ def _shown(error: str | None) -> str | None:
 def cut(db: sqlite3.Connection, seq: int, max_bytes: int) -> int:
     """Shorten each stream to at most `max_bytes` of UTF-8, at a character boundary. Returns the bytes that are left."""
     found = read(db, seq)
-    sums = []
-    for stream in STREAMS:
-        written = Written()
-        while (text := piece(db, seq, stream, written.parts)) is not None:
-            kept = prefix(text.encode()[: min(PIECE_BYTES, max_bytes - written.bytes)])
-            if kept != text:
-                _end_pieces(db, seq, stream, written.parts, kept)
-            written = written.plus(kept)
-        sums.append(written)
-    stdout, stderr = sums
-    left = stdout.bytes + stderr.bytes
+    sums = [_cut_stream(db, seq, stream, max_bytes) for stream in STREAMS]
+    left = sum(written.bytes for written in sums)
     result = replace(found.result, truncated=found.result.truncated or left < found.bytes)
-    crc = result_crc(found.command_id, result, (found.correlation_id, found.session_id), stdout, stderr)
-    db.execute(
-        "update results set truncated = ?, stdout_bytes = ?, stdout_json_bytes = ?, stdout_crc32 = ?,"
-        " stderr_bytes = ?, stderr_json_bytes = ?, stderr_crc32 = ?, crc32 = ? where seq = ?",
-        (
-            result.truncated,
-            *(stdout.bytes, stdout.json_bytes, stdout.crc),
-            *(stderr.bytes, stderr.json_bytes, stderr.crc),
-            *(crc, seq),
-        ),
-    )
+    command = db.execute("select command_id, correlation_id, session_id from commands where seq = ?", (seq,)).fetchone()
+    columns = {"truncated": result.truncated, **sizes(*sums), "crc32": result_crc(command, result, *sums)}
+    names = ", ".join(f"{name} = ?" for name in columns)
+    db.execute(f"update results set {names} where seq = ?", (*columns.values(), seq))
     return left
 
 
-def _end_pieces(db: sqlite3.Connection, seq: int, stream: Stream, part: int, text: str) -> None:
-    db.execute("delete from pieces where seq = ? and stream = ? and part > ?", (seq, stream, part))
-    if text:
-        db.execute("update pieces set text = ? where seq = ? and stream = ? and part = ?", (text, seq, stream, part))
-    else:
-        db.execute("delete from pieces where seq = ? and stream = ? and part = ?", (seq, stream, part))
+def _cut_stream(db: sqlite3.Connection, seq: int, stream: Stream, max_bytes: int) -> Written:
+    written = Written()
+    this_piece = "where seq = ? and stream = ? and part = ?"
+    while (text := piece(db, seq, stream, written.parts)) is not None:
+        kept = prefix(text.encode()[: min(PIECE_BYTES, max_bytes - written.bytes)])
+        if not kept:
+            db.execute("delete from pieces where seq = ? and stream = ? and part >= ?", (seq, stream, written.parts))
+            break
+        if kept != text:
+            db.execute(f"update pieces set text = ? {this_piece}", (kept, seq, stream, written.parts))
+        written = written.plus(kept)
+    return written

@@ -89,12 +89,9 @@ class RetryRequests:
 def retry(db: sqlite3.Connection, requests: Sequence[RetryRequest]) -> list[Again]:
     """Let rejected results be due again whose output is still here."""
     everything = any(request.command_id is None for request in requests)
-    rows = db.execute(
-        "select seq, stdout_bytes + stderr_bytes, state from commands join results using (seq)"
-        " where state = 'rejected' and output <> 'gone'"
-        " and (? or commands.command_id in (select value from json_each(?)))",
-        (everything, json.dumps([request.command_id for request in requests])),
-    ).fetchall()
-    for seq, *_ in rows:
-        due_again(db, seq)
-    return [Again(*row) for row in rows]
+    return due_again(
+        db,
+        "state = 'rejected' and output <> 'gone' and (? or commands.command_id in (select value from json_each(?)))",
+        everything,
+        json.dumps([request.command_id for request in requests]),
+    )

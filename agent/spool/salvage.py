@@ -16,7 +16,7 @@ from pathlib import Path
 
 from agent.model import Command, Outcome, Result
 from agent.spool import results
-from agent.spool.journal import COMMAND, insert_command, insert_result, read_command
+from agent.spool.rows import insert_command, insert_result, read_command
 from agent.spool.space import beside, file_bytes
 from agent.spool.values import STREAMS, Delivery, Recovery
 
@@ -49,6 +49,7 @@ def salvage(path: Path, into: Path, pages: int, report: Recovery) -> None:
     if old is None:
         return
     with closing(old), closing(sqlite3.connect(into, isolation_level=None)) as new:
+        new.row_factory = sqlite3.Row
         new.execute("pragma journal_mode = memory").fetchall()  # nobody reads this file before it is complete
         new.execute("pragma synchronous = off")
         _Salvage(old, new, pages, report).run()
@@ -141,7 +142,7 @@ class _Salvage:
             raise
 
     def _copy(self, row: sqlite3.Row) -> None:
-        command = read_command(*(row[name] for name in COMMAND.split(", ")))
+        command = read_command(row)
         if command is None and row["args"] is not None:
             raise ValueError("the command isn't what was stored")
         self._insert("commands", row)
@@ -178,7 +179,7 @@ class _Salvage:
             seq = insert_command(self._new, Command(command_id, ()), state, now_ms)
             if seq is None:
                 return
-            insert_result(self._new, seq, command_id, Result(Outcome.DAMAGED, error=DAMAGED), {}, now_ms)
+            insert_result(self._new, seq, Result(Outcome.DAMAGED, error=DAMAGED), now_ms)
             if delivered:
                 self._new.execute("update results set settled_unix_ms = ? where seq = ?", (now_ms, seq))
             self._report.salvaged += 1

@@ -31,7 +31,7 @@ create table commands (
   command text not null,                   -- for people, at most 300 characters
   tool text not null,
   args text,                               -- a JSON list; null when it was given up for room, after delivery
-  request text,                            -- JSON, for tools other than kubectl
+  request text,                            -- JSON; null in it for kubectl
   timeout_seconds real,
   correlation_id text,
   session_id text,

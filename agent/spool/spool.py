@@ -22,6 +22,7 @@ from agent.spool.clock import Clock, readable
 from agent.spool.counters import Measured, Pending, Running, Settlement, Waiting
 from agent.spool.maintenance import Maintenance
 from agent.spool.retry import RetryRequests, retry
+from agent.spool.rows import storable
 from agent.spool.signals import Signal
 from agent.spool.space import Space
 from agent.spool.text import clean, split
@@ -117,7 +118,7 @@ class Spool:
 
         def then(accepted: journal.Accepted) -> None:
             since = self._clock.uptime()
-            self._waiting.extend(Waiting(seq, journal.storable(c), 0, since) for seq, c in accepted.new)
+            self._waiting.extend(Waiting(seq, storable(c), 0, since) for seq, c in accepted.new)
             self._again(accepted.again)
 
         work = partial(journal.accept, commands=commands, now_ms=self._clock.unix_ms())
@@ -245,7 +246,7 @@ class Spool:
         now_ms = self._clock.unix_ms()
 
         def work(db: sqlite3.Connection) -> None:
-            journal.replace_result(db, damaged.seq, damaged.command_id, _DAMAGED, now_ms)
+            journal.replace_result(db, damaged.seq, _DAMAGED, now_ms)
             maintenance.note(db, damage=f"{readable(now_ms)}: the result of {damaged.command_id} was damaged on disk")
 
         self._writer.hand_in(work, then=lambda _: self._pending.resize(damaged.seq, 0))

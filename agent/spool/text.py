@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Self
 
-from agent.model import PIECE_BYTES, Command, Result
+from agent.model import PIECE_BYTES, Command
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 SHOWN_CHARS = 300
@@ -79,39 +79,3 @@ class Written:
 
 
 NOTHING = Written()
-
-
-def command_crc(command: Command) -> int:
-    """Over all that decides what is run and whom the result is for."""
-    return _crc(
-        command.id,
-        command.args,
-        command.timeout,
-        command.correlation_id,
-        command.session_id,
-        command.tool,
-        command.request,
-    )
-
-
-def result_crc(command_id: str, result: Result, trace: tuple[str | None, str | None], *streams: Written) -> int:
-    """Over all that the API will be told, and the sizes that are told before. Damage inside a page that SQLite can
-    still read shows here alone. `trace` are the correlation's and the session's ids.
-    """
-    return _crc(
-        command_id,
-        trace,
-        result.outcome.value,
-        result.exit_code,
-        result.error,
-        result.execution_time_ms,
-        result.output_bytes,
-        result.truncated,
-        result.redactions,
-        result.rule,
-        *((written.bytes, written.json_bytes, written.crc) for written in streams),
-    )
-
-
-def _crc(*parts: object) -> int:
-    return zlib.crc32(json.dumps(parts).encode())

@@ -10,7 +10,8 @@ from agent.model import Command, Outcome, Result
 from agent.spool import maintenance, results
 from agent.spool.clock import Clock
 from agent.spool.counters import Settlement
-from agent.spool.journal import append, insert_command, insert_result
+from agent.spool.journal import append
+from agent.spool.rows import insert_command, insert_result
 from agent.spool.schema import migrations
 from agent.spool.text import Written
 
@@ -22,6 +23,7 @@ OK = Result(Outcome.SUCCEEDED, exit_code=0, output_bytes=SIZE)
 @pytest.fixture
 def db():
     connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.row_factory = sqlite3.Row
     migrations.apply(Database(connection, execute_plugins=False, recursive_triggers=False))
     yield connection
     connection.close()
@@ -34,7 +36,7 @@ def settled(db, state):
         seq = insert_command(db, Command(f"c{number}", ("get", "pods")), "spooled", now)
         assert seq is not None
         append(db, seq, "stdout", 0, output)
-        insert_result(db, seq, f"c{number}", OK, {"stdout": Written().plus(output)}, now)
+        insert_result(db, seq, OK, now, {"stdout": Written().plus(output)})
         results.settle(db, seq, Settlement(state, 200, None, SIZE), now, keep=True)
     db.execute("commit")
 
@@ -55,4 +57,4 @@ def test_it_takes_no_more_memory_than_in_a_small_one(db, state, source):
         tracemalloc.stop()
     assert peak < 100_000, "a list of all rows takes 600 KB"
     kept = db.execute("select min(seq), count(*) from results where output <> 'gone'").fetchone()
-    assert kept == (1_002, ROWS - 1_001), "the oldest go first"
+    assert tuple(kept) == (1_002, ROWS - 1_001), "the oldest go first"
