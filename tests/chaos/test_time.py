@@ -94,8 +94,8 @@ def unlogged(caplog):
 
 @pytest.fixture
 def quick_clock():
-    """Days in seconds. It may run ahead of the spool's thread: nothing here depends on when a commit ends."""
-    return MockClock(autojump_threshold=0.0005)
+    """Days in seconds."""
+    return MockClock(autojump_threshold=0)
 
 
 async def live(tmp_path, link, body, monkeypatch):
@@ -110,7 +110,7 @@ async def live(tmp_path, link, body, monkeypatch):
             "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0",
         }
     )
-    async with open_spool(config.spool_path, Limits(32 << 20, output_bytes=1 << 20)) as spool:
+    async with open_spool(config.spool_path, Limits(32 << 20, output_bytes=1 << 20), inline=True) as spool:
         kubectl: object = FakeKubectl()
         agent = Agent(config, kubectl, PolicyFile(None, Log("policy")), spool, link)  # type: ignore[arg-type]
         async with trio.open_nursery() as nursery:
