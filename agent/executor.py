@@ -1,5 +1,8 @@
 """Runs accepted commands: guard, kubectl, spool. Several executors are siblings; each runs one command at a time."""
 
+from collections import Counter
+from dataclasses import replace
+
 import trio
 
 from agent.errors import KubectlError
@@ -9,6 +12,7 @@ from agent.log import Log
 from agent.metrics import Metrics
 from agent.model import PIECE_BYTES, Command, Outcome, Result, Stream
 from agent.policy import PolicyFile
+from agent.redact import DEFAULT, Redaction, Redactor
 from agent.spool import Claim, Spool, until_written
 
 log = Log("executor")
@@ -21,25 +25,44 @@ ABANDONED_SECONDS = 0.5
 
 
 class OutputPieces:
-    """One command's output on its way into the spool: collected to pieces, the last ones kept for the final commit."""
+    """One command's output on its way into the spool: without credentials, collected to pieces, the last ones kept for
+    the final commit.
+    """
 
-    def __init__(self, spool: Spool, command_id: str) -> None:
+    def __init__(self, spool: Spool, command_id: str, redaction: Redaction = DEFAULT) -> None:
         self._spool = spool
         self._command_id = command_id
+        self._redactors: dict[Stream, Redactor] = {"stdout": Redactor(redaction), "stderr": Redactor(redaction)}
         self._held: dict[Stream, list[str]] = {"stdout": [], "stderr": []}
         self._held_chars: dict[Stream, int] = {"stdout": 0, "stderr": 0}
         self._full = False
 
+    @property
+    def redactions(self) -> Counter[str]:
+        """How many credentials were taken out so far, by kind."""
+        return self._redactors["stdout"].counts + self._redactors["stderr"].counts
+
     async def write(self, stream: Stream, text: str) -> None:
         """Take some text; a piece that is complete goes to the spool. Nothing more once the disk has refused some."""
+        await self._keep(stream, self._redactors[stream].feed(text))
+
+    async def end(self, *, cut: bool) -> None:
+        """There is no more; `cut`: though kubectl had more to say."""
+        for stream, redactor in self._redactors.items():
+            await self._keep(stream, redactor.end(cut=cut))
+
+    async def _keep(self, stream: Stream, text: str) -> None:
         held = self._held[stream]
-        if held and self._held_chars[stream] + len(text) > PIECE_BYTES:
-            self._full = not await self._spool.append(self._command_id, stream, "".join(held)) or self._full
-            held.clear()
-            self._held_chars[stream] = 0
-        if not self._full:
-            held.append(text)
-            self._held_chars[stream] += len(text)
+        while text and not self._full:
+            room = PIECE_BYTES - self._held_chars[stream]
+            if room:
+                held.append(text[:room])
+                self._held_chars[stream] += len(held[-1])
+                text = text[room:]
+            else:
+                self._full = not await self._spool.append(self._command_id, stream, "".join(held))
+                held.clear()
+                self._held_chars[stream] = 0
 
     def rest(self) -> list[tuple[Stream, str]]:
         """What wasn't handed in yet."""
@@ -93,19 +116,18 @@ class Executor:
                 return
 
     async def _execute(self, claim: Claim) -> None:
-        command = claim.command
-        output = OutputPieces(self._spool, command.id)
+        command, policy = claim.command, self._policies.current()
+        output = OutputPieces(self._spool, command.id, policy.redaction)
         began = trio.current_time()
         try:
-            result = await self._result(claim, output)
+            result = await self._result(claim, policy, output)
         except* trio.Cancelled:  # alone or, from a nursery inside, in a group
             ms = round((trio.current_time() - began) * 1000)
             await self._finish(command, Result(Outcome.INTERRUPTED, error=INTERRUPTED, execution_time_ms=ms), output)
             raise
         await self._finish(command, result, output)
 
-    async def _result(self, claim: Claim, output: OutputPieces) -> Result:
-        policy = self._policies.current()
+    async def _result(self, claim: Claim, policy: Policy, output: OutputPieces) -> Result:
         try:
             plan = decide(list(claim.command.args), policy)
         except Refused as refusal:
@@ -130,12 +152,18 @@ class Executor:
         with trio.CancelScope(shield=True) as self._finishing:
             if self._abandoned:  # while kubectl was still ending: it is tried once
                 self._finishing.deadline = trio.current_time() + ABANDONED_SECONDS
+            await output.end(cut=result.truncated)
+            redactions = output.redactions
+            result = replace(result, redactions=redactions.total() - redactions["failed"])
             write = lambda: self._spool.finish(command.id, result, output.rest())  # noqa: E731
             await until_written(write, log, "result can't be written, trying again", command_id=command.id)
         if self._finishing.cancelled_caught:
             log.error("result given up, the command runs again at the next start", command_id=command.id)
             return
         self._metrics.finished(result)
+        self._metrics.redacted(redactions)
+        if redactions["failed"]:
+            log.error("redaction failed, output was left out", command_id=command.id, windows=redactions["failed"])
         log.info(
             "command finished",
             command_id=command.id,
@@ -145,6 +173,7 @@ class Executor:
             exit_code=result.exit_code,
             execution_time_ms=result.execution_time_ms,
             output_bytes=result.output_bytes,
+            redactions=result.redactions,
             rule=result.rule,
         )
 

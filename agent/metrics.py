@@ -24,6 +24,10 @@ RULES = (
     *("shape", "verb", "subcommand", "flag", "value", "output", "template", "raw", "operand"),
     *("name", "type", "namespace", "policy"),
 )
+REDACTIONS = (
+    *("named", "url", "webhook", "dsn", "private-key", "encoded-file", "jwt", "token", "password-hash", "bearer"),
+    *("command-line", "secret-object", "jwk", "pgpass", "repeated", "custom", "failed"),
+)
 _OTHER = "other"
 _ESCAPED = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
@@ -115,6 +119,9 @@ class Metrics:
         )
         self._output = Counter("kubently_command_output_bytes_total", "Printed by kubectl, what was cut included.")
         self._truncated = Counter("kubently_commands_truncated_total", "Commands whose output was cut.")
+        self._redactions = Counter(
+            "kubently_redactions_total", "Credentials taken out of output; failed: left out whole.", "kind", REDACTIONS
+        )
         self._polls = Counter("kubently_polls_total", "Requests for commands, by outcome.", "outcome", POLLS)
         self._uploads = Counter("kubently_uploads_total", "Attempts to deliver a result.", "outcome", UPLOADS)
         self._running = 0
@@ -138,6 +145,11 @@ class Metrics:
         if result.truncated:
             self._truncated.add()
 
+    def redacted(self, counts: Mapping[str, int]) -> None:
+        """So many credentials were taken out of one command's output, by kind."""
+        for kind, count in counts.items():
+            self._redactions.add(kind, count)
+
     def poll(self, outcome: str) -> None:
         """A request for commands was answered, or failed: one of `POLLS`."""
         self._polls.add(outcome)
@@ -159,7 +171,7 @@ class Metrics:
         """Everything counted here, and `more`, in Prometheus' text format."""
         counters = (
             *(self._accepted, self._skipped, self._finished, self._refused, self._output, self._truncated),
-            *(self._durations, self._polls, self._uploads),
+            *(self._durations, self._redactions, self._polls, self._uploads),
         )
         running = gauge("kubently_kubectl_running", "kubectl processes at the moment.", self._running)
         families = (*(each.family() for each in counters), running, *more)

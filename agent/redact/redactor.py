@@ -23,6 +23,8 @@ MARK = "<redacted>"
 _BARE = re.compile(r"""(\\*["'])[ ]*:[ ]*\Z""")
 """A number in JSON: what takes its place must be a string."""
 
+_LAST_WORD = re.compile(r"""[^\s"'<>{}\[\]]{1,4096}\Z""")
+
 WINDOW = 128 * 1024
 AHEAD = 2 * NEAR
 SECONDS = 4.0
@@ -74,8 +76,10 @@ class Redactor:
         self._size += len(text)
         return self._work(last=False) if self._size >= WINDOW else ""
 
-    def end(self) -> str:
-        """No more text; returns the rest."""
+    def end(self, *, cut: bool = False) -> str:
+        """No more text; returns the rest. `cut`: the text had more, so its last word may be half a credential."""
+        if cut and self._redaction.on:
+            self._pieces = [_LAST_WORD.sub("", "".join(self._pieces))]
         return self._work(last=True)
 
     def _work(self, *, last: bool) -> str:

@@ -272,3 +272,54 @@ async def test_a_child_that_floods_is_told_so(executing):
     result, *_ = await executing.result()
     assert result.outcome is Outcome.FAILED
     assert "it had printed 400 MiB and went on" in result.error
+
+
+SECRET = "Quiet7Harbour2291"
+
+
+async def test_no_credential_reaches_spool_log_or_metrics(executing, events, tmp_path):
+    async def run(sink):
+        await sink("stdout", f"DB_PASSWORD: {SECRET[:5]}")
+        await sink("stderr", f"url https://admin:{SECRET}@k8s.example.com/\n")
+        await sink("stdout", f"{SECRET[5:]}\nMODE: fast\n")
+        return DONE
+
+    executing.kubectl.plans["a"] = run
+    await executing.accept("a")
+    await executing.until_done()
+    result, stdout, stderr = await executing.result()
+    assert stdout == "DB_PASSWORD: <redacted>\nMODE: fast\n"
+    assert stderr == "url https://admin:<redacted>@k8s.example.com/\n"
+    assert result.redactions == 2
+    assert 'kubently_redactions_total{kind="url"} 1' in executing.metrics.render()
+    assert events["command finished"][0]["redactions"] == 2
+    assert SECRET not in repr(events)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and SECRET[5:].encode() in file.read_bytes()]
+
+
+async def test_output_that_was_cut_ends_before_its_last_word(executing):
+    executing.kubectl.plans["a"] = prints("mode: fast\nuse ghp_0aB1cD2", then=replace(DONE, truncated=True))
+    await executing.accept("a")
+    await executing.until_done()
+    assert (await executing.result())[1] == "mode: fast\nuse "
+
+
+async def test_the_policy_switches_redaction_off(executing):
+    executing.policies.policy = parse_policy("redact = false")
+    executing.kubectl.plans["a"] = prints(f"password: {SECRET}", then=replace(DONE, truncated=True))
+    await executing.accept("a")
+    await executing.until_done()
+    result, stdout, _ = await executing.result()
+    assert (stdout, result.redactions) == (f"password: {SECRET}", 0)
+
+
+async def test_output_that_cant_be_redacted_is_left_out_and_said(executing, events, monkeypatch):
+    monkeypatch.setattr("agent.redact.redactor.SECONDS", -1.0)
+    executing.kubectl.plans["a"] = prints(f"password: {SECRET}\n")
+    await executing.accept("a")
+    await executing.until_done()
+    result, stdout, _ = await executing.result()
+    assert stdout == "\n<28 characters left out: redaction failed (TimeoutError)>\n"
+    assert result.redactions == 0
+    assert events["redaction failed, output was left out"][0]["windows"] == 1
+    assert 'kubently_redactions_total{kind="failed"} 1' in executing.metrics.render()

@@ -7,8 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.link import Verdict
-from agent.metrics import DURATION_BUCKETS, POLLS, RULES, UPLOADS, Counter, Histogram, Metrics, gauge, labelled
+from agent.metrics import (
+    DURATION_BUCKETS,
+    POLLS,
+    REDACTIONS,
+    RULES,
+    UPLOADS,
+    Counter,
+    Histogram,
+    Metrics,
+    gauge,
+    labelled,
+)
 from agent.model import Outcome, Result
+from agent.redact import KINDS
 
 LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)*)\})? (\S+)')
 
@@ -37,6 +49,10 @@ def test_every_counter_is_there_from_the_start():
         assert f'kubently_commands_finished_total{{outcome="{outcome.value}"}}' in values
     for rule in RULES:
         assert f'kubently_commands_refused_total{{rule="{rule}"}}' in values
+
+
+def test_what_is_redacted_is_counted_by_the_rules_kinds():
+    assert set(REDACTIONS) == {*KINDS, "failed"}
 
 
 def test_the_links_verdicts_are_the_uploads_outcomes():
