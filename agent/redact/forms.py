@@ -161,7 +161,9 @@ _LINE = re.compile(r"""[\w.-]+\\*["']?:[ ]+((?:[^\s\\"]|\\(?!n))(?:[^\n\\"]|\\(?
 def secret_object(text: str, at: int) -> Iterator[Taken]:
     """All data of a Secret's manifest, as JSON or YAML. `at` is the word Secret behind `kind`."""
     kind = _KIND.search(text, max(text.rfind("\n", 0, at), at - 64, 0), at + 8)
-    low, high = _object(text, at) if kind else (at, at)
+    if not kind or text.find("ata", max(0, at - 2 * NEAR), at + 2 * NEAR) < 0:
+        return
+    low, high = _object(text, at)
     for data in _DATA.finditer(text, low, high):
         place = data.start(1)
         while member := _MEMBER.search(text, place, data.end(1)):
@@ -169,7 +171,7 @@ def secret_object(text: str, at: int) -> Iterator[Taken]:
             if not harmless(text[member.end() : place]):
                 yield Taken(member.end(), place)
             place += len(member[1])
-    if kind and low == high:
+    if low == high:
         yield from _yaml(text, at, r"\\n" if kind["break"] == "\\n" else r"\n", len(kind["indent"]))
 
 

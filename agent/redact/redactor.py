@@ -27,7 +27,7 @@ _LAST_WORD = re.compile(r"""[^\s"'<>{}\[\]]{1,4096}\Z""")
 
 WINDOW = 128 * 1024
 AHEAD = 2 * NEAR
-SECONDS = 4.0
+SECONDS = 2.0
 """Of processor time for one window; ordinary ones take a thousandth of it."""
 
 KNOWN_LINES, LINE_CHARS, AROUND = 4096, 256, 3
