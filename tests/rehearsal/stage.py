@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -121,9 +122,9 @@ class Stage:
             str(Path(sys.executable).parent): "/usr/local/bin",
             f"127.0.0.1:{self._port}": "0.0.0.0:8080",
             f"127.0.0.1:{api_port}": "127.0.0.1:8000",
-            f"port {api_port}": "port 8000",
         }.items():
             text = text.replace(ours, theirs)
+        text = re.sub(rf"\b{api_port}\b", "8000", text)
         return "\n".join(line.rstrip() for line in text.splitlines())
 
     def _log(self) -> str:
