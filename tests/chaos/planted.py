@@ -545,6 +545,28 @@ PLANTED = (
         "while self._waiting:",
         ("tests/whole/test_unread_log.py",),
     ),
+    # No credential leaves.
+    Planted(
+        "what kubectl printed is redacted before it enters the spool",
+        "agent/executor.py",
+        "        await self._keep(stream, self._redactors[stream].feed(text))",
+        "        await self._keep(stream, text)",
+        ("tests/tasks/test_executor.py", "-k", "no_credential"),
+    ),
+    Planted(
+        "text whose redaction fails is left out",
+        "agent/redact/redactor.py",
+        '            out.append(f"\\n<{len(window)} characters',
+        '            out.append(window + f"\\n<{len(window)} characters',
+        ("tests/unit/redact/test_redact_cases.py", "-k", "rule_that_fails"),
+    ),
+    Planted(
+        "a type that holds credentials is never read",
+        "agent/guard/resources.py",
+        "        if _is_listed(kind, names):\n            return holds",
+        "        if False:\n            return holds",
+        ("tests/unit/guard/test_guard_policy.py", "tests/unit/guard/test_guard_cases.py"),
+    ),
     Planted(
         "the token is in no line of the log",
         "agent/config.py",
