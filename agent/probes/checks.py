@@ -89,7 +89,7 @@ class Watch:
             except (KubectlError, SpoolFull) as error:
                 found = Check(self._name, ok=False, words=str(error))
                 if found != self._last:
-                    log.error("not ready", check=self._name, reason=str(error))
+                    log.error("not ready", check=self._name, reason=error.problem, todo=error.hint or None)
             self._last = found
             self._began = None
             await trio.sleep(self._again_seconds if found.ok else FAILED_AGAIN_SECONDS)
@@ -144,7 +144,7 @@ class Checks:
             return Check("spool", ok=False, words="doesn't answer")
         words = f"{_mib(counts.size_bytes)} of {_mib(counts.capacity_bytes)} MiB used, {counts.pending} results waiting"
         if counts.full_because is not None:
-            return Check("spool", ok=False, words=f"full, no commands are taken: {words}")
+            return Check("spool", ok=False, words=f"full, no commands are taken: {counts.full_because}; {words}")
         return Check("spool", ok=True, words=words)
 
     def _check_kubectl(self) -> Check:
