@@ -8,7 +8,7 @@ RECENT  = test -n "$(PYTHON)" && $(PYTHON) -I -c 'import sys; sys.exit(sys.versi
 RUN      = @$(RECENT); exec $(PYTHON) -I .ci/venv.py dev
 RUN_DEMO = @$(RECENT); exec $(PYTHON) -I .ci/venv.py demo
 
-CORE   := agent/guard/*,agent/redact/*,agent/spool/*,agent/link/*,agent/outage.py,agent/reach.py,agent/config.py,agent/settings.py,agent/model.py,agent/errors.py
+CORE   := agent/guard/*,agent/redact/*,agent/spool/*,agent/link/*,agent/circuit.py,agent/config.py,agent/settings.py,agent/model.py,agent/errors.py
 
 .PHONY: help venv demo playground test chaos breakages stampede bench soak performance redact-score incidents pictures coverage lint types layers lock image sbom wheel controlplane cluster-test clean
 help:  ## this list

@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
+from agent.circuit import Circuit, Trust
 from agent.errors import LinkDown, SpoolFull
 from agent.link import Batch, Link
 from agent.log import Log
 from agent.metrics import Metrics
 from agent.model import Command, Malformed, Outcome, Result
-from agent.outage import backoff
-from agent.reach import Reach
 from agent.spool import Intake, Spool
 from agent.watchdog import Watchdog
 
@@ -31,32 +30,24 @@ ANSWERED_AT_ONCE = 64
 TURNS_WITHIN_SECONDS = 900.0
 """A turn may last as long as a server's Retry-After (5 min), a long poll and a wait of its own together, not longer."""
 
+BUSY = "The agent has no room for more commands just now. Nothing was run; ask again in a moment."
+
 
 class Poller:
-    """The task. `random` gives uniform draws from [0, 1)."""
+    """The task."""
 
     def __init__(
-        self,
-        link: Link,
-        spool: Spool,
-        reach: Reach,
-        *,
-        metrics: Metrics,
-        watchdog: Watchdog,
-        random: Callable[[], float],
+        self, link: Link, spool: Spool, circuit: Circuit, trust: Trust, *, metrics: Metrics, watchdog: Watchdog
     ) -> None:
         self._link = link
         self._spool = spool
-        self._reach = reach
+        self._circuit = circuit
+        self._trust = trust
         self._metrics = metrics
         self._watchdog = watchdog
-        self._random = random
         self._refusal: str | None = None
         self._journalling = trio.CancelScope(shield=True)
         self._abandoned = False
-        self._in_hand: dict[str, None] = {}
-        """Ids of commands that were received and aren't journalled, in their order."""
-        self._new = False
 
     def abandon(self) -> None:
         """Give up journalling what was received: the disk takes nothing, and the agent must end."""
@@ -65,62 +56,68 @@ class Poller:
 
     async def run(self) -> None:
         """Receive and journal, for ever."""
-        failures = 0
         while True:
-            if self._link.holds:
+            if self._link.pulls:
                 self._watchdog.dismiss("poller")  # room may be long in coming
                 await self._spool.space.wait()
             self._watchdog.expect("poller", TURNS_WITHIN_SECONDS)
-            batch, status = await self._receive()
+            await self._circuit.turn()
+            batch = await self._receive()
             if batch is not None:
-                failures = 0
-                self._new = not (batch.commands or batch.malformed)
-                self._in_hand = dict.fromkeys([c.id for c in batch.commands] + [m.id for m in batch.malformed])
-                # The API has handed these out: a stop must not lose them.
-                with trio.CancelScope(shield=True) as self._journalling:
-                    if self._abandoned:  # before there was anything: it is tried once
-                        self._journalling.deadline = trio.current_time() + RETRY_JOURNAL_SECONDS / 2
-                    try:
-                        await self._journal(batch)
-                    except Exception:
-                        self._tell_lost()
-                        raise
-                if self._journalling.cancelled_caught:
-                    self._tell_lost()
-                if self._link.holds and not self._new:
+                new = await self._take_over(batch)
+                if self._link.pulls and not new and (batch.commands or batch.malformed):
                     await trio.sleep(REPEATED_SECONDS)
-            elif status is not None and self._link.holds:
-                # It answered, only not to this. Others may find the API well and end the outage, so wait here too.
-                failures += 1
-                await trio.sleep(backoff(failures, self._random))
 
-    async def _receive(self) -> tuple[Batch | None, int | None]:
-        async with self._reach.turn() as attempt:
+    async def _receive(self) -> Batch | None:
+        try:
+            batch = await self._link.receive(eager=self._circuit.breaker.down)
+        except LinkDown as down:
+            self._metrics.poll("refused" if down.refused else "failed")
+            log.debug("asked in vain", reason=down.problem)
+            if down.refused and down.problem != self._refusal:  # loudly, but once for each reason
+                self._refusal = down.problem
+                log.error("API refuses this agent", reason=down.problem, todo=down.hint)
+            self._circuit.failed(down)
+            self._trust.doubt(down.problem)
+            return None
+        self._refusal = None
+        self._circuit.succeeded()
+        if batch.recognised:
+            self._trust.recognised()
+        self._metrics.poll("commands" if batch.commands or batch.malformed else "empty")
+        log.debug("asked", commands=len(batch.commands), malformed=len(batch.malformed))
+        return batch
+
+    async def _take_over(self, batch: Batch) -> bool:
+        """Journal all of it: the API has handed it out, and a stop must not lose it. True if anything was new."""
+        intake = _Intake(self._spool, self._metrics, self._watchdog, batch)
+        with trio.CancelScope(shield=True) as self._journalling:
+            if self._abandoned:  # before there was anything: it is tried once
+                self._journalling.deadline = trio.current_time() + RETRY_JOURNAL_SECONDS / 2
             try:
-                batch = await self._link.receive(eager=attempt.probe)
-            except LinkDown as down:
-                self._metrics.poll("refused" if down.refused else "failed")
-                log.debug("asked in vain", reason=down.problem)
-                self._tell_refusal(down)
-                attempt.failed(down.problem, retry_after=down.retry_after)
-                return None, down.status
-            self._refusal = None
-            attempt.succeeded()
-            self._metrics.poll("commands" if batch.commands or batch.malformed else "empty")
-            log.debug("asked", commands=len(batch.commands), malformed=len(batch.malformed))
-            return batch, None
+                await intake.run(self._spool.room + self._link.burst)
+            finally:
+                intake.tell_lost()
+        return intake.new
 
-    def _tell_refusal(self, down: LinkDown) -> None:
-        """Loudly, but once for each reason: the outage's own lines say how long it lasts."""
-        if down.refused and down.problem != self._refusal:
-            self._refusal = down.problem
-            log.error("API refuses this agent", reason=down.problem, todo="check the token and CLUSTER_ID")
 
-    async def _journal(self, batch: Batch) -> None:
+class _Intake:
+    """One batch on its way into the journal."""
+
+    def __init__(self, spool: Spool, metrics: Metrics, watchdog: Watchdog, batch: Batch) -> None:
+        self._spool = spool
+        self._metrics = metrics
+        self._watchdog = watchdog
+        self._batch = batch
+        self._in_hand = dict.fromkeys([c.id for c in batch.commands] + [m.id for m in batch.malformed])
+        """Ids of what isn't journalled, in their order."""
+        self.new = False
+
+    async def run(self, room: int) -> None:
+        batch = self._batch
         if batch.skipped:
             self._metrics.skipped(batch.skipped)
-            log.warning("commands without a readable id skipped", count=batch.skipped)
-        room = self._spool.room + self._link.burst
+            log.warning("commands passed over: no readable id, or far too many", count=batch.skipped)
         taken, beyond = batch.commands[:room], batch.commands[room:]
         if taken:
             await self._accept(taken)
@@ -131,13 +128,18 @@ class Poller:
             log.warning("more commands than room", answered_busy=len(beyond), room=room)
             await self._answer_all([(command, Result(Outcome.BUSY, error=BUSY)) for command in beyond])
 
+    def tell_lost(self) -> None:
+        if self._in_hand:
+            ids = list(self._in_hand)
+            log.error("commands received but not journalled: the API must hand them out again", command_ids=ids)
+
     async def _accept(self, commands: Sequence[Command]) -> None:
         intake = await self._until_written(lambda: self._spool.accept(commands))
         for command in commands:
             self._in_hand.pop(command.id, None)
         await trio.lowlevel.checkpoint()  # executors first: the next poll can wait until kubectl runs
         new = set(intake.new)
-        self._new |= bool(new)
+        self.new |= bool(new)
         for command in commands:
             if command.id in new:
                 new.discard(command.id)
@@ -161,7 +163,7 @@ class Poller:
     async def _answer(self, command: Command | Malformed, result: Result) -> None:
         intake = await self._until_written(lambda: self._spool.answer(command, result))
         self._in_hand.pop(command.id, None)
-        self._new |= bool(intake.new)
+        self.new |= bool(intake.new)
         self._metrics.finished(result)
 
     async def _until_written(self, write: Callable[[], Awaitable[Intake]]) -> Intake:
@@ -176,11 +178,3 @@ class Poller:
                     told = True
             self._watchdog.beat("poller")
             await trio.sleep(RETRY_JOURNAL_SECONDS)
-
-    def _tell_lost(self) -> None:
-        log.error(
-            "commands received but not journalled: the API must hand them out again", command_ids=list(self._in_hand)
-        )
-
-
-BUSY = "The agent has no room for more commands just now. Nothing was run; ask again in a moment."

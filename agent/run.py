@@ -21,6 +21,7 @@ from pathlib import Path
 import trio
 
 from agent import __version__
+from agent.circuit import Breaker, Circuit, Trust
 from agent.config import Config, unknown_variables
 from agent.errors import AgentError, SpoolError
 from agent.executor import Executor
@@ -32,20 +33,19 @@ from agent.log import Log
 from agent.maintenance import Maintenance
 from agent.metrics import Metrics
 from agent.model import Outcome, Result
-from agent.outage import Outage
 from agent.policy import PolicyFile
 from agent.poller import Poller
 from agent.probes import Probes
-from agent.reach import Reach
 from agent.spool import Limits, Spool, open_spool
 from agent.stage import LAST_WRITES_SECONDS, Stage
-from agent.uploader import Uploader
+from agent.uploader import Troubles, Uploader
 from agent.watchdog import Watchdog
 
 log = Log("agent")
 
 UPLOADERS = 4
-"""Results under way at once: with answers after 30 ms, 4 deliver 111 results/s and 1 delivers 30 (measured)."""
+"""Results under way at once, one of them of any size, the others small. With answers after 30 ms, 4 deliver 111
+results/s and 1 delivers 30 (measured)."""
 
 EXECUTORS_SHARE = 0.6
 """The part of the drain that running commands may take; the rest is for delivering their results."""
@@ -70,12 +70,11 @@ class Agent:
         self._link = link
         self.metrics = Metrics()
         self.watchdog = Watchdog(trio.current_time)
-        reach = Reach(Outage(trio.current_time, random.random, link.pause_seconds), Log("api"), lambda: spool.pending)
-        receiving = reach if link.holds else self._stream_reach(reach)
-        self.outage = receiving.outage  # an agent that gets no commands isn't ready, whoever takes its results
-        self._poller = Poller(
-            link, spool, receiving, metrics=self.metrics, watchdog=self.watchdog, random=random.random
-        )
+        self.breaker, pace = (Breaker(trio.current_time, random.random, link.pause_seconds) for _ in range(2))
+        what = ("API", "API's status") if link.pulls else ("stream of commands", "API")
+        circuit, own = (Circuit(b, lambda: spool.pending, w) for b, w in zip((self.breaker, pace), what, strict=True))
+        trust = Trust(own, circuit, link.recognise, aside=not link.pulls)
+        self._poller = Poller(link, spool, circuit, trust, metrics=self.metrics, watchdog=self.watchdog)
         self._executors = [
             Executor(
                 spool,
@@ -86,16 +85,13 @@ class Agent:
             )
             for _ in range(config.executors)
         ]
+        troubles = Troubles()
         self._uploaders = [
-            Uploader(link, spool, reach, metrics=self.metrics, random=random.random) for _ in range(UPLOADERS)
+            Uploader(link, spool, trust, troubles, metrics=self.metrics, random=random.random, small=n > 0)
+            for n in range(UPLOADERS)
         ]
         self._maintenance = Maintenance(spool, policies.current, watchdog=self.watchdog)
-        self._probes = Probes(config.health_address, self.outage, self.metrics, self.watchdog, spool, kubectl)
-
-    def _stream_reach(self, reach: Reach) -> Reach:
-        """A picture of the stream's own: it may be down while results are taken, and must come back sooner."""
-        outage = Outage(trio.current_time, random.random, self._link.pause_seconds)
-        return Reach(outage, Log("api"), lambda: self._spool.pending, what="stream of commands", wakes=reach)
+        self._probes = Probes(config.health_address, self.breaker, self.metrics, self.watchdog, spool, kubectl)
 
     async def run(self) -> None:
         """Run until a signal has been obeyed, or a task fails."""

@@ -1,20 +1,21 @@
-"""Delivers results from the spool to the API, oldest first, several at a time.
+"""Delivers results from the spool to the API, oldest first, several at a time, of the large ones one at a time.
 
-A result is delivered when the API has said so with a 2xx, and not before. While the API is away all wait together, and
-one at a time finds out (see `agent.reach`). A result that the API refuses is set aside, visible, and holds up nobody.
+A result is delivered when the API has said so itself, and not before. After a failure nothing is sent until the API has
+been recognised (see `agent.circuit.Trust`): then the failure was that result's own, and it waits by itself, longer each
+time. One that is never taken is cut if it is its size that doesn't pass, else set aside, visible; it holds up nobody.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import trio
 
-from agent.errors import SpoolFull
+from agent.circuit import Trust, backoff
+from agent.errors import DamagedResult, SpoolFull
 from agent.link import Link, Reply, Verdict
 from agent.log import Log
 from agent.metrics import Metrics
-from agent.outage import backoff
-from agent.reach import Reach
-from agent.spool import Delivery, Spool
+from agent.spool import SMALL_BYTES, Delivery, Spool
 
 log = Log("uploader")
 
@@ -24,9 +25,19 @@ FIRST_CUT_BYTES = 900_000
 LAST_CUT_BYTES = 1024
 """A result that is too large even at this size is refused for good."""
 
-SHARED_STATUSES = frozenset({401, 403})
-"""Statuses that speak of the agent, not of a result: the outage makes everybody wait, so the result itself needn't.
-With any other a result waits by itself too: polls that go well end the outage, and each would have it sent again."""
+REFUSALS = 8
+"""So often a result is sent that is answered and not taken, while polls go well: a firewall dislikes its text. With the
+pauses between that takes one or two minutes."""
+
+BREAKS, BREAKS_ALONE = 4, 8
+"""So often the sending of a large result may break off before it counts as too large: while smaller ones pass, and
+while there are no others."""
+
+BREAKS_OF_SMALL = 16
+"""So often that of a small one may, while others pass, before it is set aside."""
+
+THROTTLED = frozenset({408, 425, 429})
+"""Statuses that say nothing of a result."""
 
 DRAIN_LOOK_SECONDS = 0.2
 """How often a sender that has nothing to do looks whether the drain is over."""
@@ -35,17 +46,72 @@ RETRY_SPOOL_SECONDS = 1.0
 """How long to wait after the spool failed, before it is used again."""
 
 
+@dataclass(slots=True)
+class Trouble:
+    """What has befallen one result since it was first sent."""
+
+    size: int
+    times: int = 0
+    refusals: int = 0
+    breaks: int = 0
+    smaller_passed: bool = False
+    others_passed: bool = False
+
+
+class Troubles:
+    """Those of all results that wait. Shared by all senders, and forgotten with the process."""
+
+    def __init__(self) -> None:
+        self._by_seq: dict[int, Trouble] = {}
+
+    def of(self, delivery: Delivery) -> Trouble:
+        """One result's; an empty one at first."""
+        return self._by_seq.setdefault(delivery.seq, Trouble(_size(delivery)))
+
+    def passed(self, delivery: Delivery) -> None:
+        """A result has been taken."""
+        self.forget(delivery)
+        for trouble in self._by_seq.values():
+            trouble.others_passed = True
+            trouble.smaller_passed |= _size(delivery) < trouble.size
+
+    def forget(self, delivery: Delivery) -> None:
+        """It is settled, or another one now."""
+        self._by_seq.pop(delivery.seq, None)
+
+
 class Uploader:
-    """One of several senders. `random` gives uniform draws from [0, 1)."""
+    """One of several senders.
+
+    Args:
+        link: the way to the API.
+        spool: where the results are.
+        trust: whether what answers is the API.
+        troubles: shared by all senders.
+        metrics: what is counted.
+        random: uniform draws from [0, 1).
+        small: send only results of at most `SMALL_BYTES`, so that those pass a large one.
+    """
 
     def __init__(
-        self, link: Link, spool: Spool, reach: Reach, *, metrics: Metrics, random: Callable[[], float]
+        self,
+        link: Link,
+        spool: Spool,
+        trust: Trust,
+        troubles: Troubles,
+        *,
+        metrics: Metrics,
+        random: Callable[[], float],
+        small: bool = False,
     ) -> None:
         self._link = link
         self._spool = spool
-        self._reach = reach
+        self._trust = trust
+        self._troubles = troubles
         self._metrics = metrics
         self._random = random
+        self._due = spool.due_small if small else spool.due
+        self._most_bytes = SMALL_BYTES if small else None
         self._draining = False
         self._waiting = trio.CancelScope()
 
@@ -61,12 +127,15 @@ class Uploader:
             with trio.CancelScope() as self._waiting:
                 if self._draining:  # somebody else may deliver the last one, which wakes nobody here
                     self._waiting.deadline = trio.current_time() + DRAIN_LOOK_SECONDS
-                await self._spool.due.wait()
+                await self._due.wait()
             if self._waiting.cancelled_caught:
                 continue
+            await self._trust.wait()
             try:
                 await self._deliver_one()
                 failing = False
+            except DamagedResult as error:  # an error has taken its place, and is sent instead
+                log.debug("damaged result not sent", reason=error.problem)
             except SpoolFull as error:
                 if not failing:
                     log.error("results can't be read or marked, trying again", reason=str(error))
@@ -74,58 +143,76 @@ class Uploader:
                 await trio.sleep(RETRY_SPOOL_SECONDS)
 
     async def _deliver_one(self) -> None:
-        async with self._reach.turn() as attempt:
-            delivery = await self._spool.take()
-            if delivery is None:
-                return
-            try:
-                reply = await self._link.deliver(delivery)
-            except BaseException:
-                self._spool.release(delivery.seq)
-                raise
-            self._metrics.upload(reply.verdict)
-            if reply.verdict is Verdict.LATER:
-                attempt.failed(reply.words, retry_after=reply.retry_after)
-            else:
-                attempt.succeeded()
+        delivery = await self._spool.take(self._most_bytes)
+        if delivery is None:
+            return
+        try:
+            reply = await self._link.deliver(delivery)
+        except BaseException:
+            self._spool.release(delivery.seq)
+            raise
+        self._metrics.upload(reply.verdict)
         with trio.CancelScope(shield=True):  # what the API has said is written down, even during a stop
-            await self._settle(delivery, reply, probe=attempt.probe)
+            await self._settle(delivery, reply)
 
-    async def _settle(self, delivery: Delivery, reply: Reply, *, probe: bool) -> None:
-        status = reply.status or 0
+    async def _settle(self, delivery: Delivery, reply: Reply) -> None:
         if reply.verdict is Verdict.STORED:
-            self._spool.delivered(delivery.seq, status)
+            self._troubles.passed(delivery)
+            self._spool.delivered(delivery.seq, reply.status or 0)
             log.info("result delivered", attempts=delivery.attempts, **_names(delivery))
         elif reply.verdict is Verdict.TOO_LARGE:
             await self._cut(delivery, reply)
         elif reply.verdict is Verdict.REFUSED:
-            await self._reject(delivery, reply)
+            self._reject(delivery, reply)
         else:
-            seconds = 0.0
-            if reply.status is not None and reply.status not in SHARED_STATUSES:
-                # Longer than the outage that this begins, or it would be the one that is tried next, again and again.
-                seconds = backoff(delivery.attempts + 1, self._random, self._link.pause_seconds)
-            elif reply.status is None and not probe and delivery.attempts > 1:
-                # The API was there a moment ago, and this one was lost on its way before. It may be the one that never
-                # gets through, such as 10 MB on a bad link: the next in line must have their turn.
-                seconds = backoff(delivery.attempts - 1, self._random, self._link.pause_seconds)
-            self._spool.postponed(delivery.seq, seconds, reply.status, reply.words)
-            log.debug("result postponed", reason=reply.words, seconds=seconds, **_names(delivery))
+            self._trust.doubt(reply.words, reply.retry_after)
+            await self._not_taken(delivery, reply)
+
+    async def _not_taken(self, delivery: Delivery, reply: Reply) -> None:
+        trouble = self._troubles.of(delivery)
+        trouble.times += 1
+        if reply.status is None or reply.status >= 500:
+            trouble.breaks += 1
+            large = trouble.size > SMALL_BYTES
+            if large and trouble.breaks >= (BREAKS if trouble.smaller_passed else BREAKS_ALONE):
+                await self._cut(delivery, reply)
+                return
+            given_up = not large and trouble.others_passed and trouble.breaks >= BREAKS_OF_SMALL
+        else:
+            trouble.refusals += reply.status not in THROTTLED
+            given_up = trouble.refusals >= REFUSALS
+            if trouble.refusals == 1:
+                log.warning("result not taken, sent again later", reason=reply.words, **_names(delivery))
+        if given_up:
+            self._reject(delivery, reply)
+            return
+        alone = reply.status is not None or trouble.times > 1  # it may just be the first that met an outage
+        seconds = backoff(trouble.times + 1, self._random) if alone else 0.0
+        self._spool.postponed(delivery.seq, seconds, reply.status, reply.words)
+        log.debug("result postponed", reason=reply.words, seconds=seconds, **_names(delivery))
 
     async def _cut(self, delivery: Delivery, reply: Reply) -> None:
         larger = max(delivery.output, key=delivery.json_bytes)
         size, stored = delivery.json_bytes(larger), delivery.output[larger].bytes
         if size <= LAST_CUT_BYTES:
-            await self._reject(delivery, reply)
+            self._reject(delivery, reply)
             return
         # What is cut are bytes of text, and what was too large is JSON, where a control character takes six.
         most = stored * FIRST_CUT_BYTES // size if size > 2 * FIRST_CUT_BYTES else stored // 2
         await self._spool.cut(delivery.seq, most)
-        log.warning("result too large for the API, cut", bytes=size, cut_to_bytes=most, **_names(delivery))
+        self._troubles.forget(delivery)
+        words = {"reason": reply.words, "bytes": size, "cut_to_bytes": most}
+        log.warning("result too large on its way, cut", **words, **_names(delivery))
 
-    async def _reject(self, delivery: Delivery, reply: Reply) -> None:
+    def _reject(self, delivery: Delivery, reply: Reply) -> None:
+        self._troubles.forget(delivery)
         self._spool.rejected(delivery.seq, reply.status or 0, reply.words)
         log.warning("result refused by the API, kept", status=reply.status, reason=reply.words, **_names(delivery))
+
+
+def _size(delivery: Delivery) -> int:
+    """Of its body, about."""
+    return sum(delivery.json_bytes(stream) for stream in delivery.output)
 
 
 def _names(delivery: Delivery) -> dict[str, str | None]:

@@ -4,6 +4,6 @@ Nothing above this room knows which contract is spoken, or that there is HTTP at
 """
 
 from agent.link.choose import open_link
-from agent.link.contract import Batch, Link, Parcel, Reply, Verdict
+from agent.link.contract import Batch, Link, ReadyResult, Reply, Verdict
 
-__all__ = ["Batch", "Link", "Parcel", "Reply", "Verdict", "open_link"]
+__all__ = ["Batch", "Link", "ReadyResult", "Reply", "Verdict", "open_link"]

@@ -1,40 +1,35 @@
-"""The body of a result on its way: JSON whose long texts are read from the spool while they are sent.
+"""One result on its way: the bytes of its request, and what the answer to it means.
 
-A body is a list of segments: bytes as they are, or the name of a stream whose text goes there, escaped piece by piece.
 The spool knows every text's escaped size, so the Content-Length is known before anything is read.
 """
 
 import json
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from contextlib import aclosing
 
 from agent.link.answer import Answer
-from agent.link.contract import Parcel, Reply, Verdict
+from agent.link.contract import ReadyResult, Reply, Verdict
 from agent.link.http import Http, Pieces
-from agent.model import Stream, json_text
-
-Segment = bytes | Stream
+from agent.link.result import Segment
+from agent.model import json_text
 
 RESULT_SECONDS = 10.0
 """How long the answer to a small result may take."""
+
+PATIENCE_SECONDS = 120
 
 _WHOLE_BYTES = 64 * 1024  # up to here a body is sent as one value: one write instead of several
 
 
 class Body:
-    """One result as the bytes of a request.
+    """One result as the bytes of a request."""
 
-    Args:
-        parcel: the result and its output.
-        segments: the body, in order.
-    """
-
-    def __init__(self, parcel: Parcel, segments: Sequence[Segment]) -> None:
-        self._parcel = parcel
+    def __init__(self, ready: ReadyResult, segments: Sequence[Segment]) -> None:
+        self._ready = ready
         self._segments = segments
-        self.length = sum(len(s) if isinstance(s, bytes) else parcel.json_bytes(s) for s in segments)
+        self.length = sum(len(s) if isinstance(s, bytes) else ready.json_bytes(s) for s in segments)
 
-    async def post(self, http: Http, path: str, headers: dict[str, str]) -> Answer:
+    async def post(self, http: Http, path: str) -> Answer:
         """Send it and return the answer.
 
         Raises:
@@ -43,81 +38,54 @@ class Body:
         body: bytes | Pieces = self._pieces
         if self.length <= _WHOLE_BYTES:
             body = b"".join([piece async for piece in self._pieces()])
-        return await http.request(
-            "POST", path, seconds=RESULT_SECONDS + self._patience(), body=body, length=self.length, headers=headers
-        )
+        seconds = RESULT_SECONDS + self._patience()
+        headers = _trace_headers(self._ready)
+        return await http.request("POST", path, seconds=seconds, body=body, length=self.length, headers=headers)
 
     def _patience(self) -> float:
-        """How many seconds more what stands between may need to pass on what it has taken: longer with each attempt."""
-        failed = min(self._parcel.attempts, 4) - 1
-        return float(min(self.length / (8192 >> failed), 128 << 2 * failed))
+        """How many seconds more the answer may take: something on the way may have taken all, and pass it on at
+        1 KiB/s. A large one counts as hanging sooner, but each attempt waits four times as long.
+        """
+        failed = min(max(self._ready.attempts, 1), 4) - 1
+        return float(min(self.length / 1024, PATIENCE_SECONDS << 2 * failed))
 
     async def _pieces(self) -> AsyncGenerator[bytes, None]:
         for segment in self._segments:
             if isinstance(segment, bytes):
                 yield segment
             else:
-                async for text in self._parcel.pieces(segment):
-                    yield json_text(text)
+                async with aclosing(self._ready.pieces(segment)) as pieces:
+                    async for text in pieces:
+                        yield json_text(text)
 
 
-def result_segments(parcel: Parcel, *, all_in_output: bool = False, **first: Any) -> list[Segment]:
-    """The result as a JSON object. `output` is stdout; `error` the agent's sentence and stderr, unless all is well.
-
-    Args:
-        parcel: the result and its output.
-        all_in_output: let the sentence and stderr follow stdout in `output` too, for readers that look at nothing else.
-        first: fields that stand before the result's own.
-    """
-    result = parcel.result
-    fields: dict[str, Any] = {
-        **first,
-        "success": result.success,
-        "exit_code": result.exit_code,
-        "execution_time_ms": result.execution_time_ms,
-    }
-    if result.timed_out:
-        fields["timed_out"] = True
-    if result.truncated:
-        fields |= {"truncated": True, "output_bytes": result.output_bytes}
-    head = json.dumps(fields, separators=(",", ":"))[:-1].encode()
-    aside = _aside(parcel)
-    error: list[Segment] = [b"null"] if result.success else [b'"', *aside, b'"']
-    output: list[Segment] = ["stdout"]
-    if all_in_output and aside:
-        output += [*([json_text("\n")] if parcel.json_bytes("stdout") else []), *aside]
-    return [head, b',"output":"', *output, b'","error":', *error, b"}"]
-
-
-def _aside(parcel: Parcel) -> list[Segment]:
-    """What was said beside stdout: the agent's sentence, and stderr."""
-    aside: list[Segment] = []
-    if parcel.result.error:
-        aside.append(json_text(parcel.result.error))
-    if parcel.json_bytes("stderr"):
-        aside += [json_text("\n"), "stderr"] if aside else ["stderr"]
-    return aside
-
-
-def trace_headers(parcel: Parcel) -> dict[str, str]:
+def _trace_headers(ready: ReadyResult) -> dict[str, str]:
     """The command's own tracing ids, so that the API's log and the agent's can be read side by side."""
-    headers = {}
-    if parcel.correlation_id:
-        headers["X-Correlation-ID"] = parcel.correlation_id
-    if parcel.session_id:
-        headers["X-Session-ID"] = parcel.session_id
-    return headers
+    ids = {"X-Correlation-ID": ready.correlation_id, "X-Session-ID": ready.session_id}
+    return {name: value for name, value in ids.items() if value}
 
 
-def reply(answer: Answer, refusing: frozenset[int]) -> Reply:
-    """What an answer to a result means. `refusing` are the statuses that are about this one result."""
+def reply(answer: Answer, command_id: str, refusing: frozenset[int]) -> Reply:
+    """What an answer to a result means. `refusing` are the statuses with which the API refuses this one for good.
+
+    Anything may say 200 or 404: what counts is in words that the API would use.
+    """
+    said = _object(answer)
+    words = f"HTTP {answer.status}: {answer.words}" if answer.words else f"HTTP {answer.status}"
     if 200 <= answer.status < 300:
-        return Reply(Verdict.STORED, answer.status)
+        if not answer.body.strip() or (said is not None and said.get("command_id", command_id) == command_id):
+            return Reply(Verdict.STORED, answer.status)
+        return Reply(Verdict.LATER, answer.status, f"{words}: not the API's acknowledgement", answer.retry_after)
     if answer.status == 413:
-        verdict = Verdict.TOO_LARGE
-    elif answer.status in refusing:
-        verdict = Verdict.REFUSED
-    else:
-        words = f"HTTP {answer.status}: {answer.words}" if answer.words else f"HTTP {answer.status}"
-        return Reply(Verdict.LATER, answer.status, words, answer.retry_after)
-    return Reply(verdict, answer.status, answer.words or f"HTTP {answer.status}", answer.retry_after)
+        return Reply(Verdict.TOO_LARGE, answer.status, words, answer.retry_after)
+    if answer.status in refusing and said is not None:
+        return Reply(Verdict.REFUSED, answer.status, answer.words, answer.retry_after)
+    return Reply(Verdict.LATER, answer.status, words, answer.retry_after)
+
+
+def _object(answer: Answer) -> dict[str, object] | None:
+    try:
+        said = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None

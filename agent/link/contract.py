@@ -1,6 +1,6 @@
 """What every link gives and takes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -15,7 +15,9 @@ class Batch:
     commands: list[Command] = field(default_factory=list)
     malformed: list[Malformed] = field(default_factory=list)
     skipped: int = 0
-    """Things in the answer from which not even an id could be read."""
+    """Things in the answer that were passed over: not even an id could be read, or there were far too many."""
+    recognised: bool = True
+    """Whether it shows that the API itself has answered. Anything can say 204 at once."""
 
 
 class Verdict(StrEnum):
@@ -41,7 +43,7 @@ class Reply:
     retry_after: float | None = None
 
 
-class Parcel(Protocol):
+class ReadyResult(Protocol):
     """One result that is on its way, with its output as pieces that are read when they are sent."""
 
     @property
@@ -71,21 +73,28 @@ class Parcel(Protocol):
     def json_bytes(self, stream: Stream) -> int:
         """How many bytes the stream's text has as the inside of a JSON string (see `agent.model.json_text`)."""
 
-    def pieces(self, stream: Stream) -> AsyncIterator[str]:
+    def pieces(self, stream: Stream) -> AsyncGenerator[str, None]:
         """The stream's text, piece by piece, in order."""
 
 
 class Link(Protocol):
     """A way to the central API. All waiting has a limit, and every fault of the API's is a `LinkDown` or a `Reply`."""
 
-    holds: bool
-    """Whether commands stay at the API while nobody receives. If not, they are pushed, and there must be an answer."""
+    pulls: bool
+    """Whether commands stay at the API until they are asked for. If not, they are pushed, and must be answered."""
     journal: int
     """How many commands may wait here beyond those that the executors run."""
     burst: int
     """How many commands one receive may bring although less room was left."""
     pause_seconds: float
     """The longest pause between two attempts while the API can't be reached."""
+
+    async def recognise(self) -> bool:
+        """Ask for something cheap that only the API can answer. False if that doesn't show in the answer.
+
+        Raises:
+            LinkDown: nothing answered.
+        """
 
     async def receive(self, *, eager: bool) -> Batch:
         """Wait for commands, for a while. An empty batch is normal.
@@ -97,7 +106,7 @@ class Link(Protocol):
             LinkDown: the API couldn't be reached, or what answered wasn't the API.
         """
 
-    async def deliver(self, parcel: Parcel) -> Reply:
+    async def deliver(self, ready: ReadyResult) -> Reply:
         """Send one result."""
 
     async def run(self) -> None:

@@ -11,13 +11,13 @@ from collections.abc import Callable
 import trio
 
 from agent.errors import LinkDown
-from agent.link.answer import Answer, unhappy
-from agent.link.body import Body, Segment, reply, result_segments, trace_headers
+from agent.link.answer import ELSEWHERE, Answer, unhappy
+from agent.link.body import Body, reply
 from agent.link.commands import read_batch
-from agent.link.contract import Batch, Parcel, Reply, Verdict
+from agent.link.contract import Batch, ReadyResult, Reply, Verdict
 from agent.link.http import Http
+from agent.link.result import poll_result
 from agent.log import Log
-from agent.model import json_text
 
 log = Log("link")
 
@@ -34,8 +34,48 @@ STATUS_EVERY_ACTIVE, STATUS_EVERY_IDLE = 10.0, 60.0
 SHORTEST_CYCLE_SECONDS = 1.0
 """The least time between two polls of which the first brought nothing."""
 
+HELD_AGAIN_SECONDS = 600.0
+"""How long after polls were cut off full ones are tried again."""
+
+CUT = frozenset({408, 502, 504, 524})
+"""What a balancer says when it ends a poll that the API still holds. Others just close."""
+
 REFUSING = frozenset({400, 404, 405, 409, 410, 411, 414, 415, 422, 431})
-"""Statuses that mean this one result, for good. 401, 403, 408, 425, 429 and 5xx mean everything, for now."""
+"""Statuses that mean this one result, for good, if the API itself says so."""
+
+
+class Hold:
+    """How long a poll may be held in an idle session. Something on the way may cut off what is held too long.
+
+    Args:
+        now: a monotonic clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._seconds = WAIT_IDLE
+        self._cuts = 0
+        self._shortened_at = 0.0
+
+    @property
+    def seconds(self) -> int:
+        """For the next poll."""
+        if self._seconds < WAIT_IDLE and self._now() - self._shortened_at > HELD_AGAIN_SECONDS:
+            self._seconds, self._cuts = WAIT_IDLE, 1
+        return self._seconds
+
+    def lasted(self) -> None:
+        """A poll was held for as long as was asked."""
+        self._cuts = 0
+
+    def was_cut(self, after_seconds: float) -> None:
+        """A poll was cut off, and a short one after it was answered. Once is chance."""
+        self._cuts += 1
+        if self._cuts > 1:
+            fits = after_seconds * 0.8 if after_seconds < self._seconds else self._seconds / 2  # or it ended in silence
+            self._seconds = max(WAIT_ACTIVE, int(fits))
+            self._shortened_at = self._now()
+            log.info("polls are cut off on the way: asking for shorter ones", seconds=self._seconds)
 
 
 class PollLink:
@@ -46,7 +86,7 @@ class PollLink:
         now: a monotonic clock, in seconds.
     """
 
-    holds = True
+    pulls = True
     journal = 4
     burst = 10
     pause_seconds = 60.0
@@ -54,33 +94,48 @@ class PollLink:
     def __init__(self, http: Http, now: Callable[[], float]) -> None:
         self._http = http
         self._now = now
+        self._hold = Hold(now)
         self._active = False
         self._asked_at: float | None = None
         self._worked_at: float | None = None
-        self._silent = 0
 
     async def receive(self, *, eager: bool) -> Batch:
-        """One long poll. A first one that gets no answer in time is normal; a second in a row is `LinkDown`."""
-        if not eager:
-            await self._ask_status()
-        wait = WAIT_ACTIVE if eager or self._in_session() else WAIT_IDLE
+        """One long poll, or a short one."""
+        known = not eager and await self._ask_status()
+        wait = WAIT_ACTIVE if eager or self._in_session() else self._hold.seconds
         began = self._now()
-        batch = await self._poll(wait, eager=eager)
+        answer = await self._poll(wait)
+        batch = self._batch(answer, held=self._now() - began >= wait / 2 or known)
         if not batch.commands and not batch.malformed and not eager:
             # A server that doesn't hold polls must not be asked thousands of times a second.
             await trio.sleep(max(0.0, began + SHORTEST_CYCLE_SECONDS - self._now()))
         return batch
 
-    async def deliver(self, parcel: Parcel) -> Reply:
-        """Send one result."""
-        body = Body(parcel, _segments(parcel))
+    async def recognise(self) -> bool:
+        """Whether the session's state is answered as only the API does."""
+        self._asked_at = self._now()
         try:
-            answer = await body.post(self._http, "/agent/results", trace_headers(parcel))
+            answer = await self._http.request("GET", "/agent/status", seconds=STATUS_SECONDS)
+            status = json.loads(answer.body) if answer.status == 200 else None
+        except LinkDown as down:
+            if down.status is None:
+                raise
+            status = None
+        except (ValueError, RecursionError):
+            status = None
+        active = status.get("is_active") if isinstance(status, dict) else None
+        self._active = active is True
+        return isinstance(active, bool)
+
+    async def deliver(self, ready: ReadyResult) -> Reply:
+        """Send one result."""
+        try:
+            answer = await Body(ready, poll_result(ready)).post(self._http, "/agent/results")
         except LinkDown as down:
             return Reply(Verdict.LATER, down.status, down.problem, down.retry_after)
         if answer.status in {401, 403}:
             self._http.token.reread()
-        return reply(answer, REFUSING)
+        return reply(answer, ready.command_id, REFUSING)
 
     async def run(self) -> None:
         """Nothing goes on beside a long poll."""
@@ -94,30 +149,40 @@ class PollLink:
         """Close connections."""
         await self._http.aclose()
 
-    async def _poll(self, wait: int, *, eager: bool) -> Batch:
-        limit = wait + READ_MARGIN_SECONDS
+    async def _poll(self, wait: int) -> Answer:
+        """One poll. One that is cut off is followed at once by a short one, which tells whether the API is there."""
+        began = self._now()
         try:
-            answer = await self._http.request("GET", f"/agent/commands?wait={wait}", seconds=limit)
+            answer = await self._ask(wait)
         except LinkDown as down:
-            self._silent += 1
-            if down.silent and self._silent == 1 and not eager:
-                return Batch()
-            raise
-        self._silent = 0
-        return self._batch(answer)
+            if wait <= WAIT_ACTIVE or not (down.status is None or down.status in CUT):
+                raise
+        else:
+            if wait <= WAIT_ACTIVE or answer.status not in CUT:
+                if self._now() - began >= wait * 0.9:
+                    self._hold.lasted()
+                return answer
+        after = self._now() - began
+        answer = await self._ask(WAIT_ACTIVE)
+        if after >= WAIT_ACTIVE and answer.status in {200, 204}:
+            self._hold.was_cut(after)
+        return answer
 
-    def _batch(self, answer: Answer) -> Batch:
+    async def _ask(self, wait: int) -> Answer:
+        path, limit = f"/agent/commands?wait={wait}", wait + READ_MARGIN_SECONDS
+        return await self._http.request("GET", path, seconds=limit, again=wait <= WAIT_ACTIVE)
+
+    def _batch(self, answer: Answer, *, held: bool) -> Batch:
         if answer.status == 204:
-            return Batch()
+            return Batch(recognised=held)
         if answer.status in {401, 403}:
             self._http.token.reread()
         if answer.status != 200:
             raise unhappy(answer)
         batch = read_batch(answer.body)
         if batch is None:
-            raise LinkDown(
-                'HTTP 200 without a JSON object that has a list "commands": not the API\'s answer', status=200
-            )
+            problem = 'HTTP 200 without a JSON object that has a list "commands": not the API\'s answer'
+            raise LinkDown(problem, ELSEWHERE, status=200)
         if batch.commands:
             self._worked_at = self._now()
         return batch
@@ -126,20 +191,14 @@ class PollLink:
         worked = self._worked_at is not None and self._now() - self._worked_at < STATUS_EVERY_ACTIVE
         return self._active or worked
 
-    async def _ask_status(self) -> None:
+    async def _ask_status(self) -> bool:
+        """Ask now and then. True if the API has just answered."""
         every = STATUS_EVERY_ACTIVE if self._in_session() else STATUS_EVERY_IDLE
         if self._asked_at is not None and self._now() - self._asked_at < every:
-            return
-        self._asked_at = self._now()
+            return False
         try:
-            answer = await self._http.request("GET", "/agent/status", seconds=STATUS_SECONDS)
-            status = json.loads(answer.body) if answer.status == 200 else None
-        except (LinkDown, ValueError, RecursionError) as error:
-            log.debug("session state unknown", reason=str(error))
-            status = None
-        self._active = isinstance(status, dict) and status.get("is_active") is True
-
-
-def _segments(parcel: Parcel) -> list[Segment]:
-    command_id = json_text(parcel.command_id)
-    return [b'{"command_id":"', command_id, b'","result":', *result_segments(parcel), b"}"]
+            return await self.recognise()
+        except LinkDown as down:
+            log.debug("session state unknown", reason=down.problem)
+            self._active = False
+            return False

@@ -33,6 +33,8 @@ class EventParser:
         self._line_too_long = False
         self._after_cr = False
         self._at_beginning = True
+        self.begun = False
+        """Whether anything has come that a stream of events is made of."""
         self._begin_event()
 
     def feed(self, chunk: bytes) -> list[Event]:
@@ -75,6 +77,7 @@ class EventParser:
             line = line.removeprefix(_BYTE_ORDER_MARK)
         if not line:
             return self._end_event()
+        self.begun = True
         if line.startswith(b":"):
             return None
         if too_long:

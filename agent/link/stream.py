@@ -12,18 +12,19 @@ rest of the agent is busy the bytes wait in the kernel and then at the API, whic
 """
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 import trio
 
 from agent.errors import LinkDown
-from agent.link.body import Body, Segment, reply, result_segments, trace_headers
+from agent.link.body import Body, reply
 from agent.link.capabilities import Reporter
 from agent.link.commands import as_batch, read_command
-from agent.link.contract import Batch, Parcel, Reply, Verdict
+from agent.link.contract import Batch, ReadyResult, Reply, Verdict
 from agent.link.http import Http, OpenStream
+from agent.link.result import stream_result
 from agent.link.sse import Event, EventParser
 from agent.log import Log
 from agent.model import Command, Malformed
@@ -36,21 +37,27 @@ SILENCE_SECONDS = 45.0
 OPEN_SECONDS = 10.0
 """How long the answer to a new stream may take to begin."""
 
+RECOGNISE_SECONDS = 5.0
+"""How long the answer to a heartbeat may take that asks whether the API is there."""
+
 STEADY_SECONDS = 5.0
 """A stream that lived shorter isn't opened again at once: something ends them as they come."""
 
 PAUSE_SECONDS = 10.0
 
-ANSWER_SECONDS = 1.0
-"""The API waits as long as it lets the command run, and no longer. So a command is ended this much earlier: what it had
-printed is read by somebody then."""
+FIRST_SECONDS = 20.0
+"""How long a stream may be silent at its beginning. Its first event comes at once, its first comment after 15 s."""
 
-SHORT_SECONDS = 5.0
-"""A command that may run no longer than this needs all of it."""
+LEAST_SHARE = 0.8
+"""The API waits for as long as it lets a command run, and no longer: so a command has the time that it was given, less
+what the last answers needed to travel, but at least this share of it."""
+
+TRAVEL_SECONDS = 0.3
+"""What is thought that an answer needs until one was measured."""
 
 REFUSING = frozenset({400, 403, 409, 410, 411, 414, 415, 422, 431})
-"""Statuses that mean this one result, for good. 404 isn't among them: unknown ids are 403 here, so it means that
-something else answers in the API's place, and that passes."""
+"""Statuses that mean this one result, for good, if the API itself says so. 404 isn't among them: unknown ids are 403
+here, so it means that something else answers in the API's place, and that passes."""
 
 
 @dataclass
@@ -76,7 +83,7 @@ class StreamLink:
         random: uniform draws from [0, 1).
     """
 
-    holds = False
+    pulls = False
     journal = 60
     burst = 0
     pause_seconds = PAUSE_SECONDS
@@ -91,42 +98,55 @@ class StreamLink:
         self._listening: _Listening | None = None
         self._brief = 0
         self._doubted: str | None = None
+        self._travel = TRAVEL_SECONDS
         if reporter is not None:
             reporter.refused = self._doubt
 
     async def receive(self, *, eager: bool) -> Batch:  # noqa: ARG002  # it never waits for commands alone
         """Open the stream, or read on. Returns with each sign of life, so at least every 15 s while all is well."""
         if self._listening is None:
-            await self._open()
-            return Batch()
+            return await self._open()
         listening = self._listening
         try:
-            return _batch(listening.parser.feed(await self._read(listening)))
+            return self._batch(listening.parser.feed(await self._read(listening, SILENCE_SECONDS)))
         except trio.Cancelled:
             await self._close()  # whoever sends to it now should know at once that nobody listens
             raise
         except LinkDown as ended:
             await self._close()
             self._check_brief(listening, ended)
-            await self._open()
-            log.info(
-                "stream opened again",
-                reason=ended.problem,
-                lived_seconds=round(self._now() - listening.since),
-            )
-            return Batch()
+            batch = await self._open()
+            lived = round(self._now() - listening.since)
+            log.info("stream opened again", reason=ended.problem, lived_seconds=lived)
+            return batch
 
-    async def deliver(self, parcel: Parcel) -> Reply:
+    async def recognise(self) -> bool:
+        """Whether a heartbeat is answered as only the API does."""
+        try:
+            answer = await self._http.request("POST", "/executor/heartbeat", seconds=RECOGNISE_SECONDS, body=b"{}")
+            said = json.loads(answer.body) if answer.status == 200 else None
+        except LinkDown as down:
+            if down.status is None:
+                raise
+            return False
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(said, dict) and said.get("status") in {"success", "not_found"}
+
+    async def deliver(self, ready: ReadyResult) -> Reply:
         """Send one result."""
+        began = self._now()
         try:
             token = self._http.token.current()
-            answer = await Body(parcel, _segments(parcel)).post(self._http, "/executor/results", trace_headers(parcel))
+            body = Body(ready, await stream_result(ready, time.time()))
+            answer = await body.post(self._http, "/executor/results")
         except LinkDown as down:
             return Reply(Verdict.LATER, down.status, down.problem, down.retry_after)
+        self._travel = max(self._now() - began, self._travel * 0.9)  # one slow one is remembered for a while
         if answer.status == 401:
             self._http.token.reread()
             self._doubt(token)
-        return reply(answer, REFUSING)
+        return reply(answer, ready.command_id, REFUSING)
 
     async def run(self) -> None:
         """Report what may be run here."""
@@ -143,7 +163,8 @@ class StreamLink:
         await self._close()
         await self._http.aclose()
 
-    async def _open(self) -> None:
+    async def _open(self) -> Batch:
+        """Open it and wait for its first sign of life: many a proxy passes on the head, and holds back the rest."""
         token = self._http.token.current()
         try:
             stream = await self._http.open_stream(
@@ -153,16 +174,34 @@ class StreamLink:
             if down.refused:
                 self._http.token.reread()
             raise
-        self._listening = _Listening(stream, token, self._now())
+        self._listening = listening = _Listening(stream, token, self._now())
+        events: list[Event] = []
+        try:
+            while not listening.parser.begun:
+                events += listening.parser.feed(await self._read(listening, FIRST_SECONDS))
+        except LinkDown as down:
+            await self._close()
+            if down.silent:
+                raise LinkDown(
+                    f"the stream began, and then nothing came for {FIRST_SECONDS:g} s",
+                    "Something between here and the API buffers it: a proxy or an ingress. Switch that off for "
+                    "/executor/stream (nginx: proxy_buffering off).",
+                ) from down
+            self._check_brief(listening, down)
+            raise
+        except trio.Cancelled:
+            await self._close()
+            raise
         if self._reporter is not None:
             self._reporter.connected()
+        return self._batch(events)
 
     async def _close(self) -> None:
         listening, self._listening = self._listening, None
         if listening is not None:
             await listening.stream.aclose()
 
-    async def _read(self, listening: _Listening) -> bytes:
+    async def _read(self, listening: _Listening, silence: float) -> bytes:
         """The next bytes.
 
         Raises:
@@ -171,12 +210,12 @@ class StreamLink:
         if self._http.token.current() != listening.token:
             listening.unwanted = "the token has changed"
         if listening.unwanted is None:
-            with trio.move_on_after(SILENCE_SECONDS) as listening.reading:
+            with trio.move_on_after(silence) as listening.reading:
                 chunk = await listening.stream.read()
                 if chunk is None:
                     raise LinkDown("the API has ended the stream")
                 return chunk
-        raise LinkDown(listening.unwanted or f"nothing came for {SILENCE_SECONDS:g} s", silent=True)
+        raise LinkDown(listening.unwanted or f"nothing came for {silence:g} s", silent=listening.unwanted is None)
 
     def _check_brief(self, listening: _Listening, ended: LinkDown) -> None:
         """Raise LinkDown if the stream ended too soon to open another at once."""
@@ -198,26 +237,17 @@ class StreamLink:
             listening.unwanted = "the API has refused the token that it was opened with"
             listening.reading.cancel()
 
+    def _batch(self, events: list[Event]) -> Batch:
+        return as_batch(self._command(event) for event in events if event.name == "command")
 
-def _batch(events: list[Event]) -> Batch:
-    return as_batch(_command(event) for event in events if event.name == "command")
-
-
-def _command(event: Event) -> Command | Malformed | None:
-    if event.data is None:
-        return None
-    try:
-        command = read_command(json.loads(event.data))
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(command, Command) and command.timeout is not None and command.timeout > SHORT_SECONDS:
-        return replace(command, timeout=command.timeout - ANSWER_SECONDS)
-    return command
-
-
-def _segments(parcel: Parcel) -> list[Segment]:
-    first = {"command_id": parcel.command_id}
-    if parcel.executed_at is not None:
-        first["executed_at"] = datetime.fromtimestamp(parcel.executed_at, UTC).isoformat(timespec="milliseconds")
-    # Kubently's own tool shows its model `output` and nothing else (execute_kubectl, 2.x).
-    return result_segments(parcel, all_in_output=True, **first)
+    def _command(self, event: Event) -> Command | Malformed | None:
+        if event.data is None:
+            return None
+        try:
+            command = read_command(json.loads(event.data))
+        except (ValueError, RecursionError):
+            return None
+        if isinstance(command, Command) and command.timeout is not None:
+            left = max(command.timeout * LEAST_SHARE, command.timeout - self._travel)
+            return replace(command, timeout=left)
+        return command

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import trio
 
+from agent.circuit import Breaker
 from agent.errors import KubectlError, SpoolFull
 from agent.log import Log
-from agent.outage import Outage
 from agent.spool import Counts, Recovery
 
 log = Log("probes")
@@ -46,7 +46,8 @@ class Spool(Protocol):
 
     recovery: Recovery
 
-    async def counts(self) -> Counts: ...  # noqa: D102
+    async def counts(self) -> Counts:
+        """The spool in numbers."""
 
     async def try_write(self) -> None:
         """Write something small, durably. Raises SpoolFull, or SpoolError: then the agent ends."""
@@ -58,7 +59,8 @@ class Kubectl(Protocol):
     trouble: str | None
 
     @property
-    def running(self) -> int: ...  # noqa: D102
+    def running(self) -> int:
+        """How many of it run at the moment."""
 
     async def version(self) -> str:
         """Run it. Raises KubectlError."""
@@ -89,7 +91,7 @@ class Watch:
             except (KubectlError, SpoolFull) as error:
                 found = Check(self._name, ok=False, words=str(error))
                 if found != self._last:
-                    log.error("not ready", check=self._name, reason=error.problem, todo=error.hint or None)
+                    log.error("not ready", check=self._name, reason=str(error))
             self._last = found
             self._began = None
             await trio.sleep(self._again_seconds if found.ok else FAILED_AGAIN_SECONDS)
@@ -105,9 +107,10 @@ class Watch:
 class Checks:
     """All that `/readyz` names."""
 
-    def __init__(self, outage: Outage, spool: Spool, kubectl: Kubectl) -> None:
+    def __init__(self, breaker: Breaker, spool: Spool, kubectl: Kubectl) -> None:
+        self.draining = False
         self.kubectl_version = ""
-        self._outage = outage
+        self._breaker = breaker
         self._spool = spool
         self._kubectl = kubectl
         self._written = Watch("spool", self._write, SPOOL_AGAIN_SECONDS)
@@ -120,8 +123,11 @@ class Checks:
             nursery.start_soon(self._ran.run, name="probes: kubectl")
 
     def all(self, counts: Counts | None, now: float) -> list[Check]:
-        """Every check. `counts` is None if the spool didn't give them; `now` is the clock of the outage."""
-        return [self._check_spool(counts), self._check_kubectl(), self._check_api(now)]
+        """Every check. `counts` is None if the spool didn't give them; `now` is the clock of the breaker."""
+        checks = [self._check_spool(counts), self._check_kubectl(), self._check_api(now)]
+        if self.draining:
+            checks.append(Check("running", ok=False, words="the agent is stopping"))
+        return checks
 
     async def _write(self) -> str:
         await self._spool.try_write()
@@ -144,7 +150,7 @@ class Checks:
             return Check("spool", ok=False, words="doesn't answer")
         words = f"{_mib(counts.size_bytes)} of {_mib(counts.capacity_bytes)} MiB used, {counts.pending} results waiting"
         if counts.full_because is not None:
-            return Check("spool", ok=False, words=f"full, no commands are taken: {counts.full_because}; {words}")
+            return Check("spool", ok=False, words=f"full, no commands are taken: {words}")
         return Check("spool", ok=True, words=words)
 
     def _check_kubectl(self) -> Check:
@@ -153,12 +159,12 @@ class Checks:
         return self._ran.check
 
     def _check_api(self, now: float) -> Check:
-        last = self._outage.last_success
+        last = self._breaker.last_success
         seconds = None if last is None else now - last
         ok = seconds is not None and seconds <= LATELY_SECONDS
         words = "not reached yet" if seconds is None else f"answered {seconds:.0f} s ago"
-        if self._outage.down:
-            words += f"; away for {self._outage.seconds:.0f} s: {self._outage.reason}"
+        if self._breaker.down:
+            words += f"; away for {self._breaker.seconds:.0f} s: {self._breaker.reason}"
         return Check("api", ok=ok, words=words)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent import __version__
+from agent.circuit import Breaker
 from agent.metrics import Family, gauge, labelled
-from agent.outage import Outage
 from agent.spool import Counts, Recovery
 
 _STARTED = time.time()
@@ -22,13 +22,13 @@ def of_agent(kubectl_version: str, checks: Mapping[str, int]) -> Iterator[Family
     yield labelled("kubently_ready", "gauge", "What readiness depends on: 1 if it is well.", "check", checks)
 
 
-def of_api(outage: Outage, now: float) -> Iterator[Family]:
-    """The central API, as seen from here. `now` is the clock of the outage."""
-    up = int(outage.last_success is not None and not outage.down)
+def of_api(breaker: Breaker, now: float) -> Iterator[Family]:
+    """The central API, as seen from here. `now` is the clock of the breaker."""
+    up = int(breaker.last_success is not None and not breaker.down)
     yield gauge("kubently_api_up", "1 if the API answered when it was asked last.", up)
-    yield gauge("kubently_api_outage_seconds", "How long the API has been away; 0 if it isn't.", outage.seconds)
-    if outage.last_success is not None:
-        when = time.time() - (now - outage.last_success)
+    yield gauge("kubently_api_outage_seconds", "How long the API has been away; 0 if it isn't.", breaker.seconds)
+    if breaker.last_success is not None:
+        when = time.time() - (now - breaker.last_success)
         yield gauge("kubently_api_last_success_timestamp_seconds", "When the API answered last.", round(when, 3))
 
 

@@ -7,7 +7,7 @@ is known to have happened.
 
 import sqlite3
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from zlib import crc32
@@ -228,7 +228,7 @@ class Spool:
         if found is not None:
             self._pending.in_flight[found.seq] = found.bytes
 
-    async def _pieces(self, delivery: Delivery, stream: Stream) -> AsyncIterator[str]:
+    async def _pieces(self, delivery: Delivery, stream: Stream) -> AsyncGenerator[str, None]:
         stored = delivery.output[stream]
         part = size = crc = 0
         while size < stored.bytes:

@@ -1,6 +1,7 @@
 """What the spool takes and gives."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,7 +104,7 @@ class Delivery:
     output: Mapping[Stream, Stored] = field(default_factory=lambda: dict.fromkeys(STREAMS, NOTHING_STORED))
     whole: bool = True
     """Whether the checksums are right; of a larger output that shows only when it is read."""
-    read: "Callable[[Delivery, Stream], AsyncIterator[str]] | None" = field(default=None, repr=False)
+    read: "Callable[[Delivery, Stream], AsyncGenerator[str, None]] | None" = field(default=None, repr=False)
 
     @property
     def bytes(self) -> int:
@@ -114,7 +115,7 @@ class Delivery:
         """UTF-8 bytes of the stream's text inside a JSON string: a body's length is known before its output is read."""
         return self.output[stream].json_bytes
 
-    async def pieces(self, stream: Stream) -> AsyncIterator[str]:
+    async def pieces(self, stream: Stream) -> AsyncGenerator[str, None]:
         """The stream's text, piece by piece.
 
         Raises:
@@ -125,8 +126,9 @@ class Delivery:
         if stored.held is not None:
             yield stored.held
         elif stored.bytes and self.read is not None:
-            async for piece in self.read(self, stream):
-                yield piece
+            async with aclosing(self.read(self, stream)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from tests.kit.api import FakeApi
 from tests.kit.kubectl import stand_in
 
 SHORT = {
-    "agent.outage.FIRST_SECONDS": 0.02,
+    "agent.circuit.FIRST_SECONDS": 0.02,
     "agent.link.poll.PollLink.pause_seconds": 0.3,
     "agent.link.network.CONNECT_SECONDS": 0.3,
     "agent.link.body.RESULT_SECONDS": 0.3,

@@ -4,9 +4,9 @@
 
 The shortest outage is the worst: all connections break at once, and each agent is back within the second.
 
-Each agent is the agent's own `Outage` with a clock and chance of its own; only the requests are left out. While the API
+Each agent is the agent's own `Breaker` with clock and chance of its own; only the requests are left out. While the API
 answers, an agent polls every 20 s and asks for the session's state once a minute. While it doesn't, an attempt fails
-after a moment, and the next one waits as `agent.outage` says. After it the eager poll that found the API again lasts
+after a moment, and the next one waits as `agent.circuit` says. After it the eager poll that found the API again lasts
 1 s, and then the ordinary rhythm goes on.
 """
 
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from agent.circuit import Breaker
 from agent.link.poll import STATUS_EVERY_IDLE, WAIT_ACTIVE, WAIT_IDLE
-from agent.outage import Outage
 
 AGENTS = 10_000
 STEADY = AGENTS * (1 / WAIT_IDLE + 1 / STATUS_EVERY_IDLE)
@@ -53,7 +53,7 @@ class Clock:
 class Agent:
     """One agent's rhythm."""
 
-    outage: Outage
+    breaker: Breaker
     asked_at: float
 
 
@@ -65,7 +65,7 @@ def simulate(outage_seconds: float, chance: random.Random, agents: int = AGENTS)
     waiting: list[tuple[float, int]] = []
     fleet = []
     for number in range(agents):
-        fleet.append(Agent(Outage(clock, chance.random), -chance.uniform(0, STATUS_EVERY_IDLE)))
+        fleet.append(Agent(Breaker(clock, chance.random), -chance.uniform(0, STATUS_EVERY_IDLE)))
         waiting.append((chance.uniform(0, WAIT_IDLE), number))
     heapq.heapify(waiting)
     while waiting:
@@ -79,16 +79,16 @@ def simulate(outage_seconds: float, chance: random.Random, agents: int = AGENTS)
 
 def _next(agent: Agent, clock: Clock, down: float, up: float, seconds: list[int]) -> float:
     """One request of an agent, now. Returns when its next one is."""
-    outage = agent.outage
-    probe = outage.begin()
+    breaker = agent.breaker
+    probe = breaker.down
     if down <= clock.now < up:
         began = clock.now
         clock.now += FAILING_SECONDS
-        outage.failed("refused", probe=probe)
-        wait = outage.wait()
+        breaker.failed("refused")
+        wait = breaker.wait()
         clock.now = began
         return began + FAILING_SECONDS + wait
-    outage.succeeded(probe=probe)
+    breaker.succeeded()
     if probe:
         return clock.now + WAIT_ACTIVE
     if clock.now - agent.asked_at >= STATUS_EVERY_IDLE:  # asked just before this poll

@@ -141,7 +141,7 @@ async def test_refused_connections(api, agent):
     async with agent() as running:
         await stored(say(api, "before"))
         api.refuse()
-        while running.agent.outage.failures < 3:
+        while running.agent.breaker.failures < 3:
             await trio.sleep(0.01)
         waiting = [say(api, f"c{n}") for n in range(3)]
         api.listen()
@@ -152,7 +152,7 @@ async def test_connecting_hangs(api, agent):
     async with agent() as running:
         await stored(say(api, "before"))
         api.stall()
-        while "no connection within" not in (running.agent.outage.reason or ""):
+        while "no connection within" not in (running.agent.breaker.reason or ""):
             await trio.sleep(0.01)
         api.listen()
 

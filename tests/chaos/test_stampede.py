@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import outage
+from agent import circuit
 from agent.link.stream import PAUSE_SECONDS
 from tests.chaos.stampede import FAILING_SECONDS, OUTAGES, STEADY, Clock, peak, run, simulate, title
 
@@ -30,7 +30,7 @@ def test_the_plot_and_readme_say_what_the_simulation_finds():
 
 def test_without_chance_it_would_be_a_stampede(monkeypatch):
     """The simulation does use the agent's own delays."""
-    monkeypatch.setattr(outage, "backoff", lambda failures, random, cap=60.0: min(cap, 2.0 ** (failures - 1)))
+    monkeypatch.setattr(circuit, "backoff", lambda failures, random, cap=60.0: min(cap, 2.0 ** (failures - 1)))
     assert peak(simulate(600.0, random.Random(1), agents=2000), 600.0) > 2 * STEADY / 5
 
 
@@ -39,12 +39,11 @@ def test_streams_that_come_back_are_spread_over_their_cap():
     chance, clock, agents = random.Random(2), Clock(), 2000
     opened = [0] * (int(PAUSE_SECONDS) + 2)
     for _ in range(agents):
-        clock.now, picture = 0.0, outage.Outage(clock, chance.random, PAUSE_SECONDS)
+        clock.now, breaker = 0.0, circuit.Breaker(clock, chance.random, PAUSE_SECONDS)
         while clock.now < 60.0:
-            probe = picture.begin()
             clock.now += FAILING_SECONDS
-            picture.failed("refused", probe=probe)
-            clock.now += picture.wait()
+            breaker.failed("refused")
+            clock.now += breaker.wait()
         opened[int(clock.now - 60.0)] += 1
     assert sum(opened) == agents
     assert max(opened) < agents / PAUSE_SECONDS * 2.5

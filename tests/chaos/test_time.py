@@ -53,7 +53,7 @@ class Idle(FakeLink):
     """An API without commands, or one that is away."""
 
     def __init__(self, link, *, away=False):
-        super().__init__(holds=link == "poll", burst=10 if link == "poll" else 0)
+        super().__init__(pulls=link == "poll", burst=10 if link == "poll" else 0)
         self.rhythm = RHYTHMS[link]
         self.pause_seconds = self.rhythm.pause
         self.away = away

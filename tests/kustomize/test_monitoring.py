@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.circuit import Breaker
 from agent.metrics import POLLS, UPLOADS, Metrics
 from agent.model import Outcome
-from agent.outage import Outage
 from agent.probes import gauges
 from agent.spool import Counts, Recovery
 from tests.kustomize.builds import ROOT, build, of_kind, overlay, the
@@ -24,8 +24,8 @@ PROMTOOL = shutil.which("promtool")
 
 @pytest.fixture(scope="module")
 def scrape() -> str:
-    outage = Outage(lambda: 0.0, lambda: 0.0)
-    outage.succeeded(probe=False)
+    outage = Breaker(lambda: 0.0, lambda: 0.0)
+    outage.succeeded()
     counts = Counts(1, 2, 3, 4, 5.0, 6, 7, 8, 9, 10, 11, None)
     return Metrics().render(
         [

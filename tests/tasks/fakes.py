@@ -12,7 +12,7 @@ from agent.link import Reply, Verdict
 from agent.model import Result, json_text
 
 
-class FakeParcel:
+class FakeReadyResult:
     """A result on its way, held in memory."""
 
     def __init__(
@@ -61,13 +61,16 @@ class FakeLink:
     What is planned is a value to return, an error to raise, or an async function to call.
     """
 
-    def __init__(self, *, holds=True, journal=4, burst=10):
-        self.holds = holds
+    def __init__(self, *, pulls=True, journal=4, burst=10):
+        self.pulls = pulls
         self.journal = journal
         self.burst = burst
         self.pause_seconds = 60.0
         self.receives: deque[Any] = deque()
         self.replies: deque[Any] = deque()
+        self.answers: deque[Any] = deque()
+        """To `recognise`."""
+        self.recognised = 0
         self.eager = []
         """What each receive was asked for."""
         self.delivered = []
@@ -80,6 +83,10 @@ class FakeLink:
         if not self.receives:
             await trio.sleep_forever()
         return await _do(self.receives.popleft())
+
+    async def recognise(self):
+        self.recognised += 1
+        return await _do(self.answers.popleft()) if self.answers else True
 
     async def deliver(self, parcel):
         texts = {stream: "".join([text async for text in parcel.pieces(stream)]) for stream in ("stdout", "stderr")}

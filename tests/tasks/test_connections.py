@@ -1,6 +1,7 @@
 """The client on real sockets: what a server, a resolver or a balancer may do, and what becomes of a request."""
 
 import contextlib
+import gzip
 import re
 import socket
 import ssl
@@ -240,7 +241,9 @@ async def test_connections_with_requests_under_way_outlive_the_end_of_the_others
         go_on.set()
 
 
+ZIPPED = gzip.compress(b"ok")
 HEADS = [
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(ZIPPED) + ZIPPED,
     b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + OK,
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nX Bad Name: 1\r\nContent-Length: 2\r\n\r\nok",
@@ -273,6 +276,7 @@ async def test_what_curl_reads_is_read(opened, answer, step):
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbut",
         b"HTTP/1.1 2",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok",
         OK[:-1],
     ],
 )

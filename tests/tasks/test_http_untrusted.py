@@ -1,5 +1,8 @@
 """What an API, or whatever answers in its place, may send without doing harm."""
 
+import gzip
+import re
+import zlib
 from functools import partial
 
 import httpx
@@ -13,7 +16,7 @@ from agent.link.http import Http
 from agent.link.poll import PollLink
 from agent.link.token import Token
 from agent.model import Outcome, Result
-from tests.tasks.fakes import FakeParcel
+from tests.tasks.fakes import FakeReadyResult
 
 TOKEN = "t0ken-that-nobody-may-see"
 OK = Result(Outcome.SUCCEEDED, exit_code=0)
@@ -47,7 +50,7 @@ async def test_too_large_is_too_large_though_a_proxy_says_it(link, api):
     """As nginx does by default beyond 1 MB."""
     page = "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n"
     api.post("/agent/results").respond(413, html=page)
-    assert (await link.deliver(FakeParcel(OK))).verdict is Verdict.TOO_LARGE
+    assert (await link.deliver(FakeReadyResult(OK))).verdict is Verdict.TOO_LARGE
 
 
 @pytest.mark.parametrize(
@@ -55,14 +58,14 @@ async def test_too_large_is_too_large_though_a_proxy_says_it(link, api):
 )
 async def test_a_retry_after_of_no_time_on_earth(link, api, after):
     api.post("/agent/results").respond(503, headers={"Retry-After": after})
-    reply = await link.deliver(FakeParcel(OK))
+    reply = await link.deliver(FakeReadyResult(OK))
     assert (reply.verdict, reply.retry_after) == (Verdict.LATER, None)
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 413, 500])
 async def test_a_token_that_is_sent_back_is_told_to_nobody(link, api, status):
     api.post("/agent/results").respond(status, text=f"who is Bearer {TOKEN}?")
-    words = (await link.deliver(FakeParcel(OK))).words
+    words = (await link.deliver(FakeReadyResult(OK))).words
     assert TOKEN not in words
     assert status == 302 or "who is Bearer (token)?" in words
 
@@ -97,10 +100,48 @@ async def test_a_rotated_file_that_holds_no_token_is_never_quoted(tmp_path, text
     assert token.current() == "first", "the old one is still the best there is"
 
 
+COMMANDS = b'{"commands": [{"id": "c1", "args": ["version"]}]}'
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(COMMANDS)),
+        ("X-GZIP", gzip.compress(COMMANDS)),
+        ("deflate", zlib.compress(COMMANDS)),
+        ("identity", COMMANDS),
+    ],
+)
+async def test_a_coding_that_nobody_asked_for_is_undone(link, api, coding, body):
+    stream = httpx.ByteStream(body)
+    api.get("/agent/commands").mock(
+        side_effect=lambda _: httpx.Response(200, headers={"Content-Encoding": coding}, stream=stream)
+    )
+    assert [c.id for c in (await link.receive(eager=True)).commands] == ["c1"]
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "says"),
+    [
+        ("br", b"x", "the answer is coded as 'br', though Accept-Encoding says identity"),
+        ("gzip, br", b"x", "'gzip, br'"),
+        ("gzip", gzip.compress(COMMANDS)[:-9], "is cut off"),
+        ("gzip", gzip.compress(b" " * 50_000_000), "larger than 3 MiB"),
+    ],
+)
+async def test_one_that_cant_be_undone_is_named(link, api, coding, body, says):
+    stream = httpx.ByteStream(body)
+    api.get("/agent/commands").mock(
+        side_effect=lambda _: httpx.Response(200, headers={"Content-Encoding": coding}, stream=stream)
+    )
+    with pytest.raises(LinkDown, match=re.escape(says)):
+        await link.receive(eager=True)
+
+
 async def test_cookies_are_neither_kept_nor_sent(link, api):
     api.post("/agent/results").mock(return_value=httpx.Response(200, headers={"Set-Cookie": "session=1"}))
     for _ in range(2):
-        await link.deliver(FakeParcel(OK))
+        await link.deliver(FakeReadyResult(OK))
     assert "cookie" not in api.calls.last.request.headers
 
 
@@ -130,7 +171,7 @@ async def test_an_answer_that_has_begun_is_read_through_a_cancel_until_it_is_giv
         async def ask():
             with trio.CancelScope() as scope:
                 scopes.append(scope)
-                assert (await link.deliver(FakeParcel(OK))).verdict is Verdict.LATER
+                assert (await link.deliver(FakeReadyResult(OK))).verdict is Verdict.LATER
             ended.set()
 
         scopes: list[trio.CancelScope] = []

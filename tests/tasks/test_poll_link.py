@@ -15,7 +15,7 @@ from agent.link.http import MAX_BODY_BYTES, Http
 from agent.link.poll import PollLink
 from agent.link.token import Token
 from agent.model import Outcome, Result
-from tests.tasks.fakes import FakeParcel
+from tests.tasks.fakes import FakeReadyResult
 
 COMMAND = {"id": "c1", "args": ["get", "pods"], "timeout": 5}
 OK = Result(Outcome.SUCCEEDED, exit_code=0, execution_time_ms=12, output_bytes=5)
@@ -130,17 +130,128 @@ async def test_a_server_that_doesnt_hold_polls_isnt_hammered(link, api, autojump
     assert trio.current_time() - began >= 10
 
 
-async def test_one_silent_poll_is_normal_two_are_not(link, api, autojump_clock):
-    api.get("/agent/commands").mock(side_effect=httpx.ReadTimeout("slow"))
-    assert not (await link.receive(eager=False)).commands
-    with pytest.raises(LinkDown, match="no answer within 25 s"):
+class Balancer:
+    """Answers polls, but cuts off those that are held for longer than `most`: in one of the ways that there are."""
+
+    def __init__(self, api, most, how):
+        self.most, self.how, self.asked = most, how, []
+        api.get("/agent/commands").mock(side_effect=self.answer)
+
+    async def answer(self, request):
+        wait = int(request.url.params["wait"])
+        self.asked.append(wait)
+        if wait <= self.most:
+            await trio.sleep(wait)
+            return httpx.Response(204)
+        await trio.sleep(25 if isinstance(self.how, httpx.ReadTimeout) else self.most)
+        if isinstance(self.how, Exception):
+            raise self.how
+        return self.how
+
+
+CUTS = [
+    httpx.RemoteProtocolError("closed"),
+    httpx.ReadError("reset"),
+    httpx.ReadTimeout("slow"),
+    httpx.Response(504, text="<html>"),
+    httpx.Response(504, json={}),
+    httpx.Response(502),
+    httpx.Response(408),
+]
+
+
+@pytest.mark.parametrize("how", CUTS)
+@pytest.mark.parametrize("most", [3, 6, 15])
+async def test_where_held_polls_are_cut_off_shorter_ones_are_asked_for(link, api, autojump_clock, how, most):
+    balancer = Balancer(api, most, how)
+    began = trio.current_time()
+    while trio.current_time() - began < 240:
+        await link.receive(eager=False)  # and none of this is an outage
+    assert 1 < balancer.asked[-1] <= most
+    assert len(balancer.asked) < 240 / (most - 2) + 20
+
+
+async def test_one_that_is_cut_off_is_chance(link, api, autojump_clock):
+    balancer = Balancer(api, 3, httpx.ReadError("reset"))
+    await link.receive(eager=False)
+    balancer.most = 20
+    for _ in range(3):
         await link.receive(eager=False)
+    assert balancer.asked == [20, 1, 20, 20, 20]
+
+
+async def test_full_ones_are_tried_again_later(link, api, autojump_clock):
+    balancer = Balancer(api, 6, httpx.ReadError("reset"))
+    for _ in range(3):
+        await link.receive(eager=False)
+    assert balancer.asked == [20, 1, 20, 1, 4]
+    await trio.sleep(601)
+    await link.receive(eager=False)
+    assert balancer.asked[5:] == [20, 1]
+    await link.receive(eager=False)
+    assert balancer.asked[7:] == [4], "once is enough now"
+    balancer.most = 20
+    await trio.sleep(601)
+    for _ in range(3):
+        await link.receive(eager=False)
+    assert balancer.asked[8:] == [20, 20, 20]
+
+
+@pytest.mark.parametrize("how", CUTS)
+async def test_if_the_short_one_fails_too_it_is_an_outage(link, api, autojump_clock, how):
+    api.get("/agent/commands").mock(side_effect=how if isinstance(how, Exception) else [how, how])
+    with pytest.raises(LinkDown):
+        await link.receive(eager=False)
+    assert waits(api) == [20, 1]
 
 
 async def test_a_silent_probe_is_a_failure(link, api):
     api.get("/agent/commands").mock(side_effect=httpx.ReadTimeout("slow"))
-    with pytest.raises(LinkDown):
+    with pytest.raises(LinkDown, match="no answer within 6 s"):
         await link.receive(eager=True)
+    assert waits(api) == [1]
+
+
+STATUS = {"cluster_id": "prod", "is_active": False, "queue_depth": 0}
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [
+        (httpx.Response(200, json=STATUS), True),
+        (httpx.Response(200, json={"status": "maintenance"}), False),
+        (httpx.Response(200, json={"is_active": "yes"}), False),
+        (httpx.Response(200, text="OK"), False),
+        (httpx.Response(200, content=b"[" * 100_000), False),
+        (httpx.Response(204), False),
+        (httpx.Response(404, json=STATUS), False),
+        (httpx.Response(200, html="<html>"), False),
+    ],
+)
+async def test_the_sessions_state_tells_whether_it_is_the_api(link, api, answer, known):
+    api.get("/agent/status").mock(side_effect=[answer])
+    assert await link.recognise() is known
+
+
+async def test_a_state_that_nobody_tells_is_a_failure(link, api):
+    api.get("/agent/status").mock(side_effect=httpx.ConnectError("refused"))
+    with pytest.raises(LinkDown, match="refused"):
+        await link.recognise()
+
+
+@pytest.mark.parametrize("eager", [False, True])
+async def test_anything_can_say_204_at_once(link, api, autojump_clock, eager):
+    status = api.get("/agent/status").respond(200, text="OK")
+    route = api.get("/agent/commands").respond(204)
+    assert not (await link.receive(eager=eager)).recognised
+    route.respond(json={"commands": []})
+    assert (await link.receive(eager=eager)).recognised
+    Balancer(api, 20, None)
+    assert (await link.receive(eager=eager)).recognised, "it was held"
+    api.get("/agent/commands").respond(204)
+    status.respond(json=STATUS)
+    await trio.sleep(100)
+    assert (await link.receive(eager=False)).recognised, "the state was asked before"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +276,7 @@ async def test_what_isnt_the_contract_is_an_outage(link, api, answer, says):
     if says == "isn't":
         says = "not the API's answer"
     with pytest.raises(LinkDown, match=says):
-        await link.receive(eager=False)
+        await link.receive(eager=True)
 
 
 async def test_a_redirect_is_not_followed(link, api):
@@ -189,16 +300,22 @@ async def test_retry_after(link, api, value, seconds):
     assert caught.value.retry_after == seconds
 
 
-async def test_retry_after_as_a_date(link, api):
-    api.get("/agent/commands").respond(429, headers={"retry-after": "Wed, 01 Jan 2098 00:00:00 GMT"})
+@pytest.mark.parametrize(
+    ("after", "date", "seconds"),
+    [
+        ("Wed, 01 Jan 2098 00:00:30 GMT", "Wed, 01 Jan 2098 00:00:00 GMT", 30),
+        ("Wed, 01 Jan 2020 00:00:30 GMT", "Wed, 01 Jan 2020 00:00:00 GMT", 30),
+        ("Wed, 01 Jan 2020 00:00:00 GMT", "Wed, 01 Jan 2020 00:00:30 GMT", 0),
+        ("Wed, 01 Jan 2020 00:00:00 GMT", "yesterday", 0),
+        ("Wed, 01 Jan 2020 00:00:00 GMT", "", 0),
+        ("Wed, 01 Jan 2020 00:00:00", "", None),
+    ],
+)
+async def test_retry_after_as_a_date_is_read_by_the_clock_that_it_is_said_by(link, api, after, date, seconds):
+    api.get("/agent/commands").respond(429, headers={"retry-after": after, "date": date})
     with pytest.raises(LinkDown) as caught:
         await link.receive(eager=False)
-    assert caught.value.retry_after is not None
-    assert caught.value.retry_after > 1e6
-    api.get("/agent/commands").respond(429, headers={"retry-after": "Wed, 01 Jan 2020 00:00:00 GMT"})
-    with pytest.raises(LinkDown) as caught:
-        await link.receive(eager=False)
-    assert caught.value.retry_after == 0
+    assert caught.value.retry_after == seconds
 
 
 async def test_a_rotated_token_is_used_after_a_401(config, api, tmp_path):
@@ -239,7 +356,7 @@ def sent(api):
 
 async def test_a_result_on_the_wire(link, api):
     api.post("/agent/results").respond(200)
-    parcel = FakeParcel(
+    parcel = FakeReadyResult(
         OK, stdout=['NAME "a"\n', "ü\u2028\x01"], stderr=["warning"], correlation_id="t1", session_id="s1"
     )
     reply = await link.deliver(parcel)
@@ -250,6 +367,7 @@ async def test_a_result_on_the_wire(link, api):
             "success": True,
             "exit_code": 0,
             "execution_time_ms": 12,
+            "warnings": "warning",
             "output": 'NAME "a"\nü\u2028\x01',
             "error": None,
         },
@@ -257,6 +375,22 @@ async def test_a_result_on_the_wire(link, api):
     assert api.calls.last.request.headers["x-correlation-id"] == "t1"
     assert api.calls.last.request.headers["x-session-id"] == "s1"
     assert api.calls.last.request.headers["content-type"] == "application/json"
+
+
+async def test_what_is_said_beside_nothing_is_the_output_too(link, api):
+    api.post("/agent/results").respond(200)
+    await link.deliver(FakeReadyResult(OK, stderr=["No resources found in shop namespace.\n"]))
+    got = sent(api)["result"]
+    assert got["output"] == got["warnings"] == "No resources found in shop namespace.\n"
+    assert got["error"] is None
+
+
+async def test_what_was_redacted_is_counted(link, api):
+    api.post("/agent/results").respond(200)
+    await link.deliver(FakeReadyResult(Result(Outcome.SUCCEEDED, exit_code=0, redactions=3), stdout=["<redacted>"]))
+    assert sent(api)["result"]["redactions"] == 3
+    await link.deliver(FakeReadyResult(OK, stdout=["a"]))
+    assert not {"redactions", "warnings"} & set(sent(api)["result"])
 
 
 @pytest.mark.parametrize(
@@ -279,7 +413,7 @@ async def test_a_result_on_the_wire(link, api):
 )
 async def test_what_the_error_says(link, api, result, stderr, expected):
     api.post("/agent/results").respond(200)
-    await link.deliver(FakeParcel(result, stderr=stderr))
+    await link.deliver(FakeReadyResult(result, stderr=stderr))
     got = sent(api)["result"]
     assert got["success"] is False
     assert expected.items() <= got.items()
@@ -287,7 +421,7 @@ async def test_what_the_error_says(link, api, result, stderr, expected):
 
 async def test_a_large_result_is_read_piece_by_piece(link, api):
     api.post("/agent/results").respond(201)
-    parcel = FakeParcel(OK, stdout=["x" * 50_000] * 10)
+    parcel = FakeReadyResult(OK, stdout=["x" * 50_000] * 10)
     assert (await link.deliver(parcel)).verdict is Verdict.STORED
     assert sent(api)["result"]["output"] == "x" * 500_000
     assert parcel.read == 10
@@ -297,7 +431,15 @@ async def test_a_large_result_is_read_piece_by_piece(link, api):
     ("answer", "verdict"),
     [
         (httpx.Response(200), Verdict.STORED),
-        (httpx.Response(202, text="ok"), Verdict.STORED),
+        (httpx.Response(202, json={"status": "ok", "command_id": "c1"}), Verdict.STORED),
+        (httpx.Response(200, text=" \n"), Verdict.STORED),
+        (httpx.Response(204), Verdict.STORED),
+        *[
+            (httpx.Response(200, text=text), Verdict.LATER)
+            for text in ("OK", '"ok"', "[]", "null", '{"command_id": "c2"}', '{"commands": [', "[" * 100_000)
+        ],
+        (httpx.Response(404, text="default backend - 404"), Verdict.LATER),
+        (httpx.Response(400), Verdict.LATER),
         (httpx.Response(200, text="<html>welcome to the hotel"), Verdict.LATER),
         *[(httpx.Response(status, json={"detail": "why"}), Verdict.REFUSED) for status in (400, 404, 409, 422)],
         (httpx.Response(404, text="<html>no backend"), Verdict.LATER),
@@ -310,7 +452,7 @@ async def test_a_large_result_is_read_piece_by_piece(link, api):
 )
 async def test_what_each_answer_to_a_result_means(link, api, answer, verdict):
     api.post("/agent/results").mock(side_effect=[answer])
-    reply = await link.deliver(FakeParcel(OK))
+    reply = await link.deliver(FakeReadyResult(OK))
     assert reply.verdict is verdict
     if verdict is Verdict.REFUSED:
         assert reply.words == '{"detail":"why"}'
@@ -323,7 +465,7 @@ async def test_a_result_that_trickles_is_given_up(link, api, autojump_clock):
         await trio.sleep(3600)
 
     api.post("/agent/results").mock(side_effect=trickle)
-    reply = await link.deliver(FakeParcel(OK))
+    reply = await link.deliver(FakeReadyResult(OK))
     assert reply.verdict is Verdict.LATER
     assert "no whole answer within 20" in reply.words
 

@@ -3,14 +3,12 @@
 import pytest
 import trio
 
+from agent.circuit import Breaker, Circuit, Trust
 from agent.errors import LinkDown, SpoolError, SpoolFull
 from agent.link import Batch
-from agent.log import Log
 from agent.metrics import Metrics
 from agent.model import Command, Malformed, Outcome, Result
-from agent.outage import Outage
 from agent.poller import Poller
-from agent.reach import Reach
 from agent.watchdog import Watchdog
 from tests.tasks.fakes import FakeLink, until
 
@@ -25,9 +23,10 @@ class Polling:
         self.link = link
         self.metrics = Metrics()
         self.watchdog = Watchdog(trio.current_time)
-        self.outage = Outage(trio.current_time, lambda: 0.5)
-        self.reach = Reach(self.outage, Log("api"), lambda: 0)
-        self.poller = Poller(link, spool, self.reach, metrics=self.metrics, watchdog=self.watchdog, random=lambda: 0.5)
+        self.circuit = Circuit(Breaker(trio.current_time, lambda: 0.5), lambda: 0)
+        pace = Circuit(Breaker(trio.current_time, lambda: 0.5), lambda: 7, "status")
+        self.trust = Trust(pace, self.circuit, link.recognise, aside=False)
+        self.poller = Poller(link, spool, self.circuit, self.trust, metrics=self.metrics, watchdog=self.watchdog)
 
     async def until_asked(self, times):
         """Run it until it has asked the API so often."""
@@ -38,7 +37,10 @@ class Polling:
 
     async def outcomes(self):
         """What was answered without running."""
-        return {delivery.command_id: delivery.result for delivery in await self.spool.take(100)}
+        found = {}
+        while (delivery := await self.spool.take()) is not None:
+            found[delivery.command_id] = delivery.result
+        return found
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def commands(*ids):
     return [Command(each, ("get", "pods")) for each in ids]
 
 
-async def test_what_is_received_is_journalled(polling, events, virtual_clock):
+async def test_what_is_received_is_journalled(polling, events, autojump_clock):
     command = Command("a", ("get", "pods"), correlation_id="trace", session_id="session")
     polling.link.receives.append(Batch([command, *commands("b")]))
     await polling.until_asked(2)
@@ -60,23 +62,23 @@ async def test_what_is_received_is_journalled(polling, events, virtual_clock):
     assert polling.metrics.render().count("kubently_commands_accepted_total 2") == 1
 
 
-async def test_known_ids_are_not_accepted_again(polling, events, virtual_clock):
+async def test_known_ids_are_not_accepted_again(polling, events, autojump_clock):
     polling.link.receives += [Batch(commands("a", "a")), Batch(commands("a", "b"))]
     await polling.until_asked(3)
     assert [line["command_id"] for line in events["command accepted"]] == ["a", "b"]
     assert [line["command_id"] for line in events["command known already, not run again"]] == ["a", "a"]
 
 
-async def test_what_makes_no_sense_is_answered_or_counted(polling, events, virtual_clock):
+async def test_what_makes_no_sense_is_answered_or_counted(polling, events, autojump_clock):
     polling.link.receives.append(Batch([], [Malformed("m", "no args")], skipped=3))
     await polling.until_asked(2)
     (result,) = (await polling.outcomes()).values()
     assert (result.outcome, result.error, result.rule) == (Outcome.REFUSED, "no args", "shape")
-    assert events["commands without a readable id skipped"] == [{"count": 3}]
+    assert events["commands passed over: no readable id, or far too many"] == [{"count": 3}]
     assert "kubently_commands_skipped_total 3" in polling.metrics.render()
 
 
-async def test_what_is_beyond_the_room_is_answered_busy(polling, events, virtual_clock):
+async def test_what_is_beyond_the_room_is_answered_busy(polling, events, autojump_clock):
     """Four in the journal, ten more because the API may hand out so many at a time; the rest can't be kept."""
     polling.link.receives.append(Batch(commands(*(f"c{n}" for n in range(20)))))
     with trio.move_on_after(60):
@@ -87,7 +89,7 @@ async def test_what_is_beyond_the_room_is_answered_busy(polling, events, virtual
     assert len(events["command accepted"]) == 14
 
 
-async def test_without_room_the_api_isnt_asked(polling, virtual_clock):
+async def test_without_room_the_api_isnt_asked(polling, autojump_clock):
     await polling.spool.accept(commands("1", "2", "3", "4"))
     with trio.move_on_after(3600):
         await polling.poller.run()
@@ -95,7 +97,7 @@ async def test_without_room_the_api_isnt_asked(polling, virtual_clock):
     assert polling.watchdog.silent() == {}, "waiting for room isn't silence"
 
 
-async def test_room_that_comes_back_is_used(polling, virtual_clock):
+async def test_room_that_comes_back_is_used(polling, autojump_clock):
     await polling.spool.accept(commands("1", "2", "3", "4"))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(polling.poller.run)
@@ -108,15 +110,15 @@ async def test_room_that_comes_back_is_used(polling, virtual_clock):
         nursery.cancel_scope.cancel()
 
 
-async def test_a_link_that_pushes_is_read_even_without_room(small_spool, events, virtual_clock):
-    polling = Polling(small_spool, FakeLink(holds=False, burst=0))
+async def test_a_link_that_pushes_is_read_even_without_room(small_spool, events, autojump_clock):
+    polling = Polling(small_spool, FakeLink(pulls=False, burst=0))
     await small_spool.accept(commands("1", "2", "3", "4"))
     polling.link.receives.append(Batch(commands("5")))
     await polling.until_asked(2)
     assert (await polling.outcomes())["5"].outcome is Outcome.BUSY
 
 
-async def test_while_the_api_is_away_one_asks_now_and_then(polling, events, virtual_clock):
+async def test_while_the_api_is_away_one_asks_now_and_then(polling, events, autojump_clock):
     polling.link.receives += [LinkDown("connection refused")] * 3 + [Batch()]
     await polling.until_asked(5)
     assert polling.link.eager == [False, True, True, True, False]
@@ -128,29 +130,33 @@ async def test_while_the_api_is_away_one_asks_now_and_then(polling, events, virt
     assert 'kubently_polls_total{outcome="empty"} 1' in polling.metrics.render()
 
 
-async def test_a_refused_agent_says_so_loudly(polling, events, virtual_clock):
-    polling.link.receives.append(LinkDown("HTTP 401", status=401, refused=True))
+async def test_a_refused_agent_says_so_loudly(polling, events, autojump_clock):
+    polling.link.receives.append(LinkDown("HTTP 401", "Look at the token.", status=401, refused=True))
     await polling.until_asked(2)
-    assert events["API refuses this agent"] == [{"reason": "HTTP 401", "todo": "check the token and CLUSTER_ID"}]
+    assert events["API refuses this agent"] == [{"reason": "HTTP 401", "todo": "Look at the token."}]
     assert 'kubently_polls_total{outcome="refused"} 1' in polling.metrics.render()
 
 
-async def test_an_api_that_is_well_for_others_isnt_hammered(polling, monkeypatch, virtual_clock):
-    """Results are stored and end the outage each time; polls alone fail, and they wait longer and longer."""
-    failed = polling.reach.on_failure
+async def test_what_is_recognised_is_trusted_until_something_fails(polling, autojump_clock):
+    known = []
 
-    def failed_for_us_alone(reason, **kwargs):
-        failed(reason, **kwargs)
-        polling.reach.on_success(probe=False)
+    async def look():
+        known.append(polling.trust.known)
+        return Batch(recognised=len(known) > 1)
 
-    monkeypatch.setattr(polling.reach, "on_failure", failed_for_us_alone)
+    polling.link.receives += [look, look, look, LinkDown("reset"), look, look]
+    await polling.until_asked(7)
+    assert known == [False, False, True, False, True]
+
+
+async def test_an_api_that_never_answers_polls_isnt_hammered(polling, autojump_clock):
     polling.link.receives += [LinkDown("HTTP 500", status=500)] * 30
     with trio.move_on_after(300):
         await polling.poller.run()
     assert 10 <= len(polling.link.eager) <= 16
 
 
-async def test_what_was_received_outlasts_a_full_disk_and_a_stop(polling, events, monkeypatch, virtual_clock):
+async def test_what_was_received_outlasts_a_full_disk_and_a_stop(polling, events, monkeypatch, autojump_clock):
     """It is in memory only: nothing may stop the poller before it is written."""
     real, tries = polling.spool.accept, []
 
@@ -171,7 +177,7 @@ async def test_what_was_received_outlasts_a_full_disk_and_a_stop(polling, events
     assert events["commands can't be journalled, trying again"] == [{"reason": "no room"}]
 
 
-async def test_what_comes_after_the_time_for_last_writes_is_tried_once(polling, events, monkeypatch, virtual_clock):
+async def test_what_comes_after_the_time_for_last_writes_is_tried_once(polling, events, monkeypatch, autojump_clock):
     tries = []
 
     async def accept(_):
@@ -195,7 +201,7 @@ async def test_what_comes_after_the_time_for_last_writes_is_tried_once(polling, 
     assert line["command_ids"] == ["a"]
 
 
-async def test_a_poller_at_work_is_no_silent_one(polling, virtual_clock):
+async def test_a_poller_at_work_is_no_silent_one(polling, autojump_clock):
     with trio.move_on_after(800):
         await polling.poller.run()
     assert polling.watchdog.silent() == {}
@@ -203,7 +209,7 @@ async def test_a_poller_at_work_is_no_silent_one(polling, virtual_clock):
     assert "poller" in polling.watchdog.silent()
 
 
-async def test_a_stop_doesnt_wait_for_ever_for_a_disk(polling, events, monkeypatch, virtual_clock):
+async def test_a_stop_doesnt_wait_for_ever_for_a_disk(polling, events, monkeypatch, autojump_clock):
     async def accept(_):
         raise SpoolFull("no room")
 
@@ -242,7 +248,7 @@ async def test_what_is_journalled_isnt_called_lost(polling, events, monkeypatch)
     assert line["command_ids"] == ["m"]
 
 
-async def test_an_api_that_repeats_itself_isnt_hammered(polling, virtual_clock):
+async def test_an_api_that_repeats_itself_isnt_hammered(polling, autojump_clock):
     polling.link.receives += [Batch(commands("a"))] * 100
     with trio.move_on_after(20):
         await polling.poller.run()

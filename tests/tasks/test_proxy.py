@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from agent.config import Config
-from agent.errors import ConfigError
+from agent.errors import ConfigError, LinkDown
 from agent.link.http import Http
 from agent.link.proxy import proxy_for, proxy_shown
 
@@ -38,6 +38,103 @@ def test_the_usual_variables(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert proxy_for(url) == proxy
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "host", "proxied"),
+    [
+        ("10.0.0.0/8", "10.1.2.3", False),
+        ("10.0.0.0/8", "11.1.2.3", True),
+        ("10.1.2.3", "10.1.2.3", False),
+        ("10.1.2.3", "10.1.2.30", True),
+        ("10.1.2.3:8443", "10.1.2.3:8443", False),
+        ("10.1.2.3:8443", "10.1.2.3", True),
+        ("fd00::/8", "[fd00::1]", False),
+        ("fd00::1", "[fd00::1]", False),
+        ("[fd00::1]", "[fd00::1]", False),
+        ("[fd00::1]:443", "[fd00::1]", False),
+        ("[fd00::1]:8443", "[fd00::1]", True),
+        ("10.1.2.3", "[::ffff:10.1.2.3]", False),
+        ("api.example", "api.example", False),
+        ("api.example", "API.example.", False),
+        ("api.example", "a.api.example", False),
+        ("api.example", "notapi.example", True),
+        ("api.example:443", "api.example", False),
+        ("api.example:8443", "api.example", True),
+        ("api.example:8443", "api.example:8443", False),
+        (".example", "api.example", False),
+        (".api.example", "api.example", True),
+        ("*.example", "api.example", False),
+        ("*.api.example", "api.example", True),
+        ("*.example:443", "api.example", False),
+        ("one.example two.example\tapi.example", "api.example", False),
+        (" one.example , API.example ", "api.example", False),
+        ("one.example,*", "api.example", False),
+        (",: ,:443,[],", "api.example", True),
+        ("10.0.0.0/8", "api.example", True),
+        ("", "127.0.0.1:8080", False),
+        ("", "127.9.9.9", False),
+        ("", "localhost", False),
+        ("", "localhost.", False),
+        ("", "[::1]", False),
+        ("", "10.1.2.3", True),
+    ],
+)
+def test_what_goes_without_a_proxy_is_as_in_go(
+    monkeypatch: pytest.MonkeyPatch, exceptions: str, host: str, proxied: bool
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://p.example:3128")
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    assert (proxy_for(f"https://{host}") is not None) is proxied
+
+
+async def test_the_token_never_leaves_for_this_machine_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    async def api(stream: trio.SocketStream) -> None:
+        async with stream:
+            asked.append(await stream.receive_some(65536))
+            await stream.send_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, api, [listener])
+        monkeypatch.setenv("HTTP_PROXY", "http://p.invalid:3128")
+        environ = {"CLUSTER_ID": "one", "KUBENTLY_TOKEN": "t" * 32, "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db")}
+        url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        http = Http(Config.from_environ(environ | {"KUBENTLY_API_URL": url}))
+        assert (await http.request("GET", "/agent/status", seconds=5)).status == 204
+        await http.aclose()
+        nursery.cancel_scope.cancel()
+    assert asked[0].startswith(b"GET /agent/status HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "says", "hint"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", "407", "a user and a password"),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "403", "NO_PROXY"),
+    ],
+)
+async def test_a_proxy_that_refuses_is_told_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, says: str, hint: str
+) -> None:
+    async def proxy(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some(65536)
+            await stream.send_all(answer)
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, proxy, [listener])
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.socket.getsockname()[1]}")
+        environ = {"CLUSTER_ID": "one", "KUBENTLY_TOKEN": "t" * 32, "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db")}
+        http = Http(Config.from_environ(environ | {"KUBENTLY_API_URL": "https://api.example"}))
+        with pytest.raises(LinkDown, match=f"the proxy refuses: {says}") as down:
+            await http.request("GET", "/agent/status", seconds=5)
+        assert hint in down.value.hint
+        await http.aclose()
+        nursery.cancel_scope.cancel()
 
 
 def test_a_proxy_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import gc
 import json
 import math
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -16,13 +17,14 @@ from agent.link import Verdict
 from agent.link.capabilities import Reporter
 from agent.link.choose import open_link
 from agent.link.http import Http
-from agent.link.stream import SILENCE_SECONDS, STEADY_SECONDS, StreamLink
-from agent.model import Capabilities, Command, Malformed, Outcome, Result
-from tests.tasks.fakes import Chance, FakeParcel
+from agent.link.stream import FIRST_SECONDS, SILENCE_SECONDS, STEADY_SECONDS, StreamLink
+from agent.model import Capabilities, Malformed, Outcome, Result
+from tests.tasks.fakes import Chance, FakeReadyResult
 
 OK = Result(Outcome.SUCCEEDED, exit_code=0, execution_time_ms=12, output_bytes=5)
 CONNECTED = b'event: connected\r\ndata: {"status": "connected"}\r\n\r\n'
 PING = b": ping - 2026-01-31 12:00:00+00:00\r\n\r\n"
+HELM = "A release is in the cluster as objects: `kubectl get all -l app.kubernetes.io/instance=NAME` shows it."
 CAN = Capabilities(("get",), ("secrets",), ("--namespace",))
 
 
@@ -64,6 +66,7 @@ class Api:
         self.refusals: list[httpx.Response | Exception] = []
         """Answers to the next openings, before streams are given again."""
         self.tried_at: list[float] = []
+        self.greets = True
         router.get("/executor/stream").mock(side_effect=self._open)
         router.post("/executor/results").respond(json={"status": "accepted"})
 
@@ -75,6 +78,8 @@ class Api:
                 raise refusal
             return refusal
         self.wires.append(Wire())
+        if self.greets:
+            self.wire.send(CONNECTED)
         return httpx.Response(200, headers={"Content-Type": "text/event-stream; charset=utf-8"}, stream=self.wires[-1])
 
     @property
@@ -154,7 +159,7 @@ async def test_commands_come_as_they_are_pushed(link, api, autojump_clock):
     assert (await link.receive(eager=False)).commands == []
     wire.send(command("a", correlation_id="k", session_id="s") + command("b"))
     batch = await link.receive(eager=False)
-    assert batch.commands == [Command("a", ("get", "pods"), 5.0, "k", "s"), Command("b", ("get", "pods"), 5.0)]
+    assert [(c.id, c.correlation_id, c.session_id) for c in batch.commands] == [("a", "k", "s"), ("b", None, None)]
     assert len(api.wires) == 1, "one connection for all"
 
 
@@ -180,18 +185,38 @@ async def test_what_is_no_command_is_answered_or_counted(link, api, autojump_clo
         + b"event: keepalive\ndata: {broken\n\n"
     )  # fmt: skip
     batch = await link.receive(eager=False)
-    assert batch.malformed == [Malformed("tool", "This agent runs kubectl only, not the tool 'helm'.")]
+    assert batch.malformed == [
+        Malformed("tool", f"This agent runs kubectl and log_search, not the tool 'helm'. {HELM}")
+    ]
     assert [c.id for c in batch.commands] == ["kubectl"]
     assert batch.skipped == 4
 
 
 @pytest.mark.parametrize(
-    ("asked", "granted"), [(None, None), (1, 1.0), (5, 5.0), (5.5, 4.5), (10, 9.0), (30, 29.0), (1e9, 1e9 - 1)]
+    ("asked", "granted"), [(None, None), (0, None), (1, 0.8), (5, 4.7), (10, 9.7), (1e9, 1e9 - 0.3)]
 )
 async def test_a_command_ends_while_the_api_still_waits_for_it(link, api, autojump_clock, asked, granted):
     wire = await opened(link, api)
     wire.send(command("a", timeout=asked))
-    assert (await link.receive(eager=False)).commands == [Command("a", ("get", "pods"), granted)]
+    (found,) = (await link.receive(eager=False)).commands
+    assert found.timeout == granted
+
+
+async def test_it_has_as_much_time_as_answers_leave_it(link, api, autojump_clock):
+    async def slowly(request):
+        await trio.sleep(1.5)
+        return httpx.Response(200)
+
+    wire = await opened(link, api)
+    api.router.post("/executor/results").mock(side_effect=slowly)
+    await link.deliver(FakeReadyResult(OK))
+    wire.send(command("a", timeout=10))
+    assert (await link.receive(eager=False)).commands[0].timeout == 8.5
+    api.router.post("/executor/results").respond(200)
+    for _ in range(50):
+        await link.deliver(FakeReadyResult(OK))
+    wire.send(command("b", timeout=10))
+    assert (await link.receive(eager=False)).commands[0].timeout > 9.9
 
 
 async def test_a_ping_is_a_sign_of_life(link, api, autojump_clock):
@@ -304,6 +329,82 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(link, api, autojum
     assert trio.current_time() - began == 10
 
 
+async def test_a_head_alone_is_no_stream(link, api, autojump_clock):
+    """As from a proxy that buffers."""
+    api.greets = False
+    began = trio.current_time()
+    with pytest.raises(LinkDown, match="the stream began, and then nothing came for 20 s") as down:
+        await link.receive(eager=True)
+    assert "buffers" in down.value.hint
+    assert trio.current_time() - began == FIRST_SECONDS
+    assert api.wire.closed
+
+
+async def test_a_comment_opens_it_too_and_what_comes_with_it_counts(link, api, autojump_clock):
+    api.greets = False
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def ping():
+            await trio.sleep(15)
+            api.wire.send(PING[:5])
+            await trio.sleep(1)
+            api.wire.send(PING[5:] + command("a"))
+
+        assert [c.id for c in (await link.receive(eager=True)).commands] == ["a"]
+
+
+@pytest.mark.parametrize("end", [None, httpx.ReadError("reset")])
+async def test_one_that_ends_before_anything_came_is_opened_ever_more_slowly(link, api, autojump_clock, end):
+    api.greets = False
+    pauses = []
+    for _ in range(3):
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def cut():
+                await trio.sleep(0)
+                if end:
+                    api.wire.send(end)
+                api.wire.end()
+
+            with pytest.raises(LinkDown, match="soon after it began") as down:
+                await link.receive(eager=True)
+        pauses.append(down.value.retry_after)
+    assert pauses == [0.5, 1, 2]
+
+
+async def test_a_stop_amid_the_opening_closes_it(link, api, autojump_clock):
+    api.greets = False
+    with trio.move_on_after(1):
+        await link.receive(eager=True)
+    assert api.wire.closed
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [
+        (httpx.Response(200, json={"status": "success"}), True),
+        (httpx.Response(200, json={"status": "not_found"}), True),
+        (httpx.Response(200, json={"status": "maintenance"}), False),
+        (httpx.Response(200, text="OK"), False),
+        (httpx.Response(200, json=[1]), False),
+        (httpx.Response(204), False),
+        (httpx.Response(404, json={"detail": "Not Found"}), False),
+        (httpx.Response(503, html="<html>"), False),
+    ],
+)
+async def test_a_heartbeat_tells_whether_it_is_the_api(link, api, answer, known):
+    api.router.post("/executor/heartbeat").mock(side_effect=[answer])
+    assert await link.recognise() is known
+
+
+async def test_a_heartbeat_that_nobody_answers_is_a_failure(link, api):
+    api.router.post("/executor/heartbeat").mock(side_effect=httpx.ConnectError("refused"))
+    with pytest.raises(LinkDown, match="refused"):
+        await link.recognise()
+
+
 async def test_a_stop_closes_the_stream(link, api, autojump_clock):
     wire = await opened(link, api)
     with trio.move_on_after(1):
@@ -337,32 +438,32 @@ async def test_a_401_for_a_result_ends_the_stream_once(link, api, token_file, au
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lambda: link.receive(eager=False))
         await trio.sleep(1)
-        reply = await link.deliver(FakeParcel(OK, stdout=["x"]))
+        reply = await link.deliver(FakeReadyResult(OK, stdout=["x"]))
         refused_at = trio.current_time()
     assert (reply.verdict, reply.status) == (Verdict.LATER, 401)
     assert wire.closed
     assert trio.current_time() == refused_at, "and not after the silence"
     assert len(api.wires) == 2
-    assert (await link.deliver(FakeParcel(OK, stdout=["x"]))).verdict is Verdict.LATER
+    assert (await link.deliver(FakeReadyResult(OK, stdout=["x"]))).verdict is Verdict.LATER
     api.wire.send(command("a"))
     assert [c.id for c in (await link.receive(eager=False)).commands] == ["a"], "once for a token: this stream stays"
     token_file.write_text("second\n")
     await link.receive(eager=False)
     assert api.tokens() == ["first", "first", "second"]
     results.respond(200)
-    assert (await link.deliver(FakeParcel(OK, stdout=["x"]))).verdict is Verdict.STORED
+    assert (await link.deliver(FakeReadyResult(OK, stdout=["x"]))).verdict is Verdict.STORED
 
 
 async def test_a_401_between_two_receives_ends_the_stream_too(link, api, autojump_clock):
     wire = await opened(link, api)
     api.router.post("/executor/results").respond(401)
-    await link.deliver(FakeParcel(OK))
+    await link.deliver(FakeReadyResult(OK))
     api.refusals.append(httpx.Response(401))
     with pytest.raises(LinkDown) as down:
         await link.receive(eager=False)
     assert down.value.refused
     assert wire.closed
-    await link.deliver(FakeParcel(OK))  # and without a stream there is none to end
+    await link.deliver(FakeReadyResult(OK))  # and without a stream there is none to end
     await opened(link, api)
 
 
@@ -375,7 +476,7 @@ async def test_a_late_401_for_an_old_token_does_not_end_the_new_stream(link, api
 
     api.router.post("/executor/results").mock(side_effect=slow)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(link.deliver, FakeParcel(OK))
+        nursery.start_soon(link.deliver, FakeReadyResult(OK))
         await trio.sleep(1)
         token_file.write_text("second\n")
         await link.receive(eager=False)
@@ -387,7 +488,7 @@ async def test_a_late_401_for_an_old_token_does_not_end_the_new_stream(link, api
 
 
 async def test_a_result_is_flat(link, api):
-    parcel = FakeParcel(OK, stdout=["NAME\n", "wäb"], command_id="a", correlation_id="k", session_id="s")
+    parcel = FakeReadyResult(OK, stdout=["NAME\n", "wäb"], command_id="a", correlation_id="k", session_id="s")
     reply = await link.deliver(parcel)
     assert (reply.verdict, reply.status) == (Verdict.STORED, 200)
     request = api.router.calls.last.request
@@ -412,29 +513,82 @@ async def test_a_result_is_flat(link, api):
         (OK, ["NAME\n"], ["Warning: old\n"], "NAME\n\nWarning: old\n", None),
         (Result(Outcome.FAILED, 1), [], ["Error: not found\n"], "Error: not found\n", "Error: not found\n"),
         (Result(Outcome.REFUSED, error="No."), [], [], "No.", "No."),
-        (Result(Outcome.TIMED_OUT, 143, "Too late."), ["half"], ["E"], "half\nToo late.\nE", "Too late.\nE"),
+        (Result(Outcome.TIMED_OUT, 143, "Too late."), ["half"], ["E"], "half\nToo late.\nE", "Too late.\nE\nhalf"),
+        (
+            Result(Outcome.FAILED, 1),
+            ["checkout 1/1\n"],
+            ["Error: no nope\n"],
+            "checkout 1/1\n\nError: no nope\n",
+            "Error: no nope\n\ncheckout 1/1\n",
+        ),
         (Result(Outcome.FAILED, 1), [], [], "", ""),
     ],
 )
 async def test_everything_that_was_said_is_in_the_output(link, api, result, stdout, stderr, output, error):
-    await link.deliver(FakeParcel(result, stdout=stdout, stderr=stderr))
+    await link.deliver(FakeReadyResult(result, stdout=stdout, stderr=stderr))
     request = api.router.calls.last.request
     body = json.loads(request.content)
     assert (body["output"], body["error"]) == (output, error)
     assert int(request.headers["content-length"]) == len(request.content)
 
 
-async def test_what_never_ran_has_no_time_of_its_own(link, api):
-    parcel = FakeParcel(Result(Outcome.BUSY, error="Busy."), executed_at=None)
-    await link.deliver(parcel)
+async def test_what_never_ran_has_the_time_at_which_that_is_told(link, api):
+    await link.deliver(FakeReadyResult(Result(Outcome.BUSY, error="Busy."), executed_at=None))
     body = json.loads(api.router.calls.last.request.content)
-    assert "executed_at" not in body
+    told = datetime.fromisoformat(body["executed_at"])
+    assert abs((datetime.now(UTC) - told).total_seconds()) < 3600
     assert body["execution_time_ms"] == 0
     assert isinstance(body["execution_time_ms"], int)
 
 
+CUT = Result(Outcome.SUCCEEDED, exit_code=0, truncated=True, output_bytes=25_000_000)
+
+
+async def told(link, api, result, **texts):
+    await link.deliver(FakeReadyResult(result, **texts))
+    request = api.router.calls.last.request
+    assert int(request.headers["content-length"]) == len(request.content)
+    body = json.loads(request.content)
+    return body["output"], body["error"]
+
+
+async def test_output_that_was_cut_says_so_at_its_end(link, api):
+    output, error = await told(link, api, CUT, stdout=["NAME\n", "web\n"])
+    assert error is None
+    assert output.startswith("NAME\nweb\n\n[Cut: this is the beginning of 24 MiB. Ask for less: ")
+
+
+@pytest.mark.parametrize("begin", ["{", "  [", "\n{"])
+async def test_json_that_was_cut_is_told_first_of_all(link, api, begin):
+    output, _ = await told(link, api, CUT, stdout=[f'{begin}"a', "b"])
+    assert output.startswith(f"[This JSON is cut: it isn't whole and can't be parsed.]\n{begin}\"ab\n[Cut: ")
+
+
+async def test_nothing_that_was_cut_has_no_beginning(link, api):
+    output, _ = await told(link, api, CUT)
+    assert output.startswith("[Cut: ")
+
+
+@pytest.mark.parametrize(("count", "says"), [(1, "1 value was"), (3, "3 values were")])
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED])
+async def test_what_was_redacted_is_said_to_be_on_purpose(link, api, count, says, outcome):
+    output, error = await told(link, api, Result(outcome, 0, redactions=count), stdout=["key: <redacted>\n"])
+    line = (
+        f"\n[{says} redacted on purpose, as they look like credentials. Asking again in another form changes nothing.]"
+    )
+    assert output == "key: <redacted>\n" + line
+    assert error in (None, output)
+
+
+async def test_of_a_failure_as_much_is_repeated_as_fits(link, api):
+    result = Result(Outcome.TIMED_OUT, 143, "Too late.")
+    output, error = await told(link, api, result, stdout=["é" * 9000, "x" * 9000], stderr=["e" * 9000] * 3)
+    assert output == "é" * 9000 + "x" * 9000 + "\nToo late.\n" + "e" * 27_000
+    assert error == "Too late.\n" + "e" * 8192 + "\n" + "é" * 8192
+
+
 async def test_a_large_result_goes_in_pieces(link, api):
-    parcel = FakeParcel(OK, stdout=["é\n" * 50_000] * 10, stderr=["w"])
+    parcel = FakeReadyResult(OK, stdout=["é\n" * 50_000] * 10, stderr=["w"])
     await link.deliver(parcel)
     request = api.router.calls.last.request
     assert json.loads(request.content)["output"] == "é\n" * 500_000 + "\nw"
@@ -446,7 +600,10 @@ async def test_a_large_result_goes_in_pieces(link, api):
     [
         (httpx.Response(200), Verdict.STORED, 200),
         (httpx.Response(202), Verdict.STORED, 202),
-        (httpx.Response(400), Verdict.REFUSED, 400),
+        (httpx.Response(400, json={}), Verdict.REFUSED, 400),
+        (httpx.Response(400), Verdict.LATER, 400),
+        (httpx.Response(403, text="blocked"), Verdict.LATER, 403),
+        (httpx.Response(200, text="OK"), Verdict.LATER, 200),
         (httpx.Response(403, json={"detail": "Command was not issued to this cluster"}), Verdict.REFUSED, 403),
         (httpx.Response(422, json={"detail": []}), Verdict.REFUSED, 422),
         (httpx.Response(413), Verdict.TOO_LARGE, 413),
@@ -462,7 +619,7 @@ async def test_a_large_result_goes_in_pieces(link, api):
 async def test_what_an_answer_means_for_a_result(link, api, answer, verdict, status):
     side = answer if isinstance(answer, Exception) else [answer]
     api.router.post("/executor/results").mock(side_effect=side)
-    reply = await link.deliver(FakeParcel(OK, stdout=["x"]))
+    reply = await link.deliver(FakeReadyResult(OK, stdout=["x"]))
     assert (reply.verdict, reply.status) == (verdict, status)
 
 
@@ -470,7 +627,7 @@ async def test_a_token_file_that_is_gone_at_the_start_is_told(environ, api, toke
     config = Config.from_environ(environ)
     token_file.unlink()
     link = StreamLink(Http(config), None, now=trio.current_time, random=Chance())
-    reply = await link.deliver(FakeParcel(OK))
+    reply = await link.deliver(FakeReadyResult(OK))
     assert (reply.verdict, reply.status) == (Verdict.LATER, None)
     with pytest.raises(LinkDown, match="token file"):
         await link.receive(eager=False)
@@ -481,7 +638,7 @@ async def test_results_flow_while_there_is_no_stream(link, api, autojump_clock):
     api.refusals.append(httpx.ConnectError("refused"))
     with pytest.raises(LinkDown):
         await link.receive(eager=False)
-    assert (await link.deliver(FakeParcel(OK))).verdict is Verdict.STORED
+    assert (await link.deliver(FakeReadyResult(OK))).verdict is Verdict.STORED
 
 
 async def test_a_day_of_streams_leaves_nothing_behind(link, api, autojump_clock, caplog):
@@ -651,7 +808,7 @@ async def test_an_odd_answer_to_a_heartbeat_is_no_fault(reporting, api, autojump
 async def test_the_configuration_chooses_the_link(environ, api, autojump_clock, told, reported):
     api.router.post("/executor/capabilities").respond(200)
     link = open_link(Config.from_environ({**environ, "KUBENTLY_REPORT_CAPABILITIES": told}), lambda: CAN)
-    assert (link.holds, link.burst, link.pause_seconds) == (False, 0, 10)
+    assert (link.pulls, link.burst, link.pause_seconds) == (False, 0, 10)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(link.run)
         await opened(link, api)
@@ -664,7 +821,7 @@ async def test_the_configuration_chooses_the_link(environ, api, autojump_clock, 
 async def test_by_default_it_polls(environ, api):
     environ.pop("KUBENTLY_LINK")
     link = open_link(Config.from_environ(environ), lambda: CAN)
-    assert (link.holds, link.burst, link.pause_seconds) == (True, 10, 60)
+    assert (link.pulls, link.burst, link.pause_seconds) == (True, 10, 60)
     await link.aclose()
 
 

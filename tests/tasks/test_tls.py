@@ -36,10 +36,10 @@ def made(tmp_path):
 
 
 @asynccontextmanager
-async def served(authority, *, wants_certificate=False):
+async def served(authority, *, own=None, wants_certificate=False):
     """A server that answers 204, with a certificate of `authority`."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(tls)
+    (own or authority.issue_cert("localhost")).configure_cert(tls)
     if wants_certificate:
         authority.configure_trust(tls)
         tls.verify_mode = ssl.CERT_REQUIRED
@@ -71,6 +71,40 @@ async def test_the_configured_ca_is_trusted_and_no_other(authority, made):
         assert await status(made(url, CA_CERT=authority.cert_pem.bytes())) == 204
         with pytest.raises(LinkDown, match=r"certificate isn't trusted: .* `kubently-agent check` says whose"):
             await status(made(url, CA_CERT=trustme.CA().cert_pem.bytes()))
+
+
+async def test_an_issuing_ca_alone_is_trusted_and_so_is_the_certificate_itself(authority, made):
+    """As curl, Go and kubectl do."""
+    issuing = authority.create_child_ca()
+    own = issuing.issue_cert("localhost")
+    for trusted in (issuing.cert_pem, own.cert_chain_pems[0]):
+        async with served(issuing, own=own) as url:
+            assert await status(made(url, CA_CERT=trusted.bytes())) == 204
+    other = issuing.issue_cert("localhost").cert_chain_pems[0].bytes()
+    async with served(issuing, own=own) as url:
+        with pytest.raises(LinkDown, match="isn't trusted"):
+            await status(made(url, CA_CERT=other))
+
+
+async def test_rotated_certificates_are_used_from_the_next_request_on(authority, made, tmp_path, events):
+    mine = authority.issue_cert("agent.example")
+    cert, key = mine.cert_chain_pems[0].bytes(), mine.private_key_pem.bytes()
+    async with served(authority, wants_certificate=True) as url:
+        old = trustme.CA().cert_pem.bytes()
+        http = Http(made(url, CA_CERT=old, CLIENT_CERT=cert, CLIENT_KEY=key))
+        with pytest.raises(LinkDown, match="isn't trusted"):
+            await http.request("GET", "/", seconds=5)
+        (tmp_path / "CA_CERT").write_bytes(CUT.encode())
+        with pytest.raises(LinkDown, match="isn't trusted"):
+            await http.request("GET", "/", seconds=5)
+        assert [fields["reason"] for fields in events["certificates can't be used, the old ones stay"]]
+        (tmp_path / "CA_CERT").write_bytes(authority.cert_pem.bytes())
+        assert (await http.request("GET", "/", seconds=5)).status == 204
+        assert len(events["certificates read again"]) == 1
+        (tmp_path / "CLIENT_CERT").write_bytes(trustme.CA().issue_cert("x").cert_chain_pems[0].bytes())
+        assert (await http.request("GET", "/", seconds=5)).status == 204
+        assert len(events["certificates can't be used, the old ones stay"]) == 2, "half-way through a rotation"
+        await http.aclose()
 
 
 async def test_the_systems_are_trusted_without_one(authority, made, tmp_path, monkeypatch):

@@ -1,23 +1,21 @@
 """From the spool to the API: what each answer does to a result, to its siblings, and to a stop."""
 
-import random
 from itertools import pairwise
 
 import pytest
 import trio
 
-from agent.errors import SpoolError, SpoolFull
+from agent.circuit import Breaker, Circuit, Trust
+from agent.errors import DamagedResult, LinkDown, SpoolError, SpoolFull
 from agent.link import Reply, Verdict
-from agent.log import Log
 from agent.metrics import Metrics
 from agent.model import Command, Outcome, Result, json_text
-from agent.outage import Outage
-from agent.reach import Reach
 from agent.spool import results
-from agent.uploader import Uploader
+from agent.uploader import BREAKS, BREAKS_ALONE, BREAKS_OF_SMALL, REFUSALS, Troubles, Uploader
 from tests.tasks.fakes import FakeLink, until
 
 OK = Result(Outcome.SUCCEEDED, exit_code=0)
+STORED = Reply(Verdict.STORED, 200)
 
 
 class Uploading:
@@ -27,12 +25,15 @@ class Uploading:
         self.spool = spool
         self.link = FakeLink()
         self.metrics = Metrics()
-        self.outage = Outage(trio.current_time, lambda: 0.5)
-        self.reach = Reach(self.outage, Log("api"), lambda: spool.pending)
+        self.circuit = Circuit(Breaker(trio.current_time, lambda: 0.5), lambda: spool.pending)
+        pace = Circuit(Breaker(trio.current_time, lambda: 0.5), lambda: 7, "status")
+        self.trust = Trust(pace, self.circuit, self.link.recognise, aside=False)
+        self.troubles = Troubles()
         self.uploader = self.another()
 
-    def another(self):
-        return Uploader(self.link, self.spool, self.reach, metrics=self.metrics, random=lambda: 0.5)
+    def another(self, **kind):
+        shared = (self.link, self.spool, self.trust, self.troubles)
+        return Uploader(*shared, metrics=self.metrics, random=lambda: 0.5, **kind)
 
     async def result(self, name, stdout="", stderr=""):
         """One that is due."""
@@ -44,6 +45,17 @@ class Uploading:
         """Deliver what there is."""
         self.uploader.drain()
         await self.uploader.run()
+
+    async def with_all(self, reply, seconds=600):
+        """Deliver for so long; `reply` says what becomes of each result, by its name."""
+
+        async def answer():
+            return reply(self.sent[-1])
+
+        self.link.replies += [answer] * 1000
+        with trio.move_on_after(seconds):
+            await self.uploader.run()
+        return await self.spool.counts()
 
     @property
     def sent(self):
@@ -74,36 +86,115 @@ async def test_results_are_sent_in_order_and_marked(uploading, events):
     assert 'kubently_uploads_total{outcome="stored"} 3' in uploading.metrics.render()
 
 
-@pytest.mark.parametrize("status", [None, 401, 403, 408, 425, 429, 503])
-async def test_what_concerns_everybody_is_tried_again_by_whoever_is_next(uploading, status, virtual_clock):
-    """The outage makes all wait; the result itself is due at once."""
+async def test_before_the_first_result_the_api_is_recognised(uploading, autojump_clock):
+    uploading.link.answers += [LinkDown("refused"), LinkDown("refused"), True]
     await uploading.result("a")
-    uploading.link.replies.append(Reply(Verdict.LATER, status, "not now"))
     await uploading.until_done()
-    assert uploading.sent == ["a", "a"]
-    assert not uploading.outage.down
+    assert uploading.link.recognised == 3
+    assert uploading.sent == ["a"]
 
 
-async def test_a_result_that_alone_meets_a_500_holds_up_nobody(uploading, virtual_clock):
-    async def boom_for_a():
-        alone = uploading.sent[-1] == "a"
-        return Reply(Verdict.LATER, 500, "boom") if alone else Reply(Verdict.STORED, 200)
+@pytest.mark.parametrize("status", [None, 200, 301, 401, 403, 404, 408, 425, 429, 500, 502, 503])
+async def test_after_any_failure_it_is_recognised_again(uploading, status, autojump_clock):
+    """A default backend says yes to everything."""
+    at = []
+
+    async def ask():
+        at.append(len(uploading.sent))
+        return len(at) > 3
 
     for name in "abc":
         await uploading.result(name)
-    uploading.uploader._random = random.Random(5).random
-    uploading.link.replies += [boom_for_a] * 50
+    uploading.link.answers += [ask] * 4
+    uploading.link.replies += [Reply(Verdict.LATER, status, "not now")]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(uploading.uploader.run)
-        while len(uploading.sent) <= 25 and not {"b", "c"} < set(uploading.sent):
-            await trio.sleep(5)  # no deadline: on a busy machine the clock may jump to it
-        await trio.sleep(120)
+        await trio.sleep(1)
+        uploading.trust.recognised()
+        await trio.sleep(10)
+        assert uploading.sent == ["a"]
+        await until(lambda: uploading.spool.pending == 0)
         nursery.cancel_scope.cancel()
-    assert (await uploading.spool.counts()).delivered == 2
-    assert uploading.sent.count("a") <= 25
+    assert sorted(uploading.sent) == ["a", "a", "b", "c"]
+    assert at[1:] == [1, 1, 1]
 
 
-async def test_its_waits_grow_with_its_attempts(uploading, virtual_clock):
+@pytest.mark.parametrize("status", [200, 307, 401, 403, 404, 500, 503])
+async def test_a_status_belongs_to_the_result_that_it_answers(uploading, status, autojump_clock):
+    for name in "abc":
+        await uploading.result(name)
+    uploading.link.replies.append(Reply(Verdict.LATER, status, "no"))
+    await uploading.until_done()
+    assert uploading.sent == ["a", "b", "c", "a"]
+
+
+async def test_one_that_met_the_beginning_of_an_outage_is_first_after_it(uploading, autojump_clock):
+    for name in "ab":
+        await uploading.result(name)
+    uploading.link.replies.append(Reply(Verdict.LATER, None, "refused"))
+    await uploading.until_done()
+    assert uploading.sent == ["a", "a", "b"]
+
+
+@pytest.mark.parametrize("status", [200, 307, 401, 403, 404, 451])
+async def test_one_that_is_answered_and_never_taken_is_set_aside(uploading, events, status, autojump_clock):
+    for name in "abc":
+        await uploading.result(name)
+    disliked = Reply(Verdict.LATER, status, "blocked")
+    counts = await uploading.with_all(lambda name: disliked if name == "a" else STORED)
+    assert (counts.delivered, counts.rejected) == (2, 1)
+    assert uploading.sent.count("a") == REFUSALS
+    assert [line["reason"] for line in events["result not taken, sent again later"]] == ["blocked"]
+    (line,) = events["result refused by the API, kept"]
+    assert (line["command_id"], line["status"]) == ("a", status)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429])
+async def test_whoever_asks_for_a_pause_dislikes_nothing(uploading, status, autojump_clock):
+    await uploading.result("a")
+    counts = await uploading.with_all(lambda _: Reply(Verdict.LATER, status, "busy"), seconds=3600)
+    assert (counts.pending, counts.rejected) == (1, 0)
+
+
+@pytest.mark.parametrize("status", [None, 500, 502])
+async def test_a_small_one_that_alone_breaks_is_set_aside_and_holds_up_nobody(uploading, status, autojump_clock):
+    for name in "abc":
+        await uploading.result(name)
+    counts = await uploading.with_all(lambda name: Reply(Verdict.LATER, status, "x") if name == "a" else STORED, 1200)
+    assert (counts.delivered, counts.rejected) == (2, 1)
+    assert uploading.sent.count("a") == BREAKS_OF_SMALL
+
+
+async def test_where_none_gets_through_none_is_given_up(uploading, autojump_clock):
+    for name in "abc":
+        await uploading.result(name)
+    counts = await uploading.with_all(lambda _: Reply(Verdict.LATER, 502, "no"), seconds=7200)
+    assert (counts.pending, counts.rejected) == (3, 0)
+
+
+@pytest.mark.parametrize("status", [None, 502])
+@pytest.mark.parametrize("others", [True, False])
+async def test_a_size_that_never_passes_is_cut_as_for_a_413(uploading, events, status, others, autojump_clock):
+    async def up_to_1_mb():
+        large = uploading.sizes[-1] > 1_000_000
+        return Reply(Verdict.LATER, status, "reset") if large else STORED
+
+    await uploading.result("a", "x" * 3_000_000)
+    uploading.link.replies += [up_to_1_mb] * 100
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(uploading.uploader.run)
+        if others:
+            await trio.sleep(0.7)
+            await uploading.result("b", "small")
+        await until(lambda: uploading.spool.pending == 0)
+        nursery.cancel_scope.cancel()
+    assert uploading.sizes.count(3_000_000) == (BREAKS if others else BREAKS_ALONE)
+    assert uploading.sizes[-1] == 900_000
+    assert uploading.link.delivered[-1][1].truncated
+    assert [line["cut_to_bytes"] for line in events["result too large on its way, cut"]] == [900_000]
+
+
+async def test_its_waits_grow_with_its_attempts(uploading, autojump_clock):
     """Half of 2, 4, 8 ... seconds, with the draws of this test, and half a minute at most."""
     times = []
 
@@ -116,12 +207,39 @@ async def test_its_waits_grow_with_its_attempts(uploading, virtual_clock):
     with trio.move_on_after(200):
         await uploading.uploader.run()
     waits = [after - before for before, after in pairwise(times)]
-    assert 1 <= waits[0] < 1.9
-    assert waits[:6] == sorted(waits[:6])
-    assert 30 <= waits[-1] <= 31
+    assert waits[:6] == [1, 2, 4, 8, 16, 30]
 
 
-async def test_retry_after_is_obeyed(uploading, virtual_clock):
+async def test_small_ones_pass_a_large_one(uploading, autojump_clock):
+    """And the large ones go one at a time."""
+    under_way = []
+
+    async def slowly():
+        name = uploading.sent[-1]
+        if name.startswith("large"):
+            under_way.append(name)
+            assert len(under_way) == 1
+            await trio.sleep(100)
+            under_way.remove(name)
+        return STORED
+
+    for name in ("large 1", "large 2"):
+        await uploading.result(name, "x" * 100_000)
+    uploading.link.replies += [slowly] * 10
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(uploading.uploader.run)
+        for _ in range(3):
+            nursery.start_soon(uploading.another(small=True).run)
+        await trio.sleep(10)
+        for name in "ab":
+            await uploading.result(name)
+        await trio.sleep(1)
+        assert uploading.sent == ["large 1", "a", "b"]
+        await until(lambda: uploading.spool.pending == 0)
+        nursery.cancel_scope.cancel()
+
+
+async def test_retry_after_is_obeyed(uploading, autojump_clock):
     began = trio.current_time()
     await uploading.result("a")
     uploading.link.replies.append(Reply(Verdict.LATER, 503, "busy", retry_after=40.0))
@@ -135,7 +253,6 @@ async def test_what_the_api_refuses_is_kept_and_holds_up_nobody(uploading, event
     uploading.link.replies.append(Reply(Verdict.REFUSED, 404, "unknown command"))
     await uploading.until_done()
     assert uploading.sent == ["a", "b"]
-    assert not uploading.outage.down
     (line,) = events["result refused by the API, kept"]
     assert (line["command_id"], line["status"], line["reason"]) == ("a", 404, "unknown command")
     counts = await uploading.spool.counts()
@@ -150,7 +267,7 @@ async def test_what_is_too_large_is_cut_until_it_fits(uploading, events):
     assert uploading.sizes == [2_500_000, 900_000, 450_000, 225_000]
     results = [result.truncated for _, result, _ in uploading.link.delivered]
     assert results == [False, True, True, True]
-    assert [line["cut_to_bytes"] for line in events["result too large for the API, cut"]] == [900_000, 450_000, 225_000]
+    assert [line["cut_to_bytes"] for line in events["result too large on its way, cut"]] == [900_000, 450_000, 225_000]
 
 
 async def test_what_is_too_large_at_any_size_is_refused(uploading):
@@ -182,7 +299,7 @@ async def test_what_is_larger_as_json_than_as_text_is_cut_too(uploading, stdout,
     assert most / 8 < sum(len(json_text(text)) for text in texts.values()) <= most
 
 
-async def test_a_cut_that_cant_be_written_is_tried_again(uploading, monkeypatch, virtual_clock):
+async def test_a_cut_that_cant_be_written_is_tried_again(uploading, monkeypatch, autojump_clock):
     real, tries = results.cut, []
 
     def cut(db, seq, max_bytes):
@@ -198,54 +315,40 @@ async def test_a_cut_that_cant_be_written_is_tried_again(uploading, monkeypatch,
     assert uploading.sizes == [5000, 5000, 2500]
 
 
-async def test_those_that_never_get_through_hold_up_nobody(uploading, virtual_clock):
-    """One for each uploader, lost on their way while the API is well for everybody else."""
-
-    async def lost_or_stored():
-        name = uploading.sent[-1]
-        await trio.sleep(1)
-        return Reply(Verdict.LATER, None, "reset") if name.startswith("large") else Reply(Verdict.STORED, 200)
-
-    for name in ("large 1", "large 2", "a", "b"):
-        await uploading.result(name)
-    uploading.link.replies += [lost_or_stored] * 1000
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(uploading.uploader.run)
-        nursery.start_soon(uploading.another().run)
-        for _ in range(120):  # as the poller does
-            await trio.sleep(1)
-            uploading.reach.on_success(probe=False)
-        nursery.cancel_scope.cancel()
-    assert {"a", "b"} < set(uploading.sent)
-    assert uploading.sent.count("large 1") < 20
-
-
-async def test_a_send_that_is_cancelled_is_due_again(uploading, virtual_clock):
+async def test_a_send_that_is_cancelled_is_due_again(uploading, autojump_clock):
     await uploading.result("a")
     uploading.link.replies.append(trio.sleep_forever)
     with trio.move_on_after(5):
         await uploading.uploader.run()
-    assert [delivery.command_id for delivery in await uploading.spool.take(5)] == ["a"]
+    assert (await uploading.spool.take()).command_id == "a"
 
 
-async def test_what_the_api_said_is_written_down_even_in_a_stop(uploading, monkeypatch, virtual_clock):
-    real = uploading.spool.delivered
+async def test_what_the_api_said_is_done_even_in_a_stop(uploading, monkeypatch, autojump_clock):
+    real = uploading.spool.cut
 
-    async def slowly(seq, status):
+    async def slowly(seq, most):
         await trio.sleep(3)
-        await real(seq, status)
+        await real(seq, most)
 
-    monkeypatch.setattr(uploading.spool, "delivered", slowly)
-    await uploading.result("a")
+    monkeypatch.setattr(uploading.spool, "cut", slowly)
+    await uploading.result("a", "x" * 3000)
+    uploading.link.replies.append(Reply(Verdict.TOO_LARGE, 413))
     with trio.move_on_after(1):
         await uploading.uploader.run()
-    assert (await uploading.spool.counts()).delivered == 1
+    assert (await uploading.spool.take()).result.truncated
 
 
-async def test_a_spool_that_fails_is_tried_again(uploading, events, monkeypatch, virtual_clock):
+async def test_a_result_that_turns_out_damaged_is_sent_as_what_took_its_place(uploading, autojump_clock):
+    await uploading.result("a")
+    uploading.link.replies.append(DamagedResult("damaged"))
+    await uploading.until_done()
+    assert uploading.sent == ["a", "a"]
+
+
+async def test_a_spool_that_fails_is_tried_again(uploading, events, monkeypatch, autojump_clock):
     real, tries = uploading.spool.take, []
 
-    async def take(limit):
+    async def take(limit=None):
         tries.append(limit)
         if len(tries) <= 3:
             raise SpoolFull("unreadable")
@@ -268,7 +371,7 @@ async def test_a_spool_that_is_broken_ends_the_task(uploading, monkeypatch):
         await uploading.uploader.run()
 
 
-async def test_siblings_share_the_work_and_all_end(uploading, virtual_clock):
+async def test_siblings_share_the_work_and_all_end(uploading, autojump_clock):
     """The last result is one's; the others have nothing to do and still notice that the drain is over."""
 
     async def slow():
@@ -293,9 +396,9 @@ async def test_one_that_finds_nothing_to_take_waits_again(uploading, monkeypatch
     """Somebody else took it between waking up and looking."""
     real, tries = uploading.spool.take, []
 
-    async def take(limit):
+    async def take(limit=None):
         tries.append(limit)
-        return [] if len(tries) == 1 else await real(limit)
+        return None if len(tries) == 1 else await real(limit)
 
     monkeypatch.setattr(uploading.spool, "take", take)
     await uploading.result("a")

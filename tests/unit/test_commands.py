@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agent.link.commands import read_batch, read_command
+from agent.link.commands import MAX_ENTRIES, read_batch, read_command
 from agent.model import Command, Malformed
 
 
@@ -18,6 +18,28 @@ def test_only_id_and_args_are_needed():
     assert read_command({"id": "c1", "args": ["version"], "timeout": None, "tool": "kubectl"}) == Command(
         "c1", ("version",)
     )
+
+
+def test_what_go_writes_for_nothing_is_nothing():
+    entry = {"id": "c1", "args": ["get"], "timeout": 0, "tool": "", "correlation_id": "", "session_id": ""}
+    assert read_command(entry) == Command("c1", ("get",))
+    batch = read_batch(b'{"commands": null}')
+    assert batch is not None
+    assert (batch.commands, batch.malformed, batch.skipped) == ([], [], 0)
+
+
+def test_a_search_through_logs():
+    request = {"namespace": "shop", "pod_name": "web", "query": "error"}
+    command = read_command({"id": "c1", "tool": "log_search", "request": request, "timeout": 50, "args": ["x"]})
+    assert command == Command("c1", (), 50.0, tool="log_search", request=request)
+
+
+@pytest.mark.parametrize("entry", [{"id": "m"}, {"id": "c", "args": ["get"]}, 7])
+def test_of_far_too_many_only_the_first_are_looked_at(entry):
+    batch = read_batch(json.dumps({"commands": [entry] * 60_000}).encode())
+    assert batch is not None
+    assert len(batch.commands) + len(batch.malformed) + batch.skipped == 60_000
+    assert len(batch.commands) + len(batch.malformed) <= MAX_ENTRIES
 
 
 @pytest.mark.parametrize(
@@ -40,14 +62,24 @@ def test_without_a_readable_id_there_is_nobody_to_answer(entry):
         ({"args": ["get", "\udc80"]}, "lone surrogate"),
         ({"args": [], "timeout": "10"}, "number of seconds"),
         ({"args": [], "timeout": True}, "number of seconds"),
-        ({"args": [], "timeout": 0}, "more than 0"),
         ({"args": [], "timeout": -1}, "more than 0"),
         ({"args": [], "timeout": float("nan")}, "finite"),
         ({"args": [], "timeout": float("inf")}, "finite"),
         ({"args": [], "timeout": 10**400}, "finite"),
         ({"args": [], "tool": "helm"}, "not the tool 'helm'"),
-        ({"args": [], "tool": ""}, "not the tool ''"),
-        ({"type": "cloud", "operation": "x"}, "not the tool 'cloud'"),
+        ({"type": "cloud", "operation": "x"}, "not the tool 'cloud'. What the cluster knows"),
+        ({"tool": "prometheus_query"}, "Query Prometheus itself"),
+        ({"tool": "loki"}, "log_search"),
+        ({"tool": "helm"}, "app.kubernetes.io/instance"),
+        ({"tool": "argo-cd"}, "applications.argoproj.io"),
+        ({"tool": "log_search"}, "must be an object"),
+        ({"tool": "log_search", "request": "x"}, "must be an object"),
+        ({"tool": "log_search", "request": {"query": "\udc80"}}, "lone surrogate"),
+        ({"tool": "log_search", "request": {"query": "x" * 20_000}}, "20013 bytes"),
+        ({"tool": "log_search", "request": {}, "timeout": -1}, "more than 0"),
+        ({"args": ["get"] * 65}, "65 arguments"),
+        ({"args": ["get", "x" * 16_382]}, "16385 bytes"),
+        ({"args": ["é" * 8193]}, "16386 bytes"),
         ({"type": "kubectl"}, "list of strings"),
         ({"args": [], "tool": {"a": "é" * 500}}, "not the tool"),
         ({"args": [], "id": "x" * 300}, "300 characters"),
@@ -57,7 +89,7 @@ def test_a_readable_id_is_answered(fields, says):
     command = read_command({"id": "c1", "correlation_id": "t", **fields})
     assert isinstance(command, Malformed)
     assert says in command.reason
-    assert len(command.reason) < 200
+    assert len(command.reason) < 250
     assert command.correlation_id == "t"
 
 
@@ -68,7 +100,7 @@ def test_tracing_ids_that_fit_no_header_are_left_out(trace):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"\xff\xfe\x00", b"null", b"[]", b"{}", b'{"commands": {}}', b'{"commands": null}',
+    [b"", b"<html>", b"\xff\xfe\x00", b"null", b"[]", b"{}", b'{"commands": {}}',
      b'{"commands": [', b"[" * 100_000, b'{"commands": [' + b"9" * 5000 + b"]}"],
 )  # fmt: skip
 def test_what_isnt_the_contracts_json(body):

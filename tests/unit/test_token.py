@@ -2,6 +2,9 @@
 
 import os
 
+import pytest
+
+from agent.errors import LinkDown
 from agent.link.token import Token
 
 
@@ -28,4 +31,61 @@ def test_after_a_refusal_it_is_read_whatever_its_date_says(tmp_path, monkeypatch
     path.write_text("other\n")
     assert token.current() == "first", "it looks the same"
     token.reread()
+    assert token.current() == "other"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("\ufeffother\n", "byte order mark"),
+        ("other\nand a comment\n", "holds no token"),
+        ("'other'\n", "in quotes"),
+        ("", "is empty"),
+        ("öther", "holds no token"),
+        (None, "can't be read: No such file"),
+    ],
+)
+def test_a_rotated_file_that_breaks_the_rules_isnt_used_and_is_told_once(tmp_path, caplog, text, says):
+    path = tmp_path / "token"
+    path.write_text("first\n")
+    token = Token(None, path)
+    assert token.current() == "first"
+    caplog.set_level("WARNING", "kubently")
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
+    assert [token.current(), token.current()] == ["first", "first"]
+    (record,) = caplog.records
+    assert (record.levelname, record.fields["file"]) == ("WARNING", str(path))
+    assert says in record.fields["reason"]
+    assert "other" not in str(record.fields)
+    path.write_text("third\n")
+    assert token.current() == "third"
+    path.write_text("four five\n")
+    assert token.current() == "third"
+    assert len(caplog.records) == 2, "a new mistake is told anew"
+
+
+def test_one_that_breaks_them_from_the_start_is_waited_for(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("two words")
+    token = Token(None, path)
+    with pytest.raises(LinkDown, match="holds no token") as down:
+        token.current()
+    assert down.value.refused
+    path.write_text("first")
+    assert token.current() == "first"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_rights_that_come_later_are_seen(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("first")
+    token = Token(None, path)
+    token.current()
+    path.write_text("other")
+    path.chmod(0)
+    assert token.current() == "first"
+    path.chmod(0o600)
     assert token.current() == "other"

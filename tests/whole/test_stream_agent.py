@@ -84,7 +84,7 @@ async def test_commands_of_other_tools_and_of_no_shape_are_answered(api, tmp_pat
         odd = await api.ask(["get", 7])
         helm, odd = await result(api, helm), await result(api, odd)
     assert helm["success"] is False
-    assert "kubectl only, not the tool 'helm'" in helm["output"]
+    assert "kubectl and log_search, not the tool 'helm'" in helm["output"]
     assert helm["execution_time_ms"] == 0
     assert "list of strings" in odd["error"]
     assert api.problems == []

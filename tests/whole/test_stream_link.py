@@ -19,7 +19,7 @@ from agent.link.http import Http
 from agent.link.stream import StreamLink
 from agent.model import Outcome, Result
 from demo.api import reference_api
-from tests.tasks.fakes import FakeParcel
+from tests.tasks.fakes import FakeReadyResult
 
 OK = Result(Outcome.SUCCEEDED, exit_code=0, execution_time_ms=12, output_bytes=5)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -99,15 +99,15 @@ async def test_a_command_comes_and_its_result_is_taken(api, link):
     await until(lambda: api.listeners)
     command_id = await api.ask(["get", "pods"], timeout=7, correlation_id="k")
     taken = await receive_command(link)
-    assert (taken.id, taken.args, taken.timeout, taken.correlation_id) == (command_id, ("get", "pods"), 6, "k")
-    reply = await link.deliver(FakeParcel(OK, stdout=["NAME\n"], command_id=command_id, correlation_id="k"))
+    assert (taken.id, taken.args, taken.timeout, taken.correlation_id) == (command_id, ("get", "pods"), 6.7, "k")
+    reply = await link.deliver(FakeReadyResult(OK, stdout=["NAME\n"], command_id=command_id, correlation_id="k"))
     assert reply.verdict is Verdict.STORED
     assert (await api.result(command_id)).output == "NAME\n"
     assert api.problems == []
 
 
 async def test_an_id_that_is_unknown_or_expired_is_refused_for_good(api, link):
-    reply = await link.deliver(FakeParcel(OK, command_id="never-issued"))
+    reply = await link.deliver(FakeReadyResult(OK, command_id="never-issued"))
     assert (reply.verdict, reply.status) == (Verdict.REFUSED, 403)
     assert "not issued" in reply.words
     await link.receive(eager=True)
@@ -115,7 +115,7 @@ async def test_an_id_that_is_unknown_or_expired_is_refused_for_good(api, link):
     command_id = await api.ask(["get", "pods"])
     await receive_command(link)
     api.forget(command_id)
-    assert (await link.deliver(FakeParcel(OK, command_id=command_id))).verdict is Verdict.REFUSED
+    assert (await link.deliver(FakeReadyResult(OK, command_id=command_id))).verdict is Verdict.REFUSED
     assert api.problems == []
 
 
@@ -127,11 +127,11 @@ async def test_a_result_outlives_a_restart_of_the_api(api, link):
     await api.stop()
     with pytest.raises(LinkDown):
         await receive_until_down(link)
-    reply = await link.deliver(FakeParcel(OK, command_id=before))
+    reply = await link.deliver(FakeReadyResult(OK, command_id=before))
     assert (reply.verdict, reply.status) == (Verdict.LATER, None)
     await api.start()
     await link.receive(eager=True)
-    assert (await link.deliver(FakeParcel(OK, command_id=before))).verdict is Verdict.STORED
+    assert (await link.deliver(FakeReadyResult(OK, command_id=before))).verdict is Verdict.STORED
     await until(lambda: api.listeners)
     after = await api.ask(["get", "pods"])
     assert (await receive_command(link)).id == after
@@ -146,7 +146,7 @@ async def test_rotation(api, link, token_file):
     api.token = "another"
     still = await api.ask(["get", "pods"])
     assert (await receive_command(link)).id == still, "as the real server does"
-    assert (await link.deliver(FakeParcel(OK, command_id=command_id))).status == 401
+    assert (await link.deliver(FakeReadyResult(OK, command_id=command_id))).status == 401
     with pytest.raises(LinkDown) as down:
         await link.receive(eager=False)
     assert down.value.refused
@@ -154,7 +154,7 @@ async def test_rotation(api, link, token_file):
     token_file.write_text("another")
     await link.receive(eager=True)
     for each in (command_id, still):
-        assert (await link.deliver(FakeParcel(OK, command_id=each))).verdict is Verdict.STORED
+        assert (await link.deliver(FakeReadyResult(OK, command_id=each))).verdict is Verdict.STORED
     await until(lambda: api.listeners)
     again = await api.ask(["get", "pods"])
     assert (await receive_command(link)).id == again
@@ -168,7 +168,7 @@ async def test_two_agents_of_one_cluster_both_listen_and_both_may_answer(api, li
         command_id = await api.ask(["get", "pods"])
         for each in (link, other):
             assert (await receive_command(each)).id == command_id
-            assert (await each.deliver(FakeParcel(OK, command_id=command_id))).verdict is Verdict.STORED
+            assert (await each.deliver(FakeReadyResult(OK, command_id=command_id))).verdict is Verdict.STORED
     assert api.record[command_id].distinct == 1
 
 
@@ -239,7 +239,7 @@ async def test_a_half_open_connection_is_noticed(api, tmp_path, monkeypatch):
         await until(lambda: len(api.listeners) == 2)  # the API doesn't know yet that the first is dead
         after = await api.ask(["get", "pods"])
         assert (await receive_command(link)).id == after, "once, and not what was sent into the dark"
-        assert (await link.deliver(FakeParcel(OK, command_id=before))).verdict is Verdict.STORED
+        assert (await link.deliver(FakeReadyResult(OK, command_id=before))).verdict is Verdict.STORED
         assert api.record[lost].handed_out
 
 
@@ -272,7 +272,7 @@ async def test_what_the_agent_cant_take_yet_waits_outside_of_it(tmp_path):
 
     async def push(stream):
         nonlocal sent
-        await stream.send_all(HEAD)
+        await stream.send_all(HEAD + b": ping\r\n\r\n")
         while sent < total:
             with trio.move_on_after(0.5) as patience:
                 await stream.wait_send_all_might_not_block()

@@ -1,0 +1,248 @@
+"""The circuit breaker of the API: when to ask again after a failure, and when to believe what answers.
+
+After a failure nobody may ask until a delay is over. The delays are exponential with full jitter (a uniform draw from
+zero to the bound): after an outage of minutes the attempts of 10,000 agents are spread evenly over the cap, so that the
+API isn't knocked over again as it comes back.
+
+    Breaker   pure: open or closed, since when, how long to wait
+    Circuit   the poller's: waits for its turn, tells when an outage begins, lasts and ends
+    Trust     the uploaders': after any failure no result is sent until something has been recognised as the API's
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+from agent.errors import LinkDown
+from agent.humanize import age
+from agent.log import Log
+
+CAP_SECONDS = 60.0
+"""The longest delay that the agent chooses itself."""
+
+FIRST_SECONDS = 1.0
+"""The bound of the first delay; it doubles with each failure."""
+
+RETRY_AFTER_CAP_SECONDS = 300.0
+"""The longest delay that a server may ask for. A larger Retry-After is a mistake more often than a wish."""
+
+REMINDERS_SECONDS = (60.0, 300.0, 600.0)
+"""How long into an outage it is mentioned again; from the last on, at that distance."""
+
+UNRECOGNISED_SECONDS = 30.0
+"""How long to wait for the poller after an answer in which nothing showed that it was the API's."""
+
+log = Log("api")
+
+
+def backoff(failures: int, random: Callable[[], float], cap: float = CAP_SECONDS) -> float:
+    """The delay in seconds after so many failures in a row: uniform between 0 and min(cap, 2^(failures - 1))."""
+    doublings = min(max(failures, 1) - 1, 32)  # 2^32 s is beyond any cap; the bound keeps the power finite
+    return random() * min(cap, FIRST_SECONDS * float(2**doublings))
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An outage that is over: how long it lasted, in seconds, and how many attempts failed in it."""
+
+    seconds: float
+    failures: int
+
+
+class Breaker:
+    """Open from a failure to the next success.
+
+    Args:
+        now: a monotonic clock, in seconds.
+        random: uniform draws from [0, 1).
+        cap: the longest delay that is chosen here, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float], random: Callable[[], float], cap: float = CAP_SECONDS) -> None:
+        self._now = now
+        self._random = random
+        self._cap = cap
+        self._since: float | None = None
+        self._not_before = 0.0
+        self.failures = 0
+        self.reason: str | None = None
+        self.last_success: float | None = None
+
+    @property
+    def down(self) -> bool:
+        """Whether it is open: the last that was heard is a failure."""
+        return self._since is not None
+
+    @property
+    def seconds(self) -> float:
+        """How long the outage has lasted; 0 without one."""
+        return 0.0 if self._since is None else self._now() - self._since
+
+    def wait(self) -> float:
+        """Seconds until the next attempt may begin."""
+        return max(0.0, self._not_before - self._now())
+
+    def failed(self, reason: str, retry_after: float | None = None) -> bool:
+        """An attempt failed. True when this begins an outage. `retry_after`: seconds that the server asked for."""
+        begins = not self.down
+        if begins:
+            self._since = self._now()
+        self.failures += 1
+        self.reason = reason
+        delay = backoff(self.failures, self._random, self._cap)
+        if retry_after is not None:
+            # A tenth of jitter on top: the server told the same to everybody, who shouldn't all come back at once.
+            asked = min(max(retry_after, 0.0), RETRY_AFTER_CAP_SECONDS)
+            delay = max(delay, asked * (1 + self._random() / 10))
+        self._not_before = self._now() + delay
+        return begins
+
+    def hurry(self) -> None:
+        """There is a sign that the next attempt may go well: make it within a second."""
+        self._not_before = min(self._not_before, self._now() + self._random() * FIRST_SECONDS)
+
+    def succeeded(self) -> Ended | None:
+        """An attempt was answered. Returns the outage that this ends, if there was one."""
+        self.last_success = self._now()
+        ended = Ended(self.seconds, self.failures) if self.down else None
+        self._since = self.reason = None
+        self.failures = 0
+        self._not_before = 0.0
+        return ended
+
+
+class Circuit:
+    """The poller's breaker, with the waiting and the telling.
+
+    Args:
+        breaker: whether the API can be reached.
+        waiting: how many results wait for delivery, for the log.
+        what: what can't be reached, in the log.
+    """
+
+    def __init__(self, breaker: Breaker, waiting: Callable[[], int], what: str = "API") -> None:
+        self.breaker = breaker
+        self._waiting = waiting
+        self._what = what
+        self._unanswered = False
+        self._hurried = trio.Event()
+        self._reminders = 0
+
+    async def turn(self) -> None:
+        """Wait until the next attempt may begin."""
+        while (wait := self.breaker.wait()) > 0:
+            self._hurried = trio.Event()
+            with trio.move_on_after(wait):
+                await self._hurried.wait()
+
+    def hurry(self) -> None:
+        """The API has just answered somebody else: if nothing at all answered here, try again soon."""
+        if self.breaker.down and self._unanswered:
+            self._unanswered = False  # once for each failure
+            self.breaker.hurry()
+            self._hurried.set()
+
+    def succeeded(self) -> None:
+        """An attempt was answered as the contract says."""
+        ended = self.breaker.succeeded()
+        if ended is not None:
+            event = f"{self._what} reached again"
+            log.info(
+                event,
+                outage_seconds=round(ended.seconds, 1),
+                failed_attempts=ended.failures,
+                results_waiting=self._waiting(),
+            )
+
+    def failed(self, down: LinkDown) -> None:
+        """An attempt failed."""
+        breaker = self.breaker
+        begins = breaker.failed(down.problem, down.retry_after)
+        self._unanswered = down.status is None
+        if begins:
+            self._reminders = 0
+            todo = None if breaker.last_success is not None else "`kubently-agent check` goes the way step by step"
+            event = f"{self._what} can't be reached"
+            log.warning(
+                event,
+                reason=down.problem,
+                results_waiting=self._waiting(),
+                todo=todo or down.hint or None,
+            )
+        elif breaker.seconds >= self._next_reminder():
+            self._reminders += 1
+            event = f"{self._what} still can't be reached after {age(breaker.seconds)}"
+            log.warning(
+                event,
+                reason=down.problem,
+                failed_attempts=breaker.failures,
+                results_waiting=self._waiting(),
+            )
+
+    def _next_reminder(self) -> float:
+        beyond = max(0, self._reminders - (len(REMINDERS_SECONDS) - 1))
+        return REMINDERS_SECONDS[min(self._reminders, len(REMINDERS_SECONDS) - 1)] + REMINDERS_SECONDS[-1] * beyond
+
+
+class Trust:
+    """Whether what answers is known to be the API. A default backend says 200 "OK" to everything, results included.
+
+    Args:
+        own: its own circuit, for the pace at which `recognise` is tried.
+        receiving: the poller's circuit.
+        recognise: ask for something cheap that only the API can answer: True if it did, False if something answered in
+            which that doesn't show; raises LinkDown if nothing answered.
+        aside: whether that may be asked while the poller's circuit is open: commands and results may come and go on
+            different ways.
+    """
+
+    def __init__(
+        self, own: Circuit, receiving: Circuit, recognise: Callable[[], Awaitable[bool]], *, aside: bool
+    ) -> None:
+        self._own = own
+        self._receiving = receiving
+        self._recognise = recognise
+        self._aside = aside
+        self._asking = trio.Lock()
+        self._recognised = trio.Event()
+
+    @property
+    def known(self) -> bool:
+        """Whether the API has been recognised since the last failure."""
+        return self._recognised.is_set()
+
+    def recognised(self) -> None:
+        """Something came that is the API's own."""
+        self._own.succeeded()
+        self._recognised.set()
+        self._receiving.hurry()
+
+    def doubt(self, reason: str, retry_after: float | None = None) -> None:
+        """Something failed. `retry_after`: seconds that the server asked for."""
+        if self.known:
+            self._recognised = trio.Event()
+        if retry_after is not None:
+            self._own.failed(LinkDown(reason, retry_after=retry_after))
+
+    async def wait(self) -> None:
+        """Return once the API is known. One of those who wait asks for all."""
+        async with self._asking:
+            while not self.known:
+                pause = self._own.breaker.wait()
+                if pause == 0 and (self._aside or not self._receiving.breaker.down):
+                    pause = await self._ask()
+                with trio.move_on_after(pause or UNRECOGNISED_SECONDS):
+                    await self._recognised.wait()
+
+    async def _ask(self) -> float:
+        """Ask, and return for how long to wait before it is asked again."""
+        try:
+            if await self._recognise():
+                self.recognised()
+                return 0
+        except LinkDown as down:
+            self._own.failed(down)
+            return self._own.breaker.wait()
+        log.debug("results wait: nothing in the answer shows that it is the API's")
+        return UNRECOGNISED_SECONDS

@@ -1,0 +1,181 @@
+"""Waiting for a turn at the API, and for its being known, under virtual time."""
+
+import math
+
+import pytest
+import trio
+
+from agent.circuit import UNRECOGNISED_SECONDS, Breaker, Circuit, Trust
+from agent.errors import LinkDown
+
+
+@pytest.fixture
+def circuit():
+    return Circuit(Breaker(trio.current_time, lambda: 0.5), lambda: 42)
+
+
+def fail(circuit, problem="refused", **more):
+    circuit.failed(LinkDown(problem, **more))
+
+
+CHECK = "`kubently-agent check` goes the way step by step"
+
+
+async def test_a_turn_comes_when_the_delay_is_over(circuit, autojump_clock):
+    began = trio.current_time()
+    await circuit.turn()
+    assert trio.current_time() == began
+    fail(circuit)
+    await circuit.turn()
+    assert trio.current_time() - began == pytest.approx(0.5)
+    fail(circuit, retry_after=30)
+    await circuit.turn()
+    assert 30 <= trio.current_time() - began - 0.5 <= 33
+
+
+async def test_begin_and_end_are_told_once_with_their_counts(circuit, events, autojump_clock):
+    """With what to do, if the API never answered: then it may be a mistake in the configuration."""
+    for _ in range(4):
+        await circuit.turn()
+        fail(circuit, "connection refused", hint="Is it up?")
+    await circuit.turn()
+    circuit.succeeded()
+    assert events.lines == [
+        ("API can't be reached", {"reason": "connection refused", "results_waiting": 42, "todo": CHECK}),
+        ("API reached again", {"outage_seconds": 7.5, "failed_attempts": 4, "results_waiting": 42}),
+    ]
+    fail(circuit, "reset", hint="Is it up?")
+    assert events.lines[2:] == [
+        ("API can't be reached", {"reason": "reset", "results_waiting": 42, "todo": "Is it up?"})
+    ]
+
+
+async def test_a_long_outage_is_mentioned_now_and_then(circuit, events, autojump_clock):
+    began = trio.current_time()
+    told: list[int] = []
+    while trio.current_time() - began < 3 * 3600:
+        await circuit.turn()
+        fail(circuit)
+        if len(events.lines) > len(told) + 1:
+            told.append(math.floor((trio.current_time() - began) / 60))
+    assert told[:4] == [1, 5, 10, 20]
+    assert 17 <= len(told) <= 20, told
+    said = [event for event, _ in events.lines]
+    assert said[3].startswith("API still can't be reached after 10 min")
+    assert said[-1].startswith("API still can't be reached after 3 h")
+
+
+async def test_a_new_outage_is_told_anew(circuit, events, autojump_clock):
+    for _ in range(2):
+        fail(circuit)
+        circuit.succeeded()
+    assert [event for event, _ in events.lines] == ["API can't be reached", "API reached again"] * 2
+
+
+async def test_a_sign_of_life_shortens_the_wait_once(circuit, autojump_clock):
+    for _ in range(8):
+        fail(circuit)
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(circuit.turn)
+        await trio.sleep(1)
+        circuit.hurry()
+    assert trio.current_time() - began == pytest.approx(1.5)
+    fail(circuit)
+    circuit.breaker.hurry()
+    circuit.hurry()
+    await circuit.turn()
+    fail(circuit, status=404)
+    circuit.hurry()
+    assert circuit.breaker.wait() == 30, "what was answered isn't away"
+
+
+class Asked:
+    """What is asked to recognise the API: answers as planned, then with yes."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.at = []
+
+    async def __call__(self):
+        self.at.append(trio.current_time())
+        await trio.sleep(0.1)
+        answer = self.answers.pop(0) if self.answers else True
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def trusting(circuit, asked, *, aside=False):
+    own = Circuit(Breaker(trio.current_time, lambda: 0.5), lambda: 7, "status")
+    return Trust(own, circuit, asked, aside=aside)
+
+
+async def test_at_the_start_nothing_is_known_and_one_asks_for_all(circuit, autojump_clock):
+    asked = Asked()
+    trust = trusting(circuit, asked)
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(trust.wait)
+    assert len(asked.at) == 1
+    await trust.wait()
+    assert len(asked.at) == 1
+    trust.doubt("reset")
+    await trust.wait()
+    assert len(asked.at) == 2
+
+
+async def test_while_nothing_answers_it_is_asked_ever_more_slowly(circuit, events, autojump_clock):
+    asked = Asked(*[LinkDown("refused")] * 4)
+    began = trio.current_time()
+    await trusting(circuit, asked).wait()
+    pauses = [round(later - at, 1) for at, later in zip(asked.at, asked.at[1:], strict=False)]
+    assert asked.at[0] == began
+    assert pauses == [0.6, 1.1, 2.1, 4.1]
+    assert [event for event, _ in events.lines] == ["status can't be reached", "status reached again"]
+
+
+@pytest.mark.parametrize("aside", [False, True])
+async def test_in_an_outage_the_poller_finds_out_unless_results_go_another_way(circuit, aside, autojump_clock):
+    asked = Asked()
+    trust = trusting(circuit, asked, aside=aside)
+    fail(circuit)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trust.wait)
+        await trio.sleep(100)
+        assert len(asked.at) == aside
+        trust.recognised()
+
+
+async def test_what_isnt_recognised_waits_for_the_poller(circuit, autojump_clock):
+    asked = Asked(False, False)
+    trust = trusting(circuit, asked)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trust.wait)
+        await trio.sleep(UNRECOGNISED_SECONDS + 5)
+        assert len(asked.at) == 2
+        began = trio.current_time()
+        trust.recognised()
+    assert trio.current_time() == began
+    assert trust.known
+
+
+async def test_results_wait_as_long_as_the_api_asks(circuit, autojump_clock):
+    asked = Asked()
+    trust = trusting(circuit, asked)
+    trust.recognised()
+    trust.doubt("busy", 20)
+    began = trio.current_time()
+    await trust.wait()
+    assert 20 <= trio.current_time() - began <= 23
+    trust.doubt("busy", 20)
+    trust.recognised()
+    await trust.wait()
+    assert trio.current_time() - began <= 23, "a poll that goes well says that it is over"
+
+
+async def test_once_results_go_the_stream_is_tried_again_soon(circuit, autojump_clock):
+    for _ in range(8):
+        fail(circuit)
+    await trusting(circuit, Asked(), aside=True).wait()
+    assert circuit.breaker.wait() <= 0.5
