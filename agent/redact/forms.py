@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from agent.redact.names import by_chance, harmless, words
+from agent.redact.names import by_chance, harmless, says, words
 from agent.redact.values import BREAK, NEAR, Ends, Taken, quoted, run, word
 
 Find = Callable[[str, int], Iterable[Taken]]
@@ -111,7 +111,8 @@ def url(text: str, at: int) -> Iterator[Taken]:
     if not match or match.end() == at + 3:
         match = _ODD.match(text, at)
     user = _USERINFO.match(text, at + 3, match.end() - 1) if match else _CUT.match(text, at, at + NEAR)
-    if user and not harmless(user[user.lastgroup or 0]) and (user.lastgroup == "password" or by_chance(user[0])):
+    value = user[user.lastgroup or 0] if user else ""
+    if user and not harmless(value) and not says(value) and (user.lastgroup == "password" or by_chance(user[0])):
         yield Taken(*user.span(user.lastgroup or 0), word if user.end() == len(text) else None)
 
 

@@ -16,9 +16,9 @@ def _re(pattern: str) -> re.Pattern[str]:
 
 _NAME_LEFT = re.compile(r"[\w./-]{0,96}\Z", re.ASCII)
 _NAME_RIGHT = re.compile(r"[\w.-]{0,96}", re.ASCII)
-_URN = _re(r"\w:\Z")  # arn:aws:secretsmanager:…:secret:x
+_URN = _re(r"[\w}\]*]:\Z")  # arn:aws:secretsmanager:…:secret:x
 _TITLE = re.compile(r"(?:^|: )[ \t]*((?:[A-Z]\w*[ ]){1,3})\Z", re.MULTILINE)  # describe has `Admin API Key:`
-_LEADS = _re(r"""(?:^ | (?P<inner> \\+n | (?<!\\)"))[ \t]*(?:-[ ]+)*(?:(?:export|set|ENV)[ ]+)?{q}\Z""")
+_LEADS = _re(r"""(?:^ | (?P<inner> \\+n | (?<!\\)"))[ \t]*(?:-[ ]+)*(?:(?:export|set|ENV)[ ]+)?(?P<quote>{q})\Z""")
 _QUOTE = _re(r"""\\*["']""")
 _CALL = _re(r"""(?: string\(\d+\)[ ] | \w+\( | N )(?=\\*["']) | \[(?=[^\s\]\[])""")
 _SCHEME = _re(r"(?:bearer|basic|token|digest|apikey|negotiate|splunk|bot|genie-?key|key)[ ]+")
@@ -166,7 +166,9 @@ def _assigned(text: str, begin: int, end: int, assign: re.Match[str], level: int
         whole_line = (
             leads and not assign["close"] and assign["sep"] != "=>" and (assign["after"] or assign["sep"] == ":")
         )
-        rest = (logical_line if leads and leads["inner"] else line) if whole_line else word
+        rest: Ends = word
+        if leads and whole_line:
+            rest = quoted(leads["quote"]) if leads["quote"] else logical_line if leads["inner"] else line
         value = text[at : rest(text, at)].strip()
         prose = " " in value and not _passphrase(value, name)
         yield from _value(
@@ -182,7 +184,9 @@ def _closes(text: str, begin: int, at: int) -> bool:
 
 def _passphrase(value: str, name: str) -> bool:
     """Whether several words are one value, and not prose."""
-    several = any(c.isdigit() for c in value) and value.count(" ") < 8 and not {"=", "%"} & set(value)
+    several = (
+        any(c.isdigit() or c in "!@#$^&*+~|" for c in value) and value.count(" ") < 8 and not {"=", "%"} & set(value)
+    )
     return name.endswith("authorization") or several
 
 
@@ -208,9 +212,7 @@ def _argument(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
         return
     ends = quoted(argument["quote"]) if argument["quote"] else word
     for found in _within(text, argument.end(), level, ends, prose=True):
-        value = text[found.start : found.end]
-        next_word = not argument["line"] and not argument["quote"] and value.isalpha() and value.islower()
-        if not value.endswith(":") and not next_word:
+        if text[found.end - 1] != ":":  # describe's next key
             yield found
 
 

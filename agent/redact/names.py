@@ -38,7 +38,9 @@ _OTHER_KEYS = words(
     "cache partition sort primary foreign idempotency host gpg object dedup row shard group lock topology range map"
     " label image trace store known etag event message password token"
 )
-_OTHER_TOKENS = words("page next continue continuation cursor sync cancel stop start end eos bos pad unk max min num")
+_OTHER_TOKENS = words(
+    "page next input output continue continuation cursor sync cancel stop start end eos bos pad unk max min num"
+)
 _OTHER_SECRETS = words("pull tls image existing password token key basic")
 """Before `secret` these make the name of an object: pullSecret, tlsSecret, passwordSecret."""
 _SUFFIXES = words("old new prod dev test staging base b plain text value default current previous primary live")
@@ -111,18 +113,22 @@ def plain(value: str) -> bool:
     return bool(named) and any(c in value for c in "-./_") and not by_chance(value)
 
 
+def says(value: str) -> bool:
+    """Whether this is itself a key's name, and says where the credential is: `passwordKey: admin-password`."""
+    named = _OBJECT.match(value) or re.fullmatch(r"[A-Z0-9]+_[A-Z0-9_]+", value)
+    return named is not None and re.split("[-._]", value.lower())[-1] in _SAID
+
+
 def taken(value: str, level: int, *, prose: bool) -> bool:
     """Whether a value is a credential, given what its name promises. `prose`: it may as well be the next word.
 
-    A value that is itself a key's name says where the credential is: `passwordKey: admin-password`, `path: token`.
     One that reads like a label is one, in whatever language: `"password": "Mot de passe"`.
     """
-    refers = _OBJECT.match(value) and re.split("[-._]", value)[-1] in _SAID
     letters = value.replace(" ", "").rstrip("?!.:").isalpha()
     label = letters and value[:1].isupper() and value[1:].islower()
-    if len(value) < 3 or harmless(value) or refers or label or value[0] == " ":
+    if len(value) < 3 or harmless(value) or says(value) or label or value[0] == " " or value.count(" ") > 7:
         return False
-    if prose and value.isalpha() and value in {value.lower(), value.upper()}:
+    if prose and (value[0] in "([" or (value.isalpha() and value in {value.lower(), value.upper()})):
         return False
     if level == PASSWORD:
         return not (value.isdigit() and len(value) < 4)

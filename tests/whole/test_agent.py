@@ -70,6 +70,18 @@ async def test_from_the_api_through_kubectl_to_the_api(api, tmp_path):
     assert api.problems == []
 
 
+async def test_no_credential_leaves(api, tmp_path):
+    """Not in the result, not in the spool's files, not in the log."""
+    (tmp_path / "pod.yaml").write_text("- name: DB_PASSWORD\n  value: Quiet7Harbour\n- name: MODE\n  value: fast\n")
+    async with agent_process(api, tmp_path, LOG_LEVEL="DEBUG") as agent:
+        answer = await api.result(await ask(api, "show-pod.yaml"))
+        kept = [file.read_bytes() for file in agent.spool.parent.glob(f"{agent.spool.name}*")]
+    assert "name: DB_PASSWORD\n  value: <redacted>\n- name: MODE\n  value: fast\n" in answer.result["output"]
+    assert kept
+    assert not [file for file in [*kept, agent.log.read_bytes()] if b"Quiet7Harbour" in file]
+    assert "Quiet7Harbour" not in str(answer.body)
+
+
 async def test_a_large_result_arrives_whole(api, tmp_path):
     async with agent_process(api, tmp_path):
         for size in (20, 2_000_000):

@@ -139,6 +139,11 @@ def test_a_text_that_ends_within_a_credential(text: str, wanted: str) -> None:
     assert redacted(text) == wanted
 
 
+def test_a_text_that_was_cut_loses_its_last_word() -> None:
+    stream = Redactor()
+    assert stream.feed("mode: fast\nuse ghp_0aB1cD2") + stream.end(cut=True) == "mode: fast\nuse "
+
+
 def test_a_value_is_found_again_without_its_name() -> None:
     assert redacted("password=kx81Lmq0\nretry kx81Lmq0 failed, kx81Lmq0\n") == (
         "password=<redacted>\nretry <redacted> failed, <redacted>\n"
