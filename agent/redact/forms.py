@@ -88,7 +88,7 @@ def tokens(text: str) -> Iterator[int]:
 _ENCODED = re.compile(r"PRIVATE KEY-----|kind: Config\b|\"auths\"|client-key-data")
 
 
-_BASE64 = re.compile(EDGE + r"(?!eyJ(?!hdXRocyI6))(?:[A-Za-z0-9+/]{4})*+")
+_BASE64 = re.compile(EDGE + r"(?!eyJ(?!hdXRocyI6))(?>(?:[A-Za-z0-9+/]{4})*)")
 
 
 def encoded(text: str, at: int) -> Iterator[Taken]:
@@ -98,7 +98,7 @@ def encoded(text: str, at: int) -> Iterator[Taken]:
         yield Taken(at, run(text, at), run)
 
 
-_AUTHORITY = re.compile(r"""://(?:(?:[^\s/?#"'<>\\`@]|\\u0026)*+@)*+""")
+_AUTHORITY = re.compile(r"""://(?>(?:(?>(?:[^\s/?#"'<>\\`@]|\\u0026)*)@)*)""")
 _ODD = re.compile(r"""://[^\s/?#"'<>\\`@:\[]*:(?!\d*[/?#\s])[^\s"'<>\\`@]{1,256}@""")
 """A password with / ? or # in it, which should have been encoded. What follows the colon isn't a port."""
 _USERINFO = re.compile(r"[^:@]*:(?P<password>.+)|(?P<token>.+)", re.DOTALL)
@@ -179,7 +179,7 @@ def secret_object(text: str, at: int) -> Iterator[Taken]:
 def _yaml(text: str, at: int, newline: str, indent: int) -> Iterator[Taken]:
     """Lines below `data:` and `stringData:` beside this `kind: Secret`."""
     start = rf"(?:{newline}|\A)[ ]{{{indent}}}"
-    body = rf"(?:data|stringData):(?=\s*{newline})((?:\s*{newline}[ ]{{{indent + 1},}}(?:(?!{newline}).)*+)*+)"
+    body = rf"(?:data|stringData):(?=\s*{newline})((?>(?:\s*{newline}[ ]{{{indent + 1},}}(?>(?:(?!{newline}).)*))*))"
     for data in re.finditer(start + body, text[max(0, at - 2 * NEAR) : at + 2 * NEAR]):
         low = max(0, at - 2 * NEAR)
         between = text[min(low + data.end(), at) : max(low + data.start(), at)]

@@ -9,7 +9,11 @@ from agent.redact.values import NEAR, Ends, Taken, block, line, logical_line, qu
 
 def _re(pattern: str) -> re.Pattern[str]:
     r"""Blanks don't count; {q} is an optional quote at any depth, {n} line ends and \n, {i} a terminal's colours."""
-    for name, part in {"{q}": r"""(?:\\*["'])?+""", "{n}": r"(?:\s|\\+n)*+", "{i}": r"(?:\x1b\[[\d;]*m)*+"}.items():
+    for name, part in {
+        "{q}": r"""(?>(?:\\*["'])?)""",
+        "{n}": r"(?>(?:\s|\\+n)*)",
+        "{i}": r"(?>(?:\x1b\[[\d;]*m)*)",
+    }.items():
         pattern = pattern.replace(name, part)
     return re.compile(pattern, re.VERBOSE | re.IGNORECASE | re.MULTILINE)
 
@@ -39,7 +43,7 @@ _KEY = r"""(?:name|key|variable|header|param){q}[ ]*+[:=]\s*+{q}\Z"""
 _IS_VALUE = _re(rf"""(?:^|[\s{{,\[(<"'\\-]|\\n){_KEY}""")
 _KEY_BEFORE = _re(_KEY)
 _VALUE_AFTER = _re(
-    r"""{q}[\s,;]*+{n} (?:{q}(?!(?:value|default)\b)\w++{q}[ ]*+[:=][ ]*+(?=[^\s,{}])[^\n,{}]{1,80}+[\s,]++){0,2}+
+    r"""{q}[\s,;]*+{n} (?>(?:{q}(?!(?:value|default)\b)\w++{q}[ ]*+[:=][ ]*+(?=[^\s,{}])[^\n,{}]{1,80}+[\s,]++){0,2})
     {q}(?:value|default|defaultvalue|val){q}[ ]*+[:=][ ]*+(?:\\[ ]*\n[ ]*)?"""
 )
 _VALUE_KEY = _re(r"(?:value|default){q}[ ]*+[:=][ ]*+")

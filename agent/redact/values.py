@@ -1,5 +1,8 @@
 """Where a value ends, in each of the forms that kubectl prints. A value may be longer than the text at hand: each of
 these can go on in the next, where it stopped.
+
+Patterns repeat a group as `(?>(?:…)*)`, never as `(?:…)*+`: before CPython 3.11.5 and 3.12 the latter ends amid what
+it should take (gh-106052). Debian 12 has 3.11.2.
 """
 
 import re
@@ -32,24 +35,24 @@ def _to(pattern: str) -> Ends:
 
 
 word = _to(
-    r"""(?: [^\s"'<>\\\x1b&;,)\]}`.] | \.(?!\s|$) | (?:&|\\+u0026)(?![\w.-]+=)
-    | [;,](?![\s"'\\]|$|[ ]?\w[\w .-]{0,40}[=:]) | [)\]}](?![\s"'\\,;:)\]}.]|$) )*+"""
+    r"""(?>(?: [^\s"'<>\\\x1b&;,)\]}`.] | \.(?!\s|$) | (?:&|\\+u0026)(?![\w.-]+=)
+    | [;,](?![\s"'\\]|$|[ ]?\w[\w .-]{0,40}[=:]) | [)\]}](?![\s"'\\,;:)\]}.]|$) )*)"""
 )
 """Up to a blank, a quote, or a delimiter that something else follows."""
-run = _to(r"(?:[\w+/=~-]|\.+(?=[\w+/=~-]|\Z))*+")
+run = _to(r"(?>(?:[\w+/=~-]|\.+(?=[\w+/=~-]|\Z))*)")
 """Characters of base64, of URLs' base64, and dots between them."""
-line = _to(r"(?:[^\n\r\\]|\\(?!n\\?(?:\n|\Z)))*+")
+line = _to(r"(?>(?:[^\n\r\\]|\\(?!n\\?(?:\n|\Z)))*)")
 r"""The rest of the line. KYAML writes \n\ at its end."""
-logical_line = _to(r'(?:[^"\n\r\\]|\\(?![nrt"\\]))*+')
+logical_line = _to(r'(?>(?:[^"\n\r\\]|\\(?![nrt"\\]))*)')
 r"""The rest of a line inside a quoted string, where line ends are written \n."""
-tag = _to(r"(?:(?!\\+u003c)[^<\n])*+")
+tag = _to(r"(?>(?:(?!\\+u003c)[^<\n])*)")
 """The inside of an XML element."""
 
-BREAK = r"""(?:\\+[nrt])*+[\s>|"',]*+\\?+[\s>|"',]*+"""
+BREAK = r"""(?>(?:\\+[nrt])*)[\s>|"',]*+\\?+[\s>|"',]*+"""
 key_block = _to(
-    rf"""[A-Za-z0-9+/=]*+ (?: {BREAK} (?: (?:Proc-Type|DEK-Info|Version|Comment|Hash):[^\n\\]*+
+    rf"""[A-Za-z0-9+/=]*+ (?>(?: {BREAK} (?: (?:Proc-Type|DEK-Info|Version|Comment|Hash):[^\n\\]*+
     | [A-Za-z0-9+/=]{{16,}}+ (?![ ]?[\w:])
-    | [A-Za-z0-9+/=]{{1,76}}+ (?={BREAK}(?:=[A-Za-z0-9+/]{{4}}{BREAK})?(?:-----END|$)) ) )*+"""
+    | [A-Za-z0-9+/=]{{1,76}}+ (?={BREAK}(?:=[A-Za-z0-9+/]{{4}}{BREAK})?(?:-----END|$)) ) )*)"""
 )
 """Base64 in lines, however their ends are written, and the headers of old keys."""
 
@@ -81,7 +84,7 @@ def quoted(quote: str) -> Ends:
 
 def block(indent: int) -> Ends:
     """Lines that are deeper than `indent`, and empty ones between them."""
-    deeper = _to(rf"[^\n]*+(?:\n[ \t\r]*+(?=\n)|\n[ ]{{{indent + 1},}}+[^\n]*+)*+(?:\n[ ]*+$)?")
+    deeper = _to(rf"[^\n]*+(?>(?:\n[ \t\r]*+(?=\n)|\n[ ]{{{indent + 1},}}+[^\n]*+)*)(?:\n[ ]*+$)?")
 
     def ends(text: str, at: int) -> int:
         end = deeper(text, at)
