@@ -81,5 +81,6 @@ async def _sent(api: ReferenceApi, text: str) -> str:
 
 
 def _shown(answer: Answer) -> str:
-    parts = (answer.output, answer.result.get("warnings"), answer.error)
+    warnings = answer.result.get("warnings")
+    parts = (answer.output, warnings if warnings != answer.output else "", answer.error)
     return "".join(part if part.endswith("\n") else f"{part}\n" for part in parts if part)

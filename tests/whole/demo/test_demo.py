@@ -110,6 +110,8 @@ async def test_the_playground_answers_until_ctrl_c(link: str, tmp_path: Path) ->
                 assert reply.status_code == 503, "only until the agent's stream is there"
             assert "CrashLoopBackOff" in reply.text
             assert "not allowed" in (await curl.post(url, content="kubectl delete pods --all")).text
+            nothing = (await curl.post(url, content="get pods -n nowhere")).text
+            assert nothing == "No resources found in nowhere namespace.\n"
             asked = json.dumps({"args": ["get", "nodes", "-o", "name"]})
             assert (await curl.post(url, content=asked)).text.split()[0] == "node/control-1"
             for wrong in ("{", "get 'pods", '{"tool": "helm"}'):
