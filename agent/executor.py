@@ -183,7 +183,7 @@ _ASK_FOR_LESS = "Ask for less: one namespace, a selector (-l), one object, or on
 TOO_LARGE = f"kubectl ran out of memory: the answer was too large for it. {_ASK_FOR_LESS}"
 CROWDED = (
     "kubectl was ended: its answer and those of others that ran at the same time were too large for the agent's memory "
-    f"together. Ask again, or for less. {_ASK_FOR_LESS}"
+    f"together. Ask again when they are done. {_ASK_FOR_LESS}"
 )
 
 
