@@ -22,8 +22,8 @@ _POINTER_GROUPS = ("generators.external-secrets.io", "operator.openshift.io")
 CREDENTIALS: Mapping[str, str] = {
     "whole Secrets, or their content": """
         csec object.kubernetes.crossplane.io content.fleet.cattle.io manifest.apps.clusternet.io generatorstate
-        manifestwork manifestworkreplicaset work wk resourcetracker resourcesnapshot clusterresourcesnapshot
-        syncset selectorsyncset downloadrequest""",
+        manifestwork manifestworkreplicaset mwrs work wk resourcetracker rt.core.oam.dev
+        resourcesnapshot clusterresourcesnapshot syncset selectorsyncset downloadrequest""",
     "what joins or opens a cluster": """
         tokenrequest tokenreview kubeadmconfig kubeadmconfigtemplate talosconfig talosconfigtemplate controllerconfig
         shootstate controllerregistration controllerdeployment clustergateway clusterregistrationrequest
@@ -37,8 +37,9 @@ CREDENTIALS: Mapping[str, str] = {
 
 TABLE_ONLY = """
     machineconfig.machineconfiguration.openshift.io mc.machineconfiguration.openshift.io bundle.fleet.cattle.io
-    runner.actions.summerwind.dev ephemeralrunner.actions.github.com
-    cluster-api managed crossplane karmada-io external-secrets external-secrets-generators"""
+    runner.actions.summerwind.dev ephemeralrunner.actions.github.com crs.placement.kubernetes-fleet.io
+    cluster-api clusternet crossplane external-secrets external-secrets-generators fleet fleet-placement karmada-io kong
+    kubernetes managed oam"""
 """Types, and categories, that people list, with credentials in their objects: their table shows none."""
 
 # Plural, and names that aren't its singular. Kubernetes 1.27 to 1.37.
@@ -101,9 +102,7 @@ def _groups_of(names: str) -> Mapping[str, str]:
 def credential_types() -> tuple[str, ...]:
     """The plurals of the types that are never read, as far as they are known by name."""
     names = [name for listed in CREDENTIALS.values() for name in _groups_of(listed) if len(name) > 4]
-    plurals = [
-        f"{name[:-1]}ies" if name.endswith("y") else name if name.endswith("s") else f"{name}s" for name in names
-    ]
+    plurals = [re.sub("ss$", "s", re.sub("([^ae])ys$", r"\1ies", f"{name}s")) for name in names]
     return ("secrets", "tokens", "passwords", "credentials", "kubeconfigs", *plurals)
 
 
