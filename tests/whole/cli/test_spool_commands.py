@@ -159,12 +159,14 @@ def test_an_unknown_id_and_one_that_is_several(spool, cli):
     assert cli("spool", "show", "same-1")[0] == 0
 
 
-def test_retry_lets_a_rejected_result_wait_again(spool, cli):
+async def test_retry_lets_the_next_agent_send_a_rejected_result_again(spool, cli):
     assert cli("spool", "retry", REJECTED[:4]) == (
         0,
-        "Done. It is sent when an agent is started with this spool.\n",
+        "Noted. It is sent when an agent is started with this spool.\n",
         "",
     )
+    async with open_spool(spool, LIMITS) as opened:
+        assert (await opened.sweep()).retried == 1
     with open_reader(spool) as reader:
         assert reader.show(REJECTED).fields["state"] == "spooled"
     code, _, err = cli("spool", "retry", "--all")
