@@ -9,6 +9,7 @@ from agent.errors import KubectlError
 from agent.guard import GuardPlan, Policy, Refused, decide
 from agent.kubectl import Exit, Kubectl
 from agent.log import Log
+from agent.log_search import BadRequest, LogSearch, Searcher, limit
 from agent.metrics import Metrics
 from agent.model import PIECE_BYTES, Command, Outcome, Result, Stream
 from agent.policy import PolicyFile
@@ -76,18 +77,27 @@ class Executor:
         spool: where commands come from and results go.
         kubectl: the child.
         policies: the guard's policy, as the file has it now.
+        slots: how many kubectl of all executors run at once.
         timeout_max: the longest that a command may run, in seconds.
         metrics: counters.
     """
 
     def __init__(
-        self, spool: Spool, kubectl: Kubectl, policies: PolicyFile, *, timeout_max: float, metrics: Metrics
+        self,
+        spool: Spool,
+        kubectl: Kubectl,
+        policies: PolicyFile,
+        slots: trio.CapacityLimiter,
+        *,
+        timeout_max: float,
+        metrics: Metrics,
     ) -> None:
         self._spool = spool
         self._kubectl = kubectl
         self._policies = policies
         self._timeout_max = timeout_max
         self._metrics = metrics
+        self._searcher = Searcher(kubectl, slots)
         self._draining = False
         self._waiting = trio.CancelScope()
         self._finishing = trio.CancelScope(shield=True)
@@ -128,24 +138,29 @@ class Executor:
         await self._finish(command, result, output)
 
     async def _result(self, claim: Claim, policy: Policy, output: OutputPieces) -> Result:
+        command = claim.command
+        most_seconds = min(self._timeout_max, policy.max_timeout_seconds or self._timeout_max)
         try:
-            plan = decide(list(claim.command.args), policy)
+            with self._metrics.kubectl_running():
+                if command.tool == "log_search":
+                    search = LogSearch.parse(command.request or {})
+                    return await self._searcher.run(search, policy, limit(command.timeout, most_seconds), output.write)
+                plan = decide(list(command.args), policy)
+                seconds = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, most_seconds)
+                return await self._run(claim, plan, policy, seconds, output)
         except Refused as refusal:
             return Result(Outcome.REFUSED, error=refusal.sentence, rule=refusal.rule)
-        return await self._run(claim, plan, policy, output)
+        except BadRequest as error:
+            return Result(Outcome.REFUSED, error=str(error), rule="shape")
+        except KubectlError as error:
+            return Result(Outcome.UNSTARTED, error=str(error))
 
-    async def _run(self, claim: Claim, plan: GuardPlan, policy: Policy, output: OutputPieces) -> Result:
-        command = claim.command
-        timeout = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, self._timeout_max)
-        timeout = min(timeout, policy.max_timeout_seconds or timeout)
+    async def _run(self, claim: Claim, plan: GuardPlan, policy: Policy, seconds: float, output: OutputPieces) -> Result:
         most = min(claim.output_bytes, policy.max_output_bytes or claim.output_bytes)
-        log.debug("kubectl starts", command_id=command.id, verb=plan.verb, timeout_seconds=timeout)
-        with self._metrics.kubectl_running():
-            try:
-                exit_ = await self._kubectl.run(plan.argv, timeout=timeout, max_bytes=most, sink=output.write)
-            except KubectlError as error:
-                return Result(Outcome.UNSTARTED, error=str(error))
-        return _from_exit(exit_, timeout)
+        log.debug("kubectl starts", command_id=claim.command.id, verb=plan.verb, timeout_seconds=seconds)
+        async with self._searcher.slots:
+            ended = await self._kubectl.run(plan.argv, timeout=seconds, max_bytes=most, sink=output.write)
+        return _from_exit(ended, seconds)
 
     async def _finish(self, command: Command, result: Result, output: OutputPieces) -> None:
         """Write the result down, whatever happens meanwhile. Without a spool it is lost, and the command runs again."""
@@ -154,7 +169,7 @@ class Executor:
                 self._finishing.deadline = trio.current_time() + ABANDONED_SECONDS
             await output.end(cut=result.truncated)
             redactions = output.redactions
-            result = replace(result, redactions=redactions.total() - redactions["failed"])
+            result = replace(result, redactions=result.redactions + redactions.total() - redactions["failed"])
             write = lambda: self._spool.finish(command.id, result, output.rest())  # noqa: E731
             await until_written(write, log, "result can't be written, trying again", command_id=command.id)
         if self._finishing.cancelled_caught:

@@ -75,11 +75,13 @@ class Agent:
         circuit, own = (Circuit(b, lambda: spool.pending, w) for b, w in zip((self.breaker, pace), what, strict=True))
         trust = Trust(own, circuit, link.recognise, aside=not link.pulls)
         self._poller = Poller(link, spool, circuit, trust, metrics=self.metrics, watchdog=self.watchdog)
+        slots = trio.CapacityLimiter(config.executors)
         self._executors = [
             Executor(
                 spool,
                 kubectl,
                 policies,
+                slots,
                 timeout_max=config.command_timeout_max,
                 metrics=self.metrics,
             )

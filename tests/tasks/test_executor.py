@@ -33,7 +33,7 @@ class Executing:
         self.kubectl = FakeKubectl()
         self.policies = Policies()
         self.metrics = Metrics()
-        neighbours: Any = (spool, self.kubectl, self.policies)
+        neighbours: Any = (spool, self.kubectl, self.policies, trio.CapacityLimiter(4))
         self.executor = Executor(*neighbours, timeout_max=60, metrics=self.metrics)
 
     async def accept(self, *names, **fields):

@@ -1,0 +1,168 @@
+"""A search as the executor runs it: several kubectl lines, one command, one result."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trio
+
+from agent.errors import KubectlError
+from agent.executor import Executor
+from agent.guard import DEFAULT_POLICY, parse_policy
+from agent.metrics import Metrics
+from agent.model import Command, Outcome
+from tests.tasks.fakes import DONE
+
+REQUEST = {"namespace": "shop", "selector": "app=web", "query": "ERROR"}
+
+
+class Cluster:
+    """A kubectl whose logs the test has written."""
+
+    def __init__(self):
+        self.pods = "web-0|init|app sidecar|\nweb-1||app|\n"
+        self.logs = {}
+        self.lines = []
+        self.most_at_once = self.at_once = 0
+        self.ended = DONE
+
+    async def run(self, argv, *, timeout, max_bytes, sink, grace=2.0):
+        self.lines.append((tuple(argv), timeout))
+        if argv[0] == "get":
+            await sink("stdout", self.pods)
+            return self.ended
+        container = next(a for a in argv if a.startswith("--container=")).removeprefix("--container=")
+        planned = self.logs.get(f"{argv[-1]}/{container}", "nothing\n")
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await trio.sleep(1)
+        self.at_once -= 1
+        if isinstance(planned, BaseException):
+            raise planned
+        if callable(planned):
+            return await planned(sink, timeout)
+        await sink("stdout", planned)
+        return DONE
+
+
+class Searching:
+    def __init__(self, spool):
+        self.spool = spool
+        self.cluster = Cluster()
+        self.policy = DEFAULT_POLICY
+        self.metrics = Metrics()
+        neighbours: Any = (spool, self.cluster, self, trio.CapacityLimiter(2))
+        self.executor = Executor(*neighbours, timeout_max=60, metrics=self.metrics)
+
+    def current(self):
+        return self.policy
+
+    async def search(self, timeout=20.0, **changes):
+        request = {**REQUEST, **changes}
+        await self.spool.accept([Command("s", (), timeout, tool="log_search", request=request)])
+        self.executor.drain()
+        await self.executor.run()
+        delivery = await self.spool.take()
+        return delivery.result, "".join([text async for text in delivery.pieces("stdout")])
+
+
+@pytest.fixture
+def searching(small_spool, virtual_clock):
+    return Searching(small_spool)
+
+
+async def test_one_question_over_all_containers(searching):
+    searching.cluster.logs = {"web-0/app": "a\nERROR b\nc\n", "web-1/app": "error: d\n"}
+    result, text = await searching.search()
+    assert (result.outcome, result.exit_code, result.error) == (Outcome.SUCCEEDED, 0, None)
+    assert text.startswith("4 of 4 containers searched")
+    assert "== web-0/app: 1 of 3 lines ===" in text
+    assert "     2> ERROR b" in text
+    assert "     1> error: d" in text
+    assert "No match in web-0/init, web-0/sidecar." in text
+    assert searching.cluster.most_at_once == 2
+    assert result.output_bytes == len(text.encode())
+
+
+async def test_one_container_before_its_restart(searching):
+    await searching.search(container="app", previous=True, selector="", pod_name="web-0", tail_lines=7)
+    lines = [argv for argv, _ in searching.cluster.lines]
+    assert "--field-selector=metadata.name=web-0" in lines[0]
+    assert all("--previous=true" in argv and "--tail=7" in argv for argv in lines[1:])
+    assert all("--container=app" in argv for argv in lines[1:])
+
+
+async def test_a_credential_in_a_log_doesnt_leave(searching):
+    searching.cluster.logs = {"web-0/app": "ERROR login with password=hunter2-And-more failed\n"}
+    result, text = await searching.search()
+    assert "hunter2" not in text
+    assert "password=<redacted>" in text
+    assert result.redactions == 1
+
+
+async def test_no_pods_is_a_success_that_says_so(searching):
+    searching.cluster.pods = ""
+    result, text = await searching.search()
+    assert result.success
+    assert text.startswith("No containers found")
+
+
+async def test_a_pod_that_goes_away_meanwhile_is_told(searching):
+    async def gone(sink, timeout):
+        await sink("stderr", 'Error from server (NotFound): pods "web-1" not found\n')
+        return replace(DONE, code=1)
+
+    searching.cluster.logs = {"web-0/app": "ERROR\n", "web-1/app": gone}
+    result, text = await searching.search()
+    assert result.success
+    assert text.startswith("3 of 4 containers searched")
+    assert 'Not searched whole: web-1/app: Error from server (NotFound): pods "web-1" not found.' in text
+
+
+async def test_a_kubectl_that_cant_be_started_for_one_is_told(searching):
+    searching.cluster.logs = {"web-1/app": KubectlError("no more processes")}
+    result, text = await searching.search()
+    assert result.success
+    assert "Not searched whole: web-1/app: no more processes." in text
+
+
+async def test_what_isnt_done_in_time_is_told(searching):
+    async def slow(sink, timeout):
+        await sink("stdout", "ERROR early\n")
+        await trio.sleep(timeout)
+        return replace(DONE, code=143, timed_out=True)
+
+    searching.cluster.logs = dict.fromkeys(["web-0/init", "web-0/app", "web-0/sidecar", "web-1/app"], slow)
+    result, text = await searching.search(timeout=8.0)
+    assert result.success
+    assert "ERROR early" in text
+    assert text.startswith("0 of 4 containers searched")
+    assert text.count("ERROR early") == 2
+    assert text.count(": the time was up before all of it was read.") == 4
+    assert all(limit <= 8 for _, limit in searching.cluster.lines)
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome", "says"),
+    [('verbs = ["get"]', Outcome.REFUSED, "logs"), ('namespaces = ["prod"]', Outcome.REFUSED, "shop")],
+)
+async def test_the_policy_decides_each_line(searching, policy, outcome, says):
+    searching.policy = parse_policy(policy)
+    result, text = await searching.search()
+    assert (result.outcome, text) == (outcome, "")
+    assert says in result.error
+    assert not any(argv[0] == "logs" for argv, _ in searching.cluster.lines)
+
+
+async def test_a_request_that_makes_no_sense_is_refused(searching):
+    result, _ = await searching.search(query="(", use_regex=True)
+    assert (result.outcome, result.rule) == (Outcome.REFUSED, "shape")
+    assert "no look-around" in result.error
+
+
+async def test_a_cluster_that_doesnt_list_pods_fails_the_search(searching):
+    searching.cluster.ended = replace(DONE, code=1)
+    searching.cluster.pods = ""
+    result, _ = await searching.search()
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 1)
+    assert "couldn't be listed" in result.error

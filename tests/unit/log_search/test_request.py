@@ -1,0 +1,68 @@
+"""What is asked, from untrusted JSON."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.guard import decide
+from agent.log_search import BadRequest, LogSearch
+
+GOOD = {"namespace": "shop", "selector": "app=web", "query": "ERROR"}
+
+
+def test_what_isnt_said_has_its_default():
+    search = LogSearch.parse(GOOD)
+    assert (search.tail_lines, search.context_lines, search.use_regex, search.case_sensitive) == (2000, 0, False, False)
+    assert (search.previous, search.since, search.since_time, search.container) == (False, None, None, None)
+
+
+def test_what_go_servers_write_for_nothing_means_nothing():
+    empty = {"pod_name": "", "container": None, "since": "", "since_time": 0, "tail_lines": 0, "previous": None}
+    assert LogSearch.parse({**GOOD, **empty}) == LogSearch.parse(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"namespace": ""}, "needs `namespace`"),
+        ({"query": None}, "needs `query`"),
+        ({"selector": ""}, "exactly one of"),
+        ({"pod_name": "web-0"}, "exactly one of"),
+        ({"query": "x" * 513}, "at most 512"),
+        ({"query": 7}, "`query` must be a string"),
+        ({"since": "yesterday"}, "`since` must be a duration"),
+        ({"since_time": [1]}, "`since_time` must be a time"),
+        ({"since_time": 1e300}, "`since_time` must be a time"),
+        ({"tail_lines": 10_001}, "from 0 to 10000"),
+        ({"tail_lines": True}, "must be a number"),
+        ({"context_lines": -1}, "from 0 to 10"),
+        ({"use_regex": "yes"}, "must be a boolean"),
+    ],
+)
+def test_what_makes_no_sense_is_told(change, says):
+    with pytest.raises(BadRequest, match=says):
+        LogSearch.parse({**GOOD, **change})
+
+
+@given(
+    st.dictionaries(st.sampled_from([*GOOD, "pod_name", "since_time", "tail_lines", "previous"]), st.from_type(type))
+)
+def test_nothing_else_is_ever_raised(request_):
+    try:
+        LogSearch.parse(request_)
+    except BadRequest:
+        pass
+
+
+def test_the_lines_pass_the_guard():
+    search = LogSearch.parse(
+        {**GOOD, "since": "1h30m", "since_time": 1_700_000_000, "tail_lines": 10, "previous": True, "container": "app"}
+    )
+    assert "--since-time=2023-11-14T22:13:20Z" in decide(search.logs_line("web-0", "app")).argv
+    pods = decide(search.pods_line()).argv
+    assert "--selector=app=web" in pods
+    one = LogSearch.parse({"namespace": "shop", "pod_name": "web-0", "query": "x", "since": "5m"})
+    assert "--field-selector=metadata.name=web-0" in decide(one.pods_line()).argv
+    assert "--since=5m" in decide(one.logs_line("web-0", "app")).argv
+    assert "pod web-0 in namespace shop" in one.where
+    assert "of the last 5m" in one.window
