@@ -8,7 +8,7 @@ SEARCH = LogSearch("shop", "ERROR", "app=web")
 
 
 def log(pod, matches=0, error=None, text="an ERROR here"):
-    shown = [(n, True, text) for n in range(1, min(matches, 50) + 1)]
+    shown: list[tuple[int, bool, str] | None] = [(n, True, text) for n in range(1, min(matches, 50) + 1)]
     return Log(pod, "app", Found(2000, matches, shown), error)
 
 
