@@ -32,12 +32,15 @@ def decide(args: object, policy: Policy = DEFAULT_POLICY) -> GuardPlan:
         Refused: these arguments don't run. Nothing else is ever raised, whatever `args` is.
     """
     words = check_shape(args)
+    hint = shell_hint(words)
     try:
-        return _decide(words, policy)
+        plan = _decide(words, policy)
     except Refused:
-        hint = shell_hint(words)  # whatever else is wrong: "| tail -5" is not about a flag -5
-        if hint is None:
+        if hint is None:  # else that is what is wrong: "| tail -5" is not about a flag -5
             raise
+    else:
+        if hint is None or "$(" not in hint[0]:  # which kubectl would take for text
+            return plan
     raise Refused.word("shape", hint[0], f"is not allowed: {hint[1]}")
 
 

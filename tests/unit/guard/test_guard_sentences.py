@@ -31,6 +31,8 @@ def sentence(line: str | list[str]) -> str:
         ("get pods '2>&1'", "drop it, what kubectl prints"),
         ("logs web-0 '<' x", "write it out"),
         ("describe pod '$(get pods)'", "send the inner command first"),
+        ("get pods -o 'jsonpath=$(cat x)'", "send the inner command first"),
+        ("get pods '--field-selector=metadata.name=$(cat x)'", "send the inner command first"),
         ("get secrets '|' grep x", "no shell here"),
         ("logs '<pod-name>'", "it stands for a name; get TYPE lists the real ones"),
         ("auth can-i get pods --as=jane", "get rolebindings,clusterrolebindings -A -o wide shows"),
