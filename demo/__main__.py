@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from agent.cli import FAILED
+from agent.cli import in_sentences
 from agent.errors import AgentError
 
 _DESCRIPTION = """\
@@ -32,13 +32,7 @@ class DemoError(AgentError):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Play it; 0 if nothing was lost."""
-    try:
-        return _play(_arguments(argv))
-    except DemoError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        return 130
+    return in_sentences("demo", lambda: _play(_arguments(argv)))
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

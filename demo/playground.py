@@ -58,11 +58,11 @@ def _explain(stage: Stage) -> None:
 
 async def _asked(api: ReferenceApi, request: Request) -> Response:
     """`get pods`, or a command as JSON; the answer as text."""
+    text = (await request.body()).decode(errors="replace").strip()
     if request.url.hostname != "127.0.0.1":  # a page in somebody's browser, by a name that leads here
         return PlainTextResponse("Ask by the address.\n", 403)
     if "stream" in api.links and not api.listeners:
         return PlainTextResponse("The agent's stream isn't open now.\n", 503)
-    text = (await request.body()).decode(errors="replace").strip()
     try:
         command_id = await _sent(api, text)
     except (ValueError, KeyError, TypeError) as error:

@@ -9,7 +9,7 @@ Whatever ends a command, and whoever reads what it prints, a person gets sentenc
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agent.cli.parser import run_command
 from agent.cli.streams import discard_output, open_streams
@@ -20,19 +20,24 @@ DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    return in_sentences("kubently-agent", lambda: run_command(sys.argv[1:] if argv is None else argv))
+
+
+def in_sentences(program: str, command: Callable[[], int]) -> int:
+    """Run it; whatever ends it, `program` says it in sentences. Returns the exit code."""
     open_streams()
     try:
         try:
-            return run_command(sys.argv[1:] if argv is None else argv)
+            return command()
         finally:
             sys.stdout.flush()  # at Python's own end it is too late for a sentence about it
     except SystemExit:  # argparse has said what is wrong, or has helped
         raise
     except BaseException as ended:
-        return max(_told(ended, cause) for cause in leaves(ended))
+        return max(_told(program, ended, cause) for cause in leaves(ended))
 
 
-def _told(ended: BaseException, cause: BaseException) -> int:
+def _told(program: str, ended: BaseException, cause: BaseException) -> int:
     """Say what has ended the command; returns the exit code."""
     match cause:
         case KeyboardInterrupt():
@@ -50,5 +55,5 @@ def _told(ended: BaseException, cause: BaseException) -> int:
         case _:
             raise ended
     for sentence in sentences.splitlines():
-        print(f"kubently-agent: {sentence}", file=sys.stderr)
+        print(f"{program}: {sentence}", file=sys.stderr)
     return code

@@ -72,7 +72,7 @@ def _look(path: Path, *, as_json: bool, indent: int | None) -> str:
         stuck = reader.rows("stuck", _SHOWN + 1)
     held = is_held(path)
     if as_json:
-        found = {"spool": str(path), "agent_running": held, **status, "unfinished": unfinished, "stuck": stuck[:_SHOWN]}
+        found = {**status, "spool": str(path), "agent_running": held, "unfinished": unfinished, "stuck": stuck[:_SHOWN]}
         return json.dumps(found, indent=indent)
     lines = _summary(path, status, held=held)
     if unfinished:
@@ -90,9 +90,10 @@ def _rows(name: str, rows: Sequence[Row]) -> list[str]:
 
 
 def _summary(path: Path, status: Mapping[str, Any], *, held: bool) -> list[str]:
+    full = status["full_because"]
     used = sum(file_bytes(beside(path, suffix)) for suffix in OWN)
     lines = [
-        ("FULL", plain(status.get("full_because") or "")),
+        ("FULL", plain(f"no commands are taken: {full}") if full else ""),
         ("Spool", f"{path}, {size(used)} of {size(status['capacity_bytes'] or 0)}"),
         ("Agent", _agent(status, held=held)),
         ("To run", _to_run(status)),

@@ -4,7 +4,7 @@ import codecs
 import os
 import sys
 
-_INSTEAD = str.maketrans("√×–→…─", "+x->~-")
+_INSTEAD = str.maketrans("√×–→…─·", "+x->~--")
 
 
 def open_streams() -> None:

@@ -61,12 +61,12 @@ MOMENT = matching(
     "a time such as 2026-01-31T12:00:00Z",
 )
 _RAW = re.compile(
-    r"/healthz(?:\?verbose)?|/(?:livez|readyz)(?:/[a-z0-9-]+)*(?:\?verbose)?|/version|/apis"
+    r"/(?:livez|readyz|healthz)(?:/[a-z0-9-]+)*(?:\?verbose)?|/version|/apis"
     r"|/\.well-known/openid-configuration"
     r"|/apis/(?:(?:custom|external)\.)?metrics\.k8s\.io(?:/(?!\.+(?:/|$)|proxy(?:/|$))[A-Za-z0-9._:*-]+)*/?"
 )
 RAW_PATHS = Rule(
-    "/livez, /readyz (also /CHECK), /healthz (all also ?verbose), /version, /apis, /.well-known/openid-configuration, "
+    "/livez, /readyz, /healthz (also /CHECK and ?verbose), /version, /apis, /.well-known/openid-configuration, "
     "or /apis/metrics.k8s.io/… (also custom. and external.)",
     lambda path: (
         None if _RAW.fullmatch(path) else "only health and metrics are read by path; use get TYPE NAME -o json"

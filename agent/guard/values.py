@@ -76,50 +76,44 @@ def only(value: str, why: str) -> Rule:
     return Rule(f"only {value}", lambda given: None if given == value else why)
 
 
+def expecting(says: str, holds: Callable[[str], object], otherwise: str = "") -> Rule:
+    """A value for which something holds."""
+    return Rule(says, lambda value: None if holds(value) else f"expected {says}{otherwise}")
+
+
 def matching(pattern: str, says: str, otherwise: str = "") -> Rule:
     """A text of this form, as a whole."""
-    fits = re.compile(pattern, re.ASCII).fullmatch
-    return Rule(says, lambda value: None if fits(value) else f"expected {says}{otherwise}")
+    return expecting(says, re.compile(pattern, re.ASCII).fullmatch, otherwise)
 
 
 def words(*allowed: str) -> Rule:
     """One of these words, exactly."""
-    says = ", ".join(allowed)
-    return Rule(
-        says,
-        lambda value: (
-            None if value in allowed else f"expected one of {says}" if len(allowed) > 1 else f"expected {says}"
-        ),
-    )
+    return expecting(" or ".join(filter(None, [", ".join(allowed[:-1]), allowed[-1]])), allowed.__contains__)
 
 
 def number(low: int, high: int | None = None) -> Rule:
     """A whole number from low to high, both included."""
-    says = f"a number from {low} up" if high is None else f"a number from {low} to {high}"
-    return Rule(
-        says,
-        lambda value: None if low <= int(value) and (high is None or int(value) <= high) else f"expected {says}",
-    )
+    if high is None:
+        return expecting(f"a number from {low} up", lambda value: low <= int(value))
+    return expecting(f"a number from {low} to {high}", lambda value: low <= int(value) <= high)
 
 
 def age() -> Rule:
     """A duration that lies in the past."""
-    says = "a duration such as 30s or 1h30m, from 0 up"
-    return Rule(says, lambda value: None if seconds(value) >= 0 else f"expected {says}")
+    return expecting("a duration such as 30s or 1h30m, from 0 up", lambda value: seconds(value) >= 0)
 
 
 def patience(most: str) -> Rule:
     """A duration to wait, of at most another."""
     says = f"a duration of more than 0 and at most {most}"
-    return Rule(says, lambda value: None if 0 < seconds(value) <= seconds(most) else f"expected {says}")
+    return expecting(says, lambda value: 0 < seconds(value) <= seconds(most))
 
 
 def timeout(most: float) -> Rule:
     """A text that kubectl reads as a time limit: plain seconds or a duration. 0 means for ever, so it isn't allowed."""
-    says = f"more than 0 and at most {most:g}s, as in 10s"
 
-    def complaint(value: str) -> str | None:
+    def holds(value: str) -> bool:
         text = value + "s" if value.isascii() and value.isdigit() else value
-        return None if FlagType.DURATION.read(text) and 0 < seconds(text) <= most else f"expected {says}"
+        return FlagType.DURATION.read(text) is not None and 0 < seconds(text) <= most
 
-    return Rule(says, complaint)
+    return expecting(f"more than 0 and at most {most:g}s, as in 10s", holds)

@@ -46,8 +46,7 @@ class Spool(Protocol):
 
     recovery: Recovery
 
-    async def counts(self) -> Counts:
-        """The spool in numbers."""
+    async def counts(self) -> Counts: ...  # noqa: D102
 
     async def try_write(self) -> None:
         """Write something small, durably. Raises SpoolFull, or SpoolError: then the agent ends."""
@@ -59,8 +58,7 @@ class Kubectl(Protocol):
     trouble: str | None
 
     @property
-    def running(self) -> int:
-        """How many of it run at the moment."""
+    def running(self) -> int: ...  # noqa: D102
 
     async def version(self) -> str:
         """Run it. Raises KubectlError."""
@@ -91,7 +89,7 @@ class Watch:
             except (KubectlError, SpoolFull) as error:
                 found = Check(self._name, ok=False, words=str(error))
                 if found != self._last:
-                    log.error("not ready", check=self._name, reason=str(error))
+                    log.error("not ready", check=self._name, reason=error.problem, todo=error.hint or None)
             self._last = found
             self._began = None
             await trio.sleep(self._again_seconds if found.ok else FAILED_AGAIN_SECONDS)
@@ -108,7 +106,6 @@ class Checks:
     """All that `/readyz` names."""
 
     def __init__(self, breaker: Breaker, spool: Spool, kubectl: Kubectl) -> None:
-        self.draining = False
         self.kubectl_version = ""
         self._breaker = breaker
         self._spool = spool
@@ -124,10 +121,7 @@ class Checks:
 
     def all(self, counts: Counts | None, now: float) -> list[Check]:
         """Every check. `counts` is None if the spool didn't give them; `now` is the clock of the breaker."""
-        checks = [self._check_spool(counts), self._check_kubectl(), self._check_api(now)]
-        if self.draining:
-            checks.append(Check("running", ok=False, words="the agent is stopping"))
-        return checks
+        return [self._check_spool(counts), self._check_kubectl(), self._check_api(now)]
 
     async def _write(self) -> str:
         await self._spool.try_write()
@@ -150,7 +144,7 @@ class Checks:
             return Check("spool", ok=False, words="doesn't answer")
         words = f"{_mib(counts.size_bytes)} of {_mib(counts.capacity_bytes)} MiB used, {counts.pending} results waiting"
         if counts.full_because is not None:
-            return Check("spool", ok=False, words=f"full, no commands are taken: {words}")
+            return Check("spool", ok=False, words=f"full, no commands are taken: {counts.full_because}; {words}")
         return Check("spool", ok=True, words=words)
 
     def _check_kubectl(self) -> Check:

@@ -27,16 +27,7 @@ _INDEX = """\
 
 
 class Probes:
-    """The task.
-
-    Args:
-        address: host and port.
-        breaker: whether the API can be reached.
-        metrics: what the tasks count.
-        watchdog: whether the tasks turn.
-        spool: what waits, and whether it can be written.
-        kubectl: whether it runs.
-    """
+    """The task. Once `draining` is set, because the agent is stopping, it isn't ready any more."""
 
     def __init__(
         self,
@@ -47,21 +38,13 @@ class Probes:
         spool: Spool,
         kubectl: Kubectl,
     ) -> None:
+        self.draining = False
         self._address = address
         self._breaker = breaker
         self._metrics = metrics
         self._watchdog = watchdog
         self._spool = spool
         self._checks = Checks(breaker, spool, kubectl)
-
-    @property
-    def draining(self) -> bool:
-        """Whether the agent is stopping; from then on it isn't ready."""
-        return self._checks.draining
-
-    @draining.setter
-    def draining(self, draining: bool) -> None:
-        self._checks.draining = draining
 
     async def serve(self, *, task_status: trio.TaskStatus[list[int]] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve, for ever. Started once the address is open, with the ports.
@@ -71,52 +54,44 @@ class Probes:
         """
         listeners = await listen(self._address)
         ports = [listener.socket.getsockname()[1] for listener in listeners]
-        server = Server(self._page)
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._checks.run, name="probes: checks")
-                for listener in listeners:
-                    nursery.start_soon(server.accept, listener, name="probes: server")
-                log.info("probes are served", address=self._address[0], port=ports[0])
-                task_status.started(ports)
-        finally:
-            for listener in listeners:
-                listener.socket.close()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._checks.run, name="probes: checks")
+            await nursery.start(trio.serve_listeners, Server(self._page).serve, listeners, name="probes: server")
+            log.info("probes are served", address=self._address[0], port=ports[0])
+            task_status.started(ports)
 
     async def _page(self, path: str, query: str) -> Page:
-        if path == "/livez":
-            return self._livez()
-        if path == "/readyz":
-            return await self._readyz(verbose="verbose" in query)
-        if path == "/metrics":
-            return await self._render()
-        return Page(HTTPStatus.OK if path == "/" else HTTPStatus.NOT_FOUND, _INDEX)
+        match path:
+            case "/livez":
+                silent = self._watchdog.silent()
+                words = "".join(f"{task} hasn't turned for {seconds:.0f} s\n" for task, seconds in silent.items())
+                return _said(not silent, words or "ok\n")
+            case "/readyz":
+                found = self._look(await self._counts())
+                ready = all(check.ok for check in found)
+                listed = "".join(f"[{'+' if check.ok else '-'}] {check.name}: {check.words}\n" for check in found)
+                in_short = ready and "verbose" not in query
+                return _said(ready, "ok\n" if in_short else f"{listed}{'ready' if ready else 'not ready'}\n")
+            case "/metrics":
+                return Page(HTTPStatus.OK, await self._render(), CONTENT_TYPE)
+            case _:
+                return Page(HTTPStatus.OK if path == "/" else HTTPStatus.NOT_FOUND, _INDEX)
 
-    def _livez(self) -> Page:
-        silent = self._watchdog.silent()
-        if not silent:
-            return Page(HTTPStatus.OK, "ok\n")
-        words = "".join(f"{task} hasn't turned for {seconds:.0f} s\n" for task, seconds in silent.items())
-        return Page(HTTPStatus.SERVICE_UNAVAILABLE, words)
+    def _look(self, counts: Counts | None) -> list[Check]:
+        found = self._checks.all(counts, trio.current_time())
+        return [*found, Check("running", ok=False, words="the agent is stopping")] if self.draining else found
 
-    async def _readyz(self, *, verbose: bool) -> Page:
-        checks = self._checks.all(await self._counts(), trio.current_time())
-        if all(check.ok for check in checks):
-            return Page(HTTPStatus.OK, _listed(checks) + "ready\n" if verbose else "ok\n")
-        return Page(HTTPStatus.SERVICE_UNAVAILABLE, _listed(checks) + "not ready\n")
-
-    async def _render(self) -> Page:
-        counts, now = await self._counts(), trio.current_time()
-        checks = {check.name: int(check.ok) for check in self._checks.all(counts, now)}
-        text = self._metrics.render(
+    async def _render(self) -> str:
+        counts = await self._counts()
+        checks = {check.name: int(check.ok) for check in self._look(counts)}
+        return self._metrics.render(
             [
                 *gauges.of_agent(self._checks.kubectl_version, checks),
-                *gauges.of_api(self._breaker, now),
+                *gauges.of_api(self._breaker, trio.current_time()),
                 *gauges.of_spool(counts, self._spool.recovery),
                 *gauges.of_process(),
             ]
         )
-        return Page(HTTPStatus.OK, text, CONTENT_TYPE)
 
     async def _counts(self) -> Counts | None:
         with trio.move_on_after(COUNTS_SECONDS):
@@ -127,5 +102,5 @@ class Probes:
         return None
 
 
-def _listed(checks: list[Check]) -> str:
-    return "".join(f"[{'+' if check.ok else '-'}] {check.name}: {check.words}\n" for check in checks)
+def _said(well: bool, words: str) -> Page:
+    return Page(HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, words)

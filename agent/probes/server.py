@@ -1,11 +1,12 @@
 """HTTP/1.1 in as much as three pages need it: one GET a connection, an answer, the end.
 
 What connects may be anything that reaches the pod: a kubelet, Prometheus, a port scanner, a client that sends one byte
-a minute. So a request has a size, a time and a number: when too many are open, the oldest that still hasn't been
-answered makes room, and a probe that asks and listens like everybody else is always answered.
+a minute. So a request has a size, a time and a number: when too many are open, the oldest makes room, and a probe that
+asks and listens like everybody else is always answered.
 """
 
 import errno
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,13 +24,10 @@ HEAD_BYTES = 8 * 1024
 REQUEST_SECONDS = 5.0
 """For a whole request: to arrive, to be answered, to be taken away."""
 
-CONNECTIONS = 32
-"""How many may be open at once."""
+CONNECTIONS = 8
+"""How many may be open at once. Each is a descriptor, and kubectl needs some too."""
 
-_TEXT = "text/plain; charset=utf-8"
 _DRAIN_BYTES = 64 * 1024
-_ACCEPT_PAUSE_SECONDS = 0.1
-_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +36,11 @@ class Page:
 
     status: HTTPStatus
     text: str
-    content_type: str = _TEXT
+    content_type: str = "text/plain; charset=utf-8"
 
 
 Answer = Callable[[str, str], Awaitable[Page]]
 """From the path and what follows its question mark to the page."""
-
-
-class BadRequest(Exception):  # noqa: N818  # HTTP's own word
-    """What arrived can't be answered as asked."""
-
-    def __init__(self, status: HTTPStatus) -> None:
-        self.status = status
 
 
 class Server:
@@ -57,46 +48,35 @@ class Server:
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
-        self._open: dict[trio.CancelScope, None] = {}
+        self._open: list[trio.CancelScope] = []
 
-    async def accept(self, listener: trio.SocketListener) -> None:
-        """Take connections, for ever."""
-        async with trio.open_nursery() as nursery:
-            while True:
-                try:
-                    stream = await listener.accept()
-                except OSError as error:
-                    if error.errno not in _PASSING:
-                        raise
-                    await trio.sleep(_ACCEPT_PAUSE_SECONDS)
-                    continue
-                if len(self._open) >= CONNECTIONS:
-                    oldest = next(iter(self._open))
-                    del self._open[oldest]
-                    oldest.cancel()
-                scope = trio.CancelScope(deadline=trio.current_time() + REQUEST_SECONDS)
-                self._open[scope] = None
-                nursery.start_soon(self._serve, stream, scope)
-
-    async def _serve(self, stream: trio.SocketStream, scope: trio.CancelScope) -> None:
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """Answer on one connection."""
+        if len(self._open) >= CONNECTIONS:
+            self._open.pop(0).cancel()
+        scope = trio.CancelScope(deadline=trio.current_time() + REQUEST_SECONDS)
+        self._open.append(scope)
         try:
             with scope:
                 await self._exchange(stream)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+        except (trio.BrokenResourceError, OSError):
             pass  # gone in the middle: nobody is left to be told
         finally:
-            self._open.pop(scope, None)
+            if scope in self._open:
+                self._open.remove(scope)
             await trio.aclose_forcefully(stream)
 
     async def _exchange(self, stream: trio.SocketStream) -> None:
-        method = "GET"
-        try:
-            method, target = _request_line(await _head(stream))
-            path, _, query = target.partition("?")
-            page = await self._page(path, query)
-        except BadRequest as bad:
-            page = Page(bad.status, f"{bad.status.phrase}\n")
-        await stream.send_all(_response(page, with_body=method != "HEAD"))
+        with_body = True
+        match await _request(stream):
+            case ["GET" | "HEAD" as method, target, version] if version.startswith("HTTP/1."):
+                page = await self._page(*target.partition("?")[::2])
+                with_body = method == "GET"
+            case [_, _, version] if version.startswith("HTTP/1."):
+                page = Page(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD.\n")
+            case _:
+                page = Page(HTTPStatus.BAD_REQUEST, "Not a request of HTTP/1.1.\n")
+        await stream.send_all(_response(page, with_body=with_body))
         await stream.send_eof()
         # Closed with something unread, a connection is reset, and the answer may be lost on its way.
         left = _DRAIN_BYTES
@@ -111,27 +91,16 @@ class Server:
             return Page(HTTPStatus.INTERNAL_SERVER_ERROR, "Look into the agent's log.\n")
 
 
-async def _head(stream: trio.SocketStream) -> bytes:
+async def _request(stream: trio.SocketStream) -> list[str]:
+    """The words of the request line; none if what comes can't be a request."""
     head = b""
     while b"\r\n\r\n" not in head and b"\n\n" not in head:
-        if len(head) >= HEAD_BYTES:
-            raise BadRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        more = await stream.receive_some(HEAD_BYTES - len(head))
-        if not more:
-            raise BadRequest(HTTPStatus.BAD_REQUEST)
+        if len(head) >= HEAD_BYTES or not (more := await stream.receive_some(HEAD_BYTES)):
+            return []
         head += more
         if not head[:1].isalpha():  # such as the beginning of TLS
-            raise BadRequest(HTTPStatus.BAD_REQUEST)
-    return head
-
-
-def _request_line(head: bytes) -> tuple[str, str]:
-    words = head.split(b"\n", 1)[0].decode("latin-1").split()
-    if len(words) != 3 or not words[2].startswith("HTTP/1."):
-        raise BadRequest(HTTPStatus.BAD_REQUEST)
-    if words[0] not in {"GET", "HEAD"}:
-        raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED)
-    return words[0], words[1]
+            return []
+    return head.partition(b"\n")[0].decode("latin-1").split()
 
 
 def _response(page: Page, *, with_body: bool) -> bytes:
@@ -154,6 +123,8 @@ async def listen(address: tuple[str, int]) -> list[trio.SocketListener]:
     Raises:
         ConfigError: it is taken, isn't this machine's, or may not be opened.
     """
+    # When descriptors run out, trio waits and tries again, and tells so to a logger of its own, with a traceback.
+    logging.getLogger("trio.serve_listeners").propagate = False
     host, port = address
     try:
         return await trio.open_tcp_listeners(port, host=host, backlog=CONNECTIONS)

@@ -1,6 +1,5 @@
 """How the demo looks: at most 80 columns, sane at 40, a line that lives on a terminal, and plain text without one."""
 
-import io
 import os
 import re
 import shutil
@@ -24,8 +23,6 @@ class Screen:
         columns = shutil.get_terminal_size().columns if self.terminal else _WIDEST
         self.width = max(min(columns, _WIDEST), _NARROWEST)
         self._live = ""
-        if isinstance(out, io.TextIOWrapper):
-            out.reconfigure(errors="replace")  # a terminal without UTF-8 shows question marks, and all the rest
 
     def line(self, text: str = "", *styles: str) -> None:
         """One line as it is, however long: what is to be copied must not be broken."""

@@ -62,9 +62,8 @@ class Story:
             raise DemoFailed("the first answer shows no crash-looping pod")
         self._burst = questions.burst(self._chance, questions.running_pods(pods), _BURST[self._options.link])
         await self._show(questions.last_life_of(pod))
-        # Until the agent searches logs and redacts, what it says to these two is no part of the story.
-        for question, wanted in ((questions.LOST_ORDERS, "ERROR"), (questions.PASSWORD, "<redacted>")):
-            await self._show(question, only_with=wanted)
+        await self._show(questions.LOST_ORDERS, only_with="ERROR")  # until the agent searches logs
+        await self._show(questions.PASSWORD)
         await self._show(questions.deletion_of(pod), refused=True)
 
     async def _look_around(self) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.guard import Refused
 from agent.link import Verdict
 from agent.metrics import (
     DURATION_BUCKETS,
@@ -53,6 +54,11 @@ def test_every_counter_is_there_from_the_start():
 
 def test_what_is_redacted_is_counted_by_the_rules_kinds():
     assert set(REDACTIONS) == {*KINDS, "failed"}
+
+
+def test_the_rules_are_those_of_the_guard():
+    named = " ".join((Refused.__doc__ or "").split()).partition("for metrics: ")[2].partition(" (")[0]
+    assert set(RULES) == set(named.replace(", or ", ", ").split(", "))
 
 
 def test_the_links_verdicts_are_the_uploads_outcomes():

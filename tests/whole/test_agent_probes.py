@@ -1,5 +1,6 @@
 """The real agent's pages, while it works, is cut off, stops, and can't start."""
 
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -118,6 +119,21 @@ async def test_the_pages_answer_under_full_load(api: ReferenceApi, tmp_path: Pat
             while not all(api.record[each].answers for each in ids):
                 answers |= {(await asked.get(path))[0] for path in ("/livez", "/metrics")}
         assert answers == {200}
+
+
+async def test_idle_connections_leave_descriptors_for_commands(api: ReferenceApi, tmp_path: Path):
+    async with pages(api, tmp_path) as asked:
+        pid = asked.agent.process.pid
+        await asked.until("/readyz?verbose", "\nready\n")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (48, 48))
+        port = asked.agent.events("probes are served")[0]["port"]
+        idle = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(60)]
+        with trio.fail_after(20):
+            answers = [await api.result(await ask(api, ["get", "pods", f"echo-{n}"])) for n in range(4)]
+            assert [answer.result["output"] for answer in answers] == ["0\n", "1\n", "2\n", "3\n"]
+        assert (await asked.get("/livez"))[0] == 200
+        for stream in idle:
+            await trio.aclose_forcefully(stream)
 
 
 async def test_a_port_that_is_taken(api: ReferenceApi, tmp_path: Path):

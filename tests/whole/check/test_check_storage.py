@@ -2,6 +2,9 @@
 
 import shutil
 import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from agent.check import Finding, Verdict
 from agent.check.findings import Area
 from agent.check.health import CHECKS as HEALTH
 from agent.check.health import check_health
-from agent.check.storage import CHECKS, check_storage
+from agent.check.storage import CHECKS, MEMORY, check_storage, file_system
 from agent.config import Config
 from agent.spool import Limits, open_spool
 
@@ -66,13 +69,69 @@ async def test_beside_the_agent_that_has_it(made: Made) -> None:
     assert storage(config)["file"].words == "spool.db is sound"
 
 
-def test_a_damaged_file(made: Made) -> None:
+async def test_a_damaged_file(made: Made) -> None:
     config = made()
-    config.spool_path.parent.mkdir()
+    async with open_spool(config.spool_path, Limits(max_bytes=config.spool_max_bytes)):
+        pass  # its mark is beside it now: what is damaged there is the agent's own
     config.spool_path.write_bytes(b"SQLite format 3\0" + b"\xff" * 8192)
     finding = storage(config)["file"]
     assert finding.verdict is Verdict.WARNED
     assert "puts it aside" in finding.hint
+
+
+def test_somebodys_own_file(made: Made) -> None:
+    config = made()
+    config.spool_path.parent.mkdir()
+    config.spool_path.write_text("my notes\n")
+    finding = storage(config)["file"]
+    assert finding.verdict is Verdict.FAILED
+    assert finding.words == f"{config.spool_path} is no SQLite database, and no spool of this agent."
+    assert finding.hint.startswith("It wasn't touched.")
+    assert config.spool_path.read_text() == "my notes\n"
+
+
+def test_a_volume_without_shared_memory(tmp_path: Path) -> None:
+    """A limit for a file's size stands for it: SQLite can't make the index of its write-ahead log, here as on 9p."""
+    script = (
+        "import resource, sys; from agent.cli import check, main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20480, 20480)); sys.exit(main(['check']))"
+    )
+    environ = {
+        "KUBENTLY_API_URL": "http://127.0.0.1:1",
+        "CLUSTER_ID": "sample",
+        "KUBENTLY_TOKEN": "t",
+        "KUBENTLY_SPOOL_PATH": str(tmp_path / "spool.db"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", script], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    said = " ".join(done.stdout.split())
+    assert f"× folder The volume of {tmp_path} has no shared memory between processes" in said
+    assert "→ Use a local volume" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(file_system(Path("/dev/shm")) not in MEMORY, reason="no memory to be had as a file system")
+def test_memory_isnt_a_disk() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        config = Config.from_environ(
+            {
+                "KUBENTLY_API_URL": "http://127.0.0.1:1",
+                "CLUSTER_ID": "sample",
+                "KUBENTLY_TOKEN": "t",
+                "KUBENTLY_SPOOL_PATH": f"{folder}/spool.db",
+            }
+        )
+        finding = storage(config)["folder"]
+    assert finding.verdict is Verdict.WARNED
+    assert finding.words == f"{folder} is memory (tmpfs)"
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("nfs4", Verdict.WARNED), ("9p", Verdict.WARNED), ("", Verdict.PASSED)])
+def test_a_volume_on_the_network(kind: str, verdict: Verdict, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.check.storage.file_system", lambda _: kind)
+    assert storage(made())["folder"].verdict is verdict
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from agent.cli import main
+from agent.humanize import size
 from agent.model import Command
 from agent.spool import open_spool
 from agent.spool.reader import open_reader
@@ -58,6 +59,22 @@ def test_status_says_what_waits_since_when_and_why(spool, cli):
     assert any("top node" in line and "accepted" in line for line in lines[7:])
     assert any("logs web-0" in line and "404" in line for line in lines[7:])
     assert max(map(len, lines[1:])) <= 100
+
+
+def test_status_says_first_that_nothing_is_taken(spool, cli):
+    because = "a reader holds the write-ahead log since 10:00: end it"
+    with closing(sqlite3.connect(spool)) as db, db:
+        db.execute("insert or replace into meta (key, value) values ('full_because', ?)", (because,))
+    lines = cli("status")[1].splitlines()
+    assert lines[0] == f"FULL       no commands are taken: {because}"
+    assert lines[1].startswith("Spool      ")
+    assert next(iter(json.loads(cli("status", "--json")[1]).items())) == ("full_because", because)
+
+
+def test_status_measures_the_spool_as_the_probes_do(spool, cli):
+    """Both count all files; the ballast too, which is most of a young spool."""
+    used = sum(file.stat().st_size for file in spool.parent.glob("spool.db*") if file.suffix != ".lock")
+    assert f", {size(used)} of 32 MiB" in cli("status")[1]
 
 
 def test_status_for_programs(spool, cli):
@@ -228,6 +245,7 @@ def test_something_else_than_a_spool(cli, tmp_path):
 AS_ANOTHER_USER = """
 import os, sys
 from agent.cli import main
+from agent.humanize import size
 import agent.cli.parser, agent.cli.spool, agent.cli.status  # before: that user may not read the checkout
 os.chdir("/")
 os.setgroups([])

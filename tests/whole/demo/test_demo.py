@@ -38,6 +38,7 @@ async def test_nothing_is_lost(link: Literal["poll", "stream"], tmp_path: Path) 
     assert re.search(r"^   ok   ([1-4]) of \1   run again, as the kill hit them", printed, re.MULTILINE)
     assert printed.count("\n   ok ") == 5
     assert "PAYMENT_GATEWAY_URL is not set" in printed
+    assert "     name: DB_PASSWORD\n     value: <redacted>\n" in printed
     assert printed.count(" refused\n") == 1
     *told, query = printed.splitlines()
     assert query.strip() == f"sqlite3 -readonly -line {tmp_path}/spool.db 'select * from status'"
@@ -92,6 +93,19 @@ async def interrupted(running: Demo, folder: Path) -> None:
     pid = int(re.findall(r"process (\d+)", (folder / "spool.db.lock").read_text())[0])
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_whoever_reads_it_it_ends_in_sentences(tmp_path: Path) -> None:
+    async with demo("--keep", str(tmp_path)) as running:
+        await running.until("poll link")
+        assert running.process.stdout is not None
+        await running.process.stdout.aclose()
+        assert await running.process.wait() == DONE
+    with Path("/dev/full").open("wb") as full:
+        ended = await trio.run_process(
+            [sys.executable, "-m", "demo", "--keep", str(tmp_path)], stdout=full, capture_stderr=True, check=False
+        )
+    assert ended.stderr.decode().splitlines() == ["demo: Standard output can't be written: No space left on device."]
 
 
 async def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def test_a_relative_kubeconfig_is_made_absolute(
     [
         ("echo hello", "isn't a kubectl"),
         ("echo '[]'", "has no server"),
-        ("exit 1", "without a word. Name another"),
+        ("exit 1", "without a word. Name a kubectl"),
         ("exec /bin/sleep 60", "didn't end"),
     ],
 )

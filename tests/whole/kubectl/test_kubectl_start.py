@@ -31,7 +31,7 @@ async def test_it_has_gone(scripted: Scripted, kept: Kept) -> None:
     kubectl = scripted("exit 0")
     kubectl.path.unlink()
     assert await refusal(kubectl, kept) == (
-        f"{kubectl.path} can't be started: it isn't there any more, or the interpreter that its first line names isn't"
+        f"{kubectl.path} can't be started: it isn't there any more, or the interpreter that its first line names isn't."
     )
 
 
