@@ -70,9 +70,9 @@ _RUN = b"a" * 20
 _CLASSES = bytes(97 if chr(code).isalnum() or code == 95 else 32 for code in range(128)) + b" " * 128
 
 
-def tokens(text: str) -> Iterator[int]:
+def tokens(text: str, _low: str) -> list[int]:
     """Where such tokens begin: each has 20 letters and digits in a row, and little else has (digests, long words)."""
-    kinds = text.encode("ascii", "replace").translate(_CLASSES)
+    kinds, found = text.encode("ascii", "replace").translate(_CLASSES), []
     at = kinds.find(_RUN)
     while at >= 0:
         if text[at : at + 3] in _HEADS or text[at - 1 : at] in _JOINTS:
@@ -80,9 +80,10 @@ def tokens(text: str) -> Iterator[int]:
             for match in _TOKENS.finditer(text, back.start() if back else at, at + 128):
                 before = text[match.start() - 1 : match.start()]
                 if not before.isalnum() or text[match.start() - 2 : match.start() - 1] == "\\":
-                    yield match.start()
+                    found.append(match.start())
         end = kinds.find(b" ", at)
         at = kinds.find(_RUN, end) if end > 0 else -1
+    return found
 
 
 _ENCODED = re.compile(r"PRIVATE KEY-----|kind: Config\b|\"auths\"|client-key-data")

@@ -8,8 +8,9 @@ ends.
 
 import re
 import time
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from agent.redact.named import look
@@ -25,7 +26,7 @@ _BARE = re.compile(r"""(\\*["'])[ ]*:[ ]*\Z""")
 
 _LAST_WORD = re.compile(r"""[^\s"'<>{}\[\]]{1,4096}\Z""")
 
-WINDOW = 128 * 1024
+WINDOW = 256 * 1024
 AHEAD = 2 * NEAR
 SECONDS = 2.0
 """Of processor time for one window; ordinary ones take a thousandth of it."""
@@ -64,7 +65,6 @@ class Redactor:
         self._passed = 0
         self._ends: Ends | None = None
         self._late = False
-        self._found: dict[re.Pattern[str], list[int]] = {}
         self._harmless: set[str] = set()
         self._values: dict[str, None] = {}
 
@@ -133,10 +133,7 @@ class Redactor:
         """All credentials in order; those that overlap as one."""
         low = text.lower() if text.isascii() else text.replace("\u0130", "i").lower()  # of the same length
         until = 0.0 if self._late else time.thread_time() + SECONDS
-        self._found.clear()
-        found = [
-            span for rule in self._redaction.rules for span in self._by(rule, text, low if rule.folded else text, until)
-        ]
+        found = [span for rule in self._redaction.rules for span in self._by(rule, text, low, until)]
         if "repeated" not in self._redaction.off:
             found += self._again(text, found)
         merged: list[_Span] = []
@@ -147,44 +144,32 @@ class Redactor:
                 merged[-1] = merged[-1]._replace(end=span.end, ends=span.ends)
         return merged
 
-    def _by(self, rule: Rule, text: str, searched: str, until: float) -> Iterator[_Span]:
+    def _by(self, rule: Rule, text: str, low: str, until: float) -> Iterator[_Span]:
         """What this rule takes. What lies within one credential isn't looked at again."""
-        for places in self._places(rule, text, searched):
-            done = 0
-            for count, at in enumerate(places):
-                if not count % 32 and time.thread_time() > until:
-                    raise TimeoutError
-                for taken in rule.find(text, at) if at >= done else ():
-                    done = taken.end
-                    yield _Span(taken.start, taken.end, rule.kind, taken.ends)
+        places, done = rule.places(text, low), 0
+        for count, at in enumerate(self._unknown(text, places) if rule.kind == "named" else places):
+            if not count % 32 and time.thread_time() > until:
+                raise TimeoutError
+            for taken in rule.find(text, at) if at >= done else ():
+                done = taken.end
+                yield _Span(taken.start, taken.end, rule.kind, taken.ends)
 
-    def _places(self, rule: Rule, text: str, searched: str) -> Iterator[Iterable[int]]:
-        if rule.places:
-            yield rule.places(text)
-        for anchor in rule.anchors:
-            if rule.by_line:
-                yield self._in_lines(rule, anchor, text, searched)
-            else:
-                if anchor not in self._found:  # rules may share one
-                    self._found[anchor] = [match.start() for match in anchor.finditer(searched)]
-                yield self._found[anchor]
-
-    def _in_lines(self, rule: Rule, anchor: re.Pattern[str], text: str, searched: str) -> Iterator[int]:
-        """Where the anchor stands, but for lines that are known as harmless."""
-        done = -1
-        for match in anchor.finditer(searched):
-            at = match.start()
-            if at < done:
-                continue
-            start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
-            if start == 0 or end < 0 or end - start > LINE_CHARS:
+    def _unknown(self, text: str, places: list[int]) -> Iterator[int]:
+        """Those that aren't in a line known as harmless: of the lines of objects most come again and again."""
+        end, harmless = -1, False
+        for number, at in enumerate(places):
+            if at > end:
+                start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
+                end = len(text) if end < 0 else end
+                whole = start > 0 and end < len(text) and end - start <= LINE_CHARS
+                harmless = whole and (
+                    text[start:end] in self._harmless
+                    or self._known(text, start, end, places[number : bisect_left(places, end)])
+                )
+            if not harmless:
                 yield at
-                continue
-            done = end
-            if text[start:end] not in self._harmless and not self._known(rule, text, start, end, searched):
-                yield from (hit.start() for hit in anchor.finditer(searched, start, end))
 
-    def _known(self, rule: Rule, text: str, start: int, end: int, searched: str) -> bool:
+    def _known(self, text: str, start: int, end: int, places: list[int]) -> bool:
         """Whether nothing is to take on this line: by itself, or with the lines around it."""
         first, after = start - 1, end
         for _ in range(AROUND):
@@ -192,7 +177,7 @@ class Redactor:
         around = text[first + 1 : after] if first > 0 and after > 0 else ""
         if around in self._harmless:
             return True
-        looks = [look(text, hit.start()) for anchor in rule.anchors for hit in anchor.finditer(searched, start, end)]
+        looks = [look(text, at) for at in places]
         if any(found for _, found in looks):
             return False
         if len(self._harmless) >= KNOWN_LINES:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agent.redact.named import look, name_around
 from agent.redact.names import PASSWORD
-from agent.redact.rules import KINDS, RULES, Rule
+from agent.redact.rules import KINDS, RULES, Rule, exact, folded
 from agent.redact.values import Taken
 
 MAX_PATTERNS, MAX_KEYS, MAX_CHARS = 32, 64, 200
@@ -75,7 +75,7 @@ def _key_rule(key: str) -> Rule:
         begin, end = name_around(text, at)
         return look(text, at, PASSWORD)[1] if text[begin:end].lower().endswith(key.lower()) else []
 
-    return Rule("custom", (re.compile(re.escape(key.lower())),), find, f"the value of {key}", "", "", folded=True)
+    return Rule("custom", folded(re.escape(key.lower())), find, f"the value of {key}", "", "the policy file")
 
 
 def _pattern_rule(pattern: str) -> Rule:
@@ -86,7 +86,7 @@ def _pattern_rule(pattern: str) -> Rule:
         if match := compiled.match(text, at):
             yield Taken(*match.span(compiled.groups))
 
-    return Rule("custom", (re.compile(re.escape(head)),), find, f"what matches {pattern}", "", "")
+    return Rule("custom", exact(re.escape(head)), find, f"what matches {pattern}", "", "the policy file")
 
 
 _ATOM = re.compile(

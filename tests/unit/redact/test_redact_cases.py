@@ -48,12 +48,12 @@ def ordinary(size: int) -> str:
 
 
 def test_what_is_clean_passes_as_it_is() -> None:
-    text = ordinary(300_000)
+    text = ordinary(600_000)
     assert redacted(text) == text
 
 
 def test_pieces_do_not_matter() -> None:
-    text = ordinary(70_000) + "".join(case.text for case in CASES) + ordinary(70_000)
+    text = ordinary(270_000) + "".join(case.text for case in CASES) + ordinary(70_000)
     whole = redacted(text)
     assert MARK in whole
     for size in (1, 7, 1000, 65_536):
@@ -62,11 +62,11 @@ def test_pieces_do_not_matter() -> None:
 
 def test_little_is_held_back() -> None:
     stream = Redactor()
-    text = ordinary(500_000)
+    text = ordinary(900_000)
     given = 0
     for at in range(0, len(text), 5000):
         given += len(stream.feed(text[at : at + 5000]))
-        assert at + 5000 - given <= 150_000
+        assert at + 5000 - given <= 280_000
 
 
 def test_what_is_known_as_harmless_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +190,7 @@ def test_a_rule_that_fails_takes_its_window_with_it(monkeypatch: pytest.MonkeyPa
 def test_time_that_ran_out_is_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Redactor()
     monkeypatch.setattr(redactor, "SECONDS", -1.0)
-    assert "TimeoutError" in stream.feed("token: kx81Lmq0\n" * 10_000)
+    assert "TimeoutError" in stream.feed("token: kx81Lmq0\n" * 20_000)
     monkeypatch.undo()
     stream.feed("token: kx81Lmq0\n")
     assert "TimeoutError" in stream.end()
