@@ -1,14 +1,16 @@
 """One connection under httpx: every write and read has a limit, and an answer's head is read as curl reads it."""
 
 import errno
+import math
 import os
 import re
 import select
 import ssl
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 import trio
@@ -24,8 +26,8 @@ PIECE_BYTES = 16 * 1024
 HEAD_BYTES = 64 * 1024
 """The most that an answer's head may have."""
 
-LIMIT: ContextVar[trio.CancelScope | None] = ContextVar("LIMIT", default=None)
-"""The limit of the request that is under way in this task. It stands still while a connection is made."""
+LIMIT: ContextVar[trio.CancelScope] = ContextVar("LIMIT", default=trio.CancelScope())  # noqa: B039  # never entered
+"""The limit of the request that is under way in this task."""
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _INTERIM = re.compile(rb"HTTP/\d\.\d 1(?!01)\d\d")
@@ -35,6 +37,17 @@ _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*([^\x00-\x08\x
 
 class StaleConnection(Exception):  # noqa: N818  # reads as what it says
     """A connection that had served before has ended, without a byte of an answer to this request."""
+
+
+@contextmanager
+def standing_still() -> Iterator[None]:
+    """Inside, the limit of the request stands still: making a connection has limits of its own."""
+    limit = LIMIT.get()
+    left, limit.deadline = limit.deadline - trio.current_time(), math.inf
+    try:
+        yield
+    finally:
+        limit.deadline = trio.current_time() + left
 
 
 @dataclass(slots=True)
@@ -50,11 +63,12 @@ class Seen:
 class Stream(httpcore.AsyncNetworkStream):
     """One connection, plain or with TLS. What h11 would refuse in an answer's head is taken out before h11 reads it."""
 
-    def __init__(self, below: trio.SocketStream, seen: Seen, tls: trio.SSLStream["_Unbreakable"] | None = None) -> None:
+    def __init__(self, below: trio.SocketStream, seen: Seen, over: "_Unbreakable | None" = None) -> None:
         self._below = below
         self._seen = seen
-        self._stream = below if tls is None else tls
-        self._tls = tls
+        self._over = over
+        self._tls: trio.SSLStream[trio.SocketStream] | None = None
+        self._stream: trio.abc.Stream = below
         self._unsent = bytearray()
         self._head: bytearray | None = None
         self._served = False
@@ -102,8 +116,8 @@ class Stream(httpcore.AsyncNetworkStream):
             raise httpcore.WriteTimeout(f"nothing was taken for {timeout:g} s") from None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise self._broken(error, httpcore.WriteError) from error
-        if self._tls and (broken := self._tls.transport_stream.broken):
-            raise self._broken(broken, httpcore.WriteError)
+        if self._over and self._over.broken:
+            raise self._broken(self._over.broken, httpcore.WriteError)
 
     async def _receive(self, max_bytes: int, timeout: float | None) -> bytes:  # noqa: ASYNC109
         try:
@@ -115,7 +129,7 @@ class Stream(httpcore.AsyncNetworkStream):
             raise self._broken(error, httpcore.ReadError) from error
 
     def _broken(self, error: Exception, kind: type[Exception]) -> Exception:
-        broken = (self._tls.transport_stream.broken if self._tls else None) or error
+        broken = (self._over.broken if self._over else None) or error
         words = words_of(broken.__cause__ or broken)
         untold = self._head is not None and not self._head
         return StaleConnection(words) if self._served and untold else kind(words)
@@ -131,25 +145,22 @@ class Stream(httpcore.AsyncNetworkStream):
         Raises:
             LinkDown: it can't be done; the sentence says why.
         """
-        below = _Unbreakable(self._below)
-        tls = trio.SSLStream(below, ssl_context, server_hostname=server_hostname, https_compatible=True)
-        limit, began = LIMIT.get(), trio.current_time()
-        if limit is not None:
-            limit.deadline += TLS_SECONDS
+        stream = Stream(self._below, self._seen, over := _Unbreakable(self._below))
+        below = cast("trio.SocketStream", over)
+        stream._stream = stream._tls = tls = trio.SSLStream(
+            below, ssl_context, server_hostname=server_hostname, https_compatible=True
+        )
         try:
-            with trio.fail_after(TLS_SECONDS):
+            with standing_still(), trio.fail_after(TLS_SECONDS):
                 await tls.do_handshake()
         except BaseException as error:
             self._below.socket.close()
-            if isinstance(error, (trio.TooSlowError, trio.BrokenResourceError, ssl.CertificateError)):
-                raise _tls_failure(below.broken or error) from error
+            if isinstance(error, (trio.TooSlowError, trio.BrokenResourceError)):
+                raise _tls_failure(over.broken or error) from error
             raise
-        finally:
-            if limit is not None:
-                limit.deadline += trio.current_time() - began - TLS_SECONDS
         self._seen.tls_version = tls.version() or ""
         self._seen.certificate = tls.getpeercert()
-        return Stream(self._below, self._seen, tls)
+        return stream
 
     async def aclose(self) -> None:
         """Close it, at once and without a word."""
@@ -157,42 +168,30 @@ class Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         """What httpcore asks for."""
-        if info == "ssl_object":
-            return self._tls
-        if info == "is_readable":  # nobody was asked anything, so what there is to read is its end
-            waiting = select.poll()
-            waiting.register(self._below.socket.fileno(), select.POLLIN)
-            return bool(waiting.poll(0))
-        return None
+        if info != "is_readable":
+            return self._tls if info == "ssl_object" else None
+        waiting = select.poll()
+        waiting.register(self._below.socket.fileno(), select.POLLIN)
+        return bool(waiting.poll(0))  # nobody was asked anything, so what there is to read is its end
 
 
-class _Unbreakable(trio.abc.Stream):
-    """What TLS stands on: writes don't fail. After one that does trio's TLS reads nothing any more, and what the server
-    said before it closed, such as 413, is lost.
+class _Unbreakable:
+    """As much of a stream as TLS asks of the one below it, and one whose writes don't fail. After one that does trio's
+    TLS reads nothing any more, and what the server said before it closed, such as 413, is lost.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
-        self._stream = stream
-        self.broken: Exception | None = None
+        self.broken: trio.BrokenResourceError | None = None
         """Why nothing can be written any more."""
+        self.receive_some = stream.receive_some
+        self._send_all = stream.send_all
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        if self.broken is not None:
-            await trio.lowlevel.checkpoint()
-            return
+    async def send_all(self, data: bytes) -> None:
+        """Write it, or remember why not."""
         try:
-            await self._stream.send_all(data)
+            await self._send_all(data)
         except trio.BrokenResourceError as error:
             self.broken = error
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 def _legible(head: bytes) -> bytes:
@@ -208,7 +207,7 @@ def _legible(head: bytes) -> bytes:
 
 
 def _tls_failure(error: BaseException) -> LinkDown:
-    cause = error if isinstance(error, ssl.SSLError) else error.__cause__
+    cause = error.__cause__
     if isinstance(error, trio.TooSlowError):
         hint = "The connection is there but no TLS comes: look at load balancers and firewalls that inspect TLS."
         return LinkDown(f"no end of the TLS handshake within {TLS_SECONDS:g} s", hint)

@@ -13,7 +13,7 @@ import httpcore
 import trio
 
 from agent.errors import LinkDown
-from agent.link.connection import LIMIT, Seen, Stream, words_of
+from agent.link.connection import Seen, Stream, standing_still, words_of
 
 NAME_SECONDS = 18.0
 """How long a look-up may take: the resolver's 5 s, twice, for two nameservers, nearly."""
@@ -27,13 +27,17 @@ CONNECT_SECONDS = 10.0
 NEXT_ADDRESS_SECONDS = 0.25
 """The head start of one address before the next (RFC 8305, "happy eyeballs")."""
 
-_OPTIONS = (
-    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 15),
-    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 15),
-    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
-    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 60_000),  # ms without an acknowledgement
-    (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", 64 * 1024),  # so that what was written is nearly what was sent
+_OPTIONS = tuple(
+    (level, getattr(socket, name), value)
+    for level, name, value in (
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 15),
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 15),
+        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 60_000),  # ms without an acknowledgement
+        (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", 64 * 1024),  # so that what was written is nearly what was sent
+    )
+    if hasattr(socket, name)  # they are Linux's
 )
 
 
@@ -65,18 +69,11 @@ class Network(httpcore.AsyncNetworkBackend):
         Raises:
             LinkDown: it can't be done; the sentence says whether it was the name.
         """
-        limit, began = LIMIT.get(), trio.current_time()
-        left = 0.0 if limit is None else limit.deadline - began
-        if limit is not None:
-            limit.deadline = trio.current_time() + 10 * NAME_SECONDS
         self.seen = Seen()
-        try:
+        with standing_still():
             addresses = await self._look_up(host)
             self.seen.addresses = tuple(addresses)
             stream = await self._connect(addresses, host, port)
-        finally:
-            if limit is not None:
-                limit.deadline = trio.current_time() + left
         self._good[host] = addresses
         self.seen.connected = f"{stream.socket.getpeername()[0]}:{port}"
         return Stream(stream, self.seen)
@@ -128,9 +125,8 @@ class Network(httpcore.AsyncNetworkBackend):
             words = dict.fromkeys(map(words_of, errors)) if errors else [f"no connection within {CONNECT_SECONDS:g} s"]
             hint = f"Is {self._what} up, is {port} its port, and does a firewall or a NetworkPolicy let this pod out?"
             raise LinkDown(f"{_netloc(host, port)}: {', '.join(words)}", hint)
-        for level, option, value in _OPTIONS:
-            if hasattr(socket, option):  # they are Linux's
-                streams[0].setsockopt(level, getattr(socket, option), value)
+        for option in _OPTIONS:
+            streams[0].setsockopt(*option)
         return streams[0]
 
 

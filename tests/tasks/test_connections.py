@@ -18,6 +18,7 @@ from agent.config import Config
 from agent.errors import LinkDown
 from agent.link import connection, http, network, transport
 from agent.link.http import Http
+from agent.link.poll import PollLink
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LARGE_BYTES = 20_000_000
@@ -352,6 +353,41 @@ async def test_one_address_that_is_dead_costs_a_moment(opened, monkeypatch):
             assert client.network.seen.addresses == ("::1", "127.0.0.1", "127.0.0.2")
 
 
+async def test_of_two_addresses_that_take_it_at_once_one_is_kept(opened, monkeypatch):
+    server, connect, both = Server(OK), trio.open_tcp_stream, trio.Event()
+    made: list[trio.SocketStream] = []
+
+    async def together(*args):
+        stream = await connect(*args)
+        made.append(stream)
+        if len(made) == 2:
+            both.set()
+        await both.wait()
+        return stream
+
+    async with running(server) as url:
+        monkeypatch.setattr(network, "_addresses", lambda _: ["127.0.0.1", "127.0.0.1"])
+        monkeypatch.setattr(trio, "open_tcp_stream", together)
+        async with opened(url.replace("127.0.0.1", "api.example")) as client:
+            assert await ask(client) == (200, b"ok")
+    assert sorted(stream.socket.fileno() < 0 for stream in made) == [True, True]
+    assert len(server.requests) == 1
+
+
+async def test_a_held_poll_on_a_dead_connection_is_followed_by_a_short_one(opened):
+    status = b'HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{"is_active": false}'
+    nothing = b"HTTP/1.1 204 No Content\r\n\r\n"
+    server = Server(status, None, nothing)
+    async with running(server) as url, opened(url) as client:
+        link = PollLink(client, trio.current_time)
+        assert (await link.receive(eager=False)).commands == []
+    assert [head.split()[1] for head, _ in server.requests] == [
+        b"/agent/status",
+        b"/agent/commands?wait=20",
+        b"/agent/commands?wait=1",
+    ]
+
+
 async def test_a_name_that_nobody_knows(opened):
     async with opened("https://no-such-host.invalid:8443") as client:
         with pytest.raises(LinkDown, match=r"^the name no-such-host\.invalid can't be looked up: \w+"):
@@ -498,10 +534,22 @@ async def test_tls_may_take_its_time_too(opened, virtual_clock):
 
 
 @pytest.mark.parametrize(
-    ("server", "says"), [(Silent(), "no end of the TLS handshake"), (Hasty(OK), "doesn't speak TLS")]
+    ("server", "says"),
+    [
+        (Silent(), "no end of the TLS handshake"),
+        (Hasty(OK), "doesn't speak TLS"),
+        (Hasty(None), r"the TLS handshake failed: \w"),
+    ],
 )
 async def test_a_server_that_never_speaks_tls(opened, monkeypatch, server, says):
     monkeypatch.setattr(connection, "TLS_SECONDS", 0.2)
     async with running(server) as url, opened(url.replace("http:", "https:")) as client:
         with pytest.raises(LinkDown, match=says):
             await ask(client)
+
+
+async def test_a_request_that_is_cancelled_amid_the_handshake_leaves_nothing(opened):
+    async with running(Silent()) as url, opened(url.replace("http:", "https:")) as client:
+        with trio.move_on_after(0.1) as scope:
+            await ask(client)
+        assert scope.cancelled_caught

@@ -374,6 +374,20 @@ async def test_one_that_ends_before_anything_came_is_opened_ever_more_slowly(lin
     assert pauses == [0.5, 1, 2]
 
 
+async def test_one_that_ends_long_after_its_head_is_a_failure_like_any_other(link, api, autojump_clock):
+    api.greets = False
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def cut():
+            await trio.sleep(STEADY_SECONDS + 1)
+            api.wire.end()
+
+        with pytest.raises(LinkDown, match=r"^the API has ended the stream") as down:
+            await link.receive(eager=True)
+    assert down.value.retry_after is None
+
+
 async def test_a_stop_amid_the_opening_closes_it(link, api, autojump_clock):
     api.greets = False
     with trio.move_on_after(1):
