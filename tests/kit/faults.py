@@ -126,6 +126,12 @@ def says(body: bytes, **headers: str) -> Fault:
     return fault
 
 
+async def plain_404(exchange: Exchange) -> None:
+    """As an ingress without a backend says."""
+    await exchange.connection.body()
+    await exchange.connection.answer(Answer(404, b"default backend - 404", {"content-type": "text/plain"}))
+
+
 def holds(commands: list[Any]) -> Fault:
     """These commands, whatever they are, all at once. As a stream it ends after them."""
 
@@ -227,6 +233,12 @@ async def silent(exchange: Exchange) -> None:
     await trio.sleep(math.inf)
 
 
+async def head_alone(exchange: Exchange) -> None:
+    """As through a proxy that buffers."""
+    await exchange.connection.send(HEAD)
+    await trio.sleep(math.inf)
+
+
 ANYWHERE: dict[str, Fault] = {
     "reset before the body": reset_before_body,
     "reset after the body": reset_after_body,
@@ -266,6 +278,7 @@ TO_COMMANDS: dict[str, Fault] = {
 """For a poll."""
 
 TO_STREAMS: dict[str, Fault] = {
+    "a head alone": head_alone,
     "commands lost on the way": answer_lost,
     "not an object": sends(event(b"[1, 2]")),
     "no JSON": sends(event(b'{"id": "x", ')),
@@ -291,7 +304,16 @@ TO_STREAMS: dict[str, Fault] = {
 }
 """For a stream. Another one is opened after it, if it ends."""
 
-TO_RESULTS: dict[str, Fault] = {"stored, answer lost": answer_lost, "408": status(408), "425": status(425)}
+TO_RESULTS: dict[str, Fault] = {
+    "stored, answer lost": answer_lost,
+    "408": status(408),
+    "425": status(425),
+    "yes": says(b"OK", content_type="text/plain"),
+    "half an answer": says(b'{"status": '),
+    "another's acknowledgement": says(b'{"status": "accepted", "command_id": "another"}'),
+    "403 in HTML": html(403),
+    "404 of a default backend": plain_404,
+}
 """For a result, which is sent again after it."""
 
 REJECTING: dict[str, dict[str, Fault]] = {
