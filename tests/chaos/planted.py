@@ -732,8 +732,8 @@ PLANTED = (
     Planted(
         "a kubectl that can't be started is a result",
         "agent/executor.py",
-        "            except KubectlError as error:",
-        "            except ZeroDivisionError as error:",
+        "        except KubectlError as error:",
+        "        except ZeroDivisionError as error:",
         ("tests/tasks/test_executor.py", "-k", "how_it_ended"),
     ),
     Planted(

@@ -204,15 +204,15 @@ async def test_work_wakes_every_executor_that_has_something_to_do(spool: Spool) 
     assert sorted(claimed, key=int) == [str(n) for n in range(20)]
 
 
-async def test_a_cancelled_operation_is_carried_out(spool: Spool) -> None:
-    async with held(spool) as go:
+async def test_a_cancelled_operation_is_carried_out(path: Path) -> None:
+    async with open_spool(path, LIMITS) as spool, held(spool) as go:
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(accept, spool, "a")
                 await trio.testing.wait_all_tasks_blocked()
                 scope.cancel()
                 go.set()
-    assert (await spool.accept([command("a")])).known == ("a",)
+        assert (await spool.accept([command("a")])).known == ("a",)
 
 
 async def test_a_cancelled_caller_starts_nothing(spool: Spool) -> None:
@@ -243,15 +243,16 @@ async def test_a_command_that_was_damaged_before_a_restart_isnt_run_but_answered
         assert (await spool.counts()).accepted == 0
 
 
-async def test_a_result_given_twice_at_once_is_kept_once(spool: Spool) -> None:
-    await start(spool, "a")
-    async with held(spool) as go, trio.open_nursery() as nursery:
-        nursery.start_soon(spool.finish, "a", OK)
-        nursery.start_soon(spool.finish, "a", OK)
-        await trio.testing.wait_all_tasks_blocked()
-        go.set()
-    counts = await spool.counts()
-    assert (counts.running, counts.pending) == (0, 1)
+async def test_a_result_given_twice_at_once_is_kept_once(path: Path) -> None:
+    async with open_spool(path, LIMITS) as spool:
+        await start(spool, "a")
+        async with held(spool) as go, trio.open_nursery() as nursery:
+            nursery.start_soon(spool.finish, "a", OK)
+            nursery.start_soon(spool.finish, "a", OK)
+            await trio.testing.wait_all_tasks_blocked()
+            go.set()
+        counts = await spool.counts()
+        assert (counts.running, counts.pending) == (0, 1)
 
 
 async def test_waiting_commands_reserve_no_room(path: Path) -> None:
