@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import prod
 
 from agent.guard.template import template_complaint
-from agent.guard.values import Rule
+from agent.guard.values import ValueRule
 
 WORDS = ("json", "yaml", "kyaml", "wide", "name")
 
@@ -75,7 +75,7 @@ _INLINE = {
 _FROM_FILE = ("jsonpath-file", "custom-columns-file", "go-template-file", "templatefile")
 
 
-def inline(*words: str) -> Rule:
+def inline(*words: str) -> ValueRule:
     """These words, or a format written out on the command line. It can only show what was fetched anyway."""
     says = f"{', '.join(words)}, or inline {'=…, '.join(_INLINE)}=…"
 
@@ -89,4 +89,4 @@ def inline(*words: str) -> Rule:
             return f"expected {says}"
         return _INLINE[form](text)
 
-    return Rule(says, complaint)
+    return ValueRule(says, complaint)

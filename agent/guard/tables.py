@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from agent.guard import output
 from agent.guard.hints import DEBUG, NO_FOLLOW, NO_WATCH
 from agent.guard.operands import FIELD, LOG, NOTHING, ONE_NAME, QUESTION, RESOURCES, SUBCOMMAND, Operands
-from agent.guard.values import FlagType, Rule, age, anything, matching, number, only, patience, timeout, words
+from agent.guard.values import FlagType, ValueRule, age, anything, matching, number, only, patience, timeout, words
 
 BOOL, INT, DURATION, TEXT, LIST = FlagType.BOOL, FlagType.INT, FlagType.DURATION, FlagType.TEXT, FlagType.LIST
 ANY = anything()
@@ -22,7 +22,7 @@ class Flag:
 
     name: str
     type: FlagType
-    rule: Rule = ANY
+    rule: ValueRule = ANY
     short: str = ""
 
 
@@ -55,7 +55,7 @@ GROUP = matching(r"(?:[a-z0-9][a-z0-9.-]*)?", "an API group, as in apps")
 VERSION = matching(r"[a-z0-9][a-z0-9.-]*(?:/[a-z0-9]+)?", "a version such as apps/v1")
 WORD_LIST = matching(rf"{_WORD}(?:,{_WORD})*", "words with commas, as in get,list")
 EVENT_TYPES = matching(r"(?i:normal|warning)(?:,(?i:normal|warning))*", "Normal, Warning or both with a comma")
-PATH = Rule("a jsonpath, as in .metadata.name", output.jsonpath_complaint)
+PATH = ValueRule("a jsonpath, as in .metadata.name", output.jsonpath_complaint)
 MOMENT = matching(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)",
     "a time such as 2026-01-31T12:00:00Z",
@@ -65,7 +65,7 @@ _RAW = re.compile(
     r"|/\.well-known/openid-configuration"
     r"|/apis/(?:(?:custom|external)\.)?metrics\.k8s\.io(?:/(?!\.+(?:/|$)|proxy(?:/|$))[A-Za-z0-9._:*-]+)*/?"
 )
-RAW_PATHS = Rule(
+RAW_PATHS = ValueRule(
     "/livez, /readyz, /healthz (also /CHECK and ?verbose), /version, /apis, /.well-known/openid-configuration, "
     "or /apis/metrics.k8s.io/… (also custom. and external.)",
     lambda path: (

@@ -57,7 +57,7 @@ def seconds(duration: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ValueRule:
     """What a flag's value may be."""
 
     says: str
@@ -66,50 +66,50 @@ class Rule:
     """What is wrong with a value (it ends the sentence "--flag=value is not allowed: …"), or None."""
 
 
-def anything() -> Rule:
+def anything() -> ValueRule:
     """Whatever the type allows: the value only selects from what was fetched anyway."""
-    return Rule("", lambda _: None)
+    return ValueRule("", lambda _: None)
 
 
-def only(value: str, why: str) -> Rule:
+def only(value: str, why: str) -> ValueRule:
     """A flag that may be named, but change nothing."""
-    return Rule(f"only {value}", lambda given: None if given == value else why)
+    return ValueRule(f"only {value}", lambda given: None if given == value else why)
 
 
-def expecting(says: str, holds: Callable[[str], object], otherwise: str = "") -> Rule:
+def expecting(says: str, holds: Callable[[str], object], otherwise: str = "") -> ValueRule:
     """A value for which something holds."""
-    return Rule(says, lambda value: None if holds(value) else f"expected {says}{otherwise}")
+    return ValueRule(says, lambda value: None if holds(value) else f"expected {says}{otherwise}")
 
 
-def matching(pattern: str, says: str, otherwise: str = "") -> Rule:
+def matching(pattern: str, says: str, otherwise: str = "") -> ValueRule:
     """A text of this form, as a whole."""
     return expecting(says, re.compile(pattern, re.ASCII).fullmatch, otherwise)
 
 
-def words(*allowed: str) -> Rule:
+def words(*allowed: str) -> ValueRule:
     """One of these words, exactly."""
     return expecting(" or ".join(filter(None, [", ".join(allowed[:-1]), allowed[-1]])), allowed.__contains__)
 
 
-def number(low: int, high: int | None = None) -> Rule:
+def number(low: int, high: int | None = None) -> ValueRule:
     """A whole number from low to high, both included."""
     if high is None:
         return expecting(f"a number from {low} up", lambda value: low <= int(value))
     return expecting(f"a number from {low} to {high}", lambda value: low <= int(value) <= high)
 
 
-def age() -> Rule:
+def age() -> ValueRule:
     """A duration that lies in the past."""
     return expecting("a duration such as 30s or 1h30m, from 0 up", lambda value: seconds(value) >= 0)
 
 
-def patience(most: str) -> Rule:
+def patience(most: str) -> ValueRule:
     """A duration to wait, of at most another."""
     says = f"a duration of more than 0 and at most {most}"
     return expecting(says, lambda value: 0 < seconds(value) <= seconds(most))
 
 
-def timeout(most: float) -> Rule:
+def timeout(most: float) -> ValueRule:
     """A text that kubectl reads as a time limit: plain seconds or a duration. 0 means for ever, so it isn't allowed."""
 
     def holds(value: str) -> bool:
