@@ -1,0 +1,95 @@
+"""`log_search` with a real kubectl, over both links: the demo's question, 200 MB of logs, and a kill in the middle."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from demo.api import reference_api
+from demo.cluster.api import sample_cluster
+from tests.kit.agent import agent_process
+
+PODS = 'for n in $(seq 1 {pods}); do echo "web-$n||app|"; done'
+
+
+@pytest.fixture(params=["poll", "stream"])
+async def api(request):
+    async with reference_api(links=[request.param]) as api:
+        yield api
+
+
+async def search(api, request, *, seconds=30.0):
+    while "stream" in api.links and not api.listeners:
+        await trio.sleep(0.02)
+    with trio.fail_after(60):
+        return (await api.result(await api.search_logs(request, timeout=seconds))).result
+
+
+def logging_kubectl(file: Path, *, pods: int, log: str) -> Path:
+    """A kubectl whose cluster has so many pods, and whose logs are what the shell prints."""
+    file.write_text(f"""#!/bin/sh
+case "$*" in
+  "config view"*) echo '{{"clusters":[{{"name":"c","cluster":{{"server":"https://127.0.0.1:1"}}}}],"current-context":"c"}}';;
+  *version*) echo '{{"clientVersion":{{"gitVersion":"v1.37.1"}}}}';;
+  *" get "*) {"; ".join(f"echo 'web-{n}||app|'" for n in range(pods))};;
+  *" logs "*) echo x >> {file.parent}/reads; {log};;
+esac
+""")
+    file.chmod(0o755)
+    return file
+
+
+async def test_one_question_finds_the_line_over_three_pods(api, tmp_path):
+    kubectl = shutil.which("kubectl", path=str(Path(sys.executable).parent))
+    async with sample_cluster() as cluster:
+        cluster.write_kubeconfig(tmp_path / "kubeconfig")
+        async with agent_process(api, tmp_path, kubectl=Path(str(kubectl)), kubeconfig=tmp_path / "kubeconfig"):
+            request = {"namespace": "shop", "selector": "app=web", "query": "is not placed", "context_lines": 1}
+            found = await search(api, request)
+            nothing = await search(api, {**request, "query": "no such words"})
+            nobody = await search(api, {**request, "selector": "app=none"})
+            refused = await search(api, {**request, "namespace": "kube system"})
+    lines = found["output"].splitlines()
+    assert found["success"] is True
+    assert lines[0].startswith("3 of 3 containers searched (pods with app=web in namespace shop)")
+    assert lines[0].endswith("3 lines match, 3 shown.")
+    assert sum("> " in line and "is not placed" in line for line in lines) == 3
+    assert "Nothing matched." in nothing["output"]
+    assert nobody["success"] is True
+    assert nobody["output"].startswith("No containers found")
+    assert refused["success"] is False
+    assert api.problems == []
+
+
+async def test_200_mb_of_logs_cost_no_memory(tmp_path):
+    line = "2026-11-28T11:41:07Z INFO web request 80417 was served in 12 ms, nothing of note happened meanwhile"
+    kubectl = logging_kubectl(
+        tmp_path / "kubectl-logs", pods=4, log=f"/usr/bin/yes '{line}' | /usr/bin/head -c 52428800"
+    )
+    async with agent_process(api, tmp_path, kubectl=kubectl) as agent:
+        warm = await search(api, {"namespace": "shop", "pod_name": "web-1", "query": "ERROR"})
+        assert warm["success"]
+        agent.watched.reset_peak()
+        before = agent.watched.memory().resident
+        found = await search(api, {"namespace": "shop", "selector": "app=web", "query": "ERROR"}, seconds=50)
+        assert found["output"].startswith("4 of 4 containers searched")
+        assert agent.watched.memory().peak - before < 16 << 20
+
+
+async def test_a_kill_in_the_middle_runs_the_whole_search_again_as_one_command(api, tmp_path):
+    kubectl = logging_kubectl(tmp_path / "kubectl-logs", pods=2, log="echo an ERROR; /bin/sleep 2")
+    (tmp_path / "reads").touch()
+    async with agent_process(api, tmp_path, kubectl=kubectl) as agent:
+        while "stream" in api.links and not api.listeners:
+            await trio.sleep(0.02)
+        asked = await api.search_logs({"namespace": "shop", "selector": "app=web", "query": "error"}, timeout=30)
+        while not (tmp_path / "reads").read_text():
+            await trio.sleep(0.02)
+        await agent.kill()
+        await agent.start()
+        with trio.fail_after(60):
+            result = (await api.result(asked)).result
+    assert result["output"].startswith("2 of 2 containers searched")
+    assert len(api.record[asked].answers) == 1
