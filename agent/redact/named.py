@@ -240,5 +240,10 @@ def _beside(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
         value = text[found.start : found.end]
         strong = not plain(value) and any(c.isdigit() for c in value) and not {":", "/"} & set(value)
         alone = leads and level > WEAK and _ALONE.match(text, found.end)
-        if directive or by_chance(value) or (strong and (alone or (level == PASSWORD and len(value) > 7))):
+        if (
+            level == WEAK
+            or directive
+            or by_chance(value)
+            or (strong and (alone or (level == PASSWORD and len(value) > 7)))
+        ):
             yield found

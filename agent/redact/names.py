@@ -138,11 +138,9 @@ def taken(value: str, level: int, *, prose: bool) -> bool:
 
 
 def _is_basic(value: str) -> bool:
-    """Whether this is base64 of user:password, as in a docker config or .npmrc."""
+    """Whether this is user:password, or base64 of it, as in haproxy's `stats auth`, a docker config, .npmrc."""
     try:
-        return (
-            re.fullmatch(r"[ -~]+:[ -~]+", base64.b64decode(value, validate=True).decode("ascii", "replace"))
-            is not None
-        )
+        value = base64.b64decode(value, validate=True).decode("ascii")
+        return re.fullmatch(r"[ -~]+:[ -~]+", value) is not None
     except ValueError:
-        return False
+        return re.fullmatch(r"[\w.-]+:(?=[^:]*[A-Za-z])(?=[^:]*\d)[^\s:/]{6,}", value) is not None
