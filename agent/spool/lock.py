@@ -10,14 +10,15 @@ import fcntl
 import os
 import time
 from pathlib import Path
-from typing import Self
 
 from agent.errors import SpoolError
 from agent.spool.space import beside
 
-_OPEN, _CLOSING = "open", "closing"
-_SUSPECT = "suspect"  # of a holder that couldn't go on with the database: the next one looks at it more closely
-_MARKS = (_OPEN, _CLOSING, _SUSPECT)
+OPEN, CLOSING = "open", "closing"
+SUSPECT = "suspect"
+"""Of a holder that couldn't go on with the database: the next one looks at it more closely."""
+
+_MARKS = (OPEN, CLOSING, SUSPECT)
 _TRIES, _PAUSE_SECONDS = 11, 0.05
 
 
@@ -76,22 +77,15 @@ class SpoolLock:
     @property
     def was_open(self) -> bool:
         """Whether the last holder died with the database open."""
-        return self.note.startswith(_OPEN)
+        return self.note.startswith(OPEN)
 
     @property
     def was_suspect(self) -> bool:
         """Whether the last holder couldn't go on with the database."""
-        return self.note.startswith(_SUSPECT)
+        return self.note.startswith(SUSPECT)
 
-    def opened(self) -> None:
-        """Say that the database is open."""
-        self._write(_OPEN)
-
-    def closing(self, *, suspect: bool = False) -> None:
-        """Say that it is about to be closed; `suspect` if it is to be looked at more closely."""
-        self._write(_SUSPECT if suspect else _CLOSING)
-
-    def _write(self, state: str) -> None:
+    def write(self, state: str) -> None:
+        """Say what this holder is doing: OPEN, CLOSING, or SUSPECT."""
         text = f"{state}, process {os.getpid()}\n".encode()
         with contextlib.suppress(OSError):  # a full disk: then the old words stay
             os.pwrite(self._fd, text, 0)
@@ -100,12 +94,6 @@ class SpoolLock:
     def release(self) -> None:
         """Let others have the spool."""
         os.close(self._fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
 
 
 def is_marked(path: Path) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from agent.model import Command, Outcome, Result
 from agent.spool import results
-from agent.spool.rows import insert_command, insert_result, read_command
+from agent.spool.rows import insert, insert_command, insert_result, read_command
 from agent.spool.space import beside, file_bytes
 from agent.spool.values import STREAMS, Delivery, Recovery
 
@@ -62,18 +62,16 @@ def _open(path: Path) -> sqlite3.Connection | None:
     if file_bytes(path) == 0:
         return None  # SQLite would delete the log beside it
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        (tables,) = db.execute(
-            "select count(*) from sqlite_schema where name in ('commands', 'results', 'pieces')"
-        ).fetchone()
-    except sqlite3.Error:
-        tables = 0
-    if tables < 3:
-        db.close()
-        return None
     db.row_factory = sqlite3.Row
     db.text_factory = lambda data: data.decode("utf-8", "replace")
-    return db
+    try:
+        tables = db.execute("select name from sqlite_schema where name in ('commands', 'results', 'pieces')").fetchall()
+    except sqlite3.Error:
+        tables = []
+    if len(tables) == 3:
+        return db
+    db.close()
+    return None
 
 
 def _rows(db: sqlite3.Connection, table: str, last: int) -> Iterator[sqlite3.Row]:
@@ -145,26 +143,21 @@ class _Salvage:
         command = read_command(row)
         if command is None and row["args"] is not None:
             raise ValueError("the command isn't what was stored")
-        self._insert("commands", row)
+        insert(self._new, "commands", **dict(row))
         if row["state"] in {"accepted", "running"}:
             return
         due = results.read(self._old, row["seq"])
         if not due.whole:
             raise ValueError("the result isn't what was stored")
         result = self._old.execute("select * from results where seq = ?", (row["seq"],)).fetchone()
-        self._insert("results", result)
+        insert(self._new, "results", **dict(result))
         if result["output"] != "gone":
             self._copy_pieces(due)
-
-    def _insert(self, table: str, row: sqlite3.Row) -> None:
-        names = row.keys()
-        places = ", ".join("?" * len(names))
-        self._new.execute(f"insert into {table} ({', '.join(names)}) values ({places})", tuple(row))
 
     def _copy_pieces(self, due: Delivery) -> None:
         crcs = dict.fromkeys(STREAMS, 0)
         for piece in self._old.execute("select * from pieces where seq = ? order by stream, part", (due.seq,)):
-            self._insert("pieces", piece)
+            insert(self._new, "pieces", **dict(piece))
             crcs[piece["stream"]] = zlib.crc32(piece["text"].encode(), crcs[piece["stream"]])
         if tuple(crcs.values()) != tuple(due.output[stream].crc for stream in STREAMS):
             raise ValueError("the output isn't what was stored")

@@ -328,11 +328,8 @@ class Spool:
         return Swept(removed, dropped, freed, retried, self._space.load_ballast())
 
     async def _retry(self) -> int:
-        wanted = self._retry_requests.found()
-        if not wanted:
-            return 0
-        again = await self._writer.run(partial(retry, requests=wanted), Need.STATE, then=self._again)
-        self._retry_requests.done(wanted)
+        wanted = self._retry_requests.take()
+        again = await self._writer.run(partial(retry, ids=wanted), Need.STATE, then=self._again) if wanted else []
         return len(again)
 
     async def try_write(self) -> None:

@@ -12,7 +12,7 @@ import trio
 from agent.errors import SpoolError
 from agent.spool.clock import Clock, readable
 from agent.spool.failure import is_damage, translate
-from agent.spool.lock import SpoolLock
+from agent.spool.lock import CLOSING, OPEN, SUSPECT, SpoolLock
 from agent.spool.maintenance import measure, note
 from agent.spool.opening import open_database, refuse_foreign
 from agent.spool.recovery import recover
@@ -51,7 +51,7 @@ async def open_spool(
         try:
             yield spool
         finally:
-            lock.closing(suspect=spool.suspect)
+            lock.write(SUSPECT if spool.suspect else CLOSING)
             await spool.close()
     finally:
         lock.release()
@@ -80,7 +80,7 @@ def _open(path: Path, limits: Limits, clock: Clock, lock: SpoolLock) -> Ready:
             waiting = recover(db, clock, limits.rerun_seconds, report)
             _note(db, report, space, readable(clock.unix_ms()))
             db.execute("commit")
-            lock.opened()
+            lock.write(OPEN)
             space.opened(db)
             return Ready(db, space, limits, clock, report, waiting, measure(db))
         except BaseException:
@@ -88,7 +88,7 @@ def _open(path: Path, limits: Limits, clock: Clock, lock: SpoolLock) -> Ready:
             raise
     except sqlite3.Error as error:
         if is_damage(error):
-            lock.closing(suspect=True)
+            lock.write(SUSPECT)
         raise translate(error, path) from error
 
 

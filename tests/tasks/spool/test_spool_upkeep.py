@@ -195,10 +195,10 @@ async def test_a_person_has_rejected_results_sent_again_beside_a_live_agent(spoo
     assert await text(await take_one(spool)) == "x" * 10
     assert (await spool.counts()).rejected == 2
     ask(path, None)
-    beside(path, ".retry-nonsense.json").write_text("{")
-    beside(path, ".retry-more.json").write_text("[]")
+    beside(path, ".retry-nonsense").write_bytes(b"\xff")
+    beside(path, ".retry-half.part").write_text("a")
     assert (await spool.sweep()).retried == 2
-    assert requests(path) == []
+    assert [file.suffix for file in requests(path)] == [".part"]
     assert [delivery.command_id for delivery in await take(spool, 5)] == ["a", "c"]
     assert (await spool.sweep()).retried == 0
 

@@ -1,27 +1,36 @@
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from agent.errors import SpoolError
-from agent.spool.lock import SpoolLock, is_held
+from agent.spool.lock import CLOSING, OPEN, SpoolLock, is_held
+
+
+@contextmanager
+def closing_lock(path: Path) -> Iterator[SpoolLock]:
+    lock = SpoolLock(path)
+    yield lock
+    lock.release()
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "spool.db"
     assert not is_held(path)
-    with SpoolLock(path) as lock:
-        lock.opened()
+    with closing_lock(path) as lock:
+        lock.write(OPEN)
         assert is_held(path)
         with pytest.raises(SpoolError, match=f"in use by another process \\(open, process {os.getpid()}\\)"):
             SpoolLock(path)
     assert not is_held(path)
-    with SpoolLock(path) as lock:
+    with closing_lock(path) as lock:
         assert lock.was_open
-        lock.closing()
-    with SpoolLock(path) as lock:
+        lock.write(CLOSING)
+    with closing_lock(path) as lock:
         assert not lock.was_open
         assert lock.note == f"closing, process {os.getpid()}"
 
@@ -33,14 +42,14 @@ def test_a_folder_that_isnt_there(tmp_path: Path) -> None:
 
 def test_a_disk_without_locks_and_one_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "spool.db"
-    with SpoolLock(path) as lock:
-        lock.opened()
+    with closing_lock(path) as lock:
+        lock.write(OPEN)
 
         def full(*_: object) -> int:
             raise OSError(errno.ENOSPC, "full")
 
         monkeypatch.setattr(os, "pwrite", full)
-        lock.closing()
+        lock.write(CLOSING)
         assert lock.was_open
 
     def no_locks(*_: object) -> None:

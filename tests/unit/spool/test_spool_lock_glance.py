@@ -22,12 +22,15 @@ def test_a_glance_at_the_wrong_moment(tmp_path: Path) -> None:
 
     glance = threading.Thread(target=look)
     glance.start()
-    with SpoolLock(path):
-        assert is_held(path)
+    lock = SpoolLock(path)
+    assert is_held(path)
+    lock.release()
     glance.join()
     assert not is_held(path)
 
 
 def test_an_agent_that_keeps_it(tmp_path: Path) -> None:
-    with SpoolLock(tmp_path / "spool.db"), pytest.raises(SpoolError, match="in use by another process"):
+    lock = SpoolLock(tmp_path / "spool.db")
+    with pytest.raises(SpoolError, match="in use by another process"):
         SpoolLock(tmp_path / "spool.db")
+    lock.release()
