@@ -181,14 +181,10 @@ def _transport(values: Values, _: Given) -> Iterator[ConfigError]:
 
 
 def _files(values: Values, _: Given) -> Iterator[ConfigError]:
-    cert, key = values["client_cert"], values["client_key"]
-    yield from read.readable("KUBENTLY_CA_CERT", values["ca_cert"], read.certificate)
-    yield from read.readable("KUBENTLY_CLIENT_CERT", cert, read.certificate if key else read.certificate_and_key)
-    yield from read.readable("KUBENTLY_CLIENT_KEY", key, read.key)
-    if key and not cert:
+    for name in ("ca_cert", "client_cert", "client_key", "kubeconfig", "policy_file"):
+        yield from read.readable(f"KUBENTLY_{name.upper()}", values[name])
+    if values["client_key"] and not values["client_cert"]:
         yield ConfigError("KUBENTLY_CLIENT_KEY is set without KUBENTLY_CLIENT_CERT.", "Set both, or neither.")
-    yield from read.readable("KUBENTLY_KUBECONFIG", values["kubeconfig"])
-    yield from read.readable("KUBENTLY_POLICY_FILE", values["policy_file"])
 
 
 def _spool(values: Values, given: Given) -> Iterator[ConfigError]:

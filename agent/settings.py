@@ -233,30 +233,3 @@ def readable(name: str, file: Path | None, check: Callable[[str], object] = str)
     except ConfigError as error:
         return (ConfigError(f"{name}: {str(file)!r} {error.problem}", error.hint),)
     return ()
-
-
-def certificate(text: str) -> None:
-    """PEM of a certificate."""
-    if "CERTIFICATE-----" in text:
-        return
-    wanted = "Its PEM has a line '-----BEGIN CERTIFICATE-----'"
-    if "-----BEGIN " in text:
-        raise ConfigError("holds no certificate.", f"{wanted}; this may be a key.")
-    raise ConfigError("isn't a PEM file.", f"{wanted}.")
-
-
-def key(text: str) -> None:
-    """PEM of a private key that nobody has to unlock."""
-    if "PRIVATE KEY-----" not in text:
-        raise ConfigError("holds no key.", "Its PEM has a line '-----BEGIN PRIVATE KEY-----'.")
-    if "ENCRYPTED" in text:
-        hint = "Take it away, nobody is there to type it: openssl pkey -in FILE -out NEW."
-        raise ConfigError("has a passphrase.", hint)
-
-
-def certificate_and_key(text: str) -> None:
-    """PEM of both in one file."""
-    certificate(text)
-    if "PRIVATE KEY-----" not in text:
-        raise ConfigError("holds a certificate and no key.", "Name the key's file with KUBENTLY_CLIENT_KEY.")
-    key(text)

@@ -2,29 +2,24 @@
 
 import json
 import ssl
-import time
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import trio
 
-from agent.check.certificate import Certificate, day, read, shown_by, store, untrusted
+from agent.check.certificate import Certificate, read, shown_by, store, untrusted
 from agent.check.findings import Area
 from agent.config import Config
 from agent.errors import AgentError
-from agent.humanize import age
 from agent.link.answer import ELSEWHERE, Answer, unhappy
 from agent.link.connection import Seen
 from agent.link.http import Http
 from agent.link.proxy import proxy_shown
 from agent.link.sse import EventParser
 
-CHECKS = ("name", "connection", "TLS", "answer", "clock")
+CHECKS = ("name", "connection", "TLS", "answer")
 
 ANSWER_SECONDS = 10.0
-CLOCK_SECONDS = 10.0
-"""Further apart than this is worth a word. The Date header has whole seconds, and the way there takes its time."""
 SOON_DAYS = 14
 
 
@@ -36,7 +31,7 @@ async def check_api(area: Area, config: Config) -> None:
         if config.link == "stream":
             what = "GET /executor/stream"
             await _listen(http)
-            answer, words = None, "it is connected"
+            words = "it is connected"
         else:
             what = "GET /agent/status"
             answer = await http.request("GET", "/agent/status", seconds=ANSWER_SECONDS)
@@ -53,7 +48,6 @@ async def check_api(area: Area, config: Config) -> None:
     else:
         await _reached(area, config, http.network.seen)
         area.passed("answer", f"{what} in {took_ms:.0f} ms: the token is accepted, {words}")
-        _compare_clocks(area, answer)
     finally:
         await http.aclose()
 
@@ -131,34 +125,16 @@ async def _explained(error: AgentError, config: Config, host: str) -> AgentError
     if proxy_shown(config.api_url) is None:
         port = urlsplit(config.api_url).port or 443
         shown = await trio.to_thread.run_sync(shown_by, host, port, abandon_on_cancel=True)
-    return untrusted(cause, shown, config, host)
+    return untrusted(error, cause.verify_code, shown, config)
 
 
 def _trusted(area: Area, config: Config, version: str, fields: dict[str, Any]) -> None:
     certificate = Certificate.of(fields)
-    left = certificate.days_left()
-    words = (
-        f"{version}, {certificate.subject} by {certificate.issuer}, trusted through {store(config)}, "
-        f"valid until {day(certificate.ends)} ({left:.0f} days)"
-    )
     own = read(config.client_cert) if config.client_cert else None
-    if left < SOON_DAYS:
-        area.warned("TLS", words, "The API's certificate expires soon: whoever runs the API has to renew it.")
-    elif own is not None and own.days_left() < SOON_DAYS:
-        hint = f"KUBENTLY_CLIENT_CERT, the agent's own certificate {own.subject}, is valid until {day(own.ends)}: "
-        area.warned("TLS", words, f"{hint}renew it.")
+    words = f"{version}, {certificate}, trusted through {store(config)}"
+    if certificate.days_left < SOON_DAYS:
+        area.warned("TLS", words, "It expires soon: whoever runs the API has to renew it.")
+    elif own is not None and own.days_left < SOON_DAYS:
+        area.warned("TLS", words, f"Renew the agent's own certificate in KUBENTLY_CLIENT_CERT: {own}.")
     else:
         area.passed("TLS", words)
-
-
-def _compare_clocks(area: Area, answer: Answer | None) -> None:
-    try:
-        ahead = time.time() - parsedate_to_datetime(answer.headers["date"] if answer else "").timestamp()
-    except (KeyError, ValueError, TypeError):
-        area.skip("clock", "not compared: no answer with a Date header")
-        return
-    if abs(ahead) <= CLOCK_SECONDS:
-        area.passed("clock", "less than 10 s from the API's")
-        return
-    words = f"{age(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the API's"
-    area.warned("clock", words, "Nothing depends on it, but times in log and spool won't match: set the clock (NTP).")

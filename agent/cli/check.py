@@ -1,12 +1,10 @@
 """`kubently-agent check`: one line a check, and what to do about each that fails."""
 
 import argparse
-import json
 import os
 import shutil
 import sys
 import textwrap
-from dataclasses import asdict
 
 import trio
 
@@ -28,33 +26,25 @@ It may run beside a live agent: kubectl exec deploy/kubently-agent -- kubently-a
 
 def add_parser(commands: Subparsers) -> None:
     """Add the command's own command line."""
-    parser = add_command(commands, "check", more=" Changes nothing.", epilog=_EPILOG)
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    add_command(commands, "check", more=" Changes nothing.", epilog=_EPILOG)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(_: argparse.Namespace) -> int:
     """Make all checks and tell them; returns the exit code."""
-    lines = _Lines(quiet=args.json)
+    lines = _Lines()
     config = trio.run(check_everything, os.environ, lines.tell)
     lines.flush()
-    failed = sum(f.verdict is Verdict.FAILED for f in lines.findings)
-    if args.json:
-        print(
-            json.dumps({"ok": not failed, "checks": [asdict(f) for f in lines.findings]}, indent=2, ensure_ascii=False)
-        )
-    else:
-        print(f"\n{_summary(lines.findings)}")
+    print(f"\n{_summary(lines.findings)}")
     if config is None:
         return 2
-    return 1 if failed else 0
+    return int(any(found.verdict is Verdict.FAILED for found in lines.findings))
 
 
 class _Lines:
     """Prints findings as they come: some take seconds, and a person wants to see what is being waited for."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self) -> None:
         self.findings: list[Finding] = []
-        self._quiet = quiet
         self._coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         self._area = ""
         self._skipped: list[Finding] = []
@@ -62,8 +52,6 @@ class _Lines:
     def tell(self, finding: Finding) -> None:
         """Take the next one. What was skipped for one reason makes one line."""
         self.findings.append(finding)
-        if self._quiet:
-            return
         if self._skipped and (finding.area, finding.words) != (self._skipped[0].area, self._skipped[0].words):
             self.flush()
         if finding.verdict is Verdict.SKIPPED:

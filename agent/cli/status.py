@@ -3,10 +3,7 @@
 import argparse
 import json
 import os
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +11,12 @@ from agent.cli.lists import LISTS, shortened
 from agent.cli.parser import Subparsers, add_command
 from agent.cli.table import plain, seconds_since, table
 from agent.config import spool_path
-from agent.errors import SpoolError
 from agent.humanize import age, counted, size
 from agent.spool.lock import is_held
 from agent.spool.reader import Row, open_reader
 from agent.spool.space import OWN, beside, file_bytes
 
-WATCH_SECONDS = 2.0
 _SHOWN = 5  # of what runs, and of what is stuck
-_CLEAR = "\x1b[H\x1b[2J"
 
 _EPILOG = """\
 Works beside a running agent, on the file of a dead one, and on a copy; it never writes.
@@ -34,52 +28,28 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command's own command line."""
     parser = add_command(commands, "status", epilog=_EPILOG)
     parser.add_argument("spool", nargs="?", type=Path, metavar="SPOOL", help="its file (default: KUBENTLY_SPOOL_PATH)")
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs; with --watch one a line")
-    parser.add_argument("--watch", action="store_true", help=f"again every {WATCH_SECONDS:g} s, until Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show it once, or until interrupted."""
+    """Show it."""
     path = args.spool or spool_path(os.environ)
-    if not args.watch:
-        print(_look(path, as_json=args.json, indent=2))
-        return 0
-    try:
-        while True:
-            _show_again(path, as_json=args.json)
-            time.sleep(WATCH_SECONDS)
-    except KeyboardInterrupt:
-        return 0
-
-
-def _show_again(path: Path, *, as_json: bool) -> None:
-    try:
-        shown = _look(path, as_json=as_json, indent=None)
-    except SpoolError as error:  # it may come back: an agent that restarts moves a damaged file aside
-        shown = json.dumps({"spool": str(path), "error": str(error)}) if as_json else str(error)
-    if as_json:
-        print(shown, flush=True)
-    elif sys.stdout.isatty():
-        print(f"{_CLEAR}{shown}\n\n{datetime.now(UTC):%H:%M:%S} UTC, Ctrl-C ends", flush=True)
-    else:
-        print(f"{shown}\n", flush=True)
-
-
-def _look(path: Path, *, as_json: bool, indent: int | None) -> str:
     with open_reader(path) as reader:
         status = reader.status()
         unfinished = [row for row in reader.rows("recent", 100) if row["state"] in {"accepted", "running"}]
         stuck = reader.rows("stuck", _SHOWN + 1)
     held = is_held(path)
-    if as_json:
+    if args.json:
         found = {**status, "spool": str(path), "agent_running": held, "unfinished": unfinished, "stuck": stuck[:_SHOWN]}
-        return json.dumps(found, indent=indent)
+        print(json.dumps(found, indent=2))
+        return 0
     lines = _summary(path, status, held=held)
     if unfinished:
         lines += ["", "Now", *_rows("unfinished", unfinished)]
     if stuck:
         lines += ["", "Stuck", *_rows("stuck", stuck)]
-    return "\n".join(lines)
+    print("\n".join(lines))
+    return 0
 
 
 def _rows(name: str, rows: Sequence[Row]) -> list[str]:

@@ -299,28 +299,6 @@ async def test_a_live_agents_spool_and_then_its_remains(tmp_path, cli, link):
         assert "state     running: runs, or did when the agent ended" in out
 
 
-def test_watch_shows_it_again_until_interrupted(spool, monkeypatch, cli):
-    looks = iter([None, None])
-
-    def sleep(_seconds):
-        if next(looks, "enough") == "enough":
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("agent.cli.status.time.sleep", sleep)
-    code, out, _ = cli("status", "--watch", "--json")
-    assert code == 0
-    assert [json.loads(line)["waiting_to_be_sent"] for line in out.splitlines()] == [1, 1, 1]
-
-
-def test_watch_survives_a_spool_that_is_gone_for_a_while(tmp_path, monkeypatch, cli):
-    def stop(_seconds):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("agent.cli.status.time.sleep", stop)
-    code, out, _ = cli("status", "--watch", str(tmp_path / "none.db"))
-    assert (code, "There is no spool" in out) == (0, True)
-
-
 def test_a_reader_that_has_had_enough_is_no_error(spool):
     done = typed(f"spool show {DELIVERED} | true")
     assert (done.returncode, done.stderr) == (0, "")

@@ -19,7 +19,6 @@ COMMANDS = [
     "status",
     "status --json",
     "check",
-    "check --json",
     "spool list",
     f"spool show {DELIVERED}",
     f"spool show --raw {REJECTED}",
