@@ -20,7 +20,7 @@ from agent.errors import LinkDown
 TLS_SECONDS = 10.0
 """How long the handshake may take."""
 
-PIECE_BYTES = 16 * 1024
+PIECE_BYTES = 64 * 1024
 """How much is written under one limit."""
 
 HEAD_BYTES = 64 * 1024
@@ -69,15 +69,16 @@ class Stream(httpcore.AsyncNetworkStream):
         self._over = over
         self._tls: trio.SSLStream[trio.SocketStream] | None = None
         self._stream: trio.abc.Stream = below
-        self._unsent = bytearray()
+        self._unsent = b""
         self._head: bytearray | None = None
         self._served = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         """The next bytes; of a head all of it at once."""
         if self._unsent:
+            rest, self._unsent = self._unsent, b""
             with suppress(httpcore.WriteError):  # it may have answered all the same
-                await self._send(timeout)
+                await self._send(rest, timeout)
         if self._head is None:
             return await self._receive(max_bytes, timeout)
         while (end := _END_OF_HEAD.search(self._head)) is None and len(self._head) < HEAD_BYTES:
@@ -102,15 +103,15 @@ class Stream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Send it, but for a rest that goes out with what comes next: httpcore hands over head and body one by one."""
         self._head = bytearray()  # an answer is next
-        self._unsent += buffer
-        while len(self._unsent) >= PIECE_BYTES:
-            await self._send(timeout)
+        buffer, self._unsent = self._unsent + buffer, b""
+        whole = len(buffer) - len(buffer) % PIECE_BYTES
+        for at in range(0, whole, PIECE_BYTES):
+            await self._send(buffer[at : at + PIECE_BYTES], timeout)
+        self._unsent = buffer[whole:]
 
-    async def _send(self, timeout: float | None) -> None:  # noqa: ASYNC109
-        piece = bytes(self._unsent[:PIECE_BYTES])
-        del self._unsent[:PIECE_BYTES]
+    async def _send(self, piece: bytes, timeout: float | None) -> None:  # noqa: ASYNC109
         try:
-            with trio.fail_after(timeout or float("inf")):
+            with trio.fail_after(timeout or math.inf):
                 await self._stream.send_all(piece)
         except trio.TooSlowError:
             raise httpcore.WriteTimeout(f"nothing was taken for {timeout:g} s") from None
@@ -121,7 +122,7 @@ class Stream(httpcore.AsyncNetworkStream):
 
     async def _receive(self, max_bytes: int, timeout: float | None) -> bytes:  # noqa: ASYNC109
         try:
-            with trio.fail_after(timeout or float("inf")):
+            with trio.fail_after(timeout or math.inf):
                 return bytes(await self._stream.receive_some(max_bytes))
         except trio.TooSlowError:
             raise httpcore.ReadTimeout(f"silent for {timeout:g} s") from None

@@ -36,8 +36,8 @@ MAX_BODY_BYTES = 3 * 1024 * 1024
 """The largest answer that is read: 10,000 commands of 300 bytes. Parsed, one of nothing but `{}` takes 30 times its
 size (8 MiB took 272, measured), and the pod has 256."""
 
-WRITE_SECONDS = 16.0
-"""How long 16 KiB of a body may take: a line slower than 1 KiB/s counts as dead."""
+WRITE_SECONDS = 60.0
+"""How long 64 KiB of a body may take: a line slower than 1 KiB/s counts as dead."""
 
 WHOLE_SECONDS = 10.0
 """How much longer than the silence before it an answer may last."""

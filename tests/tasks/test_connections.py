@@ -358,11 +358,12 @@ async def test_of_two_addresses_that_take_it_at_once_one_is_kept(opened, monkeyp
     made: list[trio.SocketStream] = []
 
     async def together(*args):
-        stream = await connect(*args)
-        made.append(stream)
-        if len(made) == 2:
-            both.set()
-        await both.wait()
+        with trio.CancelScope(shield=True):
+            stream = await connect(*args)
+            made.append(stream)
+            if len(made) == 2:
+                both.set()
+            await both.wait()
         return stream
 
     async with running(server) as url:

@@ -103,5 +103,5 @@ async def test_a_line_that_is_dead_is_given_up(api, link_to, virtual_clock):
         began = trio.current_time()
         reply = await link.deliver(FakeReadyResult(OK, stdout=["x" * 50_000] * 20))
         assert reply.verdict is Verdict.LATER
-        assert trio.current_time() - began < 60
+        assert trio.current_time() - began < 150
         await link.aclose()
