@@ -65,7 +65,7 @@ bench: $(RUNTIME_OF)  ## every budget beside the peer or the bare thing, in 10 m
 soak: $(RUNTIME_OF)  ## steady load with faults; memory, descriptors and file sizes as a plot (MINUTES=2)
 	$(MEASURE) tests.benchmarks.soak --minutes $(MINUTES)
 
-performance:  ## docs/performance.md anew, from the last `make bench`
+performance:  ## docs/performance.md and README's table anew, from the last `make bench`
 	$(RUN) -m tests.benchmarks.page
 
 coverage:  ## branch coverage; the core must have all of it

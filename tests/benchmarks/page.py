@@ -1,4 +1,4 @@
-"""`make performance`: docs/performance.md anew, from build/bench.json.
+"""`make performance`: docs/performance.md and README's table anew, from build/bench.json.
 
 What is said about the figures is in this file; the figures themselves are the last run's.
 """
@@ -11,6 +11,8 @@ from tests.benchmarks.figures import short
 
 SOURCE = Path("build/bench.json")
 PAGE = Path("docs/performance.md")
+README = Path("README.md")
+BEGIN, END = "<!-- performance: begin -->\n", "<!-- performance: end -->\n"
 
 ABOUT = """\
 # Performance
@@ -83,8 +85,19 @@ def table(figures: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def short_table(figures: list[dict[str, Any]]) -> str:
+    """README's: what has a budget, without what stands beside it."""
+    lines = ["| what | measured | budget |", "|---|---:|---:|"]
+    for each in figures:
+        unit = f" {each['unit']}" if each["unit"] else ""
+        value = f"{short(each['value'])}{unit}"
+        value = f"**{value}**" if each["holds"] is False else value
+        lines.append(f"| {each['what']} | {value} | {'≥' if each['at_least'] else '≤'} {short(each['budget'])} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Write the page."""
+    """Write both."""
     found = json.loads(SOURCE.read_text())
     machine = found["machine"]
     words = (
@@ -94,6 +107,8 @@ def main() -> None:
     )
     budgets, others = ([f for f in found["figures"] if (f["budget"] is None) is bare] for bare in (False, True))
     PAGE.write_text(ABOUT.format(machine=words, budgets=table(budgets), others=table(others)))
+    before, _, rest = README.read_text().partition(BEGIN)
+    README.write_text(f"{before}{BEGIN}{short_table(budgets)}{END}{rest.partition(END)[2]}")
 
 
 if __name__ == "__main__":
