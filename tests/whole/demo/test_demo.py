@@ -38,6 +38,7 @@ async def test_nothing_is_lost(link: Literal["poll", "stream"], tmp_path: Path) 
     assert re.search(r"^   ok   ([1-4]) of \1   run again, as the kill hit them", printed, re.MULTILINE)
     assert printed.count("\n   ok ") == 5
     assert "PAYMENT_GATEWAY_URL is not set" in printed
+    assert len(re.findall(r"^     ERROR web order \d+ failed: checkout", printed, re.MULTILINE)) == 3
     assert "     name: DB_PASSWORD\n     value: <redacted>\n" in printed
     assert printed.count(" refused\n") == 1
     *told, query = printed.splitlines()
@@ -126,6 +127,8 @@ async def test_the_playground_answers_until_ctrl_c(link: str, tmp_path: Path) ->
             assert "not allowed" in (await curl.post(url, content="kubectl delete pods --all")).text
             nothing = (await curl.post(url, content="get pods -n nowhere")).text
             assert nothing == "No resources found in nowhere namespace.\n"
+            search = json.loads(shlex.split(next(row for row in printed.splitlines() if "log_search" in row))[-1])
+            assert len(re.findall("order [0-9]+ failed", (await curl.post(url, json=search)).text)) == 3
             asked = json.dumps({"args": ["get", "nodes", "-o", "name"]})
             assert (await curl.post(url, content=asked)).text.split()[0] == "node/control-1"
             for wrong in ("{", "get 'pods", '{"tool": "helm"}'):
