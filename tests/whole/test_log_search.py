@@ -46,7 +46,7 @@ async def test_one_question_finds_the_line_over_three_pods(api, tmp_path):
     async with sample_cluster() as cluster:
         cluster.write_kubeconfig(tmp_path / "kubeconfig")
         async with agent_process(api, tmp_path, kubectl=Path(str(kubectl)), kubeconfig=tmp_path / "kubeconfig"):
-            request = {"namespace": "shop", "selector": "app=web", "query": "is not placed", "context_lines": 1}
+            request = {"namespace": "shop", "selector": "app=web", "query": "failed: checkout", "context_lines": 1}
             found = await search(api, request)
             nothing = await search(api, {**request, "query": "no such words"})
             nobody = await search(api, {**request, "selector": "app=none"})
@@ -55,7 +55,7 @@ async def test_one_question_finds_the_line_over_three_pods(api, tmp_path):
     assert found["success"] is True
     assert lines[0].startswith("3 of 3 containers searched (pods with app=web in namespace shop)")
     assert lines[0].endswith("3 lines match, 3 shown.")
-    assert sum("> " in line and "is not placed" in line for line in lines) == 3
+    assert sum("> " in line and "failed: checkout" in line for line in lines) == 3
     assert "Nothing matched." in nothing["output"]
     assert nobody["success"] is True
     assert nobody["output"].startswith("No containers found")
