@@ -81,7 +81,9 @@ async def at(limit: str, api: ReferenceApi, cluster: SampleCluster, authority: s
     spec["containers"][0]["resources"]["limits"]["cpu"] = limit
     host, _, port = cluster.url.removeprefix("https://").partition(":")
     server = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
-    pod = Pod(spec, folder, ENVIRONMENT | server | {"KUBENTLY_API_URL": api.url, "CLUSTER_ID": api.cluster_id})
+    environ = ENVIRONMENT | server | {"KUBENTLY_API_URL": api.url, "CLUSTER_ID": api.cluster_id}
+    # What else the machine does comes after it, so that the limit decides.
+    pod = Pod(spec, folder, environ, options=["--cpu-shares=100000"])
     for volume, token in (("token", api.token), ("service-account", cluster.token)):
         (pod.volume(volume) / "token").write_text(token)
         (pod.volume(volume) / "ca.crt").write_text(authority)

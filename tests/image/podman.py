@@ -89,6 +89,8 @@ class Pod:
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
     container: str = ""
+    options: Sequence[str] = ()
+    """More of podman's own."""
 
     @property
     def grace_seconds(self) -> int:
@@ -162,6 +164,7 @@ class Pod:
             *(self._mount(mount) for mount in self._agent["volumeMounts"]),
             *self._service_account(),
             *MACHINE,
+            *self.options,
         ]
 
     def _mount(self, mount: dict[str, Any]) -> str:
