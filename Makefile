@@ -68,6 +68,9 @@ soak: $(RUNTIME_OF)  ## steady load with faults; memory, descriptors and file si
 performance:  ## docs/performance.md and README's table anew, from the last `make bench`
 	$(RUN) -m tests.benchmarks.page
 
+redact-score:  ## what redaction takes and what it leaves, by class of output
+	$(RUN) -m tests.unit.redact.score
+
 coverage:  ## branch coverage; the core must have all of it
 	$(RUN) -m coverage erase
 	$(RUN) -m coverage run -m pytest -q -m "not cluster and not image" tests/unit tests/tasks tests/whole
