@@ -63,7 +63,7 @@ async def test_one_question_finds_the_line_over_three_pods(api, tmp_path):
     assert api.problems == []
 
 
-async def test_200_mb_of_logs_cost_no_memory(tmp_path):
+async def test_200_mb_of_logs_cost_no_memory(api, tmp_path):
     line = "2026-11-28T11:41:07Z INFO web request 80417 was served in 12 ms, nothing of note happened meanwhile"
     kubectl = logging_kubectl(
         tmp_path / "kubectl-logs", pods=4, log=f"/usr/bin/yes '{line}' | /usr/bin/head -c 52428800"
