@@ -31,8 +31,7 @@ def _readable(error: UnicodeError) -> tuple[str | bytes, int]:
     """What the encoding hasn't: our own signs by ASCII ones, the rest as escapes."""
     assert isinstance(error, UnicodeEncodeError)  # noqa: S101  # only output is set up like this
     text = error.object[error.start : error.end]
-    plain = text.translate(_INSTEAD).encode(error.encoding, "backslashreplace")
-    return plain.decode(error.encoding), error.end
+    return text.translate(_INSTEAD).encode("ascii", "backslashreplace").decode(), error.end
 
 
 def discard_output() -> None:

@@ -2,6 +2,7 @@
 
 import signal
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import trio
@@ -66,6 +67,7 @@ class Life:
 def life(config, link, kubectl, monkeypatch, events):
     monkeypatch.setattr(run_module, "open_link", lambda *_: link)
     monkeypatch.setattr("agent.run.Kubectl.prepare", lambda **_: kubectl)
+    monkeypatch.setattr("agent.run.open_spool", partial(open_spool, inline=True))
     return Life(config)
 
 

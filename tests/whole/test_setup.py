@@ -268,7 +268,7 @@ def test_with_a_real_interpreter(checkout: Checkout):
     (checkout.root / "requirements-demo.txt").write_text(wheel(checkout.folder))
     (checkout.root / "agent.py").write_text("import small, sys; print(small.size, *sys.argv[1:], sys.prefix)\n")
     checkout.python = Path(os.path.realpath(sys.executable))
-    reach = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(checkout.folder)}
+    reach = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": checkout.folder.as_uri()}
     out = checkout.run("demo", "-c", "import small, agent", **reach)
     assert out.splitlines()[-1] == f"1 {checkout.root}/.venv"
     command = [str(checkout.root / ".venv/bin/kubently-agent"), "status"]

@@ -33,7 +33,7 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("spool")
+    folder = tmp_path_factory.mktemp("spüle")
     trio.run(fill, folder / "spool.db")
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "KUBENTLY_"))},

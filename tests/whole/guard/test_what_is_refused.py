@@ -60,7 +60,7 @@ def program(place: Bench, name: str) -> Path:
     """A program on kubectl's PATH, and the file that it leaves when it is run."""
     trace = place.folder / f"{name}.was-run"
     path = place.folder / "path" / name
-    path.write_text(f"#!/bin/sh\necho $* > {trace}\n")
+    path.write_text(f"#!/bin/sh\necho $* > '{trace}'\n")
     path.chmod(0o755)
     return trace
 

@@ -93,7 +93,7 @@ async def test_output_is_handed_on_while_the_child_runs(scripted: Scripted, tmp_
     async def sink(stream: Stream, text: str) -> None:
         go_on.touch()
 
-    ended = await scripted(f"echo first; while [ ! -e {go_on} ]; do /bin/sleep 0.01; done").run(
+    ended = await scripted(f"echo first; while [ ! -e '{go_on}' ]; do /bin/sleep 0.01; done").run(
         [], timeout=20.0, max_bytes=100, sink=sink
     )
     assert not ended.timed_out
@@ -136,7 +136,7 @@ async def test_a_stopped_child_is_killed(scripted: Scripted, kept: Kept, clock: 
 
 async def test_a_grandchild_that_keeps_stdout_open_is_ended_too(scripted: Scripted, kept: Kept, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    ended = await run(scripted(f"/bin/sleep 60 & echo $! > {pid}; echo done"), kept)
+    ended = await run(scripted(f"/bin/sleep 60 & echo $! > '{pid}'; echo done"), kept)
     assert (ended.code, ended.timed_out, kept.stdout) == (0, False, "done\n")
     assert ends(int(pid.read_text()))
 
@@ -146,8 +146,8 @@ async def test_a_grandchild_that_left_the_group_cannot_hold_the_result_up(
 ) -> None:
     """It is beyond reach (kubectl starts none such), and goes on printing into the same pipe."""
     pid = tmp_path / "pid"
-    body = f"/usr/bin/setsid /bin/sh -c 'echo $$ > {pid}; while :; do echo more; done' & echo mine"
-    ended = await run(scripted(f"{body}; while [ ! -s {pid} ]; do :; done"), kept)
+    body = f"""/usr/bin/setsid /bin/sh -c 'echo $$ > "{pid}"; while :; do echo more; done' & echo mine"""
+    ended = await run(scripted(f"{body}; while [ ! -s '{pid}' ]; do :; done"), kept)
     escaped = int(pid.read_text())
     try:
         assert (ended.code, ended.timed_out) == (0, False)
@@ -251,7 +251,7 @@ async def test_a_sink_that_fails_ends_the_child_and_says_why(scripted: Scripted,
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        await scripted(f"echo $$ > {pid}; echo out; echo err >&2; exec /bin/sleep 60").run(
+        await scripted(f"echo $$ > '{pid}'; echo out; echo err >&2; exec /bin/sleep 60").run(
             [], timeout=30.0, max_bytes=100, sink=full, grace=0.2
         )
     assert not runs(int(pid.read_text()))
@@ -290,7 +290,7 @@ async def test_cancelled_from_outside(scripted: Scripted, tmp_path: Path, moment
     async with trio.open_nursery() as nursery:
 
         async def call() -> None:
-            kubectl = scripted(f"echo $$ > {pid}; {body}")
+            kubectl = scripted(f"echo $$ > '{pid}'; {body}")
             await kubectl.run([], timeout=30.0, max_bytes=1 << 30, sink=sink, grace=0.3)
             pytest.fail("a cancelled call must not return as if it had ended")
 
@@ -327,7 +327,7 @@ async def test_cancelled_when_it_is_ending_anyway(scripted: Scripted, clock: Moc
 
 async def test_cancelled_before_it_began(scripted: Scripted, kept: Kept, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    kubectl = scripted(f"trap '' TERM; echo $$ > {pid}; while :; do /bin/sleep 1; done")
+    kubectl = scripted(f"trap '' TERM; echo $$ > '{pid}'; while :; do /bin/sleep 1; done")
     with trio.CancelScope() as scope:
         scope.cancel()
         await run(kubectl, kept)
@@ -338,7 +338,7 @@ async def test_cancelled_before_it_began(scripted: Scripted, kept: Kept, tmp_pat
 
 async def test_several_at_once(scripted: Scripted, tmp_path: Path) -> None:
     go_on = tmp_path / "go_on"
-    kubectl = scripted(f"echo $1; while [ ! -e {go_on} ]; do /bin/sleep 0.01; done")
+    kubectl = scripted(f"echo $1; while [ ! -e '{go_on}' ]; do /bin/sleep 0.01; done")
     sinks = [Kept() for _ in range(4)]
     async with trio.open_nursery() as nursery:
         for number, sink in enumerate(sinks):
