@@ -108,7 +108,7 @@ class Bench:
 
     async def settled(self) -> None:
         """Wait until what is looked at in the background has been looked at."""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while "not looked at yet" in (await self.get("/readyz"))[1]:  # nothing else tells
                 await trio.sleep(0.005)
 

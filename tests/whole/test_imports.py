@@ -23,7 +23,7 @@ async def imported_by_an_agent_at_work(link, folder):
     async with reference_api(links=[link]) as api:
         telling = (sys.executable, "-c", TELLING, str(folder / "modules"))
         async with agent_process(api, folder, command=telling) as agent:
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 while link == "stream" and not api.listeners:
                     await trio.sleep(0.02)
                 await api.result(await api.ask(["get", "pods", "echo-hello"]))

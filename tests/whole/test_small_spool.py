@@ -14,7 +14,7 @@ async def test_a_small_spool_works(link, most, at_most, tmp_path):
         reference_api(links=[link]) as api,
         agent_process(api, tmp_path, KUBENTLY_SPOOL_MAX_BYTES=most) as agent,
     ):
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             while link == "stream" and not api.listeners:  # what is pushed to nobody is gone
                 await trio.sleep(0.02)
             answer = await api.result(await api.ask(["get", "pods", "flood-3000000"]))

@@ -13,7 +13,7 @@ from agent import __version__
 from demo.api import reference_api
 from tests.kit.agent import agent_process
 
-SOON = 20  # seconds; the machine may be busy
+SOON = 60  # seconds; the machine may be busy
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ async def test_commands_and_signals_dont_wait_for_the_log(link, tmp_path):
         )
         os.close(writer)
         try:
-            with trio.fail_after(30):
+            with trio.fail_after(60):
                 while link == "stream" and not api.listeners:  # what is pushed to nobody is gone
                     await trio.sleep(0.02)
                 for number in range(3):

@@ -290,7 +290,7 @@ class Process:
 
     async def run(self, says: str, *, goes_on: bool) -> int:
         """Until it ends; one that goes on is stopped once it has said what it should."""
-        with self._log.open("wb") as log, trio.fail_after(30):
+        with self._log.open("wb") as log, trio.fail_after(60):
             process = await trio.lowlevel.open_process(
                 self._command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )

@@ -282,7 +282,7 @@ async def test_a_live_agents_spool_and_then_its_remains(tmp_path, cli, link):
         while link == "stream" and not api.listeners:  # what is pushed to nobody is gone
             await trio.sleep(0.02)
         command_id = await api.ask(["get", "pods", "sleep-30"], timeout=60)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await agent.until("command accepted")
             while not agent.runs("sleep-30"):  # another process writes it
                 await trio.sleep(0.02)

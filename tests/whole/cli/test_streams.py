@@ -120,7 +120,7 @@ async def test_an_interrupt_while_the_cluster_is_asked(environ: dict[str, str], 
         stderr=subprocess.PIPE,
     )
     try:
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             while not asked.exists():  # another process writes it
                 await trio.sleep(0.02)
             process.send_signal(signal.SIGINT)

@@ -128,7 +128,7 @@ async def test_curl_prints_what_the_document_shows(api: ReferenceApi, tmp_path: 
         assert process.stdout
         printed = b""
         try:
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 while len(printed.strip()) < len(wanted.strip().encode()):  # a stream doesn't end
                     chunk = await process.stdout.receive_some()
                     assert chunk, printed
