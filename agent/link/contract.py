@@ -64,7 +64,7 @@ class ReadyResult(Protocol):
 
     @property
     def executed_at(self) -> float | None:
-        """When the command was started, in seconds since the epoch; None if it never was."""
+        """When the command was started or else answered, in seconds since the epoch; None if nobody knows any more."""
 
     @property
     def attempts(self) -> int:

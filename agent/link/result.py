@@ -43,7 +43,7 @@ async def stream_result(ready: ReadyResult, now: float) -> list[Segment]:
 
     Args:
         ready: the result and its output.
-        now: seconds since the epoch, for what was never started.
+        now: seconds since the epoch, for what has lost its own time.
     """
     result = ready.result
     at = datetime.fromtimestamp(now if ready.executed_at is None else ready.executed_at, UTC)

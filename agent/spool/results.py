@@ -49,8 +49,8 @@ def read(db: sqlite3.Connection, seq: int) -> Delivery:
         held = sum(each.bytes for each in written.values()) <= HELD_BYTES and row["output"] != "gone"
         output = {name: _stored(db, seq, name, written[name], held=held) for name in STREAMS}
         if all(each.held is None or zlib.crc32(each.held.encode()) == each.crc for each in output.values()):
-            started = row["started_unix_ms"]
-            executed_at = started / 1000 if started is not None and 0 <= started < _NO_TIME_MS else None
+            times = (row["started_unix_ms"], row["finished_unix_ms"])
+            executed_at = next((ms / 1000 for ms in times if ms is not None and 0 <= ms < _NO_TIME_MS), None)
             trace = (row["correlation_id"], row["session_id"])
             return Delivery(seq, row["command_id"], result, attempts, *trace, executed_at, output)
     return Delivery(seq, row["command_id"], Result(Outcome.DAMAGED), attempts, whole=False)

@@ -100,7 +100,9 @@ class Delivery:
     correlation_id: str | None = None
     session_id: str | None = None
     executed_at: float | None = None
-    """When the command was started, in seconds since the epoch; None if it never was."""
+    """When the command was started, in seconds since the epoch; of one that never was, when its answer was stored. A
+    result that is sent again is the same, byte for byte.
+    """
     output: Mapping[Stream, Stored] = field(default_factory=lambda: dict.fromkeys(STREAMS, NOTHING_STORED))
     whole: bool = True
     """Whether the checksums are right; of a larger output that shows only when it is read."""
