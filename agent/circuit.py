@@ -30,6 +30,9 @@ RETRY_AFTER_CAP_SECONDS = 300.0
 REMINDERS_SECONDS = (60.0, 300.0, 600.0)
 """How long into an outage it is mentioned again; from the last on, at that distance."""
 
+LOOK_SECONDS = 1.0
+"""How often those who wait for the poller look whether it is still there."""
+
 UNRECOGNISED_SECONDS = 30.0
 """How long to wait for the poller after an answer in which nothing showed that it was the API's."""
 
@@ -225,14 +228,20 @@ class Trust:
         if retry_after is not None:
             self._own.failed(LinkDown(reason, retry_after=retry_after))
 
+    def alone(self) -> None:
+        """The poller has stopped: from now on only those who wait find out."""
+        self._aside = True
+
     async def wait(self) -> None:
         """Return once the API is known. One of those who wait asks for all."""
         async with self._asking:
             while not self.known:
                 pause = self._own.breaker.wait()
-                if pause == 0 and (self._aside or not self._receiving.breaker.down):
+                if not self._aside and self._receiving.breaker.down:
+                    pause = LOOK_SECONDS
+                elif pause == 0:
                     pause = await self._ask()
-                with trio.move_on_after(pause or UNRECOGNISED_SECONDS):
+                with trio.move_on_after(pause):
                     await self._recognised.wait()
 
     async def _ask(self) -> float:

@@ -3,20 +3,15 @@
 from pathlib import Path
 
 from agent.errors import ConfigError
+from agent.filewatch import FileWatch
 from agent.guard import DEFAULT_POLICY, Policy, PolicyError, parse_policy
 from agent.log import Log
 
 _MAX_BYTES = 1024 * 1024  # a ConfigMap's own limit
 
-Stamp = tuple[int, int, int]
-
 
 class PolicyFile:
-    """The policy in force.
-
-    A ConfigMap's file is replaced as a whole when it changes (a link is turned to a new folder), so the file's
-    identity, size and time tell whether to read it again; one `stat` a command costs microseconds.
-    """
+    """The policy in force."""
 
     def __init__(self, path: Path | None, log: Log) -> None:
         """Read the file once.
@@ -27,11 +22,12 @@ class PolicyFile:
         self._path = path
         self._log = log
         self._policy = DEFAULT_POLICY
-        self._stamp: Stamp | None = None
+        self._watch = FileWatch(path)
         self._complaint: str | None = None
         if path is not None:
+            self._watch.changed()
             try:
-                self._stamp, self._policy = _stamp(path), self._read(path)
+                self._policy = self._read(path)
             except (OSError, PolicyError) as error:
                 raise ConfigError(
                     f"KUBENTLY_POLICY_FILE: {_sentence(path, error)}.",
@@ -40,20 +36,17 @@ class PolicyFile:
 
     def current(self) -> Policy:
         """The policy for the next command. A new file that is missing or broken leaves the old policy in force."""
-        if self._path is None:
+        if self._path is None or not self._watch.changed():
             return self._policy
         try:
-            stamp = _stamp(self._path)
-            if stamp != self._stamp:
-                self._stamp = stamp
-                self._policy = self._read(self._path)
-                self._log.info("policy file read again", path=self._path)
+            self._policy = self._read(self._path)
+        except (OSError, PolicyError) as error:
+            if isinstance(error, OSError):
+                self._watch.forget()  # it may be the same file that can be read next time
+            self._complain(_sentence(self._path, error))
+        else:
+            self._log.info("policy file read again", path=self._path)
             self._complaint = None
-        except OSError as error:
-            self._stamp = None  # it may be the same file that can be read next time
-            self._complain(_sentence(self._path, error))
-        except PolicyError as error:
-            self._complain(_sentence(self._path, error))
         return self._policy
 
     def _read(self, path: Path) -> Policy:
@@ -66,11 +59,6 @@ class PolicyFile:
         if sentence != self._complaint:
             self._complaint = sentence
             self._log.error("policy file unusable, the old policy stays", reason=sentence)
-
-
-def _stamp(path: Path) -> Stamp:
-    stat = path.stat()
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _read(path: Path) -> Policy:

@@ -73,7 +73,7 @@ class Agent:
         self.breaker, pace = (Breaker(trio.current_time, random.random, link.pause_seconds) for _ in range(2))
         what = ("API", "API's status") if link.pulls else ("stream of commands", "API")
         circuit, own = (Circuit(b, lambda: spool.pending, w) for b, w in zip((self.breaker, pace), what, strict=True))
-        trust = Trust(own, circuit, link.recognise, aside=not link.pulls)
+        self._trust = trust = Trust(own, circuit, link.recognise, aside=not link.pulls)
         self._poller = Poller(link, spool, circuit, trust, metrics=self.metrics, watchdog=self.watchdog)
         slots = trio.CapacityLimiter(config.executors)
         self._executors = [
@@ -135,6 +135,7 @@ class Agent:
         deadline = trio.current_time() + self._config.drain_seconds
         self._probes.draining = True
         await polling.stop(abandon=self._abandon_receiving)
+        self._trust.alone()
         for executor in self._executors:
             executor.drain()
         await executing.stop(within=self._config.drain_seconds * EXECUTORS_SHARE, abandon=self._abandon_writing)

@@ -31,9 +31,9 @@ _OPTIONS = tuple(
     (level, getattr(socket, name), value)
     for level, name, value in (
         (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 15),
-        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 15),
-        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 8),  # some NATs forget a flow that was idle for 10 s
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 8),
+        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 6),
         (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 60_000),  # ms without an acknowledgement
         (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", 64 * 1024),  # so that what was written is nearly what was sent
     )

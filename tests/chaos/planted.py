@@ -268,7 +268,14 @@ PLANTED = (
         "agent/run.py",
         "small=n > 0)",
         "small=False)",
-        ("tests/tasks/test_run.py",),
+        ("tests/tasks/test_run.py", "-k", "large"),
+    ),
+    Planted(
+        "a drain doesn't wait for a poller that has stopped",
+        "agent/circuit.py",
+        "        self._aside = True\n",
+        "        pass\n",
+        ("tests/tasks/test_circuit.py",),
     ),
     # A full spool, a full disk.
     Planted(

@@ -147,6 +147,19 @@ async def test_in_an_outage_the_poller_finds_out_unless_results_go_another_way(c
         trust.recognised()
 
 
+async def test_once_the_poller_has_stopped_those_who_wait_find_out(circuit, autojump_clock):
+    """Else what a drain could still deliver would wait for a poll that never comes."""
+    asked = Asked()
+    trust = trusting(circuit, asked)
+    fail(circuit)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trust.wait)
+        await trio.sleep(10)
+        assert asked.at == []
+        trust.alone()
+    assert len(asked.at) == 1
+
+
 async def test_what_isnt_recognised_waits_for_the_poller(circuit, autojump_clock):
     asked = Asked(False, False)
     trust = trusting(circuit, asked)

@@ -208,6 +208,23 @@ async def test_after_a_silence_no_kept_connection_is_trusted(opened):
     assert server.connections == 2
 
 
+async def test_the_limit_of_everything_is_one(opened, virtual_clock):
+    """However late an answer begins, and however slowly it goes on."""
+
+    async def trickles(stream):
+        await trio.sleep(4)
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while True:
+            await stream.send_all(b"x")
+            await trio.sleep(2)
+
+    async with running(Server(trickles)) as url, opened(url) as client:
+        began = trio.current_time()
+        with pytest.raises(LinkDown, match="no whole answer within 15 s"):
+            await ask(client)
+        assert trio.current_time() - began < 15.5
+
+
 async def test_an_old_connection_is_not_used(opened, monkeypatch):
     monkeypatch.setattr(transport, "_LIMITS", httpx.Limits(keepalive_expiry=-1))
     server = Server(OK)

@@ -98,6 +98,34 @@ async def test_a_stop_takes_nothing_new_but_ends_what_it_has(life, link, kubectl
     assert link.eager == [False, False]
 
 
+async def test_large_results_go_one_at_a_time_and_small_ones_pass(life, link, kubectl, virtual_clock):
+    """A line that takes a minute for one would take as long for all of them, and for all else."""
+    sending: list[str] = []
+
+    def printing(count):
+        async def printed(sink):
+            await sink("stdout", "x" * count)
+            return DONE
+
+        return printed
+
+    async def slowly():
+        name = link.delivered[-1][0]
+        if name.startswith("large"):
+            sending.append(name)
+            assert len(sending) == 1
+            await trio.sleep(10)
+            sending.clear()
+        return Reply(Verdict.STORED, 200)
+
+    names = ("large-1", "large-2", "small-1", "small-2")
+    kubectl.plans |= {name: printing(100_000 if name.startswith("large") else 10) for name in names}
+    link.replies += [slowly] * 4
+    link.receives.append(commands(*names))
+    assert await life.until_signalled(lambda: len(link.delivered) == 4) == STOPPED
+    assert [name for name, *_ in link.delivered] == ["large-1", "small-1", "small-2", "large-2"]
+
+
 async def test_what_outlasts_the_drain_is_answered(life, link, kubectl, virtual_clock):
     async def endless(sink):
         await sink("stdout", "so far")
