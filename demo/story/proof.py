@@ -4,7 +4,7 @@ There are three records that know nothing of each other: the API's, the cluster'
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from demo.cluster.api import SampleCluster
@@ -72,9 +72,12 @@ class Finding:
 
 
 def findings(
-    record: Record, ledger: Mapping[str, Entry], killed: Collection[str], cluster: SampleCluster | None
+    record: Record, ledger: Mapping[str, Entry], at_kill: Mapping[str, Entry], cluster: SampleCluster | None
 ) -> list[Finding]:
-    """The rows of the table. `killed` are the commands that were running when the agent was killed."""
+    """The rows of the table. `at_kill` is what the spool said when the agent had been killed."""
+    killed = {command_id for command_id, entry in at_kill.items() if entry.state == "running"}
+    # What the spool calls accepted may have been begun in the last moment: that isn't waited for.
+    begun = {command_id for command_id, entry in at_kill.items() if entry.unfinished}
     asked = record.handed_out
     runs = {command_id: entry.runs for command_id, entry in ledger.items()}
     twice = {command_id for command_id, times in runs.items() if times > 1 + (command_id in killed)}
@@ -82,7 +85,7 @@ def findings(
     if cluster:
         reads = Counter(call.query.get("tailLines") for call in cluster.calls if call.path.endswith("/log"))
         tails = {one.id: tail for one in asked if (tail := tail_of(one.command.get("args", ())))}
-        twice |= {command_id for command_id, tail in tails.items() if reads[tail] > 1 + (command_id in killed)}
+        twice |= {command_id for command_id, tail in tails.items() if reads[tail] > 1 + (command_id in begun)}
         who = "the spool and the cluster"
     rows = [
         Finding(sum(one.distinct == 1 for one in asked), "answered, with one result each, says the API", len(asked)),

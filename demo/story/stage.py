@@ -54,8 +54,8 @@ class Stage:
     agent: AgentProcess
     folder: Path
     kubeconfig: Path
-    killed: set[str] = field(default_factory=set)
-    """Commands that were running when the agent was killed."""
+    at_kill: dict[str, Entry] = field(default_factory=dict)
+    """What the spool said when the agent had been killed."""
     expected_down: bool = False
     """The agent isn't running because the story wants it so."""
 

@@ -110,15 +110,20 @@ class Story:
         screen.say(
             f"The agent has {counted(tally.in_flight, 'command')}, {tally.running} of them running{there}. It works on:"
         )
-        some = self._chance.randint(1, 5)
-        await stage.watched(lambda: stage.tally().spooled >= some, "results in the spool")
+        some = self._chance.randint(1, 3)
+
+        def amid() -> bool:
+            tally = stage.tally()
+            return tally.spooled >= some and tally.running > 0
+
+        await stage.watched(amid, "results in the spool")
 
     async def _kill(self) -> None:
         stage, screen = self._stage, self._screen
         screen.act(3, "The agent is killed")
         stage.expected_down = True
         pid = await stage.agent.kill()
-        stage.killed = {command_id for command_id, entry in stage.ledger().items() if entry.state == "running"}
+        stage.at_kill = stage.ledger()
         tally = stage.tally()
         screen.say(
             f"kill -9 {pid}. One SQLite file is left. In it: {counted(tally.spooled, 'result')} to send, "
@@ -149,7 +154,7 @@ class Story:
         if code != 0:
             raise DemoFailed(f"the agent ended with exit code {code} after SIGTERM")
         screen.act(5, "What the records say")
-        rows = findings(stage.api.record, stage.ledger(), stage.killed, stage.cluster)
+        rows = findings(stage.api.record, stage.ledger(), stage.at_kill, stage.cluster)
         for row in rows:
             screen.finding(row.right, f"{row.count} of {row.wanted}" if row.wanted else str(row.count), row.what)
         right = all(row.right for row in rows)

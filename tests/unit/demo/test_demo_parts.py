@@ -45,7 +45,8 @@ def record(**answers: list[str]) -> Record:
 
 
 def wrong(made: Record, ledger: dict[str, Entry], killed: set[str]) -> set[str]:
-    return {row.what.partition(",")[0] for row in findings(made, ledger, killed, None) if not row.right}
+    at_kill = {command_id: Entry("running", 1) for command_id in killed}
+    return {row.what.partition(",")[0] for row in findings(made, ledger, at_kill, None) if not row.right}
 
 
 def test_all_is_well() -> None:
@@ -79,9 +80,12 @@ async def test_what_the_cluster_saw_is_found() -> None:
     async with sample_cluster() as cluster:
         log = Call(0.0, "GET", "/api/v1/namespaces/shop/pods/web/log", {"tailLines": "30"}, 200)
         cluster.calls.extend([log, log, Call(0.0, "DELETE", "/api/v1/namespaces/shop/pods/web", {}, 403)])
-        rows = findings(made, {"a": Entry("delivered", 1)}, set(), cluster)
+        ledger = {"a": Entry("delivered", 1)}
+        rows = findings(made, ledger, {}, cluster)
+        begun = findings(made, ledger, {"a": Entry("accepted", 0)}, cluster)
     assert [row.count for row in rows if not row.right] == [1, 1]
     assert len(rows) == 5
+    assert [row.what for row in begun if not row.right] == ["requests that would change something, says the cluster"]
 
 
 def test_the_tally() -> None:
