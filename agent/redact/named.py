@@ -34,6 +34,7 @@ _ASSIGN = _re(r"{i}(?P<close>\\*[\"'])?\]?{i}(?:[ ]\d+)?[ \t]*(?P<sep>=>|:=|=|:)
 _BLOCK = _re(r"[|>][+-]?\d?[ \t]*\r?\n[ \t]*(?=\S)")
 _RULER = _re(r"[ \t]*\r?\n-{4}\r?\n")
 _BELOW = _re(r"[ \t]*\r?\n(?P<indent>[ \t]*)(?=\S)")
+_NESTED = _re(r"\{(?!\{) | \[\s*[\[{]")
 _TAG = _re(r"(?:>|\\+u003e)(?=[^\s<\\])")
 _BESIDE = _re(r"""{i}{q}(?P<sep>[ \t]+(?:is|by)[ \t]+ | ,?[ \t]+ | ,(?=\\*["']))(?=\S)""")
 _ALONE = _re(r"""[ \t.;]*(?:$|\r|\\+n|")""")
@@ -118,6 +119,8 @@ def _value(
     text: str, at: int, level: int, indent: int, name: str, *, rest: Ends = word, prose: bool = False
 ) -> Iterator[Taken]:
     """A value that begins here. `rest`: where one without quotes ends."""
+    if _NESTED.match(text, at):
+        return
     if below := _BLOCK.match(text, at):
         yield from _within(text, below.end(), level, block(indent))
         return
@@ -138,7 +141,7 @@ def _pair(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
     """The value of an object whose name is the credential's."""
     name, indent = text[begin:end].lower(), _indent(text, begin)
     if after := _VALUE_AFTER.match(text, end):
-        yield from _value(text, after.end(), level, indent, name, rest=line)
+        yield from _value(text, after.end(), level, indent, name, rest=_rest(after[0]))
         return
     key = _KEY_BEFORE.search(text, max(0, begin - 48), begin)
     if not key or _FIRST.search(text, max(0, key.start() - 16), key.start()):
@@ -146,9 +149,14 @@ def _pair(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
     low, high = max(0, key.start() - NEAR), key.start()
     at = max(text.rfind("value", low, high), text.rfind("default", low, high))
     if at >= 0 and (before := _VALUE_KEY.match(text, at)):
-        for found in _value(text, before.end(), level, indent, name, rest=line):
+        for found in _value(text, before.end(), level, indent, name, rest=_rest(before[0])):
             if found.end <= high and _BETWEEN.match(text[found.end : high]):
                 yield found
+
+
+def _rest(key: str) -> Ends:
+    """Where a value without quotes ends: behind a key in quotes, as in JSON, with the word."""
+    return word if key.rstrip(" :=")[-1:] in {'"', "'"} else line
 
 
 def _assigned(text: str, begin: int, end: int, assign: re.Match[str], level: int) -> Iterator[Taken]:
@@ -165,7 +173,7 @@ def _assigned(text: str, begin: int, end: int, assign: re.Match[str], level: int
         yield from _within(text, ruler.end(), level, line)
     elif below := _BELOW.match(text, at):
         yield from _below(text, below, level, _indent(text, begin), name)
-    elif text[at : at + 1] != "{" or text[at : at + 2] == "{{":
+    else:
         leads = _LEADS.search(text, _before(text, begin), begin)
         whole_line = (
             leads and not assign["close"] and assign["sep"] != "=>" and (assign["after"] or assign["sep"] == ":")

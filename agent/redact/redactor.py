@@ -21,7 +21,7 @@ from agent.redact.values import NEAR, Ends
 MARK = "<redacted>"
 """A string in YAML, JSON and URLs alike (`[redacted]` is a YAML list and breaks a URL; `***` is a YAML error)."""
 
-_BARE = re.compile(r"""(\\*["'])[ ]*:[ ]*\Z""")
+_BARE = re.compile(r"""(\\*["'])[ ]*:[ ]*(?:\[\s*)?\Z""")
 """A number in JSON: what takes its place must be a string."""
 
 _LAST_WORD = re.compile(r"""[^\s"'<>{}\[\]]{1,4096}\Z""")
@@ -192,7 +192,7 @@ class Redactor:
         """Values that were taken by their name, where they stand again without it."""
         for span in found:
             value = text[span.start : span.end]
-            odd = any(c.isdigit() for c in value) and not value.isdigit() and "\n" not in value
+            odd = any(c.isdigit() for c in value) and any(c.isalpha() for c in value) and "\n" not in value
             if span.kind == "named" and 8 <= len(value) <= 128 and odd and len(self._values) < VALUES:
                 self._values[value] = None
         for value in self._values:
