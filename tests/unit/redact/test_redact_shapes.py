@@ -15,7 +15,8 @@ KEYS = [
 ]  # fmt: skip
 TEXTS = [
     "", "x", "kx81Lmq0", "a\"b'c9", "back\\slash9", "new\nline 9", "tab\t9", "DB_PASSWORD", "password", "Secret",
-    "a: b", "- x", "{x}", "[y]", "# c", "99999999", "ünï9", "true", "null", "~", "1e5", "<a&b>9", "a b c 9", "it's 9 o'clock",
+    "a: b", "- x", "{x}", "[y]", "# c", "99999999", "ünï9", "true", "null", "~", "1e5", "<a&b>9",
+    "a b c 9", "it's 9 o'clock",
     "https://u:p9w@h/x", "Bearer kx81Lmq0kx81Lmq0", "eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.abcdefghij", "--password kx85Lmq0",
     "password: kx82Lmq0", '{"password":"kx83Lmq0"}', "line1\npassword=kx84Lmq0\nline3",
     "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nabcd==\n-----END PRIVATE KEY-----\n",
