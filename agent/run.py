@@ -70,21 +70,16 @@ class Agent:
         self._link = link
         self.metrics = Metrics()
         self.watchdog = Watchdog(trio.current_time)
-        self.breaker, pace = (Breaker(trio.current_time, random.random, link.pause_seconds) for _ in range(2))
-        what = ("API", "API's status") if link.pulls else ("stream of commands", "API")
-        circuit, own = (Circuit(b, lambda: spool.pending, w) for b, w in zip((self.breaker, pace), what, strict=True))
-        self._trust = trust = Trust(own, circuit, link.recognise, aside=not link.pulls)
-        self._poller = Poller(link, spool, circuit, trust, metrics=self.metrics, watchdog=self.watchdog)
+        self.breaker = Breaker(trio.current_time, random.random, link.pause_seconds)
+        """The poller's: an agent that gets no commands isn't ready, whoever takes its results."""
+        receiving = Circuit(self.breaker, lambda: spool.pending, "API" if link.pulls else "stream of commands")
+        asking = Breaker(trio.current_time, random.random, link.pause_seconds)
+        recognising = Circuit(asking, lambda: spool.pending, "API's status" if link.pulls else "API")
+        self._trust = trust = Trust(recognising, receiving, link.recognise, aside=not link.pulls)
+        self._poller = Poller(link, spool, receiving, trust, metrics=self.metrics, watchdog=self.watchdog)
         slots = trio.CapacityLimiter(config.executors)
         self._executors = [
-            Executor(
-                spool,
-                kubectl,
-                policies,
-                slots,
-                timeout_max=config.command_timeout_max,
-                metrics=self.metrics,
-            )
+            Executor(spool, kubectl, policies, slots, timeout_max=config.command_timeout_max, metrics=self.metrics)
             for _ in range(config.executors)
         ]
         troubles = Troubles()
