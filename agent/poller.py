@@ -8,18 +8,18 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from agent.circuit import Circuit, Trust
-from agent.errors import LinkDown, SpoolFull
+from agent.errors import LinkDown
 from agent.link import Batch, Link
 from agent.log import Log
 from agent.metrics import Metrics
 from agent.model import Command, Malformed, Outcome, Result
-from agent.spool import Intake, Spool
+from agent.spool import Intake, Spool, until_written
 from agent.watchdog import Watchdog
 
 log = Log("poller")
 
-RETRY_JOURNAL_SECONDS = 1.0
-"""How often a write is tried again while the disk refuses it. The commands are in memory then, and nothing is taken."""
+ABANDONED_SECONDS = 0.5
+"""How long commands are tried to be journalled once they were to be given up."""
 
 REPEATED_SECONDS = 1.0
 """The pause after commands that were all known: an API that repeats itself mustn't be asked 4,000 times a second."""
@@ -93,7 +93,7 @@ class Poller:
         intake = _Intake(self._spool, self._metrics, self._watchdog, batch)
         with trio.CancelScope(shield=True) as self._journalling:
             if self._abandoned:  # before there was anything: it is tried once
-                self._journalling.deadline = trio.current_time() + RETRY_JOURNAL_SECONDS / 2
+                self._journalling.deadline = trio.current_time() + ABANDONED_SECONDS
             try:
                 await intake.run(self._spool.room + self._link.burst)
             finally:
@@ -167,14 +167,10 @@ class _Intake:
         self._metrics.finished(result)
 
     async def _until_written(self, write: Callable[[], Awaitable[Intake]]) -> Intake:
-        """Repeat a write until the spool takes it: what was received is in memory only, and mustn't be dropped."""
-        told = False
-        while True:
-            try:
-                return await write()
-            except SpoolFull as error:
-                if not told:
-                    log.error("commands can't be journalled, trying again", reason=str(error))
-                    told = True
+        """What was received is in memory only, and mustn't be dropped."""
+
+        async def attempt() -> Intake:
             self._watchdog.beat("poller")
-            await trio.sleep(RETRY_JOURNAL_SECONDS)
+            return await write()
+
+        return await until_written(attempt, log, "commands can't be journalled, trying again")

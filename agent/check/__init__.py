@@ -14,10 +14,10 @@ on each other: the cluster is looked at even if the API is away.
 from collections.abc import Mapping
 
 from agent.check import api, cluster, configuration, health, rights, storage
-from agent.check.findings import Area, Finding, Tell, Verdict
+from agent.check.findings import Area, Finding, Mark, Tell
 from agent.config import Config
 
-__all__ = ["Finding", "Verdict", "check_everything"]
+__all__ = ["Finding", "Mark", "check_everything"]
 
 
 async def check_everything(environ: Mapping[str, str], tell: Tell) -> Config | None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from agent.errors import AgentError
 
 
-class Verdict(StrEnum):
+class Mark(StrEnum):
     """How one check ended."""
 
     PASSED = "passed"
@@ -24,7 +24,7 @@ class Finding:
 
     area: str
     check: str
-    verdict: Verdict
+    verdict: Mark
     words: str
     """What was found."""
     hint: str = ""
@@ -51,27 +51,27 @@ class Area:
 
     def passed(self, check: str, words: str) -> None:
         """It is as it should be."""
-        self._found(check, Verdict.PASSED, words)
+        self._found(check, Mark.PASSED, words)
 
     def warned(self, check: str, words: str, hint: str) -> None:
         """The agent works, but somebody should know."""
-        self._found(check, Verdict.WARNED, words, hint)
+        self._found(check, Mark.WARNED, words, hint)
 
     def failed(self, check: str, error: AgentError) -> None:
         """It isn't as it should be; the agent itself would say the same."""
         self._failed = check
-        self._found(check, Verdict.FAILED, error.problem, error.hint)
+        self._found(check, Mark.FAILED, error.problem, error.hint)
 
     def skip(self, check: str, words: str) -> None:
         """It wasn't looked at."""
-        self._found(check, Verdict.SKIPPED, words)
+        self._found(check, Mark.SKIPPED, words)
 
     def skip_rest(self, because: str = "") -> None:
         """Tell what wasn't reached; without another reason because of the last failure."""
         for check in self._waiting.copy():
             self.skip(check, because or f"not looked at: {self._failed} failed")
 
-    def _found(self, check: str, verdict: Verdict, words: str, hint: str = "") -> None:
+    def _found(self, check: str, verdict: Mark, words: str, hint: str = "") -> None:
         if check in self._waiting:
             self._waiting.remove(check)
         self._tell(Finding(self._title, check, verdict, words, hint))

@@ -8,11 +8,11 @@ import textwrap
 
 import trio
 
-from agent.check import Finding, Verdict, check_everything
+from agent.check import Finding, Mark, check_everything
 from agent.cli.parser import Subparsers, add_command
 
-_SIGNS = {Verdict.PASSED: "√", Verdict.WARNED: "!", Verdict.FAILED: "×", Verdict.SKIPPED: "–"}
-_COLOURS = {Verdict.PASSED: "32", Verdict.WARNED: "33", Verdict.FAILED: "31", Verdict.SKIPPED: "2"}
+_SIGNS = {Mark.PASSED: "√", Mark.WARNED: "!", Mark.FAILED: "×", Mark.SKIPPED: "–"}
+_COLOURS = {Mark.PASSED: "32", Mark.WARNED: "33", Mark.FAILED: "31", Mark.SKIPPED: "2"}
 _WIDTH = 17  # of the longest check's name
 _COLUMNS = 110  # beyond that lines are hard to read
 
@@ -37,7 +37,7 @@ def run(_: argparse.Namespace) -> int:
     print(f"\n{_summary(lines.findings)}")
     if config is None:
         return 2
-    return int(any(found.verdict is Verdict.FAILED for found in lines.findings))
+    return int(any(found.verdict is Mark.FAILED for found in lines.findings))
 
 
 class _Lines:
@@ -54,7 +54,7 @@ class _Lines:
         self.findings.append(finding)
         if self._skipped and (finding.area, finding.words) != (self._skipped[0].area, self._skipped[0].words):
             self.flush()
-        if finding.verdict is Verdict.SKIPPED:
+        if finding.verdict is Mark.SKIPPED:
             self._skipped.append(finding)
         else:
             self._print(finding, finding.check)
@@ -81,18 +81,18 @@ class _Lines:
         plain = textwrap.TextWrapper(width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
         return plain.wrap(words) or [""]
 
-    def _sign(self, verdict: Verdict) -> str:
+    def _sign(self, verdict: Mark) -> str:
         sign = _SIGNS[verdict]
         return f"\x1b[{_COLOURS[verdict]}m{sign}\x1b[0m" if self._coloured else sign
 
 
 def _summary(findings: list[Finding]) -> str:
-    count = {verdict: sum(f.verdict is verdict for f in findings) for verdict in Verdict}
-    parts = [f"{count[Verdict.PASSED]} of {len(findings)} checks passed"]
-    if count[Verdict.FAILED]:
-        parts.append(f"{count[Verdict.FAILED]} failed")
-    if count[Verdict.WARNED]:
-        parts.append(f"{count[Verdict.WARNED]} to look at")
-    if count[Verdict.SKIPPED]:
-        parts.append(f"{count[Verdict.SKIPPED]} not looked at")
+    count = {verdict: sum(f.verdict is verdict for f in findings) for verdict in Mark}
+    parts = [f"{count[Mark.PASSED]} of {len(findings)} checks passed"]
+    if count[Mark.FAILED]:
+        parts.append(f"{count[Mark.FAILED]} failed")
+    if count[Mark.WARNED]:
+        parts.append(f"{count[Mark.WARNED]} to look at")
+    if count[Mark.SKIPPED]:
+        parts.append(f"{count[Mark.SKIPPED]} not looked at")
     return ", ".join(parts) + "."

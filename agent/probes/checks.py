@@ -41,7 +41,7 @@ class Check:
     words: str
 
 
-class Spool(Protocol):
+class WatchedSpool(Protocol):
     """What is needed of the spool."""
 
     recovery: Recovery
@@ -52,7 +52,7 @@ class Spool(Protocol):
         """Write something small, durably. Raises SpoolFull, or SpoolError: then the agent ends."""
 
 
-class Kubectl(Protocol):
+class WatchedKubectl(Protocol):
     """What is needed of kubectl."""
 
     trouble: str | None
@@ -105,7 +105,7 @@ class Watch:
 class Checks:
     """All that `/readyz` names."""
 
-    def __init__(self, breaker: Breaker, spool: Spool, kubectl: Kubectl) -> None:
+    def __init__(self, breaker: Breaker, spool: WatchedSpool, kubectl: WatchedKubectl) -> None:
         self.kubectl_version = ""
         self._breaker = breaker
         self._spool = spool

@@ -9,7 +9,7 @@ from agent.errors import SpoolError
 from agent.log import Log
 from agent.metrics import CONTENT_TYPE, Metrics
 from agent.probes import gauges
-from agent.probes.checks import Check, Checks, Kubectl, Spool
+from agent.probes.checks import Check, Checks, WatchedKubectl, WatchedSpool
 from agent.probes.server import Page, Server, listen
 from agent.spool import Counts
 from agent.watchdog import Watchdog
@@ -35,8 +35,8 @@ class Probes:
         breaker: Breaker,
         metrics: Metrics,
         watchdog: Watchdog,
-        spool: Spool,
-        kubectl: Kubectl,
+        spool: WatchedSpool,
+        kubectl: WatchedKubectl,
     ) -> None:
         self.draining = False
         self._address = address

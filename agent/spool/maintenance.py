@@ -1,6 +1,6 @@
 """Keeps the file small: forgetting, giving up what is kept for people, shrinking.
 
-Functions of the database, and `Maintenance`, which calls them in turn. Only what the API has answered for is ever
+Functions of the database, and `SpoolMaintenance`, which calls them in turn. Only what the API has answered for is ever
 touched here.
 """
 
@@ -150,7 +150,7 @@ def note(db: sqlite3.Connection, **values: object) -> None:
             db.execute("insert into meta (key, value) values (?, ?)", (key, str(value)))
 
 
-class Maintenance:
+class SpoolMaintenance:
     """One round after the other, in small commits, so that others don't wait for long."""
 
     def __init__(self, writer: Writer, space: Space, limits: Limits, clock: Clock) -> None:

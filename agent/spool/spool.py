@@ -20,7 +20,7 @@ from agent.model import PIECE_BYTES, Command, Malformed, Outcome, Result, Stream
 from agent.spool import journal, maintenance, results
 from agent.spool.clock import Clock, readable
 from agent.spool.counters import Measured, Pending, Running, Settlement, Waiting
-from agent.spool.maintenance import Maintenance
+from agent.spool.maintenance import SpoolMaintenance
 from agent.spool.retry import RetryRequests, retry
 from agent.spool.rows import storable
 from agent.spool.signals import Signal
@@ -78,7 +78,7 @@ class Spool:
         """Wakes the poller: commands can be accepted."""
         self._piece_room = Signal(lambda: int(self._in_flight_bytes < _IN_FLIGHT_BYTES))
         self._writer = Writer(ready.connection, ready.space, self._changed, inline=inline)
-        self._maintenance = Maintenance(self._writer, ready.space, ready.limits, ready.clock)
+        self._maintenance = SpoolMaintenance(self._writer, ready.space, ready.limits, ready.clock)
         self._measured(ready.measured)
 
     @property

@@ -371,8 +371,8 @@ PLANTED = (
     Planted(
         "a spool that breaks at work is looked at closely by the next start",
         "agent/spool/start.py",
-        "lock.closing(suspect=spool.suspect)",
-        "lock.closing()",
+        "lock.write(SUSPECT if spool.suspect else CLOSING)",
+        "lock.write(CLOSING)",
         (f"{SPOOL}/test_spool_damage.py", "-k", "shows_only_at_work"),
     ),
     Planted(

@@ -2,17 +2,17 @@
 
 import pytest
 
-from agent.check import Finding, Verdict
+from agent.check import Finding, Mark
 from agent.cli import main
 from agent.cli.check import _Lines, _summary
 
 FINDINGS = [
-    Finding("Configuration", "settings", Verdict.PASSED, "cluster a"),
-    Finding("Central API", "name", Verdict.WARNED, "odd", "Look at it."),
-    Finding("Central API", "connection", Verdict.FAILED, "none", "Do something about it soon, and look again."),
-    Finding("Central API", "TLS", Verdict.SKIPPED, "not looked at: connection failed"),
-    Finding("Central API", "answer", Verdict.SKIPPED, "not looked at: connection failed"),
-    Finding("Spool", "folder", Verdict.SKIPPED, "not looked at: something else"),
+    Finding("Configuration", "settings", Mark.PASSED, "cluster a"),
+    Finding("Central API", "name", Mark.WARNED, "odd", "Look at it."),
+    Finding("Central API", "connection", Mark.FAILED, "none", "Do something about it soon, and look again."),
+    Finding("Central API", "TLS", Mark.SKIPPED, "not looked at: connection failed"),
+    Finding("Central API", "answer", Mark.SKIPPED, "not looked at: connection failed"),
+    Finding("Spool", "folder", Mark.SKIPPED, "not looked at: something else"),
 ]
 
 

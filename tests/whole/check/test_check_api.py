@@ -9,7 +9,7 @@ import trio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from agent.check import Finding, Verdict
+from agent.check import Finding, Mark
 from agent.check.api import CHECKS, check_api
 from agent.check.findings import Area
 from agent.config import Config
@@ -52,7 +52,7 @@ async def found(config: Config) -> dict[str, Finding]:
 
 
 def signs(findings: dict[str, Finding]) -> str:
-    marks = {Verdict.PASSED: "√", Verdict.WARNED: "!", Verdict.FAILED: "×", Verdict.SKIPPED: "–"}
+    marks = {Mark.PASSED: "√", Mark.WARNED: "!", Mark.FAILED: "×", Mark.SKIPPED: "–"}
     return "".join(marks[findings[check].verdict] for check in CHECKS)
 
 
@@ -275,7 +275,7 @@ async def test_an_answer_that_isnt_the_apis_is_explained(made: Made, what: str) 
     async with reference_api() as api:
         api.interfere = interfere
         findings = await found(made(api.url))
-    assert findings["answer"].verdict is Verdict.FAILED
+    assert findings["answer"].verdict is Mark.FAILED
     assert words in findings["answer"].words
     assert hint in findings["answer"].hint
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.check import Finding, Verdict, check_everything
+from agent.check import Finding, Mark, check_everything
 from agent.check.rights import own_namespace
 from demo.api import reference_api
 from demo.cluster.api import sample_cluster
@@ -35,14 +35,14 @@ async def found(environ: dict[str, str], area: str = "Cluster") -> dict[str, Fin
 
 
 def failed(findings: dict[str, Finding]) -> list[str]:
-    return [f.check for f in findings.values() if f.verdict is Verdict.FAILED]
+    return [f.check for f in findings.values() if f.verdict is Mark.FAILED]
 
 
 async def test_a_reader_of_everything_but_secrets(environ: dict[str, str], tmp_path: Path) -> None:
     stand_in.kubectl(tmp_path / "kubectl")
     findings = await found(environ)
     assert len(findings) == 11
-    assert {f.verdict for f in findings.values()} == {Verdict.PASSED}
+    assert {f.verdict for f in findings.values()} == {Mark.PASSED}
     assert findings["kubectl"].words == f"v1.37.1, {tmp_path / 'kubectl'}"
     assert findings["versions"].words == "kubectl 1.37, server 1.36"
 
@@ -66,10 +66,10 @@ async def test_rights_in_one_namespace_are_enough_to_work(environ: dict[str, str
     stand_in.kubectl(tmp_path / "kubectl", rights=stand_in.ONE_NAMESPACE)
     findings = await found(environ)
     assert failed(findings) == []
-    assert findings["read logs"].verdict is Verdict.WARNED
+    assert findings["read logs"].verdict is Mark.WARNED
     assert findings["read logs"].words == "in namespace default alone"
-    assert findings["list nodes"].verdict is Verdict.SKIPPED
-    assert findings["no secrets"].verdict is Verdict.PASSED
+    assert findings["list nodes"].verdict is Mark.SKIPPED
+    assert findings["no secrets"].verdict is Mark.PASSED
 
 
 @pytest.mark.parametrize(("server", "verdict"), [("v1.38.0", "passed"), ("v1.35.9", "warning"), ("v2.37.0", "warning")])
@@ -82,7 +82,7 @@ async def test_questions_that_arent_answered(environ: dict[str, str], tmp_path: 
     stand_in.kubectl(tmp_path / "kubectl", rights="echo 'error: the server is tired' >&2; exit 1")
     findings = await found(environ)
     assert "the server is tired" in findings["get and list pods"].words
-    assert findings["get and list pods"].verdict is Verdict.FAILED
+    assert findings["get and list pods"].verdict is Mark.FAILED
 
 
 SERVERS = {
@@ -103,7 +103,7 @@ async def test_an_api_server_that_doesnt_answer(what: str, environ: dict[str, st
     assert failed(findings) == ["API server"]
     assert findings["API server"].words == says
     assert hint in findings["API server"].hint
-    assert findings["no secrets"].verdict is Verdict.SKIPPED
+    assert findings["no secrets"].verdict is Mark.SKIPPED
 
 
 async def test_a_kubectl_that_hangs_is_given_up(
@@ -146,7 +146,7 @@ async def test_with_the_real_kubectl_all_is_well(environ: dict[str, str], tmp_pa
         findings: list[Finding] = []
         environ |= {"KUBENTLY_API_URL": api.url, "KUBENTLY_KUBECTL": KUBECTL}
         await check_everything(environ, findings.append)
-        assert [f for f in findings if f.verdict not in {Verdict.PASSED, Verdict.SKIPPED}] == []
-        assert [f.check for f in findings if f.verdict is Verdict.SKIPPED] == ["TLS"]
+        assert [f for f in findings if f.verdict not in {Mark.PASSED, Mark.SKIPPED}] == []
+        assert [f.check for f in findings if f.verdict is Mark.SKIPPED] == ["TLS"]
         assert cluster.writes == []
     assert api.problems == []
