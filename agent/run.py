@@ -14,7 +14,6 @@ import os
 import random
 import signal
 import traceback
-from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -23,7 +22,7 @@ import trio
 from agent import __version__
 from agent.circuit import Breaker, Circuit, Trust
 from agent.config import Config, unknown_variables
-from agent.errors import AgentError, SpoolError
+from agent.errors import AgentError, SpoolError, leaves
 from agent.executor import Executor
 from agent.guard.capabilities import capabilities
 from agent.kubectl import Kubectl
@@ -205,7 +204,7 @@ async def run(config: Config) -> int:
         try:
             await Agent(config, kubectl, policies, spool, link).run()
         except Exception as failure:  # the last stop: one clear line and an exit code, whatever it was
-            for sentence in dict.fromkeys(map(_sentence, _leaves(failure))):  # several may have met the same
+            for sentence in dict.fromkeys(map(_sentence, leaves(failure))):  # several may have met the same
                 log.error("stopping, a task failed", reason=sentence)
             return FAILED
     log.info("stopped")
@@ -229,15 +228,6 @@ def _tell_recovery(spool: Spool) -> None:
             answered_interrupted=found.interrupted,
             given_up=found.gave_up,
         )
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside a group, which nurseries nest."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
 
 
 def _sentence(error: BaseException) -> str:
