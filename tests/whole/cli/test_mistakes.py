@@ -81,9 +81,8 @@ MISTAKES = [
         "wrong token",
         environ={"KUBENTLY_TOKEN": "an-old-one"},
         run=GOES_ON,
-        says=r"API refuses this agent.* 401.*check the token and CLUSTER_ID",
+        says=r"HTTP 401.* doesn't know this token for this cluster\..* is CLUSTER_ID the name that it was made for",
         check="answer",
-        finds=r"HTTP 401: .* doesn't know this token for this cluster",
     ),
     Mistake(
         "no token file",
