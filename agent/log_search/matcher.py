@@ -6,8 +6,7 @@ memory; Python's own `re` may take longer than the universe has for `(a+)+$`.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 import re2
 
@@ -17,7 +16,9 @@ MATCHES_PER_CONTAINER = 50
 LINE_CHARS = 500
 """How much of a line is shown."""
 
-_LONGEST_LINE_CHARS = 64 * 1024  # what is beyond isn't searched: a log without line ends must not fill the memory
+SEARCHED_CHARS = 64 * 1024
+"""How much of a line is searched: a log without line ends must not fill the memory."""
+
 _REGEX_BYTES = 8 << 20
 
 Match = Callable[[str], object]
@@ -29,8 +30,8 @@ def compile_query(search: LogSearch) -> Match:
     Raises:
         BadRequest: the query is no regular expression that RE2 knows.
     """
+    query = search.query
     if not search.use_regex:
-        query = search.query
         if search.case_sensitive:
             return lambda line: query in line
         query = query.lower()
@@ -40,30 +41,32 @@ def compile_query(search: LogSearch) -> Match:
     options.max_mem = _REGEX_BYTES
     options.log_errors = False
     try:
-        pattern = re2.compile(search.query, options)
+        return cast("Match", re2.compile(query, options).search)
     except re2.error as error:
         why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
         raise BadRequest(
             f"`query` is no regular expression of RE2's syntax ({why}). It has no look-around and no back-references; "
             "without use_regex the text is searched for as it is."
         ) from error
-    return cast("Match", pattern.search)
 
 
-@dataclass(slots=True)
-class Found:
-    """What a log has: `shown` are lines with their number, whether they match, in order; None stands for a gap."""
+class Line(NamedTuple):
+    """A line that is shown, cut if need be."""
 
-    lines: int = 0
-    matches: int = 0
-    shown: list[tuple[int, bool, str] | None] = field(default_factory=list)
+    number: int
+    matches: bool
+    text: str
 
 
 class Reader:
     """Takes a log piece by piece and keeps what is to be shown."""
 
     def __init__(self, match: Match, context_lines: int) -> None:
-        self.found = Found()
+        self.lines = self.matches = 0
+        self.shown: list[Line | None] = []
+        """In order; None stands for a gap."""
+        self.overlong = False
+        """Some line was longer than what is searched of one."""
         self._match = match
         self._context = context_lines
         self._before: deque[tuple[int, str]] = deque(maxlen=context_lines)
@@ -73,10 +76,12 @@ class Reader:
 
     def feed(self, text: str) -> None:
         """Take some text."""
-        *lines, unfinished = (self._unfinished + text).split("\n")
-        for line in lines:
-            self._line(line)
-        self._unfinished = unfinished[:_LONGEST_LINE_CHARS]
+        first, *more = text.split("\n")
+        # Once it is too long nothing is added to it: what was joined beyond a gap could match, though no line did.
+        self._unfinished += first[: max(0, SEARCHED_CHARS + 1 - len(self._unfinished))]
+        for line in more:
+            self._line(self._unfinished)
+            self._unfinished = line
 
     def end(self) -> None:
         """There is no more."""
@@ -85,25 +90,25 @@ class Reader:
             self._unfinished = ""
 
     def _line(self, line: str) -> None:
-        found = self.found
-        found.lines += 1
+        self.lines += 1
+        if len(line) > SEARCHED_CHARS:
+            self.overlong, line = True, line[:SEARCHED_CHARS]
         if self._match(line):
-            found.matches += 1
-            if found.matches <= MATCHES_PER_CONTAINER:
+            self.matches += 1
+            if self.matches <= MATCHES_PER_CONTAINER:
                 for number, earlier in self._before:
-                    self._show(number, earlier, match=False)
-                self._show(found.lines, line, match=True)
+                    self._show(number, earlier, matches=False)
+                self._show(self.lines, line, matches=True)
                 self._after = self._context
                 self._before.clear()
-            return
-        if self._after:
+        elif self._after:
             self._after -= 1
-            self._show(found.lines, line, match=False)
+            self._show(self.lines, line, matches=False)
         elif self._context:
-            self._before.append((found.lines, line))
+            self._before.append((self.lines, line))
 
-    def _show(self, number: int, line: str, *, match: bool) -> None:
+    def _show(self, number: int, line: str, *, matches: bool) -> None:
         if self._context and self._last_shown and number > self._last_shown + 1:
-            self.found.shown.append(None)
+            self.shown.append(None)
         self._last_shown = number
-        self.found.shown.append((number, match, line[:LINE_CHARS] + ("…" if len(line) > LINE_CHARS else "")))
+        self.shown.append(Line(number, matches, line[:LINE_CHARS] + ("…" if len(line) > LINE_CHARS else "")))

@@ -4,14 +4,16 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 QUERY_CHARS = 512
 TAIL_LINES, MOST_TAIL_LINES = 2000, 10_000
 MOST_CONTEXT_LINES = 10
 _DURATION = re.compile(r"(\d+(\.\d+)?(h|m|s|ms))+")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
+_UNIX_TIME = re.compile(r"\d{1,19}(\.\d+)?")
+_LAST_SECOND = 1e11  # in the year 5138
+_CONTAINERS = ("initContainers", "containers", "ephemeralContainers")  # in the order in which they start
 
 
 class BadRequest(ValueError):  # noqa: N818
@@ -40,34 +42,27 @@ class LogSearch:
 
     @classmethod
     def parse(cls, request: Mapping[str, Any]) -> "LogSearch":
-        """Read a request. Null, "" and fields that aren't there mean the same.
+        """Read a request. Null, "", 0, false and fields that aren't there mean the same.
 
         Raises:
             BadRequest: it makes no sense.
         """
-        selector, pod_name = _text(request, "selector"), _text(request, "pod_name")
-        if (selector is None) == (pod_name is None):
+        given = {name: _typed(name, request[name], kind) for name, kind in _KINDS.items() if request.get(name)}
+        for name in ("namespace", "query"):
+            if name not in given:
+                raise BadRequest(f"A log search needs `{name}`.")
+        if ("selector" in given) == ("pod_name" in given):
             raise BadRequest("A log search needs exactly one of `selector` and `pod_name`.")
-        query = _required(request, "query")
-        if len(query) > QUERY_CHARS:
-            raise BadRequest(f"`query` has {len(query)} characters; at most {QUERY_CHARS} are searched for.")
-        since = _text(request, "since")
-        if since is not None and not _DURATION.fullmatch(since):
+        if len(given["query"]) > QUERY_CHARS:
+            raise BadRequest(f"`query` has {len(given['query'])} characters; at most {QUERY_CHARS} are searched for.")
+        if not _DURATION.fullmatch(given.get("since", "1h")):
             raise BadRequest("`since` must be a duration such as 90s, 15m or 1h.")
-        return cls(
-            _required(request, "namespace"),
-            query,
-            selector,
-            pod_name,
-            _text(request, "container"),
-            _typed(request, "use_regex", bool) or False,
-            _typed(request, "case_sensitive", bool) or False,
-            since,
-            _time(request.get("since_time")),
-            _number(request, "tail_lines", MOST_TAIL_LINES) or TAIL_LINES,
-            _typed(request, "previous", bool) or False,
-            _number(request, "context_lines", MOST_CONTEXT_LINES),
-        )
+        for name, most in (("tail_lines", MOST_TAIL_LINES), ("context_lines", MOST_CONTEXT_LINES)):
+            if not 0 <= given.get(name, 0) <= most:
+                raise BadRequest(f"`{name}` must be from 0 to {most}.")
+        if "since_time" in given:
+            given["since_time"] = _rfc3339(str(given["since_time"]))
+        return cls(**given)
 
     @property
     def where(self) -> str:
@@ -85,7 +80,7 @@ class LogSearch:
     def pods_line(self) -> list[str]:
         """Kubectl's arguments for the pods and their containers: a line a pod, its parts divided by `|`."""
         which = f"-l={self.selector}" if self.selector else f"--field-selector=metadata.name={self.pod_name}"
-        parts = ("{.metadata.name}", *(f"{{.spec.{kind}[*].name}}" for kind in KINDS))
+        parts = ("{.metadata.name}", *(f"{{.spec.{kind}[*].name}}" for kind in _CONTAINERS))
         template = "{range .items[*]}" + '{"|"}'.join(parts) + '{"\\n"}{end}'
         return ["get", "pods", f"--namespace={self.namespace}", which, f"-o=jsonpath={template}"]
 
@@ -99,44 +94,27 @@ class LogSearch:
         return [*line, "--previous"] if self.previous else line
 
 
-KINDS = ("initContainers", "containers", "ephemeralContainers")
-"""In the order in which they start."""
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("namespace", "query", "selector", "pod_name", "container", "since"), str),
+    **dict.fromkeys(("use_regex", "case_sensitive", "previous"), bool),
+    **dict.fromkeys(("tail_lines", "context_lines"), int),
+    "since_time": object,
+}
 
 
-def _typed(request: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
-    value = request.get(name)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+def _typed(name: str, value: Any, kind: type) -> Any:
+    if not isinstance(value, kind) or (kind is int and value is True):
         raise BadRequest(f"`{name}` must be a {'string' if kind is str else 'number' if kind is int else 'boolean'}.")
     return value
 
 
-def _text(request: Mapping[str, Any], name: str) -> str | None:
-    return _typed(request, name, str)
-
-
-def _required(request: Mapping[str, Any], name: str) -> str:
-    value = _text(request, name)
-    if value is None:
-        raise BadRequest(f"A log search needs `{name}`.")
-    return value
-
-
-def _number(request: Mapping[str, Any], name: str, most: int) -> int:
-    value = _typed(request, name, int) or 0
-    if not 0 <= value <= most:
-        raise BadRequest(f"`{name}` must be from 0 to {most}.")
-    return value
-
-
-def _time(value: object) -> str | None:
-    """RFC 3339 from that, or from Unix seconds, which the API's model permits."""
-    if not value:
-        return None
-    try:
-        if isinstance(value, str) and not value.isdigit():
-            return value  # kubectl knows best
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(float(value)))  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError, OSError) as error:
-        raise BadRequest("`since_time` must be a time as in RFC 3339, or Unix seconds.") from error
+def _rfc3339(text: str) -> str:
+    """From that, from the same without a zone, or from Unix time: the API's model permits all of them."""
+    if _UNIX_TIME.fullmatch(text):
+        seconds = float(text)
+        while seconds > _LAST_SECOND:  # milliseconds, or nanoseconds
+            seconds /= 1000
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    if not _TIME.fullmatch(text):
+        raise BadRequest("`since_time` must be a time as in RFC 3339, such as 2026-08-16T12:00:00Z, or Unix seconds.")
+    return text if text.endswith("Z") or text[-6] in "+-" else f"{text}Z"

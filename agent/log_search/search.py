@@ -10,16 +10,15 @@ from agent.errors import KubectlError
 from agent.guard import GuardPlan, Policy, decide
 from agent.kubectl import Exit, Kubectl
 from agent.log_search.matcher import Reader, compile_query
-from agent.log_search.report import Log, Outcomes, report
+from agent.log_search.report import TIME_UP, Log, Outcomes, report
 from agent.log_search.request import LogSearch
 from agent.model import Outcome, Result, Stream
-from agent.redact import MARK, Redactor
+from agent.redact import MARK, Redaction, Redactor
 
 MOST_PODS = 20
 MOST_SECONDS = 50.0
 """A search takes no longer than that, whatever the API allows."""
 
-_POD_LIST_BYTES = 1 << 20
 _LOG_BYTES = 64 << 20  # 10,000 lines of 6 KB; it is searched while it streams
 _ERROR_CHARS = 300
 _ENDING_SECONDS = 0.5  # kept of the time limit for the answer itself
@@ -44,14 +43,17 @@ class Searcher:
         """
         began = trio.current_time()
         match = compile_query(search)
-        ends_at = began + min(seconds, MOST_SECONDS) - _ENDING_SECONDS
-        ended, listed, said = await self._collect(decide(search.pods_line(), policy), policy, ends_at)
+        # Its own turns keep all but N of its lines out of the queue for slots: other commands need not wait for all.
+        turns = trio.CapacityLimiter(self.slots.total_tokens)
+        lines = _Lines(self.kubectl, turns, self.slots, policy.redaction, began + seconds - _ENDING_SECONDS)
+        listed: list[str] = []
+        ended, said = await lines.run(decide(search.pods_line(), policy), listed.append)
         if ended.code:
             outcome = Outcome.TIMED_OUT if ended.timed_out else Outcome.FAILED
-            return Result(outcome, ended.code, f"The pods couldn't be listed: {said}", _ms(began))
-        pods = [line.split("|") for line in listed.splitlines()]
+            return Result(outcome, ended.code, f"The pods couldn't be listed: {said or TIME_UP}", _ms(began))
+        pods = [line.split("|") for line in "".join(listed).splitlines()]
         logs = [
-            Log(name, container)
+            Log(name, container, Reader(match, search.context_lines))
             for name, *kinds in pods[:MOST_PODS]
             for container in " ".join(kinds).split()
             if search.container in {None, container}
@@ -59,59 +61,59 @@ class Searcher:
         plans = [decide(search.logs_line(log.pod, log.container), policy) for log in logs]
         async with trio.open_nursery() as nursery:
             for log, plan in zip(logs, plans, strict=True):
-                nursery.start_soon(self._read, log, plan, Reader(match, search.context_lines), policy, ends_at)
-        text = report(search, Outcomes(logs, len(pods), MOST_PODS))
+                nursery.start_soon(lines.read, log, plan)
+        text = report(search, Outcomes(logs, len(pods), MOST_PODS, seconds))
         await write("stdout", text)
         return Result(Outcome.SUCCEEDED, 0, None, _ms(began), len(text.encode()), redactions=text.count(MARK))
 
-    async def _read(self, log: Log, plan: GuardPlan, reader: Reader, policy: Policy, ends_at: float) -> None:
-        redactor = Redactor(policy.redaction)
-        log.found = reader.found
 
-        async def heard(text: str) -> None:
-            reader.feed(redactor.feed(text))
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Runs the lines of one search."""
 
-        try:
-            ended, said = await self._run(plan, policy, ends_at, heard)
-        except KubectlError as error:
-            log.error = error.problem
-            return
-        reader.feed(redactor.end(cut=ended.truncated))
-        reader.end()
-        if ended.timed_out:
-            log.error = "the time was up before all of it was read"
-        elif ended.code:
-            log.error = said or f"kubectl ended with exit code {ended.code}"
+    kubectl: Kubectl
+    turns: trio.CapacityLimiter
+    slots: trio.CapacityLimiter
+    redaction: Redaction
+    ends_at: float
 
-    async def _collect(self, plan: GuardPlan, policy: Policy, ends_at: float) -> tuple[Exit, str, str]:
-        """Run a plan whose output is small: how it ended, its output, and what it said beside."""
-        printed: list[str] = []
-
-        async def keep(text: str) -> None:
-            printed.append(text)
-
-        ended, said = await self._run(plan, policy, ends_at, keep)
-        return ended, "".join(printed), said
-
-    async def _run(
-        self, plan: GuardPlan, policy: Policy, ends_at: float, heard: Callable[[str], Awaitable[None]]
-    ) -> tuple[Exit, str]:
+    async def run(self, plan: GuardPlan, heard: Callable[[str], object]) -> tuple[Exit, str]:
+        """One line: how it ended, and what it said beside."""
         said: list[str] = []
 
         async def sink(stream: Stream, text: str) -> None:
             if stream == "stdout":
-                await heard(text)
+                heard(text)
             elif sum(map(len, said)) < _ERROR_CHARS:
                 said.append(text)
 
-        async with self.slots:
-            left = ends_at - trio.current_time()
+        async with self.turns, self.slots:
+            left = self.ends_at - trio.current_time()
             if left <= 0:
-                return Exit(1, None, True, 0, 0, truncated=False), "the time was up"
+                return Exit(1, None, True, 0, 0, truncated=False), ""
             ended = await self.kubectl.run(plan.argv, timeout=left, max_bytes=_LOG_BYTES, sink=sink)
-        redactor = Redactor(policy.redaction)
+        redactor = Redactor(self.redaction)
         complaint = redactor.feed(" ".join("".join(said).split())[:_ERROR_CHARS]) + redactor.end()
         return ended, complaint.strip()
+
+    async def read(self, log: Log, plan: GuardPlan) -> None:
+        """Search one log while it streams."""
+        redactor = Redactor(self.redaction)
+        try:
+            ended, said = await self.run(plan, lambda text: log.found.feed(redactor.feed(text)))
+        except KubectlError as error:
+            log.error = error.problem
+            return
+        log.found.feed(redactor.end(cut=ended.truncated))
+        log.found.end()
+        if ended.timed_out:
+            log.error = TIME_UP
+        elif ended.truncated:
+            log.error = f"only its first {_LOG_BYTES >> 20} MiB were read; lower tail_lines"
+        elif ended.code:
+            log.error = said or f"kubectl ended with exit code {ended.code}"
+        elif redactor.counts["failed"]:
+            log.error = "a part of it was left out, as it couldn't be looked through for credentials"
 
 
 def _ms(began: float) -> int:

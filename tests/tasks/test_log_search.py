@@ -11,6 +11,7 @@ from agent.executor import Executor
 from agent.guard import DEFAULT_POLICY, parse_policy
 from agent.metrics import Metrics
 from agent.model import Command, Outcome
+from agent.redact import named
 from tests.tasks.fakes import DONE
 
 REQUEST = {"namespace": "shop", "selector": "app=web", "query": "ERROR"}
@@ -51,7 +52,8 @@ class Searching:
         self.cluster = Cluster()
         self.policy = DEFAULT_POLICY
         self.metrics = Metrics()
-        neighbours: Any = (spool, self.cluster, self, trio.CapacityLimiter(2))
+        self.slots = trio.CapacityLimiter(2)
+        neighbours: Any = (spool, self.cluster, self, self.slots)
         self.executor = Executor(*neighbours, timeout_max=60, metrics=self.metrics)
 
     def current(self):
@@ -67,11 +69,11 @@ class Searching:
 
 
 @pytest.fixture
-def searching(small_spool, virtual_clock):
+def searching(small_spool):
     return Searching(small_spool)
 
 
-async def test_one_question_over_all_containers(searching):
+async def test_one_question_over_all_containers(searching, virtual_clock):
     searching.cluster.logs = {"web-0/app": "a\nERROR b\nc\n", "web-1/app": "error: d\n"}
     result, text = await searching.search()
     assert (result.outcome, result.exit_code, result.error) == (Outcome.SUCCEEDED, 0, None)
@@ -84,7 +86,7 @@ async def test_one_question_over_all_containers(searching):
     assert result.output_bytes == len(text.encode())
 
 
-async def test_one_container_before_its_restart(searching):
+async def test_one_container_before_its_restart(searching, virtual_clock):
     await searching.search(container="app", previous=True, selector="", pod_name="web-0", tail_lines=7)
     lines = [argv for argv, _ in searching.cluster.lines]
     assert "--field-selector=metadata.name=web-0" in lines[0]
@@ -92,7 +94,7 @@ async def test_one_container_before_its_restart(searching):
     assert all("--container=app" in argv for argv in lines[1:])
 
 
-async def test_a_credential_in_a_log_doesnt_leave(searching):
+async def test_a_credential_in_a_log_doesnt_leave(searching, virtual_clock):
     searching.cluster.logs = {"web-0/app": "ERROR login with password=hunter2-And-more failed\n"}
     result, text = await searching.search()
     assert "hunter2" not in text
@@ -100,14 +102,14 @@ async def test_a_credential_in_a_log_doesnt_leave(searching):
     assert result.redactions == 1
 
 
-async def test_no_pods_is_a_success_that_says_so(searching):
+async def test_no_pods_is_a_success_that_says_so(searching, virtual_clock):
     searching.cluster.pods = ""
     result, text = await searching.search()
     assert result.success
     assert text.startswith("No containers found")
 
 
-async def test_a_pod_that_goes_away_meanwhile_is_told(searching):
+async def test_a_pod_that_goes_away_meanwhile_is_told(searching, virtual_clock):
     async def gone(sink, timeout):
         await sink("stderr", 'Error from server (NotFound): pods "web-1" not found\n')
         return replace(DONE, code=1)
@@ -116,17 +118,17 @@ async def test_a_pod_that_goes_away_meanwhile_is_told(searching):
     result, text = await searching.search()
     assert result.success
     assert text.startswith("3 of 4 containers searched")
-    assert 'Not searched whole: web-1/app: Error from server (NotFound): pods "web-1" not found.' in text
+    assert '  web-1/app: Error from server (NotFound): pods "web-1" not found\n' in text
 
 
-async def test_a_kubectl_that_cant_be_started_for_one_is_told(searching):
+async def test_a_kubectl_that_cant_be_started_for_one_is_told(searching, virtual_clock):
     searching.cluster.logs = {"web-1/app": KubectlError("no more processes")}
     result, text = await searching.search()
     assert result.success
-    assert "Not searched whole: web-1/app: no more processes." in text
+    assert "  web-1/app: no more processes\n" in text
 
 
-async def test_what_isnt_done_in_time_is_told(searching):
+async def test_what_isnt_done_in_time_is_told(searching, virtual_clock):
     async def slow(sink, timeout):
         await sink("stdout", "ERROR early\n")
         await trio.sleep(timeout)
@@ -138,15 +140,63 @@ async def test_what_isnt_done_in_time_is_told(searching):
     assert "ERROR early" in text
     assert text.startswith("0 of 4 containers searched")
     assert text.count("ERROR early") == 2
-    assert text.count(": the time was up before all of it was read.") == 4
+    assert text.count(": the time was up before all of it was read\n") == 4
+    assert "the search ended after 8 s" in text
     assert all(limit <= 8 for _, limit in searching.cluster.lines)
+
+
+async def test_no_search_takes_longer_than_50_s(searching, virtual_clock):
+    async def slow(sink, timeout):
+        await trio.sleep(timeout)
+        return replace(DONE, code=143, timed_out=True)
+
+    searching.cluster.logs = {"web-0/app": slow}
+    _, text = await searching.search(timeout=60.0)
+    assert "the search ended after 50 s" in text
+    assert max(limit for _, limit in searching.cluster.lines) < 50
+
+
+async def test_a_log_that_is_too_large_is_told(searching, virtual_clock):
+    async def endless(sink, timeout):
+        await sink("stdout", "ERROR early\n")
+        return replace(DONE, truncated=True)
+
+    searching.cluster.logs = {"web-1/app": endless}
+    result, text = await searching.search()
+    assert result.success
+    assert "ERROR early" in text
+    assert "  web-1/app: only its first 64 MiB were read; lower tail_lines\n" in text
+
+
+async def test_what_cant_be_redacted_is_left_out_and_told(searching, virtual_clock, monkeypatch):
+    def look(text, *rest):
+        assert "odd=hunter2" not in text, "as a rule with a mistake would fail"
+        return named.look(text, *rest)
+
+    monkeypatch.setattr("agent.redact.redactor.look", look)
+    searching.cluster.logs = {"web-1/app": "one\nERROR odd=hunter2 password=x\nlast\n", "web-0/app": "ERROR here\n"}
+    result, text = await searching.search(container="app")
+    assert result.success
+    assert "hunter2" not in text
+    assert "ERROR here" in text
+    assert "couldn't be looked through for credentials" in text
+
+
+async def test_other_commands_dont_wait_for_the_whole_search(searching, virtual_clock):
+    searching.cluster.pods = "".join(f"web-{n}||app|\n" for n in range(20))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(searching.search)
+        await trio.sleep(2.5)
+        async with searching.slots:
+            assert len(searching.cluster.lines) <= 1 + 2 * 3
+        assert searching.slots.statistics().tasks_waiting <= 2
 
 
 @pytest.mark.parametrize(
     ("policy", "outcome", "says"),
     [('verbs = ["get"]', Outcome.REFUSED, "logs"), ('namespaces = ["prod"]', Outcome.REFUSED, "shop")],
 )
-async def test_the_policy_decides_each_line(searching, policy, outcome, says):
+async def test_the_policy_decides_each_line(searching, virtual_clock, policy, outcome, says):
     searching.policy = parse_policy(policy)
     result, text = await searching.search()
     assert (result.outcome, text) == (outcome, "")
@@ -154,13 +204,13 @@ async def test_the_policy_decides_each_line(searching, policy, outcome, says):
     assert not any(argv[0] == "logs" for argv, _ in searching.cluster.lines)
 
 
-async def test_a_request_that_makes_no_sense_is_refused(searching):
+async def test_a_request_that_makes_no_sense_is_refused(searching, virtual_clock):
     result, _ = await searching.search(query="(", use_regex=True)
     assert (result.outcome, result.rule) == (Outcome.REFUSED, "shape")
     assert "no look-around" in result.error
 
 
-async def test_a_cluster_that_doesnt_list_pods_fails_the_search(searching):
+async def test_a_cluster_that_doesnt_list_pods_fails_the_search(searching, virtual_clock):
     searching.cluster.ended = replace(DONE, code=1)
     searching.cluster.pods = ""
     result, _ = await searching.search()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.log_search import BadRequest, LogSearch
-from agent.log_search.matcher import LINE_CHARS, MATCHES_PER_CONTAINER, Reader, compile_query
+from agent.log_search.matcher import LINE_CHARS, MATCHES_PER_CONTAINER, SEARCHED_CHARS, Reader, compile_query
 
 
 def search(query, **fields):
@@ -21,7 +21,7 @@ def read(text, query, *, cuts=(), **fields):
         reader.feed(text[begin:end])
         begin = max(begin, end)
     reader.end()
-    return reader.found
+    return reader
 
 
 LOG = "".join(f"line {n}\n" if n % 10 else f"Error in line {n}\n" for n in range(1, 41))
@@ -64,14 +64,23 @@ def test_more_matches_than_are_shown_are_counted():
 def test_long_lines_are_cut_and_endless_ones_bounded():
     found = read("x" * 10_000 + "\n" + "y" * 1_000_000 + "x", "x")
     assert found.matches == 1, "what is beyond 64 KiB of a line isn't searched"
+    assert found.overlong
     (entry,) = found.shown
     assert entry is not None
-    assert len(entry[2]) == LINE_CHARS + 1
+    assert len(entry.text) == LINE_CHARS + 1
+    assert not read("y" * SEARCHED_CHARS, "x").overlong
+
+
+@pytest.mark.parametrize("cuts", [(), (SEARCHED_CHARS,), (10, 70_000, 140_000)])
+def test_what_stands_on_both_sides_of_what_isnt_searched_doesnt_match_together(cuts):
+    log = "y" * (SEARCHED_CHARS - 1) + "a" + "y" * 100_000 + "b\nab\n"
+    assert (read(log, "ab", cuts=cuts).matches, read(log, "ab", cuts=cuts).lines) == (1, 2)
 
 
 @given(st.lists(st.integers(0, len(LOG)), max_size=8))
 def test_however_a_log_is_cut_the_same_is_found(cuts):
-    assert read(LOG, "error", cuts=cuts, context_lines=2) == read(LOG, "error", context_lines=2)
+    cut, whole = read(LOG, "error", cuts=cuts, context_lines=2), read(LOG, "error", context_lines=2)
+    assert (cut.lines, cut.matches, cut.shown) == (whole.lines, whole.matches, whole.shown)
 
 
 @pytest.mark.parametrize("query", ["(a+)+$", "(a|aa)+$", "(.*a){25}x", "a{0,900}b"])

@@ -1,19 +1,21 @@
 """The answer as text: everything that was left out is said."""
 
-from agent.log_search.matcher import Found
-from agent.log_search.report import MOST_CHARS, Log, Outcomes, report
+from agent.log_search.matcher import Line, Reader
+from agent.log_search.report import MOST_CHARS, TIME_UP, Log, Outcomes, report
 from agent.log_search.request import LogSearch
 
 SEARCH = LogSearch("shop", "ERROR", "app=web")
 
 
-def log(pod, matches=0, error=None, text="an ERROR here"):
-    shown: list[tuple[int, bool, str] | None] = [(n, True, text) for n in range(1, min(matches, 50) + 1)]
-    return Log(pod, "app", Found(2000, matches, shown), error)
+def log(pod, matches=0, error=None, text="an ERROR here", shown=None):
+    reader = Reader(lambda line: False, 0)
+    reader.lines, reader.matches = 2000, matches
+    reader.shown = shown or [Line(n, True, text) for n in range(1, min(matches, 50) + 1)]
+    return Log(pod, "app", reader, error)
 
 
-def told(*logs, pods=3):
-    return report(SEARCH, Outcomes(logs, pods, 20))
+def told(*logs, pods=3, seconds=50.0):
+    return report(SEARCH, Outcomes(logs, pods, 20, seconds))
 
 
 def test_the_first_line_says_how_much_was_searched_and_found():
@@ -23,7 +25,7 @@ def test_the_first_line_says_how_much_was_searched_and_found():
     assert "== web-0/app: 2 of 2000 lines ===" in rest
     assert "     1> an ERROR here" in rest
     assert "No match in web-1/app." in rest
-    assert "Not searched whole: web-2/app: container is waiting." in rest
+    assert rest[-2:] == ["Not searched whole:", "  web-2/app: container is waiting"]
     assert not any("Limits" in line for line in rest)
 
 
@@ -41,13 +43,30 @@ def test_every_limit_that_was_met_is_said():
     assert "only the first 50 matches of a container are shown (web-0/app" in text
     assert "at most 200 matches: 160 matches aren't shown" in text
     assert text.count("> an ERROR here") == 200
+    assert text.splitlines()[0].endswith("360 lines match, 200 shown.")
     text = told(log("web-0", 50, text="x" * 500 + "…"))
     assert "lines are cut after 500 characters" in text
     assert "at most 20000 characters" in text
-    assert len(text) <= MOST_CHARS + 1
+    late = told(log("web-0", 1), log("web-1", error=TIME_UP))
+    assert "the search ended after 50 s" in late
+    assert f"  web-1/app: {TIME_UP}" in late
+    endless = log("web-0", 1)
+    endless.found.overlong = True
+    assert "of a line only the first 65536 characters are searched" in told(endless)
+
+
+def test_however_much_there_is_to_tell_the_answer_is_bounded_and_its_end_is_whole():
+    name = "a-deployment-with-a-long-name-as-such-names-go"
+    logs = [log(f"{name}-{n}", 60, text="x" * 500 + "…", error="y" * 300 if n % 2 else None) for n in range(60)]
+    quiet = [log(f"{name}-{n}") for n in range(60, 120)]
+    text = told(*logs, *quiet, pods=500)
+    assert len(text) <= MOST_CHARS
+    assert text.endswith("Narrow the query, the selector or the window.\n")
+    assert text.count("more") == 3, "silent ones, failed ones and those with too many matches"
+    assert "and 28 more" in text
 
 
 def test_gaps_and_context_are_marked():
-    web = Log("web-0", "app", Found(9, 2, [(1, False, "before"), (2, True, "hit"), None, (8, True, "hit")]))
-    lines = told(web).splitlines()
+    shown = [Line(1, False, "before"), Line(2, True, "hit"), None, Line(8, True, "hit")]
+    lines = told(log("web-0", 2, shown=shown)).splitlines()
     assert lines[3:7] == ["     1  before", "     2> hit", "   ...", "     8> hit"]

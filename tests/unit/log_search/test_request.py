@@ -35,6 +35,7 @@ def test_what_go_servers_write_for_nothing_means_nothing():
         ({"since": "yesterday"}, "`since` must be a duration"),
         ({"since_time": [1]}, "`since_time` must be a time"),
         ({"since_time": 1e300}, "`since_time` must be a time"),
+        ({"since_time": "yesterday"}, "`since_time` must be a time"),
         ({"tail_lines": 10_001}, "from 0 to 10000"),
         ({"tail_lines": True}, "must be a number"),
         ({"context_lines": -1}, "from 0 to 10"),
@@ -44,6 +45,26 @@ def test_what_go_servers_write_for_nothing_means_nothing():
 def test_what_makes_no_sense_is_told(change, says):
     with pytest.raises(BadRequest, match=says):
         LogSearch.parse({**GOOD, **change})
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("2026-08-16T12:00:00Z", "2026-08-16T12:00:00Z"),
+        ("2026-08-16T12:00:00.5+02:00", "2026-08-16T12:00:00.5+02:00"),
+        ("2026-08-16T12:00:00", "2026-08-16T12:00:00Z"),
+        ("1700000000", "2023-11-14T22:13:20Z"),
+        ("1700000000.25", "2023-11-14T22:13:20Z"),
+        (1_700_000_000.25, "2023-11-14T22:13:20Z"),
+        ("1700000000123456789", "2023-11-14T22:13:20Z"),
+    ],
+)
+def test_a_time_is_written_in_more_ways_than_one(given, asked):
+    search = LogSearch.parse({**GOOD, "since_time": given, "since": "1h"})
+    line = search.logs_line("web-0", "app")
+    assert f"--since-time={asked}" in line
+    assert "--since=1h" not in line, "the time wins"
+    assert f"since {asked}" in search.window
 
 
 @given(
