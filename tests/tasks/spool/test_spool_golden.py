@@ -15,7 +15,7 @@ from agent.spool.space import beside
 from tests.tasks.spool.kit import LIMITS, OK, Hands, command, text
 
 GOLDEN = sorted(Path(__file__).with_name("golden").glob("*.sql"))
-HANDS = {"wall": 1_795_000_010.0, "uptime": 5_010.0, "boot": "golden"}
+HANDS = Hands(1_795_000_010.0, 5_010.0, "golden")
 
 
 def lay(golden: Path, path: Path) -> None:
@@ -27,7 +27,7 @@ def lay(golden: Path, path: Path) -> None:
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.stem)
 async def test_what_waits_in_a_released_versions_spool_comes_to_its_end(path: Path, golden: Path) -> None:
     lay(golden, path)
-    async with open_spool(path, LIMITS, clock=Hands(**HANDS).clock) as spool:
+    async with open_spool(path, LIMITS, clock=HANDS.clock) as spool:
         assert spool.recovery.damage is None
         assert spool.recovery.rerun == 3
         claims = [spool.claim() for _ in range(3)]
