@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import textwrap
+from collections import Counter
 
 import trio
 
@@ -87,12 +88,7 @@ class _Lines:
 
 
 def _summary(findings: list[Finding]) -> str:
-    count = {verdict: sum(f.verdict is verdict for f in findings) for verdict in Mark}
-    parts = [f"{count[Mark.PASSED]} of {len(findings)} checks passed"]
-    if count[Mark.FAILED]:
-        parts.append(f"{count[Mark.FAILED]} failed")
-    if count[Mark.WARNED]:
-        parts.append(f"{count[Mark.WARNED]} to look at")
-    if count[Mark.SKIPPED]:
-        parts.append(f"{count[Mark.SKIPPED]} not looked at")
-    return ", ".join(parts) + "."
+    count = Counter(finding.verdict for finding in findings)
+    words = {Mark.FAILED: "failed", Mark.WARNED: "to look at", Mark.SKIPPED: "not looked at"}
+    rest = "".join(f", {count[mark]} {word}" for mark, word in words.items() if count[mark])
+    return f"{count[Mark.PASSED]} of {len(findings)} checks passed{rest}."

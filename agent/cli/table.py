@@ -48,11 +48,9 @@ def table(columns: Sequence[Column], rows: Sequence[Row], within: int | None = N
 
 
 def _fit(columns: Sequence[Column], widths: list[int], room: int) -> None:
-    for level in sorted({c.gives_way for c in columns if c.gives_way}, reverse=True):
-        for i in (i for i, c in enumerate(columns) if c.gives_way == level):
-            too_much = sum(widths) - room
-            if too_much > 0:
-                widths[i] = max(min(_LEAST, widths[i]), widths[i] - too_much)
+    for i, column in sorted(enumerate(columns), key=lambda each: -each[1].gives_way):
+        if column.gives_way and (too_much := sum(widths) - room) > 0:
+            widths[i] = max(min(_LEAST, widths[i]), widths[i] - too_much)
 
 
 def _line(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str]) -> str:
