@@ -473,17 +473,6 @@ PLANTED = (
         ),
     ),
     Planted(
-        "a coding is undone up to a bound",
-        "agent/link/answer.py",
-        "        plain = unpack.decompress(body, most_bytes + 1)",
-        "        plain = unpack.decompress(body)",
-        (
-            "tests/tasks/test_http_untrusted.py",
-            "-k",
-            "undone",
-        ),
-    ),
-    Planted(
         "a kept connection that is dead is no outage",
         "agent/link/http.py",
         "            if not again:\n",
@@ -498,7 +487,7 @@ PLANTED = (
         "a look-up has a budget of its own",
         "agent/link/network.py",
         "        with standing_still():",
-        "            pass",
+        "        if True:",
         (
             "tests/tasks/test_connections.py",
             "-k",
