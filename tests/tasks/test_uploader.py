@@ -361,13 +361,13 @@ async def test_a_spool_that_fails_is_tried_again(uploading, events, monkeypatch,
     assert events["results can't be read or marked, trying again"] == [{"reason": "unreadable"}]
 
 
-async def test_a_spool_that_is_broken_ends_the_task(uploading, monkeypatch):
+async def test_a_spool_that_is_broken_ends_the_task(uploading, monkeypatch, autojump_clock):
     async def take(_):
         raise SpoolError("damaged")
 
     monkeypatch.setattr(uploading.spool, "take", take)
     await uploading.result("a")
-    with pytest.raises(SpoolError, match="damaged"):
+    with pytest.raises(SpoolError, match="damaged"), trio.fail_after(60):
         await uploading.uploader.run()
 
 
