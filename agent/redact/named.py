@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from agent.redact.names import NOTHING, PASSWORD, SECRET, WEAK, by_chance, harmless, plain, promise, taken, words
-from agent.redact.values import NEAR, Ends, Taken, block, line, logical_line, quoted, tag, word
+from agent.redact.values import NEAR, Ends, Taken, bare_word, block, line, logical_line, quoted, tag, word
 
 
 def _re(pattern: str) -> re.Pattern[str]:
@@ -24,7 +24,7 @@ _URN = _re(r"[\w}\]*]:\Z")  # arn:aws:secretsmanager:…:secret:x
 _TITLE = re.compile(r"(?:^|: )[ \t]*((?:[A-Z]\w*[ ]){1,3})\Z", re.MULTILINE)  # describe has `Admin API Key:`
 _LEADS = _re(r"""(?:^ | (?P<inner> \\+n | (?<!\\)"))[ \t]*(?:-[ ]+)*(?:(?:export|set|ENV)[ ]+)?(?P<quote>{q})\Z""")
 _QUOTE = _re(r"""\\*["']""")
-_CALL = _re(r"""(?: string\(\d+\)[ ] | \w+\( | N )(?=\\*["']) | \[(?=[^\s\]\[])""")
+_CALL = _re(r"""(?: string\(\d+\)[ ] | \w+\( | N )(?=\\*["']) | (?P<list>\[)(?=[^\s\]\[])""")
 _SCHEME = _re(r"(?:bearer|basic|token|digest|apikey|negotiate|splunk|bot|genie-?key|key)[ ]+")
 _PARAMETER = _re(r"""(?:response|signature|oauth_\w+)="?([^",\s]+)""")
 _COOKIE = _re(r"""([\w.%-]+)=([^\s;,"'\\]{8,})""")
@@ -34,7 +34,7 @@ _ASSIGN = _re(r"{i}(?P<close>\\*[\"'])?\]?{i}(?:[ ]\d+)?[ \t]*(?P<sep>=>|:=|=|:)
 _BLOCK = _re(r"[|>][+-]?\d?[ \t]*\r?\n[ \t]*(?=\S)")
 _RULER = _re(r"[ \t]*\r?\n-{4}\r?\n")
 _BELOW = _re(r"[ \t]*\r?\n(?P<indent>[ \t]*)(?=\S)")
-_NESTED = _re(r"\{(?!\{) | \[\s*[\[{]")
+_NESTED = _re(r"""\{(?=[\s"'\\}]|\w+[ ]?[:=]|\Z) | \[\s*[\[{]""")
 _TAG = _re(r"(?:>|\\+u003e)(?=[^\s<\\])")
 _BESIDE = _re(r"""{i}{q}(?P<sep>[ \t]+(?:is|by)[ \t]+ | ,?[ \t]+ | ,(?=\\*["']))(?=\S)""")
 _ALONE = _re(r"""[ \t.;]*(?:$|\r|\\+n|")""")
@@ -109,9 +109,8 @@ def _indent(text: str, at: int, dash: str = "-") -> int:
 def _within(text: str, at: int, level: int, ends: Ends, *, prose: bool = False) -> Iterator[Taken]:
     end = ends(text, at)
     value = text[at:end].rstrip()
-    if "\n" not in value:
-        value = value.partition(" #")[0].rstrip()
-    if taken(value, level, prose=prose) or (end == len(text) and end - at > NEAR):
+    told = value if "\n" in value else value.partition(" #")[0].rstrip()  # without a comment
+    if taken(told, level, prose=prose) or (end == len(text) and end - at > NEAR):
         yield Taken(at, at + len(value) if end < len(text) else end, ends)
 
 
@@ -124,17 +123,28 @@ def _value(
     if below := _BLOCK.match(text, at):
         yield from _within(text, below.end(), level, block(indent))
         return
-    if call := _CALL.match(text, at):
+    header = name.endswith(("auth", "authorization"))
+    if (call := _CALL.match(text, at)) and (header or rest is word or call["list"] is None):
         at, rest = call.end(), word
-    if quote := _QUOTE.match(text, at):
-        at, rest = quote.end(), quoted(quote[0])
-    if name.endswith(("auth", "authorization")):
+    if (quote := _QUOTE.match(text, at)) and (
+        rest not in {line, bare_word} or _closes_again(text, at, quote[0], indent)
+    ):
+        at, rest, prose = quote.end(), quoted(quote[0]), False
+    if header:
         if scheme := _SCHEME.match(text, at):
             at, level, prose = scheme.end(), PASSWORD, True
         if parameters := list(_PARAMETER.finditer(text, at, rest(text, at))):
             yield from (Taken(*match.span(1), word) for match in parameters)
             return
     yield from _within(text, at, level, rest, prose=prose)
+
+
+def _closes_again(text: str, at: int, quote: str, indent: int) -> bool:
+    """Whether this quote is one, and not the first character of what describe prints as it is."""
+    end = line(text, at)
+    below = _BELOW.match(text, end)
+    folded = below is not None and len(below["indent"]) > indent
+    return folded or quote in text[at + len(quote) : end]
 
 
 def _pair(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
@@ -181,6 +191,8 @@ def _assigned(text: str, begin: int, end: int, assign: re.Match[str], level: int
         rest: Ends = word
         if leads and whole_line:
             rest = quoted(leads["quote"]) if leads["quote"] else logical_line if leads["inner"] else line
+        elif leads and not (assign["close"] or leads["quote"] or leads["inner"]) and assign["sep"] == "=":
+            rest = bare_word
         value = text[at : rest(text, at)].strip()
         prose = " " in value and not _passphrase(value, name)
         yield from _value(

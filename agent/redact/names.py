@@ -3,6 +3,7 @@
 import base64
 import re
 from functools import lru_cache
+from itertools import pairwise
 
 PASSWORD, SECRET, WEAK, NOTHING = 3, 2, 1, 0
 """How much a name promises.
@@ -74,9 +75,10 @@ _NEVER = re.compile(
     | \*+$ | x{3,}$ | \.{3} | -+$
     | (?:null|none|nil|true|false|yes|no|on|off|undefined|unset|n/a|~|string|str|bytes?|object|text|integer|boolean
       |data\+omitted|varchar\S*)[,;]?$
-    | <[^<>]*> | \$[({] | \$[A-Za-z_]\w*(?:$|[/:.]) | \{\{ | \{[A-Za-z_][\w.]*\}?$ | %[\w%]+%$ | @\w+@$
+    | <[^<>]*> | \$\{(?:\w+(?:[:#%/}.?-]|$)|\{) | \$\([\w./ :-]+(?:\)|$) | \{\{ | \{[A-Za-z_][\w.]*\}?$
+    | (?-i:\$(?:[A-Z_][A-Z\d_]*|[a-z_][a-z\d_]*)(?:$|[/:.])) | %[\w%]+%$ | @\w+@$
     | !(?:ref|sub|getatt|import\w*|vault|env|secret|file)\b
-    | [A-Za-z_][\w.]*(?:\((?:[^()]*\)+)?|\[[^\[\]]*\]?)$ | (?-i:[a-z_][a-z_.]{2,}\()
+    | [A-Za-z_][\w.]*(?:\((?:[\w\s,.'"=-]*\)+)?|\[(?:["']?[\w.-]*["']?\]?)?)$ | (?-i:[a-z_][a-z_.]{2,}\()
     | (?:os|process|self|this|config|settings|args|options|params)\.
     | (?:arn|ssm|vault|file|env|ref\+\w+|gcp-?sm|awssm|https?|secretref): | (?:sha\d+|md5)[:-]
     | enc[\[(] | AAAA[A-Z][\w+/]{30} | \{cipher\} | ag[ab][\w+/=]{200,}$ | \d+\s+bytes$ | [~.]{1,2}/
@@ -108,7 +110,7 @@ def by_chance(value: str) -> bool:
 def plain(value: str) -> bool:
     """Whether this is a word, or the name of an object: `regcred`, `orders-db`, `shop/web-tls`, `expired`."""
     if value.isalpha():
-        return len(value) < 20
+        return len(value) < 20 and 3 * sum(a.isupper() != b.isupper() for a, b in pairwise(value)) <= len(value)
     named = _OBJECT.match(value) and not _UUID.match(value)
     return bool(named) and any(c in value for c in "-./_") and not by_chance(value)
 

@@ -36,9 +36,12 @@ def _to(pattern: str) -> Ends:
 
 word = _to(
     r"""(?>(?: [^\s"'<>\\\x1b&;,)\]}`.] | \.(?!\s|$) | (?:&|\\+u0026)(?![\w.-]+=)
-    | [;,](?![\s"'\\]|$|[ ]?\w[\w .-]{0,40}[=:]) | [)\]}](?![\s"'\\,;:)\]}.]|$) )*)"""
+    | ,(?![\s"'\\]|$|\w[\w.-]{0,40}[=:]) | ;(?![\s"'\\]|$|[ ]?\w[\w .-]{0,40}[=:])
+    | [)\]}](?![\s"'\\,;:)\]}]|\.\s|\.?$) )*)"""
 )
 """Up to a blank, a quote, or a delimiter that something else follows."""
+bare_word = _to(r"(?>(?:[^\s&;,] | [&;,](?![\w.-]+=))*)")
+"""The same where quotes are part of it: a line of an environment file."""
 run = _to(r"(?>(?:[\w+/=~-]|\.+(?=[\w+/=~-]|\Z))*)")
 """Characters of base64, of URLs' base64, and dots between them."""
 line = _to(r"(?>(?:[^\n\r\\]|\\(?!n\\?(?:\n|\Z)))*)")
