@@ -130,7 +130,7 @@ class PollLink:
     async def deliver(self, ready: ReadyResult) -> Reply:
         """Send one result."""
         try:
-            answer = await Body(ready, poll_result(ready)).post(self._http, "/agent/results")
+            answer = await Body(ready, await poll_result(ready)).post(self._http, "/agent/results")
         except LinkDown as down:
             return Reply(Verdict.LATER, down.status, down.problem, down.retry_after)
         if answer.status in {401, 403}:

@@ -21,7 +21,7 @@ _ASK_FOR_LESS = (
 )
 
 
-def poll_result(ready: ReadyResult) -> list[Segment]:
+async def poll_result(ready: ReadyResult) -> list[Segment]:
     """`{"command_id", "result": {…}}`. `output` is stdout; what kubectl says beside a success is in `warnings`, and in
     `output` too where that would be empty.
     """
@@ -33,8 +33,11 @@ def poll_result(ready: ReadyResult) -> list[Segment]:
     warns = result.success and ready.json_bytes("stderr") > 0
     if warns:
         body += [b',"warnings":"', "stderr", b'"']
-    body += [b',"output":"', "stdout" if ready.json_bytes("stdout") or not warns else "stderr"]
-    return [*body, b'","error":', *_quoted(None if result.success else _aside(ready)), b"}}"]
+    printed: list[Segment] = ["stdout"] if ready.json_bytes("stdout") else ["stderr"] if warns else []
+    begins = await _beginning(ready, "stdout", SHOWN_CHARS) if result.truncated else ""
+    output = [*_json_note(ready, begins), *_lines(printed, _cut_note(ready))]
+    error = None if result.success else _aside(ready)
+    return [*body, b',"output":', *_quoted(output), b',"error":', *_quoted(error), b"}}"]
 
 
 async def stream_result(ready: ReadyResult, now: float) -> list[Segment]:
@@ -49,16 +52,11 @@ async def stream_result(ready: ReadyResult, now: float) -> list[Segment]:
     at = datetime.fromtimestamp(now if ready.executed_at is None else ready.executed_at, UTC)
     fields = {"command_id": ready.command_id, "executed_at": at.isoformat(timespec="milliseconds"), **_numbers(ready)}
     begins = await _beginning(ready, "stdout", SHOWN_CHARS)
-    notes = _notes(ready)
-    first = []
-    if result.truncated and begins.lstrip()[:1] in ("{", "["):
-        first = [json_text("[This JSON is cut: it isn't whole and can't be parsed.]\n")]
-    stdout: list[Segment] = ["stdout"] if begins else []
-    output = [*first, *_lines(stdout, _aside(ready), *([json_text(note)] for note in notes))]
+    notes = [_cut_note(ready), _redactions_note(ready)]
+    output = [*_json_note(ready, begins), *_lines(["stdout"] if begins else [], _aside(ready), *notes)]
     error: list[Segment] | None = None
     if not result.success:
-        shown: list[list[Segment]] = [[json_text(text)] for text in (await _told(ready), begins, *notes) if text]
-        error = _lines(*shown)
+        error = _lines(*([json_text(text)] for text in (await _told(ready), begins) if text), *notes)
     return [_opened(fields), b',"output":', *_quoted(output), b',"error":', *_quoted(error), b"}"]
 
 
@@ -76,18 +74,26 @@ def _numbers(ready: ReadyResult) -> dict[str, Any]:
     return fields
 
 
-def _notes(ready: ReadyResult) -> list[str]:
-    """What there are no fields for."""
-    result, notes = ready.result, []
-    if result.truncated:
-        notes.append(f"[Cut: this is the beginning of {size(result.output_bytes)}. {_ASK_FOR_LESS}]")
-    if result.redactions:
-        were = "value was" if result.redactions == 1 else "values were"
-        notes.append(
-            f"[{result.redactions} {were} redacted on purpose, as they look like credentials. "
-            "Asking again in another form changes nothing.]"
-        )
-    return notes
+def _json_note(ready: ReadyResult, begins: str) -> list[Segment]:
+    """What stands before JSON that was cut: whoever parses it should see why he can't."""
+    if not ready.result.truncated or begins.lstrip()[:1] not in ("{", "["):
+        return []
+    return [json_text("[This JSON is cut: it isn't whole and can't be parsed.]\n")]
+
+
+def _cut_note(ready: ReadyResult) -> list[Segment]:
+    if not ready.result.truncated:
+        return []
+    return [json_text(f"[Cut: this is the beginning of {size(ready.result.output_bytes)}. {_ASK_FOR_LESS}]")]
+
+
+def _redactions_note(ready: ReadyResult) -> list[Segment]:
+    count = ready.result.redactions
+    if not count:
+        return []
+    were = "value was" if count == 1 else "values were"
+    words = f"[{count} {were} redacted on purpose, as they look like credentials. Asking again in another form changes "
+    return [json_text(f"{words}nothing.]")]
 
 
 def _aside(ready: ReadyResult) -> list[Segment]:

@@ -636,10 +636,10 @@ PLANTED = (
         ),
     ),
     Planted(
-        "output that was cut says so on the stream",
+        "output that was cut says so",
         "agent/link/result.py",
-        "    if result.truncated:\n        notes",
-        "    if False:\n        notes",
+        "    if not ready.result.truncated:\n",
+        "    if True:\n",
         (
             STREAM,
             "-k",
@@ -649,8 +649,8 @@ PLANTED = (
     Planted(
         "a failure says what was printed",
         "agent/link/result.py",
-        "(await _told(ready), begins, *notes)",
-        "(await _told(ready), *notes)",
+        "(await _told(ready), begins) if",
+        "(await _told(ready),) if",
         (
             STREAM,
             "-k",

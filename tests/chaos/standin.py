@@ -52,8 +52,8 @@ def prints(what: str) -> Callable[[dict[str, Any]], bool]:
     def check(result: dict[str, Any]) -> bool:
         output, error = result.get("output") or "", result.get("error") or ""
         said = "no such pod\n" if kind == "fail" else ""
+        output, *cut = re.split(r"(?:^|\n)\[Cut: ", output, maxsplit=1)
         if "command_id" in result:  # the stream's flat form: each tells all in words
-            output, *cut = re.split(r"(?:^|\n)\[Cut: ", output, maxsplit=1)
             output = output.removesuffix(f"\n{said}") if said and not cut else output
             error = error.removesuffix(f"\n{output}")
         if result["success"] or result["exit_code"] == 3:

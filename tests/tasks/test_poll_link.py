@@ -419,6 +419,24 @@ async def test_what_the_error_says(link, api, result, stderr, expected):
     assert expected.items() <= got.items()
 
 
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "begins"),
+    [
+        (["NAME\n", "web\n"], ["Warning: old"], "NAME\nweb\n\n[Cut: this is the beginning of 24 MiB. Ask for less: "),
+        (['{"a"'], [], "[This JSON is cut: it isn't whole and can't be parsed.]\n{\"a\"\n[Cut: this is the beginning"),
+        ([], ["Warning: old"], "Warning: old\n[Cut: "),
+        ([], [], "[Cut: "),
+    ],
+)
+async def test_output_that_was_cut_says_so_for_readers_of_it_alone(link, api, stdout, stderr, begins):
+    api.post("/agent/results").respond(200)
+    cut = Result(Outcome.SUCCEEDED, exit_code=0, truncated=True, output_bytes=25_000_000)
+    await link.deliver(FakeReadyResult(cut, stdout=stdout, stderr=stderr))
+    got = sent(api)["result"]
+    assert got["output"].startswith(begins)
+    assert (got["truncated"], got["error"]) == (True, None)
+
+
 async def test_a_large_result_is_read_piece_by_piece(link, api):
     api.post("/agent/results").respond(201)
     parcel = FakeReadyResult(OK, stdout=["x" * 50_000] * 10)
