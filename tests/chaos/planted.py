@@ -216,8 +216,8 @@ PLANTED = (
     Planted(
         "what was received is tried again while the disk takes nothing",
         "agent/poller.py",
-        "                if not told:\n                    log.error(\"commands can't",
-        "                return Intake()\n                if not told:\n                    log.error(\"commands can't",
+        """        return await until_written(attempt, log, "commands can't be journalled, trying again")""",
+        "        return await attempt()",
         ("tests/tasks/test_poller.py", "-k", "outlasts_a_full_disk_and_a_stop"),
     ),
     # One result never holds up the others.
