@@ -271,7 +271,7 @@ TO_COMMANDS: dict[str, Fault] = {
     "a long number": says(b'{"commands": [' + b"9" * 6000 + b"]}"),
     "no UTF-8": says(b'{"commands": ["\xff\xfe"]}'),
     "nothing at all": says(b""),
-    "zipped": says(gzip.compress(b'{"commands": []}'), content_encoding="gzip"),
+    "zipped": says(gzip.compress(b'{"commands": []}', mtime=0), content_encoding="gzip"),
     "50 MB": huge,
     "404": status(404),
 }
@@ -298,7 +298,7 @@ TO_STREAMS: dict[str, Fault] = {
     "silent": silent,
     "ended at once": says(b"", content_type="text/event-stream"),
     "JSON": says(b'{"commands": []}'),
-    "zipped": says(gzip.compress(b": ping\r\n\r\n"), content_type="text/event-stream", content_encoding="gzip"),
+    "zipped": says(gzip.compress(b": ping\r\n\r\n", mtime=0), content_type="text/event-stream", content_encoding="gzip"),
     "204": status(204),
     "404": status(404),
 }

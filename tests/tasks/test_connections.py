@@ -259,7 +259,7 @@ async def test_connections_with_requests_under_way_outlive_the_end_of_the_others
         go_on.set()
 
 
-ZIPPED = gzip.compress(b"ok")
+ZIPPED = gzip.compress(b"ok", mtime=0)
 HEADS = [
     b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(ZIPPED) + ZIPPED,
     b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + OK,
