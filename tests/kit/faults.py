@@ -298,7 +298,9 @@ TO_STREAMS: dict[str, Fault] = {
     "silent": silent,
     "ended at once": says(b"", content_type="text/event-stream"),
     "JSON": says(b'{"commands": []}'),
-    "zipped": says(gzip.compress(b": ping\r\n\r\n", mtime=0), content_type="text/event-stream", content_encoding="gzip"),
+    "zipped": says(
+        gzip.compress(b": ping\r\n\r\n", mtime=0), content_type="text/event-stream", content_encoding="gzip"
+    ),
     "204": status(204),
     "404": status(404),
 }
