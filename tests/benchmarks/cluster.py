@@ -11,17 +11,18 @@ from pathlib import Path
 import trio
 
 from demo.cluster.api import sample_cluster
+from demo.cluster.store import OBJECTS
 
 KUBECTL = Path(shutil.which("kubectl", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or "kubectl")
 GET_PODS = ("get", "pods", "-n", "shop")
 
 
 @asynccontextmanager
-async def cluster_process(folder: Path) -> AsyncIterator[Path]:
+async def cluster_process(folder: Path, objects: Path = OBJECTS) -> AsyncIterator[Path]:
     """A running cluster; its kubeconfig."""
     kubeconfig = folder / "kubeconfig"
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "tests.benchmarks.cluster", str(kubeconfig)], stdin=subprocess.DEVNULL
+        [sys.executable, "-m", "tests.benchmarks.cluster", str(kubeconfig), str(objects)], stdin=subprocess.DEVNULL
     )
     try:
         while not kubeconfig.exists():
@@ -34,8 +35,8 @@ async def cluster_process(folder: Path) -> AsyncIterator[Path]:
             await process.wait()
 
 
-async def _serve(kubeconfig: Path) -> None:
-    async with sample_cluster() as cluster:
+async def _serve(kubeconfig: Path, objects: Path) -> None:
+    async with sample_cluster(objects=objects) as cluster:
         partial = kubeconfig.with_suffix(".partial")
         cluster.write_kubeconfig(partial)
         partial.rename(kubeconfig)
@@ -43,4 +44,4 @@ async def _serve(kubeconfig: Path) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(_serve, Path(sys.argv[1]))
+    trio.run(_serve, Path(sys.argv[1]), Path(sys.argv[2]))

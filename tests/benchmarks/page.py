@@ -62,7 +62,7 @@ is killed. Poller, executor and uploader are woken by those commits; nobody asks
 ## Repeat it
 
     make bench                         # all of it
-    make bench PARTS="latency drain"   # some of it: latency output throughput start drain memory redaction idle
+    make bench PARTS="latency drain"   # latency output throughput log_search start drain memory redaction idle
     make soak MINUTES=60               # steady load with outages: memory, descriptors and files over time
 
 `BENCH_PYTHON=/path/to/python3.13` names the interpreter that the agent and the peer are measured with. One that was

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trio
 
-from tests.benchmarks import drain, idle, latency, memory, output, redaction, start, throughput
+from tests.benchmarks import drain, idle, latency, log_search, memory, output, redaction, start, throughput
 from tests.benchmarks.agent import compile_all
 from tests.benchmarks.cluster import cluster_process
 from tests.benchmarks.figures import HEAD, Report, machine
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[Report, Path, Path], Awaitable[None]]] = {
     "latency": latency.measure,
     "output": output.measure,
     "throughput": throughput.measure,
+    "log_search": log_search.measure,
     "start": start.measure,
     "drain": drain.measure,
     "memory": memory.measure,
