@@ -5,6 +5,7 @@ been recognised (see `agent.circuit.Trust`): then the failure was that result's 
 time. One that is never taken is cut if it is its size that doesn't pass, else set aside, visible; it holds up nobody.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -54,7 +55,6 @@ class Trouble:
     times: int = 0
     refusals: int = 0
     breaks: int = 0
-    smaller_passed: bool = False
     others_passed: bool = False
 
 
@@ -63,6 +63,8 @@ class Troubles:
 
     def __init__(self) -> None:
         self._by_seq: dict[int, Trouble] = {}
+        self.smallest_passed: float = math.inf
+        """Bytes of the smallest result that was ever taken."""
 
     def of(self, delivery: Delivery) -> Trouble:
         """One result's; an empty one at first."""
@@ -71,9 +73,9 @@ class Troubles:
     def passed(self, delivery: Delivery) -> None:
         """A result has been taken."""
         self.forget(delivery)
+        self.smallest_passed = min(self.smallest_passed, _size(delivery))
         for trouble in self._by_seq.values():
             trouble.others_passed = True
-            trouble.smaller_passed |= _size(delivery) < trouble.size
 
     def forget(self, delivery: Delivery) -> None:
         """It is settled, or another one now."""
@@ -174,7 +176,8 @@ class Uploader:
         if reply.status is None or reply.status >= 500:
             trouble.breaks += 1
             large = trouble.size > SMALL_BYTES
-            if large and trouble.breaks >= (BREAKS if trouble.smaller_passed else BREAKS_ALONE):
+            smaller_pass = self._troubles.smallest_passed < trouble.size
+            if large and trouble.breaks >= (BREAKS if smaller_pass else BREAKS_ALONE):
                 await self._cut(delivery, reply)
                 return
             given_up = not large and trouble.others_passed and trouble.breaks >= BREAKS_OF_SMALL

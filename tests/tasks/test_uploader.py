@@ -181,11 +181,10 @@ async def test_a_size_that_never_passes_is_cut_as_for_a_413(uploading, events, s
 
     await uploading.result("a", "x" * 3_000_000)
     uploading.link.replies += [up_to_1_mb] * 100
+    if others:
+        await uploading.result("b", "small")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(uploading.uploader.run)
-        if others:
-            await trio.sleep(0.7)
-            await uploading.result("b", "small")
         await until(lambda: uploading.spool.pending == 0)
         nursery.cancel_scope.cancel()
     assert uploading.sizes.count(3_000_000) == (BREAKS if others else BREAKS_ALONE)
