@@ -1,4 +1,4 @@
-"""What a running agent holds in its memory for months: nothing that only its other commands or tests need."""
+"""What runs in the cluster: nothing of the demo, of the tests, or of the agent's other commands."""
 
 import sys
 
@@ -15,7 +15,7 @@ print("\\n".join(sys.modules), file=open(sys.argv[1], "w"))
 sys.exit(code)
 """
 
-UNWANTED = ("click", "tabulate", "dateutil", "anyio", "h2", "httpcore", "rich", "starlette", "hypercorn")
+UNWANTED = ("starlette", "hypercorn", "yaml", "pytest", "matplotlib", "requests")
 
 
 async def imported_by_an_agent_at_work(link, folder):
