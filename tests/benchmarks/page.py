@@ -107,8 +107,12 @@ def main() -> None:
     )
     budgets, others = ([f for f in found["figures"] if (f["budget"] is None) is bare] for bare in (False, True))
     PAGE.write_text(ABOUT.format(machine=words, budgets=table(budgets), others=table(others)))
+    load = machine["load_average"]
+    busy = f" The machine was busy with other things (load average {load:.0f})." if load > machine["cores"] / 2 else ""
+    python = machine["agent"]["python"]
+    said = f"\nMeasured on {machine['cores']} cores with CPython {python}.{busy} What is bold is missed.\n"
     before, _, rest = README.read_text().partition(BEGIN)
-    README.write_text(f"{before}{BEGIN}{short_table(budgets)}{END}{rest.partition(END)[2]}")
+    README.write_text(f"{before}{BEGIN}{short_table(budgets)}{said}{END}{rest.partition(END)[2]}")
 
 
 if __name__ == "__main__":
