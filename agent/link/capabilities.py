@@ -106,7 +106,9 @@ class Reporter:
 
 
 def report(capabilities: Capabilities) -> dict[str, object]:
-    """The body of a report, within the API's bounds."""
+    """The body of a report, within the API's bounds. It has no field for tools: log_search runs where `get` and `logs`
+    do. Without `cloud`, the API's model is told that there is none before it asks.
+    """
     return {
         "mode": "readOnly",
         "allowed_verbs": capabilities.verbs[:MAX_VERBS],

@@ -110,6 +110,8 @@ class _Lines:
             log.error = TIME_UP
         elif ended.truncated:
             log.error = f"only its first {_LOG_BYTES >> 20} MiB were read; lower tail_lines"
+        elif "previous terminated container" in said:
+            log.error = "it hasn't restarted"
         elif ended.code:
             log.error = said or f"kubectl ended with exit code {ended.code}"
         elif redactor.counts["failed"]:

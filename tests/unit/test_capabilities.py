@@ -5,6 +5,7 @@ import pytest
 from agent.guard import DEFAULT_POLICY, Refused, decide, parse_policy
 from agent.guard.capabilities import capabilities
 from agent.link.capabilities import MAX_FLAGS, MAX_RESTRICTED_TYPES, MAX_VERBS, report
+from agent.log_search import LogSearch
 from demo.contract import capability_problems
 
 NARROW = parse_policy('verbs = ["get", "logs", "rollout status"]\nnamespaces = ["prod"]\ndenied_types = ["configmaps"]')
@@ -40,6 +41,20 @@ def test_every_type_that_is_not_restricted_is_read(policy):
     for kind in ("pods", "events", "configmaps", "nodes", "namespaces"):
         if kind not in told:
             assert decide(["get", kind], policy).verb == "get"
+
+
+@pytest.mark.parametrize("rules", ["", 'verbs = ["logs"]', 'verbs = ["get"]', 'types = ["nodes"]', 'types = ["pods"]'])
+def test_logs_are_searched_where_the_report_has_both_verbs_and_pods(rules):
+    policy = parse_policy(rules)
+    told = capabilities(policy)
+    search = LogSearch("prod", "ERROR", "app=web")
+    runs = True
+    for line in (search.pods_line(), search.logs_line("web-0", "app")):
+        try:
+            decide(line, policy)
+        except Refused:
+            runs = False
+    assert runs is ({"get", "logs"} <= set(told.verbs) and "pods" not in told.restricted_types)
 
 
 def test_the_verbs_are_those_of_the_policy():

@@ -63,6 +63,53 @@ async def test_one_question_finds_the_line_over_three_pods(api, tmp_path):
     assert api.problems == []
 
 
+STATUS = "ready: true, restartCount: 1, image: i, imageID: i, state: {running: {startedAt: '2026-11-28T11:00:00Z'}}"
+POD = f"""recorded: 2026-11-28T12:00:00Z
+items:
+- apiVersion: v1
+  kind: Pod
+  metadata: {{name: pay-0, namespace: shop, labels: {{app: pay}}, creationTimestamp: '2026-11-25T07:00:00Z'}}
+  spec: {{initContainers: [{{name: migrate}}], containers: [{{name: app}}, {{name: proxy}}]}}
+  status:
+    phase: Running
+    initContainerStatuses: [{{name: migrate, {STATUS}}}]
+    containerStatuses: [{{name: app, {STATUS}, lastState: {{terminated: {{exitCode: 1}}}}}}, {{name: proxy, {STATUS}}}]
+- kind: Log
+  metadata: {{name: pay-0, namespace: shop}}
+  container: migrate
+  current: 2026-11-28T11:00:00Z error, no such table, made it
+- kind: Log
+  metadata: {{name: pay-0, namespace: shop}}
+  container: app
+  current: 2026-11-28T11:00:02Z all is well
+  previous: 2026-11-28T11:00:01Z FATAL error, out of paper
+"""
+
+
+async def test_init_containers_sidecars_and_lives_before_a_restart(api, tmp_path):
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "objects" / "pay.yaml").write_text(POD)
+    kubectl = shutil.which("kubectl", path=str(Path(sys.executable).parent))
+    async with sample_cluster(objects=tmp_path / "objects") as cluster:
+        cluster.write_kubeconfig(tmp_path / "kubeconfig")
+        async with agent_process(api, tmp_path, kubectl=Path(str(kubectl)), kubeconfig=tmp_path / "kubeconfig"):
+            request = {"namespace": "shop", "selector": "app=pay", "query": "error"}
+            now = (await search(api, request))["output"]
+            before = (await search(api, {**request, "previous": True}))["output"]
+            one = (await search(api, {**request, "container": "app", "since_time": 1}))["output"]
+            none = (await search(api, {**request, "container": "nobody"}))["output"]
+    assert now.startswith("3 of 3 containers searched")
+    assert "== pay-0/migrate: 1 of 1 line ===\n     1> error, no such table, made it\n" in now
+    assert "No match in pay-0/app, pay-0/proxy.\n" in now
+    assert before.startswith("1 of 3 containers searched")
+    assert "== pay-0/app: 1 of 1 line ===\n     1> FATAL error, out of paper\n" in before
+    assert "  pay-0/migrate: it hasn't restarted\n  pay-0/proxy: it hasn't restarted\n" in before
+    assert "1 of 1 containers searched" in one
+    assert "since 1970-01-01T00:00:01Z" in one
+    assert none.startswith("No containers found: there are no pods with app=pay in namespace shop, container nobody.")
+    assert api.problems == []
+
+
 async def test_200_mb_of_logs_cost_no_memory(api, tmp_path):
     line = "2026-11-28T11:41:07Z INFO web request 80417 was served in 12 ms, nothing of note happened meanwhile"
     kubectl = logging_kubectl(
