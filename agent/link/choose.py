@@ -6,8 +6,11 @@ from collections.abc import Callable
 import trio
 
 from agent.config import Config
+from agent.link.capabilities import Reporter
 from agent.link.contract import Link
 from agent.link.http import Http
+from agent.link.poll import PollLink
+from agent.link.stream import StreamLink
 from agent.model import Capabilities
 
 
@@ -22,14 +25,8 @@ def open_link(config: Config, capabilities: Callable[[], Capabilities] | None = 
         ConfigError: a certificate file, the URL or the proxy can't be used.
     """
     http = Http(config)
-    # Only the link that is spoken is imported: the other would stay in memory for months.
     if config.link == "poll":
-        from agent.link.poll import PollLink  # noqa: PLC0415
-
         return PollLink(http, trio.current_time)
-    from agent.link.capabilities import Reporter  # noqa: PLC0415
-    from agent.link.stream import StreamLink  # noqa: PLC0415
-
     reporter = None
     if capabilities is not None and config.report_capabilities:
         reporter = Reporter(http, capabilities, config.heartbeat_seconds)
