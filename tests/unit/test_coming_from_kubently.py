@@ -1,0 +1,80 @@
+"""docs/coming-from-kubently.md says what is true today."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from agent.guard import Refused, decide, parse_policy
+from agent.link.commands import read_command
+from agent.link.result import SHOWN_CHARS
+from agent.link.stream import LEAST_SHARE, TRAVEL_SECONDS, StreamLink
+from agent.log_search.matcher import LINE_CHARS, MATCHES_PER_CONTAINER
+from agent.log_search.report import MOST_CHARS, MOST_SHOWN
+from agent.log_search.search import MOST_PODS, MOST_SECONDS
+from agent.model import Malformed
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "coming-from-kubently.md").read_text()
+
+
+def row(feature: str) -> str:
+    found = re.search(rf"^\| {re.escape(feature)}.* \|.*\| (.*) \|$", PAGE, re.MULTILINE)
+    assert found, feature
+    return found[1]
+
+
+def test_the_limits_of_a_log_search() -> None:
+    pods, matches, shown, line, chars, seconds = (
+        int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d+", row("log search").partition(";")[0])
+    )
+    assert (pods, matches, shown) == (MOST_PODS, MATCHES_PER_CONTAINER, MOST_SHOWN)
+    assert (line, chars, seconds) == (LINE_CHARS, MOST_CHARS, MOST_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("feature", "tools"),
+    [
+        ("Prometheus, Loki", ("prometheus", "loki")),
+        ("Helm", ("helm",)),
+        ("Argo CD", ("argocd",)),
+        ("cloud reads", ("cloud",)),
+    ],
+)
+def test_what_isnt_here_is_answered_with_the_alternative_that_the_table_names(
+    feature: str, tools: tuple[str, ...]
+) -> None:
+    assert row(feature).startswith("**no**")
+    for tool in tools:
+        answer = read_command({"id": "a", "tool": tool, "request": {}})
+        assert isinstance(answer, Malformed)
+        assert answer.reason.startswith(f"This agent runs kubectl and log_search, not the tool '{tool}'. ")
+        for command in re.findall(r"`(kubectl [^`]*)`", row(feature)):
+            assert command in answer.reason
+            assert decide(command.replace("NAME", "web").split()[1:])
+
+
+def test_the_answer_that_is_quoted() -> None:
+    quoted = re.search(r"`(This agent runs[^`]*?) …`", PAGE)
+    assert quoted
+    answer = read_command({"id": "a", "tool": "helm"})
+    assert isinstance(answer, Malformed)
+    assert answer.reason.startswith(" ".join(quoted[1].split()))
+
+
+def test_figures() -> None:
+    assert f"{StreamLink.journal} wait" in row("many commands")
+    assert f"{TRAVEL_SECONDS:g} s at first, at most a fifth" in row("a command's time limit")
+    assert LEAST_SHARE == 0.8
+    assert f"up to {SHOWN_CHARS >> 10} KB of each stream" in row("a command that fails")
+
+
+def test_the_policy_for_access_as_it_was() -> None:
+    links = set(re.findall(r"\]\((\.\./[^)]*\.toml)\)", PAGE))
+    assert len(links) == 1
+    policy = parse_policy((DOCS / links.pop()).read_text())
+    for args in (["get", "configmaps", "-n", "shop"], ["describe", "cm", "x", "-n", "shop"], ["get", "secrets"]):
+        with pytest.raises(Refused):
+            decide(args, policy)
+    for args in (["get", "pods", "-n", "shop"], ["logs", "web-0", "-n", "shop"], ["top", "pods"], ["events"]):
+        assert decide(args, policy)
