@@ -97,7 +97,7 @@ class Executor:
         self._policies = policies
         self._timeout_max = timeout_max
         self._metrics = metrics
-        self._searcher = Searcher(kubectl, slots)
+        self._searcher = Searcher(kubectl, slots, metrics.redacted)
         self._draining = False
         self._waiting = trio.CancelScope()
         self._finishing = trio.CancelScope(shield=True)

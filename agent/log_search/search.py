@@ -1,7 +1,7 @@
 """The plan of a search: find the pods, read their logs, several at a time. Each line is decided by the guard."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import trio
@@ -28,10 +28,11 @@ Write = Callable[[Stream, str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Searcher:
-    """What searches need. `slots` bounds how many kubectl of the whole agent run at once."""
+    """What searches need: `slots` bounds how many kubectl of the whole agent run at once; `redacted` counts."""
 
     kubectl: Kubectl
     slots: trio.CapacityLimiter
+    redacted: Callable[[Mapping[str, int]], None]
 
     async def run(self, search: LogSearch, policy: Policy, seconds: float, write: Write) -> Result:
         """Search, and write the answer. Where the time ends first, the answer says what wasn't searched.
@@ -45,7 +46,7 @@ class Searcher:
         match = compile_query(search)
         # Its own turns keep all but N of its lines out of the queue for slots: other commands need not wait for all.
         turns = trio.CapacityLimiter(self.slots.total_tokens)
-        lines = _Lines(self.kubectl, turns, self.slots, policy.redaction, began + seconds - _ENDING_SECONDS)
+        lines = _Lines(self, turns, policy.redaction, began + seconds - _ENDING_SECONDS)
         listed: list[str] = []
         ended, said = await lines.run(decide(search.pods_line(), policy), listed.append)
         if ended.code:
@@ -71,9 +72,8 @@ class Searcher:
 class _Lines:
     """Runs the lines of one search."""
 
-    kubectl: Kubectl
+    searcher: Searcher
     turns: trio.CapacityLimiter
-    slots: trio.CapacityLimiter
     redaction: Redaction
     ends_at: float
 
@@ -87,11 +87,11 @@ class _Lines:
             elif sum(map(len, said)) < _ERROR_CHARS:
                 said.append(text)
 
-        async with self.turns, self.slots:
+        async with self.turns, self.searcher.slots:
             left = self.ends_at - trio.current_time()
             if left <= 0:
                 return Exit(1, None, True, 0, 0, truncated=False), ""
-            ended = await self.kubectl.run(plan.argv, timeout=left, max_bytes=_LOG_BYTES, sink=sink)
+            ended = await self.searcher.kubectl.run(plan.argv, timeout=left, max_bytes=_LOG_BYTES, sink=sink)
         redactor = Redactor(self.redaction)
         complaint = redactor.feed(" ".join("".join(said).split())[:_ERROR_CHARS]) + redactor.end()
         return ended, complaint.strip()
@@ -106,6 +106,7 @@ class _Lines:
             return
         log.found.feed(redactor.end(cut=ended.truncated))
         log.found.end()
+        self.searcher.redacted(redactor.counts)
         if ended.timed_out:
             log.error = TIME_UP
         elif ended.truncated:

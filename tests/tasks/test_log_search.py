@@ -100,6 +100,7 @@ async def test_a_credential_in_a_log_doesnt_leave(searching, virtual_clock):
     assert "hunter2" not in text
     assert "password=<redacted>" in text
     assert result.redactions == 1
+    assert 'kubently_redactions_total{kind="named"} 1' in searching.metrics.render()
 
 
 async def test_no_pods_is_a_success_that_says_so(searching, virtual_clock):
@@ -119,6 +120,26 @@ async def test_a_pod_that_goes_away_meanwhile_is_told(searching, virtual_clock):
     assert result.success
     assert text.startswith("3 of 4 containers searched")
     assert '  web-1/app: Error from server (NotFound): pods "web-1" not found\n' in text
+
+
+async def test_a_log_that_cant_be_read_says_why_and_not_more(searching, virtual_clock):
+    def fails(*words):
+        async def failing(sink, timeout):
+            for said in words:
+                await sink("stderr", said)
+            return replace(DONE, code=1)
+
+        return failing
+
+    searching.cluster.logs = {
+        "web-0/init": fails('previous terminated container "init" in pod "web-0" not found'),
+        "web-0/app": fails("e" * 250, "e" * 250, "e" * 250),
+        "web-1/app": fails(),
+    }
+    _, text = await searching.search()
+    assert "  web-0/init: it hasn't restarted\n" in text
+    assert f"  web-0/app: {'e' * 300}\n" in text
+    assert "  web-1/app: kubectl ended with exit code 1\n" in text
 
 
 async def test_a_kubectl_that_cant_be_started_for_one_is_told(searching, virtual_clock):
