@@ -175,6 +175,7 @@ async def test_a_file_in_which_sql_finds_nothing_is_kept_for_people(filled: Path
     first_page(path, 1)
     async with reopened(path) as spool:
         assert spool.recovery.moved_aside is not None
+        assert spool.recovery.moved_aside.stat().st_size > 0
         assert spool.recovery.salvaged == 0
         await accept(spool, "fresh")
 
