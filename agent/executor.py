@@ -9,7 +9,7 @@ from agent.errors import KubectlError
 from agent.guard import GuardPlan, Policy, Refused, decide
 from agent.kubectl import Exit, Kubectl
 from agent.log import Log
-from agent.log_search import BadRequest, LogSearch, Searcher, limit
+from agent.log_search import BadRequest, LogSearch, Searcher
 from agent.metrics import Metrics
 from agent.model import PIECE_BYTES, Command, Outcome, Result, Stream
 from agent.policy import PolicyFile
@@ -144,7 +144,8 @@ class Executor:
             with self._metrics.kubectl_running():
                 if command.tool == "log_search":
                     search = LogSearch.parse(command.request or {})
-                    return await self._searcher.run(search, policy, limit(command.timeout, most_seconds), output.write)
+                    seconds = min(command.timeout or most_seconds, most_seconds)
+                    return await self._searcher.run(search, policy, seconds, output.write)
                 plan = decide(list(command.args), policy)
                 seconds = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, most_seconds)
                 return await self._run(claim, plan, policy, seconds, output)

@@ -7,6 +7,6 @@ report.py     the answer as text, with every cap that fired
 """
 
 from agent.log_search.request import BadRequest, LogSearch
-from agent.log_search.search import Searcher, limit
+from agent.log_search.search import Searcher
 
-__all__ = ["BadRequest", "LogSearch", "Searcher", "limit"]
+__all__ = ["BadRequest", "LogSearch", "Searcher"]

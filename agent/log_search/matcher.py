@@ -20,6 +20,7 @@ SEARCHED_CHARS = 64 * 1024
 """How much of a line is searched: a log without line ends must not fill the memory."""
 
 _REGEX_BYTES = 8 << 20
+_KEPT_CHARS = 20_000  # no answer shows more
 
 Match = Callable[[str], object]
 
@@ -71,7 +72,7 @@ class Reader:
         self._context = context_lines
         self._before: deque[tuple[int, str]] = deque(maxlen=context_lines)
         self._after = 0
-        self._last_shown = 0
+        self._last_shown = self._kept = 0
         self._unfinished = ""
 
     def feed(self, text: str) -> None:
@@ -108,7 +109,11 @@ class Reader:
             self._before.append((self.lines, line))
 
     def _show(self, number: int, line: str, *, matches: bool) -> None:
+        if self._kept > _KEPT_CHARS:
+            return
         if self._context and self._last_shown and number > self._last_shown + 1:
             self.shown.append(None)
         self._last_shown = number
-        self.shown.append(Line(number, matches, line[:LINE_CHARS] + ("…" if len(line) > LINE_CHARS else "")))
+        text = line[:LINE_CHARS] + ("…" if len(line) > LINE_CHARS else "")
+        self._kept += len(text)
+        self.shown.append(Line(number, matches, text))

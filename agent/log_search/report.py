@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from agent.log_search.matcher import LINE_CHARS, MATCHES_PER_CONTAINER, SEARCHED_CHARS, Reader
 from agent.log_search.request import LogSearch
 
+MOST_PODS = 20
 MOST_SHOWN = 200
 MOST_CHARS = 20_000
 _CLOSING_CHARS = 4000  # kept for what isn't in a section: the lists below have 800 each, all else is shorter
@@ -28,19 +29,8 @@ class Log:
         return f"{self.pod}/{self.container}"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """All logs of a search; `pods` were found, `most_pods` and `seconds` were its limits."""
-
-    logs: Sequence[Log]
-    pods: int
-    most_pods: int
-    seconds: float
-
-
-def report(search: LogSearch, outcomes: Outcomes) -> str:
-    """The whole answer."""
-    logs = outcomes.logs
+def report(search: LogSearch, logs: Sequence[Log], pods: int, seconds: float) -> str:
+    """The whole answer; `pods` is how many there are, `seconds` the time that there was."""
     if not logs:
         return (
             f"No containers found: there are no {search.where}. Nothing was searched.\n"
@@ -62,7 +52,7 @@ def report(search: LogSearch, outcomes: Outcomes) -> str:
     failed = [f"{log}: {log.error}" for log in logs if log.error is not None]
     if failed:
         lines += ["Not searched whole:", _listed([f"  {each}" for each in failed], "\n")]
-    caps = _caps(outcomes, matches, shown)
+    caps = _caps(logs, pods, seconds, shown)
     if caps:
         lines.append(f"Limits that were met: {'; '.join(caps)}. Narrow the query, the selector or the window.")
     if not matches:
@@ -91,19 +81,20 @@ def _sections(logs: Sequence[Log]) -> tuple[list[str], int]:
     return [*lines, ""] if lines else [], shown
 
 
-def _caps(outcomes: Outcomes, matches: int, shown: int) -> list[str]:
+def _caps(logs: Sequence[Log], pods: int, seconds: float, shown: int) -> list[str]:
     """Every limit that left something out, in words."""
-    logs, caps = outcomes.logs, []
-    if outcomes.pods > outcomes.most_pods:
-        caps.append(f"only the first {outcomes.most_pods} of {outcomes.pods} pods were searched")
+    caps = []
+    if pods > MOST_PODS:
+        caps.append(f"only the first {MOST_PODS} of {pods} pods were searched")
     if any(log.error == TIME_UP for log in logs):
-        caps.append(f"the search ended after {outcomes.seconds:g} s")
+        caps.append(f"the search ended after {seconds:g} s")
     many = [log for log in logs if log.found.matches > MATCHES_PER_CONTAINER]
     if many:
         caps.append(f"only the first {MATCHES_PER_CONTAINER} matches of a container are shown ({_listed(many, ', ')})")
-    if shown < sum(min(log.found.matches, MATCHES_PER_CONTAINER) for log in logs):
+    kept = sum(min(log.found.matches, MATCHES_PER_CONTAINER) for log in logs)
+    if shown < kept:
         why = f"{MOST_SHOWN} matches" if shown == MOST_SHOWN else f"{MOST_CHARS} characters"
-        caps.append(f"an answer has at most {why}: {matches - shown} matches aren't shown")
+        caps.append(f"an answer has at most {why}: {kept - shown} more aren't shown")
     if any(line and line.text.endswith("…") for log in logs for line in log.found.shown):
         caps.append(f"lines are cut after {LINE_CHARS} characters")
     if any(log.found.overlong for log in logs):

@@ -1,6 +1,5 @@
 """The plan of a search: find the pods, read their logs, several at a time. Each line is decided by the guard."""
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,12 +9,11 @@ from agent.errors import KubectlError
 from agent.guard import GuardPlan, Policy, decide
 from agent.kubectl import Exit, Kubectl
 from agent.log_search.matcher import Reader, compile_query
-from agent.log_search.report import TIME_UP, Log, Outcomes, report
+from agent.log_search.report import MOST_PODS, TIME_UP, Log, report
 from agent.log_search.request import LogSearch
 from agent.model import Outcome, Result, Stream
 from agent.redact import MARK, Redaction, Redactor
 
-MOST_PODS = 20
 MOST_SECONDS = 50.0
 """A search takes no longer than that, whatever the API allows."""
 
@@ -42,7 +40,7 @@ class Searcher:
             Refused: the guard or the policy doesn't allow it.
             KubectlError: kubectl can't be started.
         """
-        began = trio.current_time()
+        began, seconds = trio.current_time(), min(seconds, MOST_SECONDS)
         match = compile_query(search)
         # Its own turns keep all but N of its lines out of the queue for slots: other commands need not wait for all.
         turns = trio.CapacityLimiter(self.slots.total_tokens)
@@ -63,7 +61,7 @@ class Searcher:
         async with trio.open_nursery() as nursery:
             for log, plan in zip(logs, plans, strict=True):
                 nursery.start_soon(lines.read, log, plan)
-        text = report(search, Outcomes(logs, len(pods), MOST_PODS, seconds))
+        text = report(search, logs, len(pods), seconds)
         await write("stdout", text)
         return Result(Outcome.SUCCEEDED, 0, None, _ms(began), len(text.encode()), redactions=text.count(MARK))
 
@@ -121,8 +119,3 @@ class _Lines:
 
 def _ms(began: float) -> int:
     return round((trio.current_time() - began) * 1000)
-
-
-def limit(asked: float | None, most: float) -> float:
-    """Seconds for a search: what was asked for, or all that is allowed."""
-    return min(asked or math.inf, most, MOST_SECONDS)

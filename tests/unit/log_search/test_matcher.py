@@ -61,6 +61,12 @@ def test_more_matches_than_are_shown_are_counted():
     assert (found.matches, len(found.shown)) == (500, MATCHES_PER_CONTAINER)
 
 
+def test_no_more_is_kept_than_an_answer_shows():
+    found = read(("y" * 900 + "\n") * 20 * 100 + "x\n", "y", context_lines=10)
+    assert found.matches == 2000
+    assert 20_000 < sum(len(line.text) for line in found.shown if line) < 21_000
+
+
 def test_long_lines_are_cut_and_endless_ones_bounded():
     found = read("x" * 10_000 + "\n" + "y" * 1_000_000 + "x", "x")
     assert found.matches == 1, "what is beyond 64 KiB of a line isn't searched"
