@@ -2,6 +2,8 @@
 
 import ssl
 
+import certifi
+
 from agent.config import Config
 from agent.errors import ConfigError
 
@@ -57,6 +59,4 @@ def _trust_system(context: ssl.SSLContext) -> None:
     if paths.cafile or paths.capath:
         context.set_default_verify_paths()  # honours SSL_CERT_FILE and SSL_CERT_DIR
     else:
-        import certifi  # noqa: PLC0415  # 3 MB that most systems don't need
-
         context.load_verify_locations(certifi.where())
