@@ -1,7 +1,7 @@
 """What a policy allows, in the words that the API shows to people and models before they ask."""
 
 from agent.guard.policy import DEFAULT_POLICY, Policy
-from agent.guard.resources import credential_types, is_namespaced, own_types
+from agent.guard.resources import OWN_TYPES, credential_types, is_namespaced
 from agent.guard.tables import AGENTS_OWN, GLOBAL, WHOLE_VERBS, Flag, Verb
 from agent.model import Capabilities
 
@@ -11,7 +11,7 @@ def capabilities(policy: Policy = DEFAULT_POLICY) -> Capabilities:
     verbs = [verb for verb in WHOLE_VERBS if policy.verbs is None or verb.name in policy.verbs]
     # "rollout status" says what runs; "rollout" alone is there for readers that compare a command's first word.
     names = [*(verb.name for verb in verbs), *(verb.name.split()[0] for verb in verbs)]
-    unread = [kind for kind in own_types() if not _reads(policy, kind)]
+    unread = [kind for kind in OWN_TYPES if not _reads(policy, kind)]
     restricted = ["secrets", *sorted(policy.denied_types), *unread, *credential_types()]
     return Capabilities(
         verbs=tuple(dict.fromkeys(names)),

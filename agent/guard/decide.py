@@ -33,15 +33,14 @@ def decide(args: object, policy: Policy = DEFAULT_POLICY) -> GuardPlan:
     """
     words = check_shape(args)
     hint = shell_hint(words)
+    if hint and "$(" in hint[0]:  # kubectl would take it for text
+        raise Refused.word("shape", hint[0], f"is not allowed: {hint[1]}")
     try:
-        plan = _decide(words, policy)
+        return _decide(words, policy)
     except Refused:
-        if hint is None:  # else that is what is wrong: "| tail -5" is not about a flag -5
-            raise
-    else:
-        if hint is None or "$(" not in hint[0]:  # which kubectl would take for text
-            return plan
-    raise Refused.word("shape", hint[0], f"is not allowed: {hint[1]}")
+        if hint:  # that is what is wrong: "| tail -5" is not about a flag -5
+            raise Refused.word("shape", hint[0], f"is not allowed: {hint[1]}") from None
+        raise
 
 
 def _decide(args: Sequence[str], policy: Policy) -> GuardPlan:

@@ -1,6 +1,6 @@
 """Arguments read exactly as kubectl reads them: cobra finds the verb, pflag reads flags and operands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -8,6 +8,8 @@ from agent.guard.hints import NEVER, NEVER_SHORT, flag_hint, verb_hint
 from agent.guard.refused import Refused, shown
 from agent.guard.tables import AGENTS_OWN, GLOBAL, SUBCOMMAND_ALIASES, VERBS, WHOLE_VERBS, Flag, Verb
 from agent.guard.values import FlagType
+
+_NAMES = [verb.name for verb in WHOLE_VERBS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,8 @@ def verbs() -> Mapping[str, Verb]:
 @cache
 def groups() -> Mapping[str, Sequence[str]]:
     """Verbs that need a subcommand, with those that may follow."""
-    found: dict[str, list[str]] = {}
-    for verb in VERBS:
-        first, _, second = verb.name.partition(" ")
-        if second:
-            found.setdefault(first, []).append(second)
-    return found
+    pairs = [verb.name.split() for verb in VERBS if " " in verb.name]
+    return {first: [sub for group, sub in pairs if group == first] for first, _ in pairs}
 
 
 @cache
@@ -61,7 +59,7 @@ def parse(args: Sequence[str]) -> Parsed:
     """
     words = args[1:] if args[0] == "kubectl" else args
     at = _find_verb(words)
-    name, taken = _verb_name(words, at)
+    name, taken = _verb_name(words[at:])
     flags, operands = _read_flags([*words[:at], *words[at + taken :]], names(name))
     return Parsed(verbs()[name], flags, operands)
 
@@ -72,43 +70,34 @@ def _find_verb(args: Sequence[str]) -> int:
     So `-A get pods` would look for the verb "pods", and only flags that do take a value may stand before the verb, or
     have one of their own (`-A=true`, `-ojson`).
     """
+    every = names("")
     at = 0
     while at < len(args) and args[at].startswith("-") and args[at] != "-":
         argument = args[at]
-        is_whole = "=" in argument if argument.startswith("--") else len(argument) > 2
-        flag = _known_anywhere(argument)
+        is_long, letter = argument.startswith("--"), argument[1]
+        name = _long_name(argument) if is_long else NEVER_SHORT.get(letter, "")
+        is_whole = "=" in argument if is_long else len(argument) > 2
+        flag = every.long.get(name) if is_long else every.short.get(letter)
         if not is_whole and (flag is None or flag.type is FlagType.BOOL):
-            raise _misplaced(argument)
+            if name in NEVER:  # it would be refused after the verb, too
+                raise Refused("flag", argument, f"{shown(argument)} is not allowed: {NEVER[name]}")
+            raise Refused("verb", argument, f'a verb must come first; put "{shown(argument)}" after it')
         at += 1 if is_whole else 2
     if at >= len(args):
-        raise Refused("verb", args[-1] if args else "", f"a verb is missing; use one of {_verb_list()}")
+        raise Refused("verb", args[-1] if args else "", f"a verb is missing; use one of {', '.join(_NAMES)}")
     return at
 
 
-def _known_anywhere(argument: str) -> Flag | None:
-    every = names("")
-    return every.long.get(argument[2:].replace("_", "-")) if argument[1] == "-" else every.short.get(argument[1])
-
-
-def _misplaced(argument: str) -> Refused:
-    name = argument[2:].replace("_", "-") if argument[1] == "-" else NEVER_SHORT.get(argument[1], "")
-    if name in NEVER:  # it would be refused after the verb, too
-        return Refused("flag", argument, f"{shown(argument)} is not allowed: {NEVER[name]}")
-    return Refused("verb", argument, f'a verb must come first; put "{shown(argument)}" after it')
-
-
-def _verb_name(args: Sequence[str], at: int) -> tuple[str, int]:
-    """The verb's full name, and how many words it takes."""
-    verb = args[at]
+def _verb_name(words: Sequence[str]) -> tuple[str, int]:
+    """The full name of the verb that these words begin with, and how many of them it takes."""
+    verb, *rest = words
     if verb not in verbs():
-        known = [name for name in verbs() if name not in groups()]
-        raise Refused.word("verb", verb, f"is not allowed: {verb_hint(verb, known)}")
-    if verb not in groups() or at + 1 == len(args) or args[at + 1].startswith("-"):
+        raise Refused.word("verb", verb, f"is not allowed: {verb_hint(verb, _NAMES)}")
+    if verb not in groups() or not rest or rest[0].startswith("-"):
         return verb, 1
-    name = f"{verb} {args[at + 1]}"
-    name = SUBCOMMAND_ALIASES.get(name, name)
+    name = SUBCOMMAND_ALIASES.get(f"{verb} {rest[0]}", f"{verb} {rest[0]}")
     if name not in verbs():
-        raise Refused("subcommand", args[at + 1], f'"{shown(name)}" is not allowed; use {_choice(verb)}')
+        raise Refused("subcommand", rest[0], f'"{shown(name)}" is not allowed; use {_choice(verb)}')
     return name, 2
 
 
@@ -116,71 +105,63 @@ def _choice(verb: str) -> str:
     return " or ".join(f"{verb} {sub}" for sub in groups()[verb])
 
 
-def _verb_list() -> str:
-    return ", ".join(name for name in verbs() if name not in groups())
-
-
 def _read_flags(args: Sequence[str], known: Names) -> tuple[dict[str, list[str]], list[str]]:
     """Flags and operands, as FlagSet.parseArgs of pflag tells them apart."""
     flags: dict[str, list[str]] = {}
     operands: list[str] = []
-    at = 0
-    while at < len(args):
-        argument = args[at]
-        at += 1
+    rest = iter(args)
+    for argument in rest:
         if not argument.startswith("-") or argument == "-":
             operands.append(argument)
         elif argument == "--":
-            operands.extend(args[at:])
-            break
-        elif argument.startswith("--"):
-            at = _read_long(args, at, known, flags)
+            operands.extend(rest)
         else:
-            at = _read_short(args, at, known, flags)
+            read = _read_long if argument.startswith("--") else _read_short
+            for flag, value in read(argument, rest, known):
+                _keep(flags, flag, value, argument)
     return flags, operands
 
 
-def _read_long(args: Sequence[str], at: int, known: Names, flags: dict[str, list[str]]) -> int:
-    """`--name=value`, `--name value` or `--switch`. Returns where the next argument begins."""
-    argument = args[at - 1]
-    name, equals, value = argument[2:].partition("=")
-    flag = known.long.get(name.replace("_", "-"))
+def _read_long(argument: str, rest: Iterator[str], known: Names) -> Iterator[tuple[Flag, str]]:
+    """`--name=value`, `--name value` or `--switch`."""
+    flag = known.long.get(_long_name(argument))
+    given, equals, value = argument.partition("=")
     if flag is None:
-        raise _unknown(argument, f"--{shown(name)}", name.replace("_", "-"), known)
+        raise _unknown(argument, f"--{shown(given[2:])}", _long_name(argument), known)
     if not equals:
-        value, at = ("true", at) if flag.type is FlagType.BOOL else (_next(args, at, f"--{flag.name}"), at + 1)
-    _keep(flags, flag, value, argument)
-    return at
+        value = "true" if flag.type is FlagType.BOOL else _next(rest, f"--{flag.name}")
+    yield flag, value
 
 
-def _read_short(args: Sequence[str], at: int, known: Names, flags: dict[str, list[str]]) -> int:
-    """A cluster of letters, from left to right. Returns where the next argument begins."""
-    argument = args[at - 1]
-    rest = argument[1:]
-    while rest:
-        letter, rest = rest[0], rest[1:]
+def _long_name(argument: str) -> str:
+    return argument[2:].partition("=")[0].replace("_", "-")
+
+
+def _read_short(argument: str, rest: Iterator[str], known: Names) -> Iterator[tuple[Flag, str]]:
+    """A cluster of letters, from left to right."""
+    cluster = argument[1:]
+    while cluster:
+        letter, cluster = cluster[0], cluster[1:]
         flag = known.short.get(letter)
         if flag is None:
             within = "" if argument[1] == letter else f" in {shown(argument)}"
             elsewhere = names("").short.get(letter)
             name = NEVER_SHORT.get(letter) or (elsewhere.name if elsewhere else letter)
             raise _unknown(argument, f"-{shown(letter)}{within}", name, known)
-        if len(rest) > 1 and rest[0] == "=":
-            value, rest = rest[1:], ""
+        if len(cluster) > 1 and cluster[0] == "=":
+            value, cluster = cluster[1:], ""
         elif flag.type is FlagType.BOOL:
             value = "true"
-        elif rest:
-            value, rest = rest, ""
         else:
-            value, at = _next(args, at, f"-{letter}"), at + 1
-        _keep(flags, flag, value, argument)
-    return at
+            value, cluster = cluster or _next(rest, f"-{letter}"), ""
+        yield flag, value
 
 
-def _next(args: Sequence[str], at: int, flag: str) -> str:
-    if at == len(args):
+def _next(rest: Iterator[str], flag: str) -> str:
+    value = next(rest, None)
+    if value is None:
         raise Refused("flag", flag, f"{flag} needs a value after it")
-    return args[at]
+    return value
 
 
 def _keep(flags: dict[str, list[str]], flag: Flag, value: str, argument: str) -> None:

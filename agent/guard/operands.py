@@ -24,7 +24,7 @@ Flags = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Operands:
-    """A shape of operands."""
+    """A shape of operands, as people are told it and as it is checked."""
 
     says: str
     check: Callable[[Sequence[str], Flags], Sequence[str]]
@@ -32,46 +32,32 @@ class Operands:
 
 
 def check_type(kind: str, whole: str) -> str:
-    """A type that may be read.
-
-    Raises:
-        Refused: it is no type, or one whose objects are credentials.
-    """
+    """A type that may be read. Raises Refused if it is none, or one whose objects are credentials."""
     if not TYPE.fullmatch(kind):
         within = "" if kind == whole else f' in "{shown(whole)}"'
         why = "every word is an argument of its own" if " " in kind else "as in pods or deployments.apps"
         raise Refused("operand", whole, f'"{shown(kind)}"{within} is not a resource type, {why}')
-    holds = credentials(kind)
-    if holds:
+    if holds := credentials(kind):
         why = "what goes wrong for want of one shows in describe pod and get events"
         raise Refused("type", whole, f"{shown(kind)} may not be read, such objects hold {holds}; {why}")
     return kind
 
 
-def check_name(name: str, what: str = "name") -> None:
-    """A name, in whatever place.
-
-    Raises:
-        Refused: it could not be a name in Kubernetes.
-    """
-    if not NAME.fullmatch(name):
-        why = "letters, digits and . _ : @ + ~ - only"
-        if "*" in name:
-            why = "there are no wildcards; -l chooses by label, and get TYPE lists all names"
-        raise Refused.word("name", name, f"is not a valid {what}: {why}")
+def _check_names(names: Sequence[str], what: str = "name") -> None:
+    for name in names:
+        if not NAME.fullmatch(name):
+            wildcard = "there are no wildcards; -l chooses by label, and get TYPE lists all names"
+            why = wildcard if "*" in name else "letters, digits and . _ : @ + ~ - only"
+            raise Refused.word("name", name, f"is not a valid {what}: {why}")
 
 
 def check_pair(operand: str) -> str:
-    """The type of TYPE/NAME.
-
-    Raises:
-        Refused: it isn't of that form, or the type may not be read.
-    """
+    """The type of TYPE/NAME. Raises Refused if it isn't of that form, or the type may not be read."""
     if operand.count("/") != 1:
         raise Refused.word("operand", operand, "is not of the form TYPE/NAME, with one slash")
     kind, _, name = operand.partition("/")
     check_type(kind, operand)
-    check_name(name)
+    _check_names([name])
     return kind
 
 
@@ -83,14 +69,12 @@ def _resources(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     if not operands:
         raise Refused("operand", "", "a resource is missing: TYPE, TYPE NAME or TYPE/NAME, as in pods or deploy/web")
     if any("/" in operand for operand in operands):
-        for operand in operands:
-            if "/" not in operand:
-                why = "stands beside TYPE/NAME; write every operand as TYPE/NAME, or TYPE NAME NAME"
-                raise Refused.word("operand", operand, why)
+        for operand in (each for each in operands if "/" not in each):
+            why = "stands beside TYPE/NAME; write every operand as TYPE/NAME, or TYPE NAME NAME"
+            raise Refused.word("operand", operand, why)
         return [check_pair(operand) for operand in operands]
     kinds = [check_type(kind, operands[0]) for kind in operands[0].split(",")]
-    for name in operands[1:]:
-        check_name(name)
+    _check_names(operands[1:])
     return kinds
 
 
@@ -100,20 +84,17 @@ def _log(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     for extra in [*(operand for operand in operands[1:2] if "/" in operand), *operands[2:]]:
         why = "is one too many: logs takes one pod (or TYPE/NAME) and at most one container; -l reads several pods"
         raise Refused.word("operand", extra, why)
-    for container in operands[1:]:
-        check_name(container, "container")
+    _check_names(operands[1:], "container")
     if operands and "/" in operands[0]:
         return ["pods", check_pair(operands[0])]
-    for pod in operands[:1]:
-        check_name(pod)
+    _check_names(operands[:1])
     return ["pods"]
 
 
 def _name(operands: Sequence[str], _: Flags) -> Sequence[str]:
     for extra in operands[1:]:
         raise Refused.word("operand", extra, "is one too many: top takes at most one name; use -l to choose several")
-    for name in operands:
-        check_name(name)
+    _check_names(operands)
     return []
 
 
@@ -134,15 +115,15 @@ def _question(operands: Sequence[str], flags: Flags) -> Sequence[str]:
             raise Refused("operand", operand, f'auth can-i --list takes nothing else; drop "{shown(operand)}"')
         return []
     if len(operands) not in (2, 3):
-        takes = "auth can-i takes VERB TYPE, VERB TYPE/NAME or VERB /path, as in get pods; or --list"
-        raise Refused("operand", "", takes)
+        raise Refused(
+            "operand", "", "auth can-i takes VERB TYPE, VERB TYPE/NAME or VERB /path, as in get pods; or --list"
+        )
     verb, thing, *name = operands
     if not _VERB.fullmatch(verb):
         raise Refused.word("operand", verb, "is not a verb such as get, list or delete")
     if not (_ASKED.fullmatch(thing) or _URL.fullmatch(thing)):
         raise Refused.word("operand", thing, "is not a TYPE, a TYPE/NAME or a /path")
-    for one in name:
-        check_name(one)
+    _check_names(name)
     return []
 
 
@@ -155,9 +136,8 @@ def _subcommand(operands: Sequence[str], _: Flags) -> Sequence[str]:
 
 def _none(operands: Sequence[str], _: Flags) -> Sequence[str]:
     for operand in operands:
-        why = "this takes only flags"
-        if operand == "dump":
-            why = "ask for what you need, as in get pods -A -o wide, get events -A or logs POD"
+        dump = "ask for what you need, as in get pods -A -o wide, get events -A or logs POD"
+        why = dump if operand == "dump" else "this takes only flags"
         raise Refused.word("operand", operand, f"is one word too many: {why}")
     return []
 

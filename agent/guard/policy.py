@@ -1,18 +1,10 @@
 """What may run here: everything of the tables, or less."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.guard.refused import Refused, shown
-from agent.guard.resources import (
-    CATEGORIES,
-    is_among,
-    is_cluster_scoped,
-    is_namespaced,
-    may_be_custom,
-    measured_by,
-    plural,
-)
+from agent.guard.resources import CATEGORIES, METRICS, is_among, is_cluster_scoped, is_namespaced, may_be_custom, plural
 from agent.guard.tables import Verb
 from agent.redact import DEFAULT, Redaction
 
@@ -79,12 +71,8 @@ class Policy:
     def check_verb(self, verb: Verb) -> None:
         """Raise Refused if the policy file doesn't allow this verb."""
         if self.verbs is not None and verb.name not in self.verbs:
-            allowed = ", ".join(sorted(self.verbs))
-            raise Refused(
-                "policy",
-                verb.name,
-                f"{verb.name} is not allowed by this agent's policy file; it allows {allowed}",
-            )
+            sentence = f"{verb.name} is not allowed by this agent's policy file; it allows {_listed(self.verbs)}"
+            raise Refused("policy", verb.name, sentence)
 
     def _check_type(self, verb: Verb, kind: str) -> None:
         if kind.startswith("/"):
@@ -94,8 +82,7 @@ class Policy:
         known = plural(kind)
         # Who may read pods may ask `top` what they use.
         if self.types is not None and known not in self.types and not (kind in verb.reads and verb.reads[0] != kind):
-            allowed = ", ".join(sorted(self.types))
-            sentence = f"{shown(kind)} may not be read by this agent's policy file; it allows {allowed}"
+            sentence = f"{shown(kind)} may not be read by this agent's policy file; it allows {_listed(self.types)}"
             raise Refused("policy", kind, sentence)
         if self.denied_types and (is_among(kind, self.denied_types) or known in CATEGORIES):
             raise Refused("policy", kind, f"{shown(kind)} may not be read by this agent's policy file")
@@ -107,42 +94,39 @@ class Policy:
             raise Refused("policy", kind, sentence)
 
     def _is_cluster_type(self, kind: str) -> bool:
-        return not self.cluster_types.isdisjoint({plural(kind), measured_by(plural(kind))})
+        known = plural(kind)
+        return not self.cluster_types.isdisjoint({known, METRICS.get(known, known)})
 
     def _check_scope(self, verb: Verb, kind: str) -> None:
-        known = measured_by(plural(kind))
+        known = plural(kind)
         if self._is_cluster_type(kind):
+            known = METRICS.get(known, known)
             if verb.name == "describe" and known in _DESCRIBED_WITH:
                 also = _DESCRIBED_WITH[known]
                 sentence = f"describe {known} lists {also}, which the policy file doesn't allow; use get {known}"
                 raise Refused("policy", kind, sentence)
-            return
-        if is_namespaced(kind) or plural(kind) in self.namespaced_types:
-            return
-        sentence = (
-            f"{shown(kind)} is not known to live in a namespace, and this agent reads only {self._choice()}; "
-            "its policy file can name it under cluster_types or namespaced_types"
-        )
-        if is_cluster_scoped(kind):
-            sentence = (
-                f"{shown(kind)} is of the whole cluster, and this agent reads only {self._choice()}; its policy file "
-                "can name it under cluster_types"
-            )
-        raise Refused("policy", kind, sentence)
+        elif not is_namespaced(kind) and known not in self.namespaced_types:
+            lives, keys = "is not known to live in a namespace", "cluster_types or namespaced_types"
+            if is_cluster_scoped(kind):
+                lives, keys = "is of the whole cluster", "cluster_types"
+            only = f"this agent reads only {self._choice()}; its policy file can name it under {keys}"
+            raise Refused("policy", kind, f"{shown(kind)} {lives}, and {only}")
 
     def _namespace(self, flags: Flags, allowed: tuple[str, ...]) -> str:
-        given = flags.get("namespace")
-        if given is None:
-            if len(allowed) > 1:
-                raise Refused("policy", "", f"-n is missing; this agent reads {self._choice()}")
-            return allowed[0]
-        if given[0] not in allowed:
-            sentence = f"namespace {shown(given[0])} is not allowed here; use -n with {self._choice()}"
-            raise Refused("policy", given[0], sentence)
-        return given[0]
+        if "namespace" not in flags and len(allowed) > 1:
+            raise Refused("policy", "", f"-n is missing; this agent reads {self._choice()}")
+        [name] = flags.get("namespace", allowed)
+        if name not in allowed:
+            sentence = f"namespace {shown(name)} is not allowed here; use -n with {self._choice()}"
+            raise Refused("policy", name, sentence)
+        return name
 
     def _choice(self) -> str:
         return " or ".join(self.namespaces or ())
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 DEFAULT_POLICY = Policy()

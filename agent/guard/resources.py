@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from functools import cache
 
 TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z0-9.-]*)?")
 """TYPE, TYPE.GROUP, TYPE.VERSION.GROUP, and the odd forms with a dot at the end, which kubectl takes too."""
@@ -43,14 +42,14 @@ TABLE_ONLY = """
 """Types, and categories, that people list, with credentials in their objects: their table shows none."""
 
 # Plural, and names that aren't its singular. Kubernetes 1.27 to 1.37.
-_NAMESPACED = """
+_NAMESPACED_TYPES = """
     bindings, configmaps cm, controllerrevisions, cronjobs cj, csistoragecapacities, daemonsets ds,
     deployments deploy, endpoints ep, endpointslices, events ev, horizontalpodautoscalers hpa, ingresses ing, jobs,
     leases, leasecandidates, limitranges limits, networkpolicies netpol, persistentvolumeclaims pvc,
     poddisruptionbudgets pdb, pods po, podcertificaterequests, podmetrics podmetricses, podtemplates,
     replicasets rs, replicationcontrollers rc, resourceclaims, resourceclaimtemplates, resourcequotas quota,
     rolebindings, roles, serviceaccounts sa, services svc, statefulsets sts"""
-_CLUSTER_SCOPED = """
+_CLUSTER_SCOPED_TYPES = """
     apiservices, certificatesigningrequests csr, clustertrustbundles, clusterrolebindings, clusterroles,
     componentstatuses componentstatus cs, csidrivers, csinodes, customresourcedefinitions crd crds, deviceclasses,
     devicetaintrules, flowschemas, ingressclasses, ipaddresses ip, mutatingadmissionpolicies,
@@ -69,8 +68,10 @@ _GROUPS = frozenset({
 CATEGORIES = frozenset({"all", "api-extensions"})
 """Words that kubectl takes for several types."""
 
-_METRICS = {"podmetrics": "pods", "nodemetrics": "nodes"}
-_SAME_OBJECTS = {**_METRICS, "projects": "namespaces", "project": "namespaces"}
+METRICS = {"podmetrics": "pods", "nodemetrics": "nodes"}
+"""Types that measure another's objects."""
+
+_SAME_OBJECTS = {**METRICS, "projects": "namespaces", "project": "namespaces"}
 """Types that tell much the same as another: who denies that one denies these."""
 
 _LIST = re.compile(r"(.+)lists?")
@@ -78,30 +79,23 @@ _VERSION = re.compile(r"v\d+(?:(?:alpha|beta)\d+)?")
 _GROUP = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 
-@cache
-def _plurals() -> dict[str, str]:
-    """Every name of a type of Kubernetes' own, to its plural."""
-    rows = [row.split() for row in (_NAMESPACED + "," + _CLUSTER_SCOPED).split(",")]
-    return {name: row[0] for row in rows for name in (*row, _singular(row[0]))}
+def _by_name(table: str) -> dict[str, str]:
+    """Every name of the table's types (their singulars too), to its plural."""
+    rows = [row.split() for row in table.split(",")]
+    singulars = {re.sub("ie$", "y", re.sub("sse$", "ss", row[0].removesuffix("s"))): row[0] for row in rows}
+    return {name: row[0] for row in rows for name in row} | singulars
 
 
-def _singular(plural: str) -> str:
-    return re.sub("ie$", "y", re.sub("sse$", "ss", plural.removesuffix("s")))
-
-
-@cache
-def _namespaced() -> frozenset[str]:
-    return frozenset(row.split()[0] for row in _NAMESPACED.split(","))
-
-
-@cache
-def _groups_of(names: str) -> Mapping[str, str]:
-    return {name: group for name, _, group in (each.partition(".") for each in names.split())}
+_NAMESPACED = _by_name(_NAMESPACED_TYPES)
+_OWN = _NAMESPACED | _by_name(_CLUSTER_SCOPED_TYPES)
+OWN_TYPES = tuple(dict.fromkeys(_OWN.values()))
+"""Every type of Kubernetes' own, by its plural: those in namespaces first."""
 
 
 def credential_types() -> tuple[str, ...]:
     """The plurals of the types that are never read, as far as they are known by name."""
-    names = [name for listed in CREDENTIALS.values() for name in _groups_of(listed) if len(name) > 4]
+    listed = " ".join(CREDENTIALS.values()).split()
+    names = [name.partition(".")[0] for name in listed if len(name.partition(".")[0]) > 4]
     plurals = [re.sub("ss$", "s", re.sub("([^ae])ys$", r"\1ies", f"{name}s")) for name in names]
     return ("secrets", "tokens", "passwords", "credentials", "kubeconfigs", *plurals)
 
@@ -128,11 +122,11 @@ def is_table_only(kind: str) -> bool:
 
 def _is_listed(kind: str, names: str) -> bool:
     """Whether TYPE, TYPE.GROUP or TYPE.VERSION.GROUP may be one of these: any beginning of a group stands for it."""
-    known = _groups_of(names)
     rest = kind.lower().partition(".")[2]
     asked = (rest, rest.partition(".")[2])
-    groups = [known[base] for base in _bases(kind) if base in known]
-    return any(not group or group.startswith(asked) for group in groups)
+    bases = _bases(kind)
+    listed = (name.partition(".") for name in names.split())
+    return any(base in bases and (not group or group.startswith(asked)) for base, _, group in listed)
 
 
 def _bases(kind: str) -> set[str]:
@@ -165,27 +159,17 @@ def plural(kind: str) -> str:
 
     A type of another group is returned as written, in lower case: only its cluster knows how else it may be spelled.
     """
-    known = _plurals().get(kind.lower().partition(".")[0])
+    known = _OWN.get(kind.lower().partition(".")[0])
     if known is None or _group(kind) not in _GROUPS:
         return kind.lower()
     measured = f"{known[:-1]}metrics"  # pods.metrics.k8s.io are the kind PodMetrics
-    return measured if _group(kind) == "metrics.k8s.io" and measured in _plurals() else known
-
-
-def measured_by(kind: str) -> str:
-    """The type whose objects a metrics type measures; any other type is itself."""
-    return _METRICS.get(kind, kind)
-
-
-def own_types() -> tuple[str, ...]:
-    """Every type of Kubernetes' own, by its plural: those in namespaces first."""
-    return tuple(dict.fromkeys(_plurals().values()))
+    return measured if _group(kind) == "metrics.k8s.io" and measured in _OWN else known
 
 
 def is_among(kind: str, types: frozenset[str]) -> bool:
     """Whether a type might be one of these, in whatever group: by plural, singular or kind, or known short name."""
     base = kind.lower().partition(".")[0]
-    names = {_plurals().get(base, base), plural(kind)}
+    names = {_OWN.get(base, base), plural(kind)}
     names |= {_SAME_OBJECTS[name] for name in names if name in _SAME_OBJECTS}
     return any(not types.isdisjoint(_spellings(name)) for name in names)
 
@@ -210,12 +194,12 @@ def _abbreviates(short: str, name: str) -> bool:
 
 def is_own(kind: str) -> bool:
     """Whether a type is one of Kubernetes' own."""
-    return plural(kind) in own_types()
+    return plural(kind) in OWN_TYPES
 
 
 def is_namespaced(kind: str) -> bool:
     """Whether a type is known to live in namespaces. Of custom types nothing is known."""
-    return plural(kind) in _namespaced()
+    return plural(kind) in _NAMESPACED
 
 
 def is_cluster_scoped(kind: str) -> bool:

@@ -1,4 +1,4 @@
-"""Verbs and flags that run, one a line. What isn't here is refused.
+"""Verbs and flags that run. What isn't here is refused.
 
 Adding a flag is one line: its name as kubectl spells it, its type, what its value may be, its short name.
 """
@@ -24,6 +24,11 @@ class Flag:
     type: FlagType
     rule: ValueRule = ANY
     short: str = ""
+
+
+def switches(*names: str) -> tuple[Flag, ...]:
+    """Flags that take no value and may stand."""
+    return tuple(Flag(name, BOOL) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +61,19 @@ VERSION = matching(r"[a-z0-9][a-z0-9.-]*(?:/[a-z0-9]+)?", "a version such as app
 WORD_LIST = matching(rf"{_WORD}(?:,{_WORD})*", "words with commas, as in get,list")
 EVENT_TYPES = matching(r"(?i:normal|warning)(?:,(?i:normal|warning))*", "Normal, Warning or both with a comma")
 PATH = ValueRule("a jsonpath, as in .metadata.name", output.jsonpath_complaint)
-MOMENT = matching(
-    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)",
-    "a time such as 2026-01-31T12:00:00Z",
-)
+_RFC_3339 = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)"
+MOMENT = matching(_RFC_3339, "a time such as 2026-01-31T12:00:00Z")
 _RAW = re.compile(
     r"/(?:livez|readyz|healthz)(?:/[a-z0-9-]+)*(?:\?verbose)?|/version|/apis"
     r"|/\.well-known/openid-configuration"
     r"|/apis/(?:(?:custom|external)\.)?metrics\.k8s\.io(?:/(?!\.+(?:/|$)|proxy(?:/|$))[A-Za-z0-9._:*-]+)*/?"
 )
+_RAW_ONLY = "only health and metrics are read by path; use get TYPE NAME -o json"
 RAW_PATHS = ValueRule(
     "/livez, /readyz, /healthz (also /CHECK and ?verbose), /version, /apis, /.well-known/openid-configuration, "
     "or /apis/metrics.k8s.io/… (also custom. and external.)",
-    lambda path: (
-        None if _RAW.fullmatch(path) else "only health and metrics are read by path; use get TYPE NAME -o json"
-    ),
+    lambda path: None if _RAW.fullmatch(path) else _RAW_ONLY,
 )
-NEVER_WATCHED = only("false", NO_WATCH)
 
 ALL_NAMESPACES = Flag("all-namespaces", BOOL, short="A")
 BY_LABEL = Flag("selector", TEXT, SELECTOR, short="l")
@@ -80,6 +81,8 @@ CHUNK_SIZE = Flag("chunk-size", INT, number(0))
 NO_HEADERS = Flag("no-headers", BOOL)
 REVISION = Flag("revision", INT, number(0))
 OUTPUT = Flag("output", TEXT, output.inline(*output.WORDS), short="o")
+BY_FIELD = Flag("field-selector", TEXT)
+WATCH = Flag("watch", BOOL, only("false", NO_WATCH), short="w")
 TEMPLATE = Flag("template", TEXT)  # becomes -o go-template=…, which is checked
 
 GLOBAL = (
@@ -91,40 +94,25 @@ GLOBAL = (
 
 VERBS: tuple[Verb, ...] = (
     Verb("get", RESOURCES, namespaced=True, flags=(
-        ALL_NAMESPACES,
-        BY_LABEL,
-        OUTPUT,
-        TEMPLATE,
-        CHUNK_SIZE,
-        NO_HEADERS,
+        ALL_NAMESPACES, BY_LABEL, OUTPUT, TEMPLATE, CHUNK_SIZE, NO_HEADERS,
         Flag("label-columns", LIST, KEYS, short="L"),
-        Flag("field-selector", TEXT),
+        BY_FIELD,
         Flag("sort-by", TEXT, PATH),
-        Flag("show-labels", BOOL),
-        Flag("show-kind", BOOL),
-        Flag("show-managed-fields", BOOL),
-        Flag("ignore-not-found", BOOL),
-        Flag("allow-missing-template-keys", BOOL),
-        Flag("server-print", BOOL),
+        *switches("show-labels", "show-kind", "show-managed-fields"),
+        *switches("ignore-not-found", "allow-missing-template-keys", "server-print"),
         Flag("subresource", TEXT, words("status", "scale", "resize")),
-        Flag("watch", BOOL, NEVER_WATCHED, short="w"),
+        WATCH,
         Flag("raw", TEXT, RAW_PATHS),
     )),
     Verb("describe", RESOURCES, namespaced=True, flags=(
-        ALL_NAMESPACES,
-        BY_LABEL,
-        CHUNK_SIZE,
+        ALL_NAMESPACES, BY_LABEL, CHUNK_SIZE,
         Flag("show-events", BOOL),
     )),
     Verb("logs", LOG, namespaced=True, unless_asked=(("pod-running-timeout", "1s"),), flags=(
         BY_LABEL,
         Flag("container", TEXT, CONTAINER, short="c"),
         Flag("previous", BOOL, short="p"),
-        Flag("all-containers", BOOL),
-        Flag("all-pods", BOOL),
-        Flag("prefix", BOOL),
-        Flag("timestamps", BOOL),
-        Flag("ignore-errors", BOOL),
+        *switches("all-containers", "all-pods", "prefix", "timestamps", "ignore-errors"),
         Flag("tail", INT, number(-1)),
         Flag("since", DURATION, age()),
         Flag("since-time", TEXT, MOMENT),
@@ -134,33 +122,22 @@ VERBS: tuple[Verb, ...] = (
         Flag("follow", BOOL, only("false", NO_FOLLOW), short="f"),
     )),
     Verb("top pod", ONE_NAME, reads=("pods", "podmetrics"), namespaced=True, flags=(
-        ALL_NAMESPACES,
-        BY_LABEL,
-        NO_HEADERS,
-        Flag("containers", BOOL),
-        Flag("sum", BOOL),
-        Flag("field-selector", TEXT),
+        ALL_NAMESPACES, BY_LABEL, NO_HEADERS,
+        *switches("containers", "sum"),
+        BY_FIELD,
         Flag("sort-by", TEXT, words("cpu", "memory")),
-        Flag("show-swap", BOOL),
-        Flag("use-protocol-buffers", BOOL),
+        *switches("show-swap", "use-protocol-buffers"),
     )),
     Verb("top node", ONE_NAME, reads=("nodes", "nodemetrics"), flags=(
-        BY_LABEL,
-        NO_HEADERS,
+        BY_LABEL, NO_HEADERS,
         Flag("sort-by", TEXT, words("cpu", "memory")),
-        Flag("show-capacity", BOOL),
-        Flag("show-swap", BOOL),
-        Flag("use-protocol-buffers", BOOL),
+        *switches("show-capacity", "show-swap", "use-protocol-buffers"),
     )),
     Verb("events", NOTHING, reads=("events",), namespaced=True, flags=(
-        ALL_NAMESPACES,
-        CHUNK_SIZE,
-        NO_HEADERS,
-        OUTPUT,
-        TEMPLATE,
+        ALL_NAMESPACES, CHUNK_SIZE, NO_HEADERS, OUTPUT, TEMPLATE,
         Flag("for", TEXT),  # TYPE/NAME, which is checked like an operand
         Flag("types", LIST, EVENT_TYPES),
-        Flag("watch", BOOL, NEVER_WATCHED, short="w"),
+        WATCH,
     )),
     Verb("api-resources", NOTHING, flags=(
         NO_HEADERS,
@@ -186,8 +163,7 @@ VERBS: tuple[Verb, ...] = (
         Flag("short", BOOL),
     )),
     Verb("auth can-i", QUESTION, namespaced=True, flags=(
-        ALL_NAMESPACES,
-        NO_HEADERS,
+        ALL_NAMESPACES, NO_HEADERS,
         Flag("list", BOOL),
         Flag("quiet", BOOL, short="q"),
         Flag("subresource", TEXT, matching(rf"{_WORD}(?:/{_WORD})*", "a subresource, as in log")),
@@ -196,14 +172,12 @@ VERBS: tuple[Verb, ...] = (
         Flag("output", TEXT, words("json", "yaml", "kyaml"), short="o"),
     )),
     Verb("rollout history", RESOURCES, namespaced=True, flags=(
-        BY_LABEL,
-        REVISION,
+        BY_LABEL, REVISION,
         Flag("output", TEXT, words("json", "yaml", "kyaml"), short="o"),
     )),
     Verb("rollout status", RESOURCES, namespaced=True, always=(("watch", "false"), ("timeout", "10s")), flags=(
-        BY_LABEL,
-        REVISION,
-        Flag("watch", BOOL, NEVER_WATCHED, short="w"),
+        BY_LABEL, REVISION,
+        WATCH,
         Flag("timeout", DURATION, patience("168h")),  # may be asked for; what is written is always 10s
     )),
     Verb("cluster-info", NOTHING, reads=("services",)),
@@ -217,11 +191,8 @@ WHOLE_VERBS = tuple(verb for verb in VERBS if verb.operands is not SUBCOMMAND)
 """Those that do something, with their subcommand."""
 
 SUBCOMMAND_ALIASES: Mapping[str, str] = {
-    "top pods": "top pod",
-    "top po": "top pod",
-    "top nodes": "top node",
-    "top no": "top node",
-}
+    "top pods": "top pod", "top po": "top pod", "top nodes": "top node", "top no": "top node",
+}  # fmt: skip
 
 AGENTS_OWN = frozenset({"v", "help", "watch", "follow", "timeout"})
 """Flags that are in the tables only so that the agent's own line, or a harmless `--watch=false`, may have them."""

@@ -5,16 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-_TRUE = {"1", "t", "T", "TRUE", "true", "True"}  # Go's strconv.ParseBool, exactly
-_FALSE = {"0", "f", "F", "FALSE", "false", "False"}
-# Go's strconv.ParseInt with base 0: a leading 0 means octal, and digits may be grouped with "_".
-_INTEGER = re.compile(
-    r"([+-]?)(?:0[xX]((?:_?[0-9a-fA-F])+)|0[bB]((?:_?[01])+)|0[oO]?((?:_?[0-7])+)|(0|[1-9](?:_?[0-9])*))"
-)
+# Go's strconv.ParseBool, exactly.
+_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), "true")
+_BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), "false")
+# Go's strconv.ParseInt with base 0: as Python's, but a leading 0 alone means octal too.
+_INTEGER = re.compile(r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO]?(?:_?[0-7])+|0|[1-9](?:_?[0-9])*)")
+_OCTAL = re.compile(r"^([+-]?0)(?=[_0-7])")
+_INT64 = 2**63
 _DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
 _PART = re.compile(r"([0-9.]+)([a-zµμ]+)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_INT64 = 2**63
 
 
 class FlagType(Enum):
@@ -29,24 +29,17 @@ class FlagType(Enum):
 
     def read(self, value: str) -> str | None:
         """The value in canonical form, or None if kubectl would not take it."""
-        match self:
-            case FlagType.BOOL:
-                return "true" if value in _TRUE else "false" if value in _FALSE else None
-            case FlagType.INT:
-                return _whole_number(value)
-            case FlagType.DURATION:
-                return value if _DURATION.fullmatch(value) else None
-            case _:
-                return value
+        if self is FlagType.BOOL:
+            return _BOOLEANS.get(value)
+        if self is FlagType.INT:
+            return _whole_number(value)
+        return None if self is FlagType.DURATION and not _DURATION.fullmatch(value) else value
 
 
 def _whole_number(value: str) -> str | None:
-    found = _INTEGER.fullmatch(value)
-    if not found:
+    if len(value) > 100 or not _INTEGER.fullmatch(value):
         return None
-    sign, *digits = found.groups()
-    base, text = next((base, text) for base, text in zip((16, 2, 8, 10), digits, strict=True) if text is not None)
-    number = int(sign + text.replace("_", ""), base) if len(text) < 100 else _INT64
+    number = int(_OCTAL.sub(r"\1o", value), 0)
     return str(number) if -_INT64 <= number < _INT64 else None
 
 
@@ -88,14 +81,13 @@ def matching(pattern: str, says: str, otherwise: str = "") -> ValueRule:
 
 def words(*allowed: str) -> ValueRule:
     """One of these words, exactly."""
-    return expecting(" or ".join(filter(None, [", ".join(allowed[:-1]), allowed[-1]])), allowed.__contains__)
+    return expecting(f"{', '.join(allowed[:-1])} or {allowed[-1]}", allowed.__contains__)
 
 
 def number(low: int, high: int | None = None) -> ValueRule:
     """A whole number from low to high, both included."""
-    if high is None:
-        return expecting(f"a number from {low} up", lambda value: low <= int(value))
-    return expecting(f"a number from {low} to {high}", lambda value: low <= int(value) <= high)
+    says = f"a number from {low} {'up' if high is None else f'to {high}'}"
+    return expecting(says, lambda value: low <= int(value) <= (high or _INT64))
 
 
 def age() -> ValueRule:
