@@ -1,8 +1,10 @@
 """What a policy allows, in the words that the API shows to people and models before they ask."""
 
+from collections.abc import Sequence
+
 from agent.guard.policy import DEFAULT_POLICY, Policy
 from agent.guard.resources import OWN_TYPES, credential_types, is_namespaced
-from agent.guard.tables import AGENTS_OWN, GLOBAL, WHOLE_VERBS, Flag, Verb
+from agent.guard.tables import AGENTS_OWN, GLOBAL, WHOLE_VERBS
 from agent.model import Capabilities
 
 
@@ -12,11 +14,14 @@ def capabilities(policy: Policy = DEFAULT_POLICY) -> Capabilities:
     # "rollout status" says what runs; "rollout" alone is there for readers that compare a command's first word.
     names = [*(verb.name for verb in verbs), *(verb.name.split()[0] for verb in verbs)]
     unread = [kind for kind in OWN_TYPES if not _reads(policy, kind)]
-    restricted = ["secrets", *sorted(policy.denied_types), *unread, *credential_types()]
+    never_offered = AGENTS_OWN if policy.namespaces is None else AGENTS_OWN | {"all-namespaces"}
+    flags = [
+        flag for flag in (*GLOBAL, *(flag for verb in verbs for flag in verb.flags)) if flag.name not in never_offered
+    ]
     return Capabilities(
-        verbs=tuple(dict.fromkeys(names)),
-        restricted_types=tuple(dict.fromkeys(restricted)),
-        flags=_flags(policy, verbs),
+        verbs=_once(names),
+        restricted_types=_once(["secrets", *sorted(policy.denied_types), *unread, *credential_types()]),
+        flags=_once([*(f"--{flag.name}" for flag in flags), *(f"-{flag.short}" for flag in flags if flag.short)]),
     )
 
 
@@ -26,11 +31,5 @@ def _reads(policy: Policy, kind: str) -> bool:
     return policy.namespaces is None or is_namespaced(kind) or kind in policy.cluster_types
 
 
-def _flags(policy: Policy, verbs: list[Verb]) -> tuple[str, ...]:
-    flags = [flag for flag in (*GLOBAL, *(flag for verb in verbs for flag in verb.flags)) if _is_offered(policy, flag)]
-    shorts = [f"-{flag.short}" for flag in flags if flag.short]
-    return tuple(dict.fromkeys([*(f"--{flag.name}" for flag in flags), *shorts]))
-
-
-def _is_offered(policy: Policy, flag: Flag) -> bool:
-    return flag.name not in AGENTS_OWN and not (flag.name == "all-namespaces" and policy.namespaces is not None)
+def _once(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

@@ -46,14 +46,10 @@ def parse_policy(text: str) -> Policy:
         read["redaction"] = parse_redaction(found)
     except RedactionError as error:
         raise PolicyError(str(error)) from error
-    _check_together(read)
-    return Policy(**read)
-
-
-def _check_together(read: Mapping[str, Any]) -> None:
     for key in ("cluster_types", "namespaced_types"):
         if key in read and "namespaces" not in read:
             raise PolicyError(f"{key} only makes sense with namespaces; add namespaces or drop it")
+    return Policy(**read)
 
 
 def _texts(key: str, value: object) -> list[str]:
@@ -76,10 +72,6 @@ def _types(key: str, value: object) -> frozenset[str]:
     return frozenset(_type(key, kind) for kind in _texts(key, value))
 
 
-def _types_of_any_group(key: str, value: object) -> frozenset[str]:
-    return frozenset(kind.partition(".")[0] for kind in _types(key, value))
-
-
 def _type(key: str, kind: str) -> str:
     if not TYPE.fullmatch(kind):
         raise PolicyError(f'{key}: "{kind}" is not a resource type, as in pods or certificates.cert-manager.io')
@@ -95,23 +87,19 @@ def _namespaced_types(key: str, value: object) -> frozenset[str]:
 
 
 def _cluster_types(key: str, value: object) -> frozenset[str]:
-    found = {_path(key, each) if each.startswith("/") else _type(key, each) for each in _texts(key, value)}
-    for kind in filter(is_namespaced, found):
-        raise PolicyError(f'{key}: "{kind}" lives in namespaces, and those of `namespaces` are read anyway; drop it')
-    return frozenset(found)
-
-
-def _path(key: str, path: str) -> str:
-    if RAW_PATHS.complaint(path):
+    paths = {each for each in _texts(key, value) if each.startswith("/")}
+    for path in filter(RAW_PATHS.complaint, paths):
         raise PolicyError(f'{key}: the path "{path}" is never read; it may be one of {RAW_PATHS.says}')
-    return path
+    types = frozenset(_type(key, each) for each in _texts(key, value) if each not in paths)
+    for kind in filter(is_namespaced, types):
+        raise PolicyError(f'{key}: "{kind}" lives in namespaces, and those of `namespaces` are read anyway; drop it')
+    return types | paths
 
 
 def _namespaces(key: str, value: object) -> tuple[str, ...]:
     names = _texts(key, value)
-    for name in names:
-        if NAMESPACE.complaint(name):
-            raise PolicyError(f'{key}: "{name}" is not {NAMESPACE.says}')
+    for name in filter(NAMESPACE.complaint, names):
+        raise PolicyError(f'{key}: "{name}" is not {NAMESPACE.says}')
     return tuple(dict.fromkeys(names))
 
 
@@ -130,7 +118,7 @@ def _seconds(key: str, value: object) -> float:
 _READERS: Mapping[str, Callable[[str, object], Any]] = {
     "verbs": _verbs,
     "types": _types,
-    "denied_types": _types_of_any_group,
+    "denied_types": lambda key, value: frozenset(kind.partition(".")[0] for kind in _types(key, value)),
     "namespaces": _namespaces,
     "cluster_types": _cluster_types,
     "namespaced_types": _namespaced_types,

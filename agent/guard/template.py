@@ -69,7 +69,7 @@ class _Complaint(Exception):  # noqa: N818  # it is never seen outside
 def template_complaint(template: str) -> str | None:
     """What is wrong with a template, or None."""
     try:
-        actions = [action for action in _actions(template) if action]
+        actions = list(_actions(template))
         for action in actions:
             _check_words(action)
             _check_numbers(action)
@@ -80,46 +80,40 @@ def template_complaint(template: str) -> str | None:
 
 
 def _actions(template: str) -> Iterator[list[Token]]:
-    """The tokens of each action, without blanks."""
-    at = template.find("{{")
-    while at >= 0:
-        at += 2
-        if template.startswith("- ", at):
-            at += 2
+    """The tokens of each action that isn't empty, without blanks."""
+    at = 0
+    while (at := template.find("{{", at)) >= 0:
+        at += 4 if template.startswith("- ", at + 2) else 2
         if template.startswith("/*", at):
             comment = _COMMENT.match(template, at)
             if not comment:
                 raise _Complaint("a comment in the template doesn't end")
             at = comment.end()
-        else:
-            found: list[Token] = []
-            at = _read_action(template, at, found)
-            yield found
-        at = template.find("{{", at)
-
-
-def _read_action(template: str, at: int, found: list[Token]) -> int:
-    """Where the action ends that begins at `at`."""
-    while token := _TOKEN.match(template, at):
+            continue
+        action: list[Token] = []
+        while (token := _TOKEN.match(template, at)) and token.lastgroup != "end":
+            at = token.end()
+            if token.group() != " ":
+                action.append((token.lastgroup or "", token.group()))
+        if not token and at == len(template):
+            raise _Complaint("a {{ in the template isn't closed")
+        if not token:
+            raise _Complaint(f'"{template[at]}" isn\'t allowed inside {{{{ }}}} of a template')
         at = token.end()
-        if token.lastgroup == "end":
-            return at
-        if token.group() != " ":
-            found.append((token.lastgroup or "", token.group()))
-    if at == len(template):
-        raise _Complaint("a {{ in the template isn't closed")
-    raise _Complaint(f'"{template[at]}" isn\'t allowed inside {{{{ }}}} of a template')
+        if action:
+            yield action
 
 
 def _check_words(action: list[Token]) -> None:
     for position, (kind, text) in enumerate(action):
-        if kind == "word" and text in ("printf", "println") and position == 0:
-            _check_printing(action)
-        elif kind == "word" and text in ("printf", "println"):
-            raise _Complaint(f"{text} may only be the first word inside {{{{ }}}}")
-        elif kind == "word" and text not in ALLOWED_WORDS:
+        if kind != "word" or text in ALLOWED_WORDS:
+            continue
+        if text not in ("printf", "println"):
             known = f"fields, variables, quoted text, printf or println as the first word, and {_WORDS}"
             raise _Complaint(f'"{text}" isn\'t allowed inside {{{{ }}}}, only {known}')
+        if position > 0:
+            raise _Complaint(f"{text} may only be the first word inside {{{{ }}}}")
+        _check_printing(action)
 
 
 def _check_printing(action: list[Token]) -> None:
