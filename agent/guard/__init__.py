@@ -6,9 +6,7 @@ Arguments are parsed as kubectl parses them, checked as parsed, and written anew
 """
 
 from agent.guard.decide import GuardPlan, decide
-from agent.guard.narrowing import PolicyError, parse_policy
-from agent.guard.policy import DEFAULT_POLICY, Policy
+from agent.guard.policy import DEFAULT_POLICY, Policy, PolicyError, parse_policy
 from agent.guard.refused import Refused
-from agent.guard.shape import check_shape
 
-__all__ = ["DEFAULT_POLICY", "GuardPlan", "Policy", "PolicyError", "Refused", "check_shape", "decide", "parse_policy"]
+__all__ = ["DEFAULT_POLICY", "GuardPlan", "Policy", "PolicyError", "Refused", "decide", "parse_policy"]

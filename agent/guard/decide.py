@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from agent.guard.grammar import names, parse
 from agent.guard.hints import shell_hint
-from agent.guard.operands import check_pair
-from agent.guard.policy import DEFAULT_POLICY, Flags, Policy
+from agent.guard.operands import Flags, check_pair
+from agent.guard.policy import DEFAULT_POLICY, Policy
 from agent.guard.refused import Refused, shown
 from agent.guard.resources import is_table_only
 from agent.guard.shape import check_shape
@@ -49,7 +49,9 @@ def _decide(args: Sequence[str], policy: Policy) -> GuardPlan:
     policy.check_verb(verb)
     if parsed.flags.get("help") == ["true"]:
         return GuardPlan(verb.name, _line(verb, {"help": ["true"]}, ()))
-    asked = _with_template(_without_watch(verb, parsed.flags))
+    asked = _with_template(parsed.flags)
+    if verb.name == "rollout status" and "timeout" in asked:
+        asked.pop("watch", None)  # with a time limit it does end; what is written is --watch=false
     involved = [check_pair(value) for value in asked.get("for", ())]  # the type of `events --for`
     types = [*verb.reads, *verb.operands.check(parsed.operands, asked), *involved]
     _check_values(verb, asked)
@@ -60,33 +62,26 @@ def _decide(args: Sequence[str], policy: Policy) -> GuardPlan:
     return GuardPlan(verb.name, _line(verb, flags, parsed.operands))
 
 
-def _without_watch(verb: Verb, flags: Flags) -> Flags:
-    """`rollout status -w` with a time limit does end; what is written is --watch=false."""
-    ends = verb.name == "rollout status" and "timeout" in flags
-    return {name: values for name, values in flags.items() if not (ends and name == "watch")}
-
-
-def _with_template(flags: Flags) -> Flags:
+def _with_template(flags: Flags) -> dict[str, Sequence[str]]:
     """`--template=…`, alone or with `-o go-template` or `-o template`, is the same as `-o go-template=…`."""
-    if "template" not in flags:
-        return flags
     rest = {name: values for name, values in flags.items() if name != "template"}
-    output = rest.get("output", ["go-template"])[0]
-    if output not in ("go-template", "template"):
-        given = shown(f"-o {output}")
-        raise Refused("output", given, f"--template doesn't go with {given}; write -o go-template=… and no --template")
-    return {**rest, "output": [f"go-template={flags['template'][0]}"]}
+    if "template" in flags:
+        [output] = rest.get("output", ["go-template"])
+        if output not in ("go-template", "template"):
+            given = shown(f"-o {output}")
+            why = f"--template doesn't go with {given}; write -o go-template=… and no --template"
+            raise Refused("output", given, why)
+        rest["output"] = [f"go-template={flags['template'][0]}"]
+    return rest
 
 
 def _check_values(verb: Verb, flags: Flags) -> None:
-    known = names(verb.name)
-    for name, values in flags.items():
-        for value in values:
-            wrong = known.long[name].rule.complaint(value)
-            if wrong:
-                given = f"--{name}={value}" if value != "true" else f"--{name}"
-                rule = name if name in ("output", "raw", "namespace") else "value"
-                raise Refused(rule, shown(given), f"{shown(given)} is not allowed: {wrong}")
+    known = names(verb.name).long
+    for name, value in ((name, value) for name, values in flags.items() for value in values):
+        if wrong := known[name].rule.complaint(value):
+            given = shown(f"--{name}={value}" if value != "true" else f"--{name}")
+            rule = name if name in ("output", "raw", "namespace") else "value"
+            raise Refused(rule, given, f"{given} is not allowed: {wrong}")
 
 
 def _check_shown(verb: Verb, kind: str, flags: Flags) -> None:

@@ -1,6 +1,6 @@
 """The effective policy, written out for people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from agent.guard.policy import Policy
 from agent.guard.resources import CREDENTIALS, TABLE_ONLY, is_own
@@ -8,12 +8,10 @@ from agent.guard.tables import GLOBAL, VERBS, Flag
 from agent.guard.values import FlagType
 from agent.redact import Redaction
 
-_NEVER = "Whatever else kubectl has is refused: what writes, what opens files or other servers, what doesn't end."
-
 
 def explain(policy: Policy) -> str:
     """Every verb and flag that may run, what each value may be, and what is never read."""
-    return "\n".join(_lines(policy)) + "\n"
+    return "".join(f"{line}\n" for line in _lines(policy))
 
 
 def _lines(policy: Policy) -> Iterator[str]:
@@ -41,7 +39,7 @@ def _lines(policy: Policy) -> Iterator[str]:
     yield ""
     yield from _redaction(policy.redaction)
     yield ""
-    yield _NEVER
+    yield "Whatever else kubectl has is refused: what writes, what opens files or other servers, what doesn't end."
 
 
 def _flags(flags: Sequence[Flag]) -> Iterator[str]:
@@ -52,7 +50,7 @@ def _flags(flags: Sequence[Flag]) -> Iterator[str]:
 
 
 def _narrowed(policy: Policy) -> Iterator[str]:
-    rows: dict[str, object] = {
+    rows: dict[str, Iterable[str] | None] = {
         "only these types are read": policy.types,
         "these types aren't read": policy.denied_types,
         "only these namespaces are read": policy.namespaces,
@@ -60,7 +58,7 @@ def _narrowed(policy: Policy) -> Iterator[str]:
         "these custom types live in namespaces": policy.namespaced_types,
     }
     for says, names in rows.items():
-        if isinstance(names, tuple | frozenset) and names:
+        if names:
             yield f"    {says}: {' '.join(sorted(names))}"
     if any(not is_own(kind) for kind in policy.denied_types):
         yield "    custom types are read only by plural and group, as in gateways.gateway.networking.k8s.io"

@@ -39,8 +39,7 @@ _ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("describe", "output"): "get TYPE NAME -o yaml shows the whole object",
     ("logs", "all-namespaces"): "logs reads one namespace, named with -n",
     ("logs", "output"): "logs are printed as they are",
-    ("top pod", "output"): "top prints a table only",
-    ("top node", "output"): "top prints a table only",
+    **dict.fromkeys((("top pod", "output"), ("top node", "output")), "top prints a table only"),
 }
 """By verb and flag, where its name alone doesn't tell what was meant."""
 
@@ -61,27 +60,25 @@ _BY_VERB = {
 }
 _VERBS: Mapping[str, str] = {verb: hint for verbs, hint in _BY_VERB.items() for verb in verbs.split()}
 
-_PLACEHOLDER = re.compile(r"<[A-Za-z][\w .-]*>")
-_SHELL = re.compile(r"[|&;<].*|\d?>.*|.*\$\(.*|.*;", re.DOTALL)
+_BY_ITSELF = "send each command by itself"
 _SHELL_HINTS: Mapping[str, str] = {
-    "|": "nothing can be piped; to see less use -l, --field-selector, --tail or -o jsonpath=…",
-    "&": "send each command by itself",
-    ";": "send each command by itself",
-    ">": "drop it, what kubectl prints comes back as the result",
-    "<": "nothing can be read from a file or another command; write it out",
-    "$": "send the inner command first, and write its result here",
+    r"\|.*": "nothing can be piped; to see less use -l, --field-selector, --tail or -o jsonpath=…",
+    r"[&;].*": _BY_ITSELF,
+    r"\d?>.*": "drop it, what kubectl prints comes back as the result",
+    r"<.*": "nothing can be read from a file or another command; write it out",
+    r".*\$\(.*": "send the inner command first, and write its result here",
+    r".*;": _BY_ITSELF,
 }
 
 
 def shell_hint(args: Sequence[str]) -> tuple[str, str] | None:
     """The first word that only a shell (or only a person) understands, and what to do instead."""
     for arg in args:
-        if _PLACEHOLDER.fullmatch(arg):
+        if re.fullmatch(r"<[A-Za-z][\w .-]*>", arg):
             return arg, "it stands for a name; get TYPE lists the real ones"
-        if _SHELL.fullmatch(arg):
-            first = arg.lstrip("0123456789")[:1]
-            sign = first if first in _SHELL_HINTS else "$" if "$(" in arg else ";"
-            return arg, f"there is no shell here: {_SHELL_HINTS[sign]}"
+        for form, hint in _SHELL_HINTS.items():
+            if re.fullmatch(form, arg, re.DOTALL):
+                return arg, f"there is no shell here: {hint}"
     return None
 
 

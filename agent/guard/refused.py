@@ -25,7 +25,5 @@ class Refused(Exception):  # noqa: N818  # an answer, not a failure
 
 def shown(argument: str) -> str:
     """An argument as a sentence may show it: what can't be printed is written as an escape, what is long is cut."""
-    head = argument[:_SHOWN_CHARS]
-    if not head.isprintable():
-        head = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in head)
+    head = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in argument[:_SHOWN_CHARS])
     return head[:_SHOWN_CHARS] + ("…" if len(argument) > _SHOWN_CHARS else "")

@@ -34,14 +34,10 @@ def check_shape(args: object) -> list[str]:
         if size > MAX_BYTES:
             raise Refused("shape", argument, f"the arguments are too long; {MAX_BYTES} bytes in all are allowed")
     for argument in args:
-        _check_characters(argument)
+        if not argument.isprintable():
+            why = "has characters that can't be printed (control characters, line breaks or half a code point)"
+            raise Refused.word("shape", argument, f"{why}; in jsonpath and templates write \\n")
+        if "--kuberc" in argument:
+            # kubectl 1.33 and later look for this inside every argument, before they parse any.
+            raise Refused.word("shape", argument, "contains --kuberc, which makes kubectl load a local file; drop it")
     return list(args)
-
-
-def _check_characters(argument: str) -> None:
-    if not argument.isprintable():
-        why = "has characters that can't be printed (control characters, line breaks or half a code point)"
-        raise Refused.word("shape", argument, f"{why}; in jsonpath and templates write \\n")
-    if "--kuberc" in argument:
-        # kubectl 1.33 and later look for this inside every argument, before they parse any.
-        raise Refused.word("shape", argument, "contains --kuberc, which makes kubectl load a local file; drop it")

@@ -81,6 +81,7 @@ CHUNK_SIZE = Flag("chunk-size", INT, number(0))
 NO_HEADERS = Flag("no-headers", BOOL)
 REVISION = Flag("revision", INT, number(0))
 OUTPUT = Flag("output", TEXT, output.inline(*output.WORDS), short="o")
+OBJECT_OUTPUT = Flag("output", TEXT, words("json", "yaml", "kyaml"), short="o")
 BY_FIELD = Flag("field-selector", TEXT)
 WATCH = Flag("watch", BOOL, only("false", NO_WATCH), short="w")
 TEMPLATE = Flag("template", TEXT)  # becomes -o go-template=…, which is checked
@@ -105,8 +106,7 @@ VERBS: tuple[Verb, ...] = (
         Flag("raw", TEXT, RAW_PATHS),
     )),
     Verb("describe", RESOURCES, namespaced=True, flags=(
-        ALL_NAMESPACES, BY_LABEL, CHUNK_SIZE,
-        Flag("show-events", BOOL),
+        ALL_NAMESPACES, BY_LABEL, CHUNK_SIZE, *switches("show-events"),
     )),
     Verb("logs", LOG, namespaced=True, unless_asked=(("pod-running-timeout", "1s"),), flags=(
         BY_LABEL,
@@ -122,9 +122,7 @@ VERBS: tuple[Verb, ...] = (
         Flag("follow", BOOL, only("false", NO_FOLLOW), short="f"),
     )),
     Verb("top pod", ONE_NAME, reads=("pods", "podmetrics"), namespaced=True, flags=(
-        ALL_NAMESPACES, BY_LABEL, NO_HEADERS,
-        *switches("containers", "sum"),
-        BY_FIELD,
+        ALL_NAMESPACES, BY_LABEL, NO_HEADERS, *switches("containers", "sum"), BY_FIELD,
         Flag("sort-by", TEXT, words("cpu", "memory")),
         *switches("show-swap", "use-protocol-buffers"),
     )),
@@ -163,21 +161,14 @@ VERBS: tuple[Verb, ...] = (
         Flag("short", BOOL),
     )),
     Verb("auth can-i", QUESTION, namespaced=True, flags=(
-        ALL_NAMESPACES, NO_HEADERS,
-        Flag("list", BOOL),
+        ALL_NAMESPACES, NO_HEADERS, *switches("list"),
         Flag("quiet", BOOL, short="q"),
         Flag("subresource", TEXT, matching(rf"{_WORD}(?:/{_WORD})*", "a subresource, as in log")),
     )),
-    Verb("auth whoami", NOTHING, flags=(
-        Flag("output", TEXT, words("json", "yaml", "kyaml"), short="o"),
-    )),
-    Verb("rollout history", RESOURCES, namespaced=True, flags=(
-        BY_LABEL, REVISION,
-        Flag("output", TEXT, words("json", "yaml", "kyaml"), short="o"),
-    )),
+    Verb("auth whoami", NOTHING, flags=(OBJECT_OUTPUT,)),
+    Verb("rollout history", RESOURCES, namespaced=True, flags=(BY_LABEL, REVISION, OBJECT_OUTPUT)),
     Verb("rollout status", RESOURCES, namespaced=True, always=(("watch", "false"), ("timeout", "10s")), flags=(
-        BY_LABEL, REVISION,
-        WATCH,
+        BY_LABEL, REVISION, WATCH,
         Flag("timeout", DURATION, patience("168h")),  # may be asked for; what is written is always 10s
     )),
     Verb("cluster-info", NOTHING, reads=("services",)),
