@@ -74,15 +74,13 @@ def _answer_person(args: list[str], policy: Policy) -> int:
 
 
 def _answer_program(line: bytes, policy: Policy) -> str:
-    args: object = None
-    argv: tuple[str, ...] | None = None
-    reason: str | None = None
+    answer: dict[str, object] = {"args": None, "allowed": False, "argv": None, "reason": None}
     try:
         asked = json.loads(line)
-        args = asked["args"] if isinstance(asked, dict) else None
-        argv = decide(args, policy).argv
+        answer["args"] = asked["args"] if isinstance(asked, dict) else None
+        answer |= {"argv": decide(answer["args"], policy).argv, "allowed": True}
     except Refused as refusal:
-        reason = refusal.sentence
+        answer["reason"] = refusal.sentence
     except (ValueError, KeyError, RecursionError):
-        reason = 'the line is not a JSON object with "args", as in {"args": ["get", "pods"]}'
-    return json.dumps({"args": args, "allowed": reason is None, "argv": argv, "reason": reason})
+        answer["reason"] = 'the line is not a JSON object with "args", as in {"args": ["get", "pods"]}'
+    return json.dumps(answer)

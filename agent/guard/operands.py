@@ -115,9 +115,8 @@ def _question(operands: Sequence[str], flags: Flags) -> Sequence[str]:
             raise Refused("operand", operand, f'auth can-i --list takes nothing else; drop "{shown(operand)}"')
         return []
     if len(operands) not in (2, 3):
-        raise Refused(
-            "operand", "", "auth can-i takes VERB TYPE, VERB TYPE/NAME or VERB /path, as in get pods; or --list"
-        )
+        takes = "auth can-i takes VERB TYPE, VERB TYPE/NAME or VERB /path, as in get pods; or --list"
+        raise Refused("operand", "", takes)
     verb, thing, *name = operands
     if not _VERB.fullmatch(verb):
         raise Refused.word("operand", verb, "is not a verb such as get, list or delete")

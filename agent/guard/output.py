@@ -13,8 +13,6 @@ from math import prod
 from agent.guard.template import template_complaint
 from agent.guard.values import ValueRule
 
-WORDS = ("json", "yaml", "kyaml", "wide", "name")
-
 MAX_UNION = 64
 """How many times a jsonpath may find the same thing: the product of the lengths of its unions."""
 
@@ -72,21 +70,21 @@ _INLINE = {
     "go-template": template_complaint,
     "template": template_complaint,
 }
+_WORDS = ("json", "yaml", "kyaml", "wide", "name")
 _FROM_FILE = ("jsonpath-file", "custom-columns-file", "go-template-file", "templatefile")
 
 
-def inline(*words: str) -> ValueRule:
-    """These words, or a format written out on the command line. It can only show what was fetched anyway."""
-    says = f"{', '.join(words)}, or inline {'=…, '.join(_INLINE)}=…"
+_SAYS = f"{', '.join(_WORDS)}, or inline {'=…, '.join(_INLINE)}=…"
 
-    def complaint(value: str) -> str | None:
-        form, _, text = value.partition("=")
-        if form in _FROM_FILE:
-            return f"{form} prints a local file; write the format inline, as in jsonpath=… or custom-columns=…"
-        if value in words:
-            return None
-        if form not in _INLINE or not text:
-            return f"expected {says}"
-        return _INLINE[form](text)
 
-    return ValueRule(says, complaint)
+def _output_complaint(value: str) -> str | None:
+    form, _, text = value.partition("=")
+    if form in _FROM_FILE:
+        return f"{form} prints a local file; write the format inline, as in jsonpath=… or custom-columns=…"
+    if value in _WORDS:
+        return None
+    return _INLINE[form](text) if form in _INLINE and text else f"expected {_SAYS}"
+
+
+OUTPUTS = ValueRule(_SAYS, _output_complaint)
+"""A word, or a format written out on the command line. It can only show what was fetched anyway."""

@@ -205,9 +205,10 @@ def _type(key: str, kind: str) -> str:
 
 
 def _namespaced_types(key: str, value: object) -> frozenset[str]:
-    for kind in filter(resources.is_cluster_scoped, _types(key, value)):
+    found = _types(key, value)
+    for kind in filter(resources.is_cluster_scoped, found):
         raise PolicyError(f'{key}: "{kind}" lives in no namespace; to have it read, name it under cluster_types')
-    return _types(key, value)
+    return found
 
 
 def _cluster_types(key: str, value: object) -> frozenset[str]:

@@ -74,8 +74,7 @@ METRICS = {"podmetrics": "pods", "nodemetrics": "nodes"}
 _SAME_OBJECTS = {**METRICS, "projects": "namespaces", "project": "namespaces"}
 """Types that tell much the same as another: who denies that one denies these."""
 
-_LIST = re.compile(r"(.+)lists?")
-_VERSION = re.compile(r"v\d+(?:(?:alpha|beta)\d+)?")
+_GROUP_OF = re.compile(r"[^.]*\.(?:v\d+(?:(?:alpha|beta)\d+)?\.)?(.*)")
 _GROUP = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 
@@ -94,9 +93,8 @@ OWN_TYPES = tuple(dict.fromkeys(_OWN.values()))
 
 def credential_types() -> tuple[str, ...]:
     """The plurals of the types that are never read, as far as they are known by name."""
-    listed = " ".join(CREDENTIALS.values()).split()
-    names = [name.partition(".")[0] for name in listed if len(name.partition(".")[0]) > 4]
-    plurals = [re.sub("ss$", "s", re.sub("([^ae])ys$", r"\1ies", f"{name}s")) for name in names]
+    names = [name.partition(".")[0] for name in " ".join(CREDENTIALS.values()).split()]
+    plurals = [re.sub("ss$", "s", re.sub("([^ae])ys$", r"\1ies", f"{name}s")) for name in names if len(name) > 4]
     return ("secrets", "tokens", "passwords", "credentials", "kubeconfigs", *plurals)
 
 
@@ -132,14 +130,12 @@ def _is_listed(kind: str, names: str) -> bool:
 def _bases(kind: str) -> set[str]:
     """What stands before the group, in the singular; of a list, what it lists."""
     base = kind.lower().partition(".")[0]
-    of_list = _LIST.fullmatch(base)
-    return _singulars(base) | (_singulars(of_list[1]) if of_list else set())
+    return _singulars(base) | _singulars(re.sub("(?<=.)lists?$", "", base))
 
 
 def _singulars(name: str) -> set[str]:
     """What a plural may be the plural of, by English and by kubectl's guess (a kind's name and "s", "es" or "ies")."""
-    found = {name, name.removesuffix("s"), name.removesuffix("es")}
-    return found | ({name[:-3] + "y"} if name.endswith("ies") else set())
+    return {name, name.removesuffix("s"), name.removesuffix("es"), re.sub("ies$", "y", name)}
 
 
 def _spellings(name: str) -> set[str]:
@@ -149,9 +145,8 @@ def _spellings(name: str) -> set[str]:
 
 def _group(kind: str) -> str:
     """The group of TYPE.GROUP or TYPE.VERSION.GROUP, "" for none."""
-    rest = kind.lower().partition(".")[2]
-    version, dot, after = rest.partition(".")
-    return after if dot and _VERSION.fullmatch(version) else rest
+    found = _GROUP_OF.fullmatch(kind.lower())
+    return found[1] if found else ""
 
 
 def plural(kind: str) -> str:
