@@ -17,10 +17,8 @@ from agent.guard.tables import Verb
 class GuardPlan:
     """The only command line that runs."""
 
-    verb: str
-    """With its subcommand: "get", "rollout status"."""
-    argv: tuple[str, ...]
-    """What follows kubectl's own path."""
+    verb: str  # with its subcommand: "get", "rollout status"
+    argv: tuple[str, ...]  # what follows kubectl's own path
 
 
 def decide(args: object, policy: Policy = DEFAULT_POLICY) -> GuardPlan:
@@ -32,15 +30,15 @@ def decide(args: object, policy: Policy = DEFAULT_POLICY) -> GuardPlan:
         Refused: these arguments don't run. Nothing else is ever raised, whatever `args` is.
     """
     words = check_shape(args)
-    hint = shell_hint(words)
-    if hint and "$(" in hint[0]:  # kubectl would take it for text
-        raise Refused.word("shape", hint[0], f"is not allowed: {hint[1]}")
+    foreign = shell_hint(words)
     try:
-        return _decide(words, policy)
+        plan = _decide(words, policy)
+        if not foreign or "$(" not in foreign[0]:  # which kubectl would take for text
+            return plan
     except Refused:
-        if hint:  # that is what is wrong: "| tail -5" is not about a flag -5
-            raise Refused.word("shape", hint[0], f"is not allowed: {hint[1]}") from None
-        raise
+        if not foreign:  # else that is what is wrong: "| tail -5" is not about a flag -5
+            raise
+    raise Refused.word("shape", foreign[0], f"is not allowed: {foreign[1]}")
 
 
 def _decide(args: Sequence[str], policy: Policy) -> GuardPlan:

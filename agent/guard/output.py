@@ -13,17 +13,10 @@ from math import prod
 from agent.guard.template import template_complaint
 from agent.guard.values import ValueRule
 
-MAX_UNION = 64
-"""How many times a jsonpath may find the same thing: the product of the lengths of its unions."""
-
-MAX_DESCENTS = 3
-"""How many `..` one expression may have (ranges make one of all), and how often everything may be printed."""
-
-MAX_SEARCHES = 16
-"""How many `..` there may be in all."""
-
-MAX_COLUMNS = 64
-"""Of custom-columns. Nobody reads as many, but an export to a file may have some dozens."""
+MAX_UNION = 64  # times that a jsonpath may find the same: the product of the lengths of its unions
+MAX_DESCENTS = 3  # of `..` in one expression (ranges make one of all); and times that everything may be printed
+MAX_SEARCHES = 16  # of `..` in all
+MAX_COLUMNS = 64  # nobody reads as many, but an export to a file may have some dozens
 
 _UNION = re.compile(r"\[([^\]]*)")  # as kubectl reads one: to the next "]", whatever is quoted
 _TEXT = re.compile(r"""(?<=[{ ])(?:"(?:[^"'\\{}\[\]]|\\[ntr])*"|'[^"'\\{}\[\]]*')(?=[} ])""")  # no doubt

@@ -33,34 +33,22 @@ _DESCRIBED_WITH: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How the tables are narrowed. None and empty mean: not narrowed."""
+    """How the tables are narrowed, by the keys of the policy file. None and empty mean: not narrowed."""
 
-    verbs: frozenset[str] | None = None
-    """Full names, as in "rollout status"."""
+    verbs: frozenset[str] | None = None  # full names, as in "rollout status"
     types: frozenset[str] | None = None
-    """Only these types are read."""
     denied_types: frozenset[str] = frozenset()
-    """These aren't read either, beside those that never are. Plurals without their group.
-
-    With a custom type among them, custom types must be written as plural and group: its short names are known to its
-    cluster alone."""
+    """Plurals without their group. With a custom type among them, custom types must be written as plural and group: its
+    short names are known to its cluster alone."""
     namespaces: tuple[str, ...] | None = None
-    """Only these are read; `-A` isn't allowed then."""
-    cluster_types: frozenset[str] = frozenset()
-    """With `namespaces`: cluster-scoped types (and paths for `--raw`) that may be read all the same."""
+    cluster_types: frozenset[str] = frozenset()  # and paths for `--raw`
     namespaced_types: frozenset[str] = frozenset()
-    """With `namespaces`: custom types that are known to live in namespaces."""
     max_output_bytes: int | None = None
     max_timeout_seconds: float | None = None
-    redaction: Redaction = DEFAULT
-    """Which credentials are taken out of what kubectl prints. Switching it off is all that a policy file can widen."""
+    redaction: Redaction = DEFAULT  # switching it off is all that a policy file can widen
 
     def narrow(self, verb: Verb, types: Sequence[str], flags: Flags) -> Flags:
-        """The flags to run with.
-
-        Raises:
-            Refused: with the rule "policy", if the policy file takes this away.
-        """
+        """The flags to run with. Raises Refused, with the rule "policy", if the policy file takes this away."""
         for kind in types:
             self._check_type(verb, kind)
         if self.namespaces is None:
@@ -101,11 +89,8 @@ class Policy:
         if self.denied_types and (resources.is_among(kind, self.denied_types) or known in resources.CATEGORIES):
             raise Refused("policy", kind, f"{shown(kind)} may not be read by this agent's policy file")
         if resources.may_be_custom(kind, self.denied_types):
-            sentence = (
-                f"{shown(kind)} may be a type that this agent's policy file denies; write its plural and group, "
-                "as in gateways.gateway.networking.k8s.io (api-resources lists them)"
-            )
-            raise Refused("policy", kind, sentence)
+            how = "write its plural and group, as in gateways.gateway.networking.k8s.io (api-resources lists them)"
+            raise Refused("policy", kind, f"{shown(kind)} may be a type that this agent's policy file denies; {how}")
 
     def _is_cluster_type(self, kind: str) -> bool:
         known = resources.plural(kind)

@@ -2,11 +2,8 @@
 
 from agent.guard.refused import Refused
 
-MAX_ARGUMENTS = 64
-"""The longest line of a person that we know of has 23 arguments."""
-
-MAX_BYTES = 16 * 1024
-"""In all, as UTF-8. Linux takes at most 128 KiB for one argument; a line for people never comes near."""
+MAX_ARGUMENTS = 64  # the longest line of a person that we know of has 23
+MAX_BYTES = 16 * 1024  # in all, as UTF-8; Linux takes at most 128 KiB for one argument, a line for people is far below
 
 
 def check_shape(args: object) -> list[str]:

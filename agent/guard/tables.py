@@ -38,12 +38,9 @@ class Verb:
     name: str
     operands: Operands
     flags: tuple[Flag, ...] = ()
-    reads: tuple[str, ...] = ()
-    """Types that it reads, whatever its operands."""
-    namespaced: bool = False
-    """Whether `-n` makes a difference to what it reads."""
-    always: tuple[tuple[str, str], ...] = ()
-    """Flags that it never runs without, whatever was asked."""
+    reads: tuple[str, ...] = ()  # types that it reads, whatever its operands
+    namespaced: bool = False  # whether `-n` makes a difference to what it reads
+    always: tuple[tuple[str, str], ...] = ()  # flags that it never runs without, whatever was asked
     unless_asked: tuple[tuple[str, str], ...] = ()
     """Flags that it gets if they weren't asked for. (kubectl waits 20 s, on a watch, for the pods of a workload.)"""
 

@@ -17,17 +17,10 @@ ALLOWED_WORDS = frozenset(_WORDS.split())
 """All that text/template and kubectl's printer know but define, template, block, print, js, html, urlquery, call and
 base64decode. printf and println may only begin an action: then they print, and nothing can be made of it."""
 
-MAX_AGAIN = 1
-"""How many ranges, one inside the other, may begin from a variable rather than from the element at hand."""
-
-MAX_PRINTED = 16
-"""How much one printf or println may print: it puts it together in memory first."""
-
-MAX_WIDTH = 999
-"""Of a value in printf."""
-
-MAX_NUMBER = 9
-"""That a template may have as a value. Larger ones may be compared with, or be an index."""
+MAX_AGAIN = 1  # of ranges, one inside the other, that begin from a variable rather than from the element at hand
+MAX_PRINTED = 16  # things in one printf or println, which puts them together in memory first
+MAX_WIDTH = 999  # of a value in printf
+MAX_NUMBER = 9  # that a template may have as a value; larger ones may be compared with, or be an index
 
 _COMPARES = frozenset({"index", "slice", "eq", "ne", "lt", "le", "gt", "ge", "printf", "println"})
 _COMMENT = re.compile(r"/\*(?:(?!\*/).)*\*/(?: -)?\}\}")  # it ends at the first "*/", and so must the action
@@ -45,21 +38,16 @@ _TOKEN = re.compile(
 _VERB = re.compile(r"%(?:%|([^A-Za-z%]*))")
 _FORMAT = re.compile(r"""`[^`]*`|"(?:[^\\]|\\[ntr\\"'])*\"""")
 
-Token = tuple[str, str]
-"""What it is, and its text."""
-
+Token = tuple[str, str]  # what it is, and its text
 _IS = ("other", "=")
 
 
 class _Block(NamedTuple):
     """An open range, with or if."""
 
-    again: bool
-    """A range that doesn't go down."""
-    rebased: bool
-    """Inside it, the dot is what some variable was."""
-    own: Collection[str] | None
-    """The variables of a range."""
+    again: bool  # a range that doesn't go down
+    rebased: bool  # inside it, the dot is what some variable was
+    own: Collection[str] | None  # the variables of a range
 
 
 class _Complaint(Exception):  # noqa: N818  # it is never seen outside
@@ -168,9 +156,8 @@ def _check_blocks(actions: Sequence[list[Token]]) -> None:
         if word != "end":
             blocks.append(_block(word, action, blocks, taken))
         if sum(block.again for block in blocks) > MAX_AGAIN:
-            raise _Complaint(
-                "ranges inside each other begin again from a variable, and they multiply; go down by fields"
-            )
+            why = "ranges inside each other begin again from a variable, and they multiply"
+            raise _Complaint(f"{why}; go down by fields")
 
 
 def _block(word: str, action: list[Token], blocks: Sequence[_Block], taken: Collection[str]) -> _Block:

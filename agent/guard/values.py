@@ -53,8 +53,7 @@ def seconds(duration: str) -> float:
 class ValueRule:
     """What a flag's value may be."""
 
-    says: str
-    """For people: what is allowed."""
+    says: str  # for people: what is allowed
     complaint: Callable[[str], str | None]
     """What is wrong with a value (it ends the sentence "--flag=value is not allowed: …"), or None."""
 
