@@ -13,7 +13,7 @@ max_timeout_seconds = 30
 redact = true                                      # the keys of redaction: docs/redaction.md
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,8 @@ class Policy:
     def check_verb(self, verb: Verb) -> None:
         """Raise Refused if the policy file doesn't allow this verb."""
         if self.verbs is not None and verb.name not in self.verbs:
-            sentence = f"{verb.name} is not allowed by this agent's policy file; it allows {_listed(self.verbs)}"
+            allows = ", ".join(sorted(self.verbs))
+            sentence = f"{verb.name} is not allowed by this agent's policy file; it allows {allows}"
             raise Refused("policy", verb.name, sentence)
 
     def _check_type(self, verb: Verb, kind: str) -> None:
@@ -84,7 +85,8 @@ class Policy:
         known = resources.plural(kind)
         # Who may read pods may ask `top` what they use.
         if self.types is not None and known not in self.types and not (kind in verb.reads and verb.reads[0] != kind):
-            sentence = f"{shown(kind)} may not be read by this agent's policy file; it allows {_listed(self.types)}"
+            allows = ", ".join(sorted(self.types))
+            sentence = f"{shown(kind)} may not be read by this agent's policy file; it allows {allows}"
             raise Refused("policy", kind, sentence)
         if self.denied_types and (resources.is_among(kind, self.denied_types) or known in resources.CATEGORIES):
             raise Refused("policy", kind, f"{shown(kind)} may not be read by this agent's policy file")
@@ -122,10 +124,6 @@ class Policy:
 
     def _choice(self) -> str:
         return " or ".join(self.namespaces or ())
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
 
 
 DEFAULT_POLICY = Policy()
