@@ -2,14 +2,13 @@
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
-from agent.redact.names import by_chance, harmless, says, words
-from agent.redact.values import BREAK, NEAR, Ends, Taken, quoted, run, word
+import re2
 
-Find = Callable[[str, int], Iterable[Taken]]
-"""(text, where the anchor begins) → credentials."""
+from agent.redact.names import by_chance, harmless, says
+from agent.redact.values import BREAK, NEAR, Ends, Find, Taken, quoted, run, word
 
 
 def by(pattern: str, ends: Ends | None = None) -> Find:
@@ -39,51 +38,45 @@ WEBHOOK = r"""://(?: hooks\.slack\.com/(?:services|workflows|triggers)/ | [\w.-]
     | [\w.-]+\.webhook\.office\.com/webhookb2/ | outlook\.office(?:365)?\.com/webhook/
     | events\.pagerduty\.com/integration/ | hooks\.zapier\.com/hooks/catch/\d+/
     | maker\.ifttt\.com/trigger/\w+/with/key/ | open\.feishu\.cn/open-apis/bot/v\d/hook/ )([\w/@%-]{8,}+)"""
-HASH = r"""\$(?:2[abxy]|apr1|[156y7]|sha1|argon2\w{1,2}|scrypt)\$[\w./$=,+-]{20,}+
-    | (?<=sha-256)\$\d+:[\w+/=$:]{40,}+"""
+HASH = r"""(\$(?:2[abxy]|apr1|[156y7]|sha1|argon2\w{1,2}|scrypt)\$[\w./$=,+-]{20,}+)
+    | (?i:sha-256)(\$\d+:[\w+/=$:]{40,}+)"""
 _SAME = r"(?:[^\n]|\n[ ]*(?:-[ ]|\"))"
 COMMAND = rf"""curl{_SAME}{{0,200}}?[\s"']-(?:u|-user)[\s"',=-]*+[^\s:"'\\]*:([^\s"'\\]+)
     | (?:mysql|mariadb){_SAME}{{0,200}}?[\s"']-p([^\s"'\\,]+)
     | (?:redis-cli|sshpass){_SAME}{{0,200}}?[\s"']-[ap][\s"',-]++([^\s"'\\]+)"""
-_TOKENS = re.compile(
-    r"""(?: gh[pousr]_\w{20} | github_pat_\w{20} | gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|oas|ffct)-[\w-]{15}
-    | (?:AKIA|ABIA|ACCA|ASIA(?=[A-Z]*[2-7]))[A-Z2-7]{16}(?!\w) | npm_\w{30} | [srp]k_(?:live|test)_\w{10} | sk-[\w-]{20}
-    | xox[a-z]-[\w-]{10} | xapp-[\w-]{10} | AIza[\w-]{30} | ya29\.[\w-]{20} | GOCSPX-[\w-]{20} | hf_[A-Za-z]{30}
-    | pypi-[\w-]{40} | SG\.[\w-]{16,}+\.[\w-]{16} | hv[sbr]\.[\w-]{20} | s\.(?=\w*\d)\w{24}(?![\w.-])
-    | do[opr]_v1_[0-9a-f]{40} | dapi[0-9a-f]{32} | shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32} | lin_(?:api|oauth)_\w{30}
-    | sha256~[\w-]{40} | gl[cs]a?_[\w+/=]{30} | whsec_[\w+/=]{20} | AGE-SECRET-KEY-1\w{40} | ATATT3[\w=-]{50}
-    | ATBB\w{28} | NRAK-[A-Z0-9]{27} | dckr_(?:pat|oat)_[\w-]{20} | pul-[0-9a-f]{40} | PMAK-[0-9a-f]{24}-
-    | key-[0-9a-f]{32}(?!\w) | EAA[A-Za-z0-9]{60} | r8_\w{30} | gsk_\w{40} | xai-\w{60} | \w{14}\.atlasv1\.[\w-]{40}
-    | tskey-\w+-[\w-]{15} | dt0[a-z]\d\d\.[A-Z0-9]{20,}\. | sq0(?:atp|csp)-[\w-]{20} | nvapi-[\w-]{50}
-    | sbp_[0-9a-f]{40} | figd_[\w-]{36} | rubygems_[0-9a-f]{40} )""",
-    re.VERBOSE | re.ASCII,
+TOKENS = "".join(
+    r"""(?:^|[^A-Za-z0-9]|\\[nrt]|\\u00[0-9a-f]{2})(
+    gh[pousr]_\w{20} | github_pat_\w{20} | gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|oas|ffct)-[\w-]{15}
+    | A(?:KI|BI|CC)A[A-Z2-7]{16}\b | ASIA[A-Z]{0,15}[2-7][A-Z2-7]{0,15}\b | npm_\w{30} | [srp]k_(?:live|test)_\w{10}
+    | sk-[\w-]{20} | xox[a-z]-[\w-]{10} | xapp-[\w-]{10} | AIza[\w-]{30} | ya29\.[\w-]{20} | GOCSPX-[\w-]{20}
+    | hf_[A-Za-z]{30} | pypi-[\w-]{40} | SG\.[\w-]{16,99}\.[\w-]{16} | hv[sbr]\.[\w-]{20} | do[opr]_v1_[0-9a-f]{40}
+    | dapi[0-9a-f]{32} | shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32} | lin_(?:api|oauth)_\w{30} | sha256~[\w-]{40}
+    | gl[cs]a?_[\w+/=]{30} | whsec_[\w+/=]{20} | AGE-SECRET-KEY-1\w{40} | ATATT3[\w=-]{50} | ATBB\w{28}
+    | NRAK-[A-Z0-9]{27} | dckr_(?:pat|oat)_[\w-]{20} | pul-[0-9a-f]{40} | PMAK-[0-9a-f]{24}- | key-[0-9a-f]{32}\b
+    | EAA[A-Za-z0-9]{60} | r8_\w{30} | gsk_\w{40} | xai-\w{60} | \w{14}\.atlasv1\.[\w-]{40} | tskey-\w+-[\w-]{15}
+    | dt0[a-z]\d\d\.[A-Z0-9]{20,99}\. | sq0(?:atp|csp)-[\w-]{20} | nvapi-[\w-]{50} | sbp_[0-9a-f]{40} | figd_[\w-]{36}
+    | rubygems_[0-9a-f]{40})""".split()
 )
-TOKEN = _TOKENS.pattern
-_HEADS = words(
-    "ghp gho ghu ghs ghr git npm sk_ rk_ pk_ whs AIz AKI ABI ACC ASI hf_ dop doo dor dap shp lin glc gls ATA ATB dck"
-    " EAA r8_ gsk sbp fig rub"
-)
-"""How the run of letters and digits begins in tokens whose prefix has no - or . or ~ in it."""
-_JOINTS = frozenset("-.~\\")
-_BACK = re.compile(r"[\w.~-]{0,64}\Z", re.ASCII)
-_RUN = b"a" * 20
-_CLASSES = bytes(97 if chr(code).isalnum() or code == 95 else 32 for code in range(128)) + b" " * 128
+"""Services document their tokens' prefixes."""
 
 
-def tokens(text: str, _low: str) -> list[int]:
-    """Where such tokens begin: each has 20 letters and digits in a row, and little else has (digests, long words)."""
-    kinds, found = text.encode("ascii", "replace").translate(_CLASSES), []
-    at = kinds.find(_RUN)
-    while at >= 0:
-        if text[at : at + 3] in _HEADS or text[at - 1 : at] in _JOINTS:
-            back = _BACK.search(text, max(0, at - 64), at)
-            for match in _TOKENS.finditer(text, back.start() if back else at, at + 128):
-                before = text[match.start() - 1 : match.start()]
-                if not before.isalnum() or text[match.start() - 2 : match.start() - 1] == "\\":
-                    found.append(match.start())
-        end = kinds.find(b" ", at)
-        at = kinds.find(_RUN, end) if end > 0 else -1
-    return found
+def linear(pattern: str, ends: Ends | None = None) -> Find:
+    """Each match of an expression of RE2's, which takes time in proportion to the text whatever it is.
+
+    Raises:
+        re2.error: it is none, or too large.
+    """
+    options = re2.Options()
+    options.log_errors, options.max_mem = False, 1 << 20
+    compiled = re2.compile(pattern, options)
+
+    def find(text: str, _at: int) -> Iterator[Taken]:
+        for match in compiled.finditer(text):
+            start, end = match.span(match.lastindex or 0)
+            if start < end:
+                yield Taken(start, max(end, ends(text, start)) if ends else end, ends)
+
+    return find
 
 
 _ENCODED = re.compile(r"PRIVATE KEY-----|kind: Config\b|\"auths\"|client-key-data")

@@ -52,38 +52,31 @@ _FIRST = _re(r"(?:-[ ]|[{\[]){n}{q}\Z")
 _BETWEEN = _re(r"{q},?(?:{n}\w++:[ ][^\n{}]{1,200}+){0,2}{n}{q}\Z")
 
 
-def find(text: str, at: int) -> Iterable[Taken]:
-    """The value that belongs to the name around `at`."""
-    return look(text, at)[1]
-
-
-def look(text: str, at: int, level: int | None = None) -> tuple[bool, list[Taken]]:
-    """The same; and whether this line will never have one, whatever stands around it.
-
-    `level` is what the name promises, if that is known.
-    """
+def find(text: str, at: int, level: int | None = None) -> Iterable[Taken]:
+    """The value that belongs to the name around `at`. `level` is what the name promises, if that is known."""
     begin, end = name_around(text, at)
     if level is None:
-        query = text[begin - 1 : end].lower() in {"?key", "&key"}
-        level = WEAK if query else NOTHING if _URN.search(text, max(0, begin - 2), begin) else promise(text[begin:end])
-        if (
-            text[begin - 1 : begin] == " "
-            and level < SECRET
-            and (title := _TITLE.search(text, max(0, begin - 64), begin))
-        ):
-            level = max(level, promise(title[1] + text[begin:end]))
-    if level == NOTHING:
-        return True, []
+        level = _promise(text, begin, end)
     left = text[max(0, begin - 48) : begin]
+    if level == NOTHING:
+        return ()
     if left.rstrip("\"' \\")[-1:] in {":", "="} and _IS_VALUE.search(left):
-        return False, list(_pair(text, begin, end, level))
+        return _pair(text, begin, end, level)
     if left.endswith(("<", "\\u003c")) and (opened := _TAG.match(text, end)):
-        return False, list(_within(text, opened.end(), level, tag))
+        return _within(text, opened.end(), level, tag)
     if assign := _ASSIGN.match(text, end):
-        found = list(_assigned(text, begin, end, assign, level))
-        return not found and text[assign.end() : assign.end() + 1] not in {"", "\n", "\r", "|", ">"}, found
-    found = list((_argument if text[begin] == "-" else _beside)(text, begin, end, level))
-    return not found and text[begin] != "-", found
+        return _assigned(text, begin, end, assign, level)
+    return (_argument if text[begin] == "-" else _beside)(text, begin, end, level)
+
+
+def _promise(text: str, begin: int, end: int) -> int:
+    """What the name promises, given what stands before it."""
+    if text[begin - 1 : end].lower() in {"?key", "&key"}:
+        return WEAK
+    level = promise(text[begin:end])
+    if text[begin - 1 : begin] == " " and (title := _TITLE.search(text, max(0, begin - 64), begin)):
+        level = max(level, promise(title[1] + text[begin:end]))
+    return NOTHING if _URN.search(text, max(0, begin - 2), begin) else level
 
 
 def name_around(text: str, at: int) -> tuple[int, int]:

@@ -8,15 +8,13 @@ ends.
 
 import re
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from agent.redact.named import look
-from agent.redact.rules import Rule
+from agent.redact.rules import search
 from agent.redact.settings import DEFAULT, Redaction
-from agent.redact.values import NEAR, Ends
+from agent.redact.values import NEAR, Ends, Find
 
 MARK = "<redacted>"
 """A string in YAML, JSON and URLs alike (`[redacted]` is a YAML list and breaks a URL; `***` is a YAML error)."""
@@ -31,8 +29,6 @@ AHEAD = 2 * NEAR
 SECONDS = 2.0
 """Of processor time for one window; ordinary ones take a thousandth of it."""
 
-KNOWN_LINES, LINE_CHARS, AROUND = 4096, 256, 3
-"""How many harmless lines are remembered, of what length, and how many lines before and after may matter."""
 VALUES = 24
 """How many values are looked for again."""
 
@@ -58,6 +54,7 @@ class Redactor:
         self.counts: Counter[str] = Counter()
         """Credentials taken so far, by kind. `failed` counts the windows that were left out."""
         self._redaction = redaction
+        self._places = search(redaction.rules)
         self._told = told
         self._pieces: list[str] = []
         self._size = 0
@@ -65,7 +62,6 @@ class Redactor:
         self._passed = 0
         self._ends: Ends | None = None
         self._late = False
-        self._harmless: set[str] = set()
         self._values: dict[str, None] = {}
 
     def feed(self, text: str) -> str:
@@ -133,9 +129,7 @@ class Redactor:
 
     def _spans(self, text: str) -> list[_Span]:
         """All credentials in order; those that overlap as one."""
-        low = text.lower() if text.isascii() else text.replace("\u0130", "i").lower()  # of the same length
-        until = 0.0 if self._late else time.thread_time() + SECONDS
-        found = [span for rule in self._redaction.rules for span in self._by(rule, text, low, until)]
+        found = list(self._found(text))
         if "repeated" not in self._redaction.off:
             found += self._again(text, found)
         merged: list[_Span] = []
@@ -146,49 +140,17 @@ class Redactor:
                 merged[-1] = merged[-1]._replace(end=span.end, ends=span.ends)
         return merged
 
-    def _by(self, rule: Rule, text: str, low: str, until: float) -> Iterator[_Span]:
-        """What this rule takes. What lies within one credential isn't looked at again."""
-        places, done = rule.places(text, low), 0
-        for count, at in enumerate(self._unknown(text, places) if rule.kind == "named" else places):
-            if not count % 32 and time.thread_time() > until:
+    def _found(self, text: str) -> Iterator[_Span]:
+        """What each rule takes. What lies within one credential isn't looked at again by the same rule."""
+        until = 0.0 if self._late else time.thread_time() + SECONDS
+        done: dict[Find, int] = {}
+        for number, (at, rules) in enumerate(self._places(text)):
+            for rule in rules:
+                for taken in rule.find(text, at) if at >= done.get(rule.find, 0) else ():
+                    done[rule.find] = taken.end
+                    yield _Span(taken.start, taken.end, rule.kind, taken.ends)
+            if not number % 32 and time.thread_time() > until:
                 raise TimeoutError
-            for taken in rule.find(text, at) if at >= done else ():
-                done = taken.end
-                yield _Span(taken.start, taken.end, rule.kind, taken.ends)
-
-    def _unknown(self, text: str, places: list[int]) -> Iterator[int]:
-        """Those that aren't in a line known as harmless: of the lines of objects most come again and again."""
-        end, harmless = -1, False
-        for number, at in enumerate(places):
-            if at > end:
-                start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
-                end = len(text) if end < 0 else end
-                whole = start > 0 and end < len(text) and end - start <= LINE_CHARS
-                harmless = whole and (
-                    text[start:end] in self._harmless
-                    or self._known(text, start, end, places[number : bisect_left(places, end)])
-                )
-            if not harmless:
-                yield at
-
-    def _known(self, text: str, start: int, end: int, places: list[int]) -> bool:
-        """Whether nothing is to take on this line: by itself, or with the lines around it."""
-        first, after = start - 1, end
-        for _ in range(AROUND):
-            first, after = text.rfind("\n", 0, max(0, first)), text.find("\n", after + 1)
-        around = text[first + 1 : after] if first > 0 and after > 0 else ""
-        if around in self._harmless:
-            return True
-        looks = [look(text, at) for at in places]
-        if any(found for _, found in looks):
-            return False
-        if len(self._harmless) >= KNOWN_LINES:
-            self._harmless.clear()
-        if all(settled for settled, _ in looks):
-            self._harmless.add(text[start:end])
-        elif around and len(around) <= 4 * LINE_CHARS:
-            self._harmless.add(around)
-        return True
 
     def _again(self, text: str, found: list[_Span]) -> Iterator[_Span]:
         """Values that were taken by their name, where they stand again without it."""

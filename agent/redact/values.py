@@ -6,7 +6,7 @@ it should take (gh-106052). Debian 12 has 3.11.2.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 Ends = Callable[[str, int], int]
@@ -22,6 +22,10 @@ class Taken(NamedTuple):
     start: int
     end: int
     ends: Ends | None = None
+
+
+Find = Callable[[str, int], Iterable[Taken]]
+"""(text, where the anchor begins) → credentials."""
 
 
 def _to(pattern: str) -> Ends:

@@ -49,15 +49,8 @@ def test_own_patterns(pattern: str, text: str, wanted: str) -> None:
     assert redacted(text, redact_patterns=[pattern]) == wanted
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        "", "ab", ".*abc", "[abc]def", "a?bcd", "abc(", "abc)", "abc(x+)+", "abc(?:x|y)*", "abc(?=x)", "abc(?P<n>x)",
-        r"abc\1(x)", "abc(x)(y)", "abc.*.*", "abc.+x.+y", "abc[a-z]{1,200}[a-z]{1,200}", "abc|", "(?i)abc", "abc{2",
-        "abc{9,2}", "abcd{1,2}{3}", "abc[z-a]", "abcx*+", "abc^", "abc$", r"abc\b", "abc" + "x?" * 20,
-    ],
-)  # fmt: skip
-def test_patterns_that_could_run_long_or_match_anywhere(pattern: str) -> None:
+@pytest.mark.parametrize("pattern", ["abc(", "abc(?=x)", r"(a)\1", "abcx*+", "(?:x{1000}){1000}"])
+def test_patterns_that_re2_does_not_know(pattern: str) -> None:
     with pytest.raises(RedactionError, match="redact_patterns"):
         parse_redaction({"redact_patterns": [pattern]})
 
@@ -80,10 +73,19 @@ def test_mistakes_get_a_sentence(values: dict[str, object], says: str) -> None:
         parse_redaction(values)
 
 
-def test_the_worst_pattern_allowed_is_quick_enough() -> None:
-    """It tries 10,000 ways at each of its places at most; a window that is full of them ends."""
-    stream = Redactor(parse_redaction({"redact_patterns": ["aaa[ab]{0,98}[ab]{0,98}c"]}))
-    assert "kept" in stream.feed("a" * 3000 + "kept") + stream.end()
+def test_no_pattern_runs_for_ever() -> None:
+    text = "a" * 50_000 + " kept"
+    assert redacted(text, redact_patterns=["(a+)+b", "(?:a|a?)+c"]) == text
+
+
+def test_a_pattern_that_matches_nothing_takes_nothing() -> None:
+    assert redacted("abc kept", redact_patterns=["x*", "ab|$"]) == "<redacted>c kept"
+
+
+def test_a_name_that_is_part_of_others_hides_none() -> None:
+    text = "mypass: plain\nmypassword: kx81Lmq0\nbearerx: plain\nBearer kx81Lmq0kx81Lmq0\n"
+    wanted = "mypass: <redacted>\nmypassword: <redacted>\nbearerx: <redacted>\nBearer <redacted>\n"
+    assert redacted(text, redact_keys=["mypass", "bearerx"]) == wanted
 
 
 def test_no_pattern_has_what_early_pythons_mistake() -> None:
