@@ -44,7 +44,9 @@ _SAME = r"(?:[^\n]|\n[ ]*(?:-[ ]|\"))"
 COMMAND = rf"""curl{_SAME}{{0,200}}?[\s"']-(?:u|-user)[\s"',=-]*+[^\s:"'\\]*:([^\s"'\\]+)
     | (?:mysql|mariadb){_SAME}{{0,200}}?[\s"']-p([^\s"'\\,]+)
     | (?:redis-cli|sshpass){_SAME}{{0,200}}?[\s"']-[ap][\s"',-]++([^\s"'\\]+)"""
-TOKENS = "".join(
+TOKENS = re.sub(
+    r"\s+",
+    "",
     r"""(?:^|[^A-Za-z0-9]|\\[nrt]|\\u00[0-9a-f]{2})(
     gh[pousr]_\w{20} | github_pat_\w{20} | gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|oas|ffct)-[\w-]{15}
     | A(?:KI|BI|CC)A[A-Z2-7]{16}\b | ASIA[A-Z]{0,15}[2-7][A-Z2-7]{0,15}\b | npm_\w{30} | [srp]k_(?:live|test)_\w{10}
@@ -55,7 +57,7 @@ TOKENS = "".join(
     | NRAK-[A-Z0-9]{27} | dckr_(?:pat|oat)_[\w-]{20} | pul-[0-9a-f]{40} | PMAK-[0-9a-f]{24}- | key-[0-9a-f]{32}\b
     | EAA[A-Za-z0-9]{60} | r8_\w{30} | gsk_\w{40} | xai-\w{60} | \w{14}\.atlasv1\.[\w-]{40} | tskey-\w+-[\w-]{15}
     | dt0[a-z]\d\d\.[A-Z0-9]{20,99}\. | sq0(?:atp|csp)-[\w-]{20} | nvapi-[\w-]{50} | sbp_[0-9a-f]{40} | figd_[\w-]{36}
-    | rubygems_[0-9a-f]{40})""".split()
+    | rubygems_[0-9a-f]{40})""",
 )
 """Services document their tokens' prefixes."""
 

@@ -138,6 +138,10 @@ def test_a_text_that_was_cut_loses_its_last_word() -> None:
     assert stream.feed("mode: fast\nuse ghp_0aB1cD2") + stream.end(cut=True) == "mode: fast\nuse "
 
 
+def test_a_hash_with_its_name_before_it() -> None:
+    assert redacted("x SCRAM-SHA-256$4096:" + "aB1+" * 12 + "= y\n") == "x SCRAM-SHA-256<redacted> y\n"
+
+
 def test_a_value_is_found_again_without_its_name() -> None:
     assert redacted("password=kx81Lmq0\nretry kx81Lmq0 failed, kx81Lmq0\n") == (
         "password=<redacted>\nretry <redacted> failed, <redacted>\n"
