@@ -55,13 +55,28 @@ r"""The rest of a line inside a quoted string, where line ends are written \n.""
 tag = _to(r"(?>(?:(?!\\+u003c)[^<\n])*)")
 """The inside of an XML element."""
 
-BREAK = r"""(?>(?:\\+[nrt])*)[\s>|"',]*+\\?+[\s>|"',]*+"""
-key_block = _to(
+_STAMP = r"(?:\[pod/[^\s\]]{1,400}\][ ])?(?:\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:\d\d)[ ])?"
+"""What `kubectl logs --prefix --timestamps` writes before each line."""
+_HALF_STAMP = r"(?:\[[^\s\]]{0,400}(?:\][ ]?)?)?(?:\d[\dTZ:.+-]{0,40}[ ]?)?"
+_STAMPED, _HALF_STAMPED = re.compile(_STAMP), re.compile(_HALF_STAMP)
+
+BREAK = rf"""(?>(?:\\+[nrt])*)[\s>|"',]*+\\?+[\s>|"',]*+{_STAMP}"""
+_key_lines = _to(
     rf"""[A-Za-z0-9+/=]*+ (?>(?: {BREAK} (?: (?:Proc-Type|DEK-Info|Version|Comment|Hash):[^\n\\]*+
     | [A-Za-z0-9+/=]{{16,}}+ (?![ ]?[\w:])
-    | [A-Za-z0-9+/=]{{1,76}}+ (?={BREAK}(?:=[A-Za-z0-9+/]{{4}}{BREAK})?(?:-----END|$)) ) )*)"""
+    | [A-Za-z0-9+/=]{{1,76}}+ (?={BREAK}(?:=[A-Za-z0-9+/]{{4}}{BREAK})?(?:-----END|$)) ) )*)
+    (?: \n {_HALF_STAMP} \Z )?"""
 )
-"""Base64 in lines, however their ends are written, and the headers of old keys."""
+"""At the text's end it takes the line's end too: a window that ends there mustn't end the key."""
+
+
+def key_block(text: str, at: int) -> int:
+    """Base64 in lines, however these end, and the headers of old keys. A window may begin within a line's stamp."""
+    start = text.rfind("\n", 0, at) + 1
+    if _HALF_STAMPED.fullmatch(text, start, at) and (stamp := _STAMPED.match(text, start)):
+        at = max(at, stamp.end())
+    return _key_lines(text, at)
+
 
 _UNFOLDED = re.compile(r"\n(?=[^\s])")
 """A line end, but none at which YAML folds a long scalar: the next line is deeper then."""

@@ -93,12 +93,24 @@ LONG = "Vq7x" * 250_000
             "-----BEGIN PRIVATE KEY-----\n" + ("Vq7x" * 16 + "\n") * 10_000 + "-----END PRIVATE KEY-----\nregion: eu\n",
             "-----BEGIN PRIVATE KEY-----\n<redacted>\n-----END PRIVATE KEY-----\nregion: eu\n",
         ),
-        ("-----BEGIN PRIVATE KEY-----\n" + ("Vq7x" * 16 + "\n") * 10_000, "-----BEGIN PRIVATE KEY-----\n<redacted>\n"),
+        ("-----BEGIN PRIVATE KEY-----\n" + ("Vq7x" * 16 + "\n") * 10_000, "-----BEGIN PRIVATE KEY-----\n<redacted>"),
     ],
     ids=lambda value: value[:20],
 )
 def test_a_value_longer_than_any_window(text: str, wanted: str) -> None:
     assert redacted(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "stamp", ["", "2026-11-28T11:41:07.000000001Z ", "[pod/web-0/app] ", "[pod/web-0/app] 2026-11-28T11:41:07.1+01:00 "]
+)
+@pytest.mark.parametrize("lines", [1, 5, 6000])
+def test_a_key_in_a_log_whose_lines_have_their_time_or_origin_in_front(stamp: str, lines: int) -> None:
+    key = ["-----BEGIN PRIVATE KEY-----", *["Vq7x" * 16] * lines, "Vq7xVq==", "-----END PRIVATE KEY-----", "region: eu"]
+    wanted = f"{stamp}{key[0]}\n{stamp}<redacted>\n{stamp}{key[-2]}\n{stamp}{key[-1]}\n"
+    for before in range(120 if lines > 1000 else 1):  # so that windows begin anywhere within a line
+        text = "".join(f"{stamp}{line}\n" for line in key)
+        assert redacted("x" * before + "\n" + text) == "x" * before + "\n" + wanted
 
 
 @pytest.mark.parametrize(
