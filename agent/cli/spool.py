@@ -103,7 +103,8 @@ def _show(path: Path, args: argparse.Namespace) -> int:
             _raw(reader, shown, path)
         elif args.json:
             output = {stream: "".join(reader.pieces(shown.seq, stream)) for stream in _streams()}
-            print(json.dumps({**shown.fields, "args": json.loads(shown.fields["args"]), **output}, indent=2))
+            asked = {name: json.loads(shown.fields[name] or "null") for name in ("args", "request")}
+            print(json.dumps({**shown.fields, **asked, **output}, indent=2))
         else:
             print("\n".join(_facts(shown)))
             for stream in _streams():
@@ -142,8 +143,9 @@ def _print_output(stream: Stream, pieces: Iterator[str]) -> None:
 
 def _facts(shown: Shown) -> list[str]:
     fields = shown.fields
+    args = json.loads(fields["args"] or "[]")  # null when they were given up for room
     rows = [
-        ("command", plain("kubectl " + shlex.join(json.loads(fields["args"])))),
+        ("command", plain(f"kubectl {shlex.join(args)}" if args else fields["command"])),
         ("id", plain(fields["command_id"])),
         ("trace", ", ".join(f"{k[:-3]} {plain(fields[k])}" for k in ("correlation_id", "session_id") if fields[k])),
         ("state", _state(fields)),

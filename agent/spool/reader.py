@@ -118,10 +118,10 @@ class Reader:
             SpoolError: it isn't in the spool.
         """
         rows = self._rows(
-            "select c.seq, c.command_id, c.tool, c.args, c.request, c.timeout_seconds, c.correlation_id, c.session_id,"
-            " c.state, c.runs, c.accepted_unix_ms, c.started_unix_ms, r.outcome, r.exit_code, r.error, r.rule,"
-            " r.execution_time_ms, r.output_bytes, r.truncated, r.redactions, r.output, r.stdout_bytes, r.stderr_bytes,"
-            " r.attempts, r.last_http_status, r.last_error, r.finished_unix_ms, r.settled_unix_ms,"
+            "select c.seq, c.command_id, c.command, c.tool, c.args, c.request, c.timeout_seconds, c.correlation_id,"
+            " c.session_id, c.state, c.runs, c.accepted_unix_ms, c.started_unix_ms, r.outcome, r.exit_code, r.error,"
+            " r.rule, r.execution_time_ms, r.output_bytes, r.truncated, r.redactions, r.output, r.stdout_bytes,"
+            " r.stderr_bytes, r.attempts, r.last_http_status, r.last_error, r.finished_unix_ms, r.settled_unix_ms,"
             " r.next_attempt_unix_ms"
             " from commands c left join results r using (seq) where c.command_id = ?",
             command_id,

@@ -141,6 +141,27 @@ def test_show_one_command_by_the_beginning_of_its_id(spool, cli):
     assert out.endswith(f"\n── stdout\n{PODS}\n── stderr\nWarning: \x1b[31mred\x1b[0m\n")
 
 
+def test_show_a_search_in_logs(tmp_path, cli):
+    request = {"namespace": "shop", "selector": "app=web", "query": "ERROR"}
+    path = str(tmp_path / "search.db")
+
+    async def make():
+        async with open_spool(tmp_path / "search.db", LIMITS) as spool:
+            await spool.accept([Command("s", (), tool="log_search", request=request)])
+
+    trio.run(make)
+    assert cli("spool", "show", "s", "--spool", path)[1].startswith(f"command   log_search {json.dumps(request)}\n")
+    assert json.loads(cli("spool", "show", "s", "--spool", path, "--json")[1])["request"] == request
+    assert "log_search" in cli("spool", "list", "--spool", path)[1]
+
+
+def test_show_what_was_given_up_for_room(spool, cli):
+    with closing(sqlite3.connect(spool)) as db, db:
+        db.execute("update commands set args = null, request = null where command_id = ?", [DELIVERED])
+    assert cli("spool", "show", DELIVERED)[1].startswith("command   get pods -n a b\n")
+    assert json.loads(cli("spool", "show", DELIVERED, "--json")[1])["args"] is None
+
+
 def test_show_raw_gives_both_streams_as_they_were(spool, cli):
     assert cli("spool", "show", DELIVERED, "--raw") == (0, PODS, "Warning: \x1b[31mred\x1b[0m\n")
     assert cli("spool", "show", REJECTED, "--raw") == (0, "first line\nlast line without its end", "")
