@@ -636,6 +636,20 @@ PLANTED = (
         ),
     ),
     Planted(
+        "a search in logs says what it left out",
+        "agent/log_search/report.py",
+        "    if pods > MOST_PODS:\n",
+        "    if False:\n",
+        ("tests/unit/log_search",),
+    ),
+    Planted(
+        "other commands don't wait for a whole search",
+        "agent/log_search/search.py",
+        "async with self.turns, self.searcher.slots:",
+        "async with self.searcher.slots:",
+        ("tests/tasks/test_log_search.py",),
+    ),
+    Planted(
         "output that was cut says so",
         "agent/link/result.py",
         "    if not ready.result.truncated:\n",
