@@ -73,7 +73,8 @@ def linear(pattern: str, ends: Ends | None = None) -> Find:
     compiled = re2.compile(pattern, options)
 
     def find(text: str, _at: int) -> Iterator[Taken]:
-        for match in compiled.finditer(text):
+        # Half of a surrogate pair, which JSON may hold, can't be encoded; a ? takes its place.
+        for match in compiled.finditer(text.encode(errors="replace").decode()):
             start, end = match.span(match.lastindex or 0)
             if start < end:
                 yield Taken(start, max(end, ends(text, start)) if ends else end, ends)

@@ -40,15 +40,12 @@ _BESIDE = _re(r"""{i}{q}(?P<sep>[ \t]+(?:is|by)[ \t]+ | ,?[ \t]+ | ,(?=\\*["']))
 _ALONE = _re(r"""[ \t.;]*(?:$|\r|\\+n|")""")
 _ARGUMENT = _re(r"""{q},?[ \t]*(?P<line>\r?\n(?P<indent>[ \t]*))?(?:-[ ]|,[ ]*)?(?P<quote>\\*["'])?(?=[^\s-])""")
 
-_KEY = r"""(?:name|key|variable|header|param){q}[ ]*+[:=]\s*+{q}\Z"""
-_IS_VALUE = _re(rf"""(?:^|[\s{{,\[(<"'\\-]|\\n){_KEY}""")
-_KEY_BEFORE = _re(_KEY)
+_IS_VALUE = _re(r"""(?:^|[\s{,\[(<"'\\-]|\\n)(?P<key>(?:name|key|variable|header|param){q}[ ]*+[:=]\s*+{q})\Z""")
 _VALUE_AFTER = _re(
     r"""{q}[\s,;]*+{n} (?>(?:{q}(?!(?:value|default)\b)\w++{q}[ ]*+[:=][ ]*+(?=[^\s,{}])[^\n,{}]{1,80}+[\s,]++){0,2})
     {q}(?:value|default|defaultvalue|val){q}[ ]*+[:=][ ]*+(?:\\[ ]*\n[ ]*)?"""
 )
 _VALUE_KEY = _re(r"(?:value|default){q}[ ]*+[:=][ ]*+")
-_FIRST = _re(r"(?:-[ ]|[{\[]){n}{q}\Z")
 _BETWEEN = _re(r"{q},?(?:{n}\w++:[ ][^\n{}]{1,200}+){0,2}{n}{q}\Z")
 
 
@@ -60,8 +57,8 @@ def find(text: str, at: int, level: int | None = None) -> Iterable[Taken]:
     left = text[max(0, begin - 48) : begin]
     if level == NOTHING:
         return ()
-    if left.rstrip("\"' \\")[-1:] in {":", "="} and _IS_VALUE.search(left):
-        return _pair(text, begin, end, level)
+    if left.rstrip("\"' \\")[-1:] in {":", "="} and (named := _IS_VALUE.search(left)):
+        return _pair(text, begin, end, level, begin - len(named["key"]))
     if left.endswith(("<", "\\u003c")) and (opened := _TAG.match(text, end)):
         return _within(text, opened.end(), level, tag)
     if assign := _ASSIGN.match(text, end):
@@ -140,20 +137,17 @@ def _closes_again(text: str, at: int, quote: str, indent: int) -> bool:
     return folded or quote in text[at + len(quote) : end]
 
 
-def _pair(text: str, begin: int, end: int, level: int) -> Iterator[Taken]:
-    """The value of an object whose name is the credential's."""
+def _pair(text: str, begin: int, end: int, level: int, key: int) -> Iterator[Taken]:
+    """The value of an object whose name is the credential's. `key`: where the key of that name begins."""
     name, indent = text[begin:end].lower(), _indent(text, begin)
     if after := _VALUE_AFTER.match(text, end):
         yield from _value(text, after.end(), level, indent, name, rest=_rest(after[0]))
         return
-    key = _KEY_BEFORE.search(text, max(0, begin - 48), begin)
-    if not key or _FIRST.search(text, max(0, key.start() - 16), key.start()):
-        return  # the object's first key: no value stands before it
-    low, high = max(0, key.start() - NEAR), key.start()
-    at = max(text.rfind("value", low, high), text.rfind("default", low, high))
+    low = max(0, key - NEAR)
+    at = max(text.rfind("value", low, key), text.rfind("default", low, key))
     if at >= 0 and (before := _VALUE_KEY.match(text, at)):
         for found in _value(text, before.end(), level, indent, name, rest=_rest(before[0])):
-            if found.end <= high and _BETWEEN.match(text[found.end : high]):
+            if found.end <= key and _BETWEEN.match(text[found.end : key]):
                 yield found
 
 
