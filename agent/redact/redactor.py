@@ -10,11 +10,10 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from agent.redact.rules import search
 from agent.redact.settings import DEFAULT, Redaction
-from agent.redact.values import NEAR, Ends, Find
+from agent.redact.values import NEAR, Ends, Find, Taken
 
 MARK = "<redacted>"
 """A string in YAML, JSON and URLs alike (`[redacted]` is a YAML list and breaks a URL; `***` is a YAML error)."""
@@ -31,13 +30,6 @@ SECONDS = 2.0
 
 VALUES = 24
 """How many values are looked for again."""
-
-
-class _Span(NamedTuple):
-    start: int
-    end: int
-    kind: str
-    ends: Ends | None
 
 
 class Redactor:
@@ -127,12 +119,12 @@ class Redactor:
         out.append(text[at:cut])
         return cut
 
-    def _spans(self, text: str) -> list[_Span]:
+    def _spans(self, text: str) -> list[Taken]:
         """All credentials in order; those that overlap as one."""
         found = list(self._found(text))
         if "repeated" not in self._redaction.off:
             found += self._again(text, found)
-        merged: list[_Span] = []
+        merged: list[Taken] = []
         for span in sorted(found, key=lambda span: span[:2]):
             if not merged or span.start >= merged[-1].end:
                 merged.append(span)
@@ -140,7 +132,7 @@ class Redactor:
                 merged[-1] = merged[-1]._replace(end=span.end, ends=span.ends)
         return merged
 
-    def _found(self, text: str) -> Iterator[_Span]:
+    def _found(self, text: str) -> Iterator[Taken]:
         """What each rule takes. What lies within one credential isn't looked at again by the same rule."""
         until = 0.0 if self._late else time.thread_time() + SECONDS
         done: dict[Find, int] = {}
@@ -148,11 +140,11 @@ class Redactor:
             for rule in rules:
                 for taken in rule.find(text, at) if at >= done.get(rule.find, 0) else ():
                     done[rule.find] = taken.end
-                    yield _Span(taken.start, taken.end, rule.kind, taken.ends)
+                    yield taken._replace(kind=rule.kind)
             if not number % 32 and time.thread_time() > until:
                 raise TimeoutError
 
-    def _again(self, text: str, found: list[_Span]) -> Iterator[_Span]:
+    def _again(self, text: str, found: list[Taken]) -> Iterator[Taken]:
         """Values that were taken by their name, where they stand again without it."""
         for span in found:
             value = text[span.start : span.end]
@@ -162,5 +154,5 @@ class Redactor:
         for value in self._values:
             at = text.find(value)
             while at >= 0:
-                yield _Span(at, at + len(value), "repeated", None)
+                yield Taken(at, at + len(value), kind="repeated")
                 at = text.find(value, at + len(value))

@@ -22,6 +22,8 @@ class Taken(NamedTuple):
     start: int
     end: int
     ends: Ends | None = None
+    kind: str = ""
+    """That of the rule that took it."""
 
 
 Find = Callable[[str, int], Iterable[Taken]]

@@ -150,6 +150,10 @@ def test_a_text_that_was_cut_loses_its_last_word() -> None:
     assert stream.feed("mode: fast\nuse ghp_0aB1cD2") + stream.end(cut=True) == "mode: fast\nuse "
 
 
+def test_the_quote_that_closes_a_name_opens_no_value() -> None:
+    assert redacted('{"password=": 1234567, "b": 1}') == '{"password=": 1234567, "b": 1}'
+
+
 def test_half_a_surrogate_pair_is_no_obstacle() -> None:
     token = "ghp_" + "0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT0uV1wX"
     assert redacted(f"\ud800 password: kx81Lmq0 \udfff {token}\n") == "\ud800 password: <redacted> \udfff <redacted>\n"
