@@ -37,6 +37,10 @@ while there are no others."""
 BREAKS_OF_SMALL = 16
 """So often that of a small one may, while others pass, before it is set aside."""
 
+CUT_SHORT = frozenset({None, 502})
+"""What becomes of a body that is too large for something on the way: no answer, or a proxy's own. An API that answers
+500, 503 or 504 is in trouble itself: then nothing is cut, however long that lasts."""
+
 THROTTLED = frozenset({408, 425, 429})
 """Statuses that say nothing of a result."""
 
@@ -55,6 +59,8 @@ class Trouble:
     times: int = 0
     refusals: int = 0
     breaks: int = 0
+    cut_short: int = 0
+    """Of these, the ones that may be about its size."""
     others_passed: bool = False
 
 
@@ -175,9 +181,10 @@ class Uploader:
         trouble.times += 1
         if reply.status is None or reply.status >= 500:
             trouble.breaks += 1
+            trouble.cut_short += reply.status in CUT_SHORT
             large = trouble.size > SMALL_BYTES
             smaller_pass = self._troubles.smallest_passed < trouble.size
-            if large and trouble.breaks >= (BREAKS if smaller_pass else BREAKS_ALONE):
+            if large and trouble.cut_short >= (BREAKS if smaller_pass else BREAKS_ALONE):
                 await self._cut(delivery, reply)
                 return
             given_up = not large and trouble.others_passed and trouble.breaks >= BREAKS_OF_SMALL

@@ -372,9 +372,10 @@ class Spool:
         return len(self._waiting) if alone or self._free_bytes() >= self._space.reserve_bytes else 0
 
     def _free_bytes(self) -> int:
-        """Beyond what the running commands may still need."""
+        """Beyond what the running commands may still need, and what is on its way to the disk."""
         reserve = self._space.reserve_bytes
-        return self._space.free_bytes - sum(max(0, reserve - run.bytes) for run in self._running.values())
+        reserved = sum(max(0, reserve - run.bytes) for run in self._running.values())
+        return self._space.free_bytes - reserved - self._in_flight_bytes
 
     def _next_output_bytes(self) -> int:
         beside = self._space.reserve_bytes - self._space.output_bytes

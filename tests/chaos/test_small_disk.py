@@ -64,5 +64,5 @@ async def test_what_fits_is_taken_none_is_lost_all_is_delivered(tmp_path, monkey
     whole = sum(len(result["output"]) > 200_000 and "[Cut: " not in result["output"] for result in results)
     busy = sum("no room for more" in (result["error"] or "") for result in results)
     assert whole + cut + busy == RESULTS
-    assert cut <= 4, "those that ran as the disk became full"
+    assert cut == 0, "a command runs only where its whole output finds room"
     assert busy == 0 if link == "poll" else 0 < busy < RESULTS - 20, "what is pushed beyond the room has its answer"

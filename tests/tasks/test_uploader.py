@@ -193,6 +193,17 @@ async def test_a_size_that_never_passes_is_cut_as_for_a_413(uploading, events, s
     assert [line["cut_to_bytes"] for line in events["result too large on its way, cut"]] == [900_000]
 
 
+@pytest.mark.parametrize("status", [500, 503, 504])
+async def test_an_api_in_trouble_has_nothing_cut_however_long_it_lasts(uploading, status, autojump_clock):
+    await uploading.result("b", "small")
+    await uploading.with_all(lambda _: STORED, 10)
+    uploading.link.replies.clear()
+    await uploading.result("a", "x" * 3_000_000)
+    counts = await uploading.with_all(lambda _: Reply(Verdict.LATER, status, "down"), 7200)
+    assert (counts.pending, counts.rejected) == (1, 0)
+    assert set(uploading.sizes[1:]) == {3_000_000}
+
+
 async def test_its_waits_grow_with_its_attempts(uploading, autojump_clock):
     """Half of 2, 4, 8 ... seconds, with the draws of this test, and half a minute at most."""
     times = []
