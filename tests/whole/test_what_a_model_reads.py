@@ -57,7 +57,9 @@ async def test_a_failure_shows_what_was_printed_before_it(api, tmp_path):
     assert (late["success"], late["timed_out"]) == (False, True)
     if "stream" in api.links:  # Kubently's model sees `error` alone where there is one
         assert failed["error"] == "no such pod\n\nsome output\n"
-        assert late["error"].startswith(f"{SENTENCE}3.7 s"), "less what an answer needs to travel"
+        assert late["error"].startswith(SENTENCE)
+        seconds = float(late["error"].removeprefix(SENTENCE).split()[0])
+        assert 2 <= seconds < 4, "less what an answer needs to travel, which is measured"
         assert late["error"].endswith("\nbegan\n")
     else:
         assert failed["error"] == "no such pod\n"
