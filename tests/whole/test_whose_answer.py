@@ -56,7 +56,7 @@ async def test_a_default_backend_that_says_yes_to_everything_gets_no_result(api,
         assert "results" not in asked
         assert delivered(agent) == set()
         api.chance = lambda route: None
-        with trio.fail_after(60):
+        with trio.fail_after(240):
             for each in known:
                 await each.answered.wait()
 
@@ -78,7 +78,7 @@ async def test_one_result_that_something_dislikes_holds_up_nobody(api, tmp_path,
     async with agent_process(api, tmp_path) as agent:
         api.queue("echo-disliked")
         others = [api.queue(f"echo-{n}") for n in range(8)]
-        with trio.fail_after(60):
+        with trio.fail_after(240):
             for each in others:
                 await each.answered.wait()
         await agent.until("result not taken, sent again later")
@@ -97,7 +97,7 @@ async def test_bodies_over_a_size_that_are_reset_are_cut(api, tmp_path):
     async with agent_process(api, tmp_path):
         large = api.queue("flood-1200000")
         small = api.queue("echo-small")
-        with trio.fail_after(100):
+        with trio.fail_after(240):
             await small.answered.wait()
             await large.answered.wait()
     assert 100_000 < large.answers[0].body.bytes < 1_000_000
