@@ -7,24 +7,17 @@ here changes anything on the disk: `check` reads the configuration too.
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
 from agent import settings as read
 from agent.errors import ConfigError
-from agent.settings import LOOPBACK, Setting
+from agent.settings import Setting, in_units
 
-REFUSED = frozenset({"KUBENTLY_SSL_VERIFY", "KUBENTLY_WHITELIST_CONFIG"})
-"""Variables of Kubently's own executor that mustn't be overlooked."""
-
-STREAM_ONLY = frozenset({"KUBENTLY_HEARTBEAT_INTERVAL", "KUBENTLY_REPORT_CAPABILITIES"})
-"""Variables that only the stream link reads."""
-
-OUTPUT_SHARE = 8
-"""Unless it is set, one output may have this part of a small spool at most, so that others fit beside it."""
-
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # the token doesn't leave the machine
+_OUTPUT_SHARE = 8  # unless it is set, one output may have this part of a small spool at most
 _OF_A_SERVICE = re.compile("_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT(_|$)")
 
 LinkName = Literal["poll", "stream"]
@@ -50,19 +43,19 @@ class Config:
         "`json` or `text`; without it text on a terminal and JSON elsewhere.")]
     link: Annotated[LinkName, S("KUBENTLY_LINK", "poll", read.one_of("poll", "stream"),
         "How commands arrive: long polling, or the event stream of Kubently 2.x.")]
-    spool_path: Annotated[Path, S("KUBENTLY_SPOOL_PATH", "/var/lib/kubently/spool.db", read.spool_file,
+    spool_path: Annotated[Path, S("KUBENTLY_SPOOL_PATH", "/var/lib/kubently/spool.db", read.path,
         "The spool; its folder must be writable and the agent's own.")]
-    spool_max_bytes: Annotated[int, S("KUBENTLY_SPOOL_MAX_BYTES", "256Mi", read.size(4 << 20, 1 << 40),
+    spool_max_bytes: Annotated[int, S("KUBENTLY_SPOOL_MAX_BYTES", "256Mi", read.whole(4 << 20, 1 << 40),
         "The most that the spool takes on disk, all its files together.")]
     retention_seconds: Annotated[float, S("KUBENTLY_RETENTION_SECONDS", "86400", read.seconds(60, 365 * 86400),
         "How long delivered results are remembered.")]
     executors: Annotated[int, S("KUBENTLY_EXECUTORS", "4", read.whole(1, 64),
         "How many kubectl run at once; each takes 46 MB, and more for answers of megabytes.")]
-    max_output_bytes: Annotated[int, S("KUBENTLY_MAX_OUTPUT_BYTES", "10Mi", read.size(1 << 10, 1 << 38),
+    max_output_bytes: Annotated[int, S("KUBENTLY_MAX_OUTPUT_BYTES", "10Mi", read.whole(1 << 10, 1 << 38),
         "The most of one command's output that is kept; the rest is counted and cut. Less for a small spool.")]
     command_timeout_max: Annotated[float, S("KUBENTLY_COMMAND_TIMEOUT_MAX", "60", read.seconds(1, 3600),
         "The longest a command may run, in seconds, whatever the API asks for. If it asks for nothing, it is 10.")]
-    kubectl: Annotated[str, S("KUBENTLY_KUBECTL", "kubectl", read.program,
+    kubectl: Annotated[str, S("KUBENTLY_KUBECTL", "kubectl", str,
         "kubectl's name or path, looked up once at start.")]
     kubectl_home: Annotated[Path, S("KUBENTLY_KUBECTL_HOME", None, read.path,
         "A folder of the agent's own for kubectl's cache and kubeconfig; without it `kubectl` beside the spool.")]
@@ -97,54 +90,45 @@ class Config:
         """
         values: Values = {}
         mistakes: list[ConfigError] = []
-        for setting in SETTINGS:
+        for name, setting in SETTINGS.items():
             try:
-                values[setting.field] = setting.read(environ.get(setting.name))
+                values[name] = setting.read(environ)
             except ConfigError as error:
-                values[setting.field] = None
+                values[name] = None
                 mistakes.append(error)
         given = {name for name, text in environ.items() if text.strip()}
-        for check in (_token, _transport, _files, _spool, _link):
-            mistakes.extend(check(values, given))
-        mistakes.extend(_kubentlys_own(environ))
+        mistakes += [*_of_the_api(values, given), *_of_files(values), *_of_the_spool(values, given)]
+        mistakes += _of_kubently(environ)
         if mistakes:
             raise ConfigError.of(mistakes)
+        values["kubectl_home"] = values["kubectl_home"] or values["spool_path"].parent / "kubectl"
+        if "KUBENTLY_MAX_OUTPUT_BYTES" not in given:
+            values["max_output_bytes"] = min(values["max_output_bytes"], values["spool_max_bytes"] // _OUTPUT_SHARE)
         return cls(**values)
 
     def effective(self) -> dict[str, Any]:
         """What a log may show: every variable but the token."""
-        shown: dict[str, Any] = {s.name: getattr(self, s.field) for s in SETTINGS}
+        shown: dict[str, Any] = {setting.name: getattr(self, name) for name, setting in SETTINGS.items()}
         shown["KUBENTLY_TOKEN"] = None if self.token is None else "(set)"
         shown["KUBENTLY_HEALTH_ADDRESS"] = ":".join(map(str, self.health_address))
         return {name: str(value) if isinstance(value, Path) else value for name, value in shown.items()}
 
 
-SETTINGS: tuple[Setting, ...] = tuple(
-    replace(hint.__metadata__[0], field=name) for name, hint in get_type_hints(Config, include_extras=True).items()
-)
-_SETTING = {setting.field: setting for setting in SETTINGS}
+SETTINGS: dict[str, Setting] = {
+    name: hint.__metadata__[0] for name, hint in get_type_hints(Config, include_extras=True).items()
+}
+"""By the fields of `Config`."""
 
 Values = dict[str, Any]
-Given = set[str]
-"""The names of the variables that are set."""
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Variables that look like the agent's and aren't, such as misspelt ones. Those that Kubernetes sets for a Service
     aren't meant.
     """
-    known = {setting.name for setting in SETTINGS} | REFUSED
-    return sorted(
-        name
-        for name in environ
-        if name.startswith("KUBENTLY_") and name not in known and not _OF_A_SERVICE.search(name)
-    )
-
-
-def output_was_lowered(config: Config, environ: Mapping[str, str]) -> bool:
-    """Whether the most that is kept of an output follows a small spool, which nobody asked for in so many words."""
-    unset = not environ.get("KUBENTLY_MAX_OUTPUT_BYTES", "").strip()
-    return unset and config.max_output_bytes != _SETTING["max_output_bytes"].read(None)
+    known = {setting.name for setting in SETTINGS.values()} | {"KUBENTLY_SSL_VERIFY", "KUBENTLY_WHITELIST_CONFIG"}
+    own = (name for name in environ if name.startswith("KUBENTLY_") and not _OF_A_SERVICE.search(name))
+    return sorted(set(own) - known)
 
 
 def spool_path(environ: Mapping[str, str]) -> Path:
@@ -153,77 +137,58 @@ def spool_path(environ: Mapping[str, str]) -> Path:
     Raises:
         ConfigError: that can't be a spool's path.
     """
-    path: Path = _SETTING["spool_path"].read(environ.get("KUBENTLY_SPOOL_PATH"))
+    path: Path = SETTINGS["spool_path"].read(environ)
     return path
 
 
-def _token(values: Values, given: Given) -> Iterator[ConfigError]:
-    names = {"KUBENTLY_TOKEN", "KUBENTLY_TOKEN_FILE"} & given
-    if not names:
-        yield ConfigError(
-            "KUBENTLY_TOKEN or KUBENTLY_TOKEN_FILE is not set.", "One must give this cluster's token for the API."
-        )
-    elif len(names) == 2:
-        yield ConfigError(
-            "KUBENTLY_TOKEN and KUBENTLY_TOKEN_FILE are both set.", "Unset one: which is current can't be known."
-        )
-    else:
-        yield from read.readable("KUBENTLY_TOKEN_FILE", values["token_file"], read.token)
-
-
-def _transport(values: Values, _: Given) -> Iterator[ConfigError]:
+def _of_the_api(values: Values, given: set[str]) -> Iterator[ConfigError]:
+    tokens = {"KUBENTLY_TOKEN", "KUBENTLY_TOKEN_FILE"} & given
+    if not tokens:
+        problem = "KUBENTLY_TOKEN or KUBENTLY_TOKEN_FILE is not set."
+        yield ConfigError(problem, "One must give this cluster's token for the API.")
+    if len(tokens) == 2:
+        problem = "KUBENTLY_TOKEN and KUBENTLY_TOKEN_FILE are both set."
+        yield ConfigError(problem, "Unset one: which is current can't be known.")
     url = values["api_url"]
-    if url and not values["allow_http"] and url.startswith("http:") and urlsplit(url).hostname not in LOOPBACK:
+    if url and not values["allow_http"] and url.startswith("http:") and urlsplit(url).hostname not in _LOOPBACK:
         yield ConfigError(
             f"KUBENTLY_API_URL: {url!r} would send the token in clear text.",
             "Use https://, or set KUBENTLY_ALLOW_HTTP=true if the network between is trusted.",
         )
-
-
-def _files(values: Values, _: Given) -> Iterator[ConfigError]:
-    for name in ("ca_cert", "client_cert", "client_key", "kubeconfig", "policy_file"):
-        yield from read.readable(f"KUBENTLY_{name.upper()}", values[name])
     if values["client_key"] and not values["client_cert"]:
         yield ConfigError("KUBENTLY_CLIENT_KEY is set without KUBENTLY_CLIENT_CERT.", "Set both, or neither.")
 
 
-def _spool(values: Values, given: Given) -> Iterator[ConfigError]:
+def _of_files(values: Values) -> Iterator[ConfigError]:
+    for name in ("token_file", "ca_cert", "client_cert", "client_key", "kubeconfig", "policy_file"):
+        variable, file = SETTINGS[name].name, values[name]
+        try:
+            text = "" if file is None else file.read_text("utf-8", errors="replace")
+            if file is not None and name == "token_file":
+                read.token(text)
+        except OSError as error:
+            problem = f"{variable}: {str(file)!r} can't be read: {error.strerror}."
+            yield ConfigError(problem, f"Name a file that user {os.geteuid()} may read.")
+        except ConfigError as error:
+            yield ConfigError(f"{variable}: {str(file)!r} {error.problem}", error.hint)
+
+
+def _of_the_spool(values: Values, given: set[str]) -> Iterator[ConfigError]:
     path, most, output = values["spool_path"], values["spool_max_bytes"], values["max_output_bytes"]
-    if path:
-        values["kubectl_home"] = values["kubectl_home"] or path.parent / "kubectl"
-        yield from _place(path)
+    if path and path.is_dir():
+        yield ConfigError(f"KUBENTLY_SPOOL_PATH: {str(path)!r} is a folder.", "Name the file itself: …/spool.db.")
+    elif path:
+        folder = next(each for each in path.parents if each.exists())  # the rest is made when the agent starts
+        if not os.access(folder, os.W_OK | os.X_OK):
+            problem = f"KUBENTLY_SPOOL_PATH: the folder {str(folder)!r} can't be written by user {os.geteuid()}."
+            yield ConfigError(problem, "Mount a writable volume there (in Kubernetes: fsGroup).")
     if most and output and output * 2 > most and "KUBENTLY_MAX_OUTPUT_BYTES" in given:
-        yield ConfigError(
-            f"KUBENTLY_MAX_OUTPUT_BYTES: {read.in_units(output)} is more than half of KUBENTLY_SPOOL_MAX_BYTES "
-            f"({read.in_units(most)}).",
-            "One output must fit the spool beside another.",
-        )
-    elif most and output and "KUBENTLY_MAX_OUTPUT_BYTES" not in given:
-        values["max_output_bytes"] = min(output, most // OUTPUT_SHARE)
+        problem = f"KUBENTLY_MAX_OUTPUT_BYTES: {in_units(output)} is more than half of KUBENTLY_SPOOL_MAX_BYTES."
+        yield ConfigError(problem, f"One output must fit beside another into {in_units(most)}.")
 
 
-def _place(path: Path) -> Iterator[ConfigError]:
-    """What is wrong with where the spool is to be. Its folder is made when the agent starts."""
-    folder = next(each for each in (*path.parents, path) if each.exists())
-    if path.exists() and not path.is_file():
-        yield ConfigError(f"KUBENTLY_SPOOL_PATH: {str(path)!r} is no file.", "Name the file itself: …/spool.db.")
-    elif not folder.is_dir():
-        yield ConfigError(f"KUBENTLY_SPOOL_PATH: {str(folder)!r} is no folder.", "Name a path below a folder.")
-    elif not os.access(folder, os.W_OK | os.X_OK):
-        yield ConfigError(
-            f"KUBENTLY_SPOOL_PATH: the folder {str(folder)!r} can't be written by user {os.geteuid()}.",
-            "Mount a writable volume there (in Kubernetes: fsGroup).",
-        )
-
-
-def _link(values: Values, given: Given) -> Iterator[ConfigError]:
-    if values["link"] == "poll":
-        for name in sorted(STREAM_ONLY & given):
-            hint = "Unset it, or set KUBENTLY_LINK=stream."
-            yield ConfigError(f"{name} has no meaning with KUBENTLY_LINK=poll.", hint)
-
-
-def _kubentlys_own(environ: Mapping[str, str]) -> Iterator[ConfigError]:
+def _of_kubently(environ: Mapping[str, str]) -> Iterator[ConfigError]:
+    """Variables of Kubently's own executor that mustn't be overlooked."""
     if environ.get("KUBENTLY_SSL_VERIFY", "").strip().lower() in {"false", "0", "no", "off"}:
         yield ConfigError(
             "KUBENTLY_SSL_VERIFY: certificates are always verified, or anybody between could drive kubectl.",
@@ -231,7 +196,6 @@ def _kubentlys_own(environ: Mapping[str, str]) -> Iterator[ConfigError]:
         )
     if environ.get("KUBENTLY_WHITELIST_CONFIG"):
         yield ConfigError(
-            "KUBENTLY_WHITELIST_CONFIG: the file of Kubently's own executor isn't read, and without it more might run "
-            "here than it allows.",
+            "KUBENTLY_WHITELIST_CONFIG: that file isn't read, and without it more might run here than it allows.",
             "Write what is to be narrower into KUBENTLY_POLICY_FILE, and unset this.",
         )

@@ -27,10 +27,10 @@ def check_configuration(area: Area, environ: Mapping[str, str]) -> Config | None
         for mistake in error.mistakes:
             area.failed("settings", mistake)
         return None
-    given = [s.name for s in SETTINGS if environ.get(s.name, "").strip()]
+    given = [s.name for s in SETTINGS.values() if environ.get(s.name, "").strip()]
     area.passed("settings", f"cluster {config.cluster_id}, link {config.link}, {len(given)} variables set")
     for name in unknown_variables(environ):
-        near = get_close_matches(name, [setting.name for setting in SETTINGS], 1, 0.85)
+        near = get_close_matches(name, [setting.name for setting in SETTINGS.values()], 1, 0.85)
         hint = f"Is {near[0]} meant?" if near else "Unset it: nothing here reads it."
         area.warned("settings", f"the agent doesn't know {name}", hint)
     return config if _token(area, config) and _policy(area, config) else None

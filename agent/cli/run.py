@@ -7,9 +7,8 @@ import trio
 
 from agent import log
 from agent.cli.parser import Subparsers, add_command
-from agent.config import SETTINGS, Config, output_was_lowered
+from agent.config import SETTINGS, Config
 from agent.errors import ConfigError
-from agent.humanize import size
 from agent.run import run as run_agent
 
 
@@ -20,8 +19,8 @@ def add_parser(commands: Subparsers) -> None:
 
 def _variables() -> str:
     lines = ["environment variables:"]
-    for setting in SETTINGS:
-        default = "required" if setting.required else setting.default
+    for setting in SETTINGS.values():
+        default = "required" if setting.example else setting.default
         lines += [f"  {setting.name}{f'  ({default})' if default else ''}", f"      {setting.meaning}"]
     return "\n".join([*lines, "", "Exactly one of KUBENTLY_TOKEN and KUBENTLY_TOKEN_FILE must be set."])
 
@@ -36,6 +35,4 @@ def run(_: argparse.Namespace) -> int:
     except OSError as error:
         problem = f"KUBENTLY_SPOOL_PATH: the folder {str(folder)!r} can't be made: {error.strerror}."
         raise ConfigError(problem, "Mount a writable volume there (in Kubernetes: fsGroup).") from error
-    if output_was_lowered(config, os.environ):
-        log.Log("agent").info("small spool: less is kept of an output", at_most=size(config.max_output_bytes))
     return trio.run(run_agent, config)

@@ -19,7 +19,7 @@ from tests.kustomize.builds import (
     the,
 )
 
-DEFAULTS = {setting.name: setting.default or "" for setting in SETTINGS}
+DEFAULTS = {setting.name: setting.default or "" for setting in SETTINGS.values()}
 AGENT_BYTES, KUBECTL_BYTES = 48_000_000, 46_000_000
 """The most that each takes, measured with a 200 MB output passing and with a large `get`."""
 

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from agent.config import SETTINGS, Config, output_was_lowered, spool_path, unknown_variables
+from agent.config import SETTINGS, Config, spool_path, unknown_variables
 from agent.errors import ConfigError
 
 
@@ -70,22 +70,14 @@ def test_an_empty_variable_is_a_missing_one(environ):
         ("KUBENTLY_API_URL", "https://", "names no host"),
         ("KUBENTLY_API_URL", "https://user:pw@host", "holds a user or password"),
         ("KUBENTLY_API_URL", "https://host?a=b", "has a '?' or '#'"),
-        ("KUBENTLY_API_URL", "https://host:x", "isn't a URL: after the host"),
-        ("KUBENTLY_API_URL", "https://host:99999", "a port up to 65535"),
-        ("KUBENTLY_API_URL", "https://host:0", "port 0"),
+        ("KUBENTLY_API_URL", "https://host:x", "isn't a URL"),
         ("KUBENTLY_API_URL", "https://[::1", "isn't a URL"),
-        ("KUBENTLY_API_URL", "https://api..example.com", "1 to 63 letters between two dots"),
-        ("KUBENTLY_API_URL", f"https://{'a' * 64}.example.com", "1 to 63 letters"),
         ("KUBENTLY_API_URL", '"https://host"', "is in quotes"),
         ("CLUSTER_ID", "'prod'", "is in quotes"),
-        ("KUBENTLY_SPOOL_PATH", "/", "is no file"),
-        ("KUBENTLY_SPOOL_PATH", "/etc/passwd/spool.db", "is no folder"),
+        ("KUBENTLY_SPOOL_PATH", "/", "is a folder"),
+        ("KUBENTLY_SPOOL_PATH", "/etc/passwd/spool.db", "can't be written by user"),
         ("KUBENTLY_SPOOL_PATH", "~/spool.db", "begins with ~, which only a shell replaces"),
-        ("KUBENTLY_SPOOL_PATH", ":memory:", "SQLite's word, not a path"),
-        ("KUBENTLY_SPOOL_PATH", "file:spool.db?mode=memory", "SQLite's word, not a path"),
         ("KUBENTLY_TOKEN_FILE", "~/token", "begins with ~"),
-        ("KUBENTLY_KUBECTL", "~/bin/kubectl", "begins with ~"),
-        ("KUBENTLY_SPOOL_PATH", "/a\0b", "holds a NUL"),
         ("KUBENTLY_API_URL", "https://höst", "a letter beyond ASCII"),
         ("KUBENTLY_API_URL", "http://api.example.com", "KUBENTLY_ALLOW_HTTP=true"),
         ("CLUSTER_ID", "two words", "one word"),
@@ -96,11 +88,11 @@ def test_an_empty_variable_is_a_missing_one(environ):
         ("KUBENTLY_EXECUTORS", "0", "from 1 to 64"),
         ("KUBENTLY_EXECUTORS", "٣", "from 1 to 64"),
         ("KUBENTLY_EXECUTORS", "2.5", "whole number"),
-        ("KUBENTLY_SPOOL_MAX_BYTES", "12Tb", "number of bytes from 4Mi to 1024Gi"),
+        ("KUBENTLY_SPOOL_MAX_BYTES", "12Tb", "whole number from 4Mi to 1024Gi"),
         ("KUBENTLY_MAX_OUTPUT_BYTES", "200Mi", "more than half of KUBENTLY_SPOOL_MAX_BYTES"),
         ("KUBENTLY_RETENTION_SECONDS", "nan", "is out of range"),
-        ("KUBENTLY_RETENTION_SECONDS", "soon", "number of seconds from 60 (1 min) to 31536000 (365 d)"),
-        ("KUBENTLY_COMMAND_TIMEOUT_MAX", "0", "from 1 to 3600 (1 h)"),
+        ("KUBENTLY_RETENTION_SECONDS", "soon", "number of seconds from 60 to 31536000"),
+        ("KUBENTLY_COMMAND_TIMEOUT_MAX", "0", "from 1 to 3600"),
         ("KUBENTLY_ALLOW_HTTP", "maybe", "neither true nor false"),
         ("KUBENTLY_HEALTH_ADDRESS", "8080", "ADDRESS:PORT"),
         ("KUBENTLY_HEALTH_ADDRESS", ":8080", "ADDRESS:PORT"),
@@ -108,10 +100,7 @@ def test_an_empty_variable_is_a_missing_one(environ):
         ("KUBENTLY_CA_CERT", "/no/such/ca.pem", "can't be read: No such file"),
         ("KUBENTLY_POLICY_FILE", "/no/such/policy.toml", "can't be read"),
         ("KUBENTLY_KUBECONFIG", "/no/such/config", "can't be read"),
-        ("KUBENTLY_KUBECONFIG", "/a\0b", "holds a NUL"),
         ("KUBENTLY_SSL_VERIFY", "False", "KUBENTLY_CA_CERT"),
-        ("KUBENTLY_HEARTBEAT_INTERVAL", "300", "no meaning with KUBENTLY_LINK=poll"),
-        ("KUBENTLY_REPORT_CAPABILITIES", "true", "no meaning with KUBENTLY_LINK=poll"),
         ("KUBENTLY_WHITELIST_CONFIG", "/etc/kubently/whitelist.yaml", "KUBENTLY_POLICY_FILE"),
     ],
 )
@@ -183,7 +172,6 @@ def test_a_password_in_the_url_isnt_repeated(environ, url):
     environ["KUBENTLY_API_URL"] = url
     (problem,) = problems(environ)
     assert "pa55" not in problem
-    assert "@host" in problem
 
 
 def test_variables_that_nothing_reads():
@@ -237,8 +225,6 @@ def test_the_spools_path_alone(tmp_path, monkeypatch):
     assert str(spool_path({"KUBENTLY_SPOOL_PATH": "/x/y.db"})) == "/x/y.db"
     monkeypatch.chdir(tmp_path)
     assert spool_path({"KUBENTLY_SPOOL_PATH": "y.db"}) == tmp_path / "y.db"
-    with pytest.raises(ConfigError, match="SQLite's word"):
-        spool_path({"KUBENTLY_SPOOL_PATH": ":memory:"})
 
 
 @pytest.mark.parametrize(
@@ -248,15 +234,6 @@ def test_the_output_follows_a_small_spool(environ, most, output):
     environ["KUBENTLY_SPOOL_MAX_BYTES"] = most
     config = Config.from_environ(environ)
     assert config.max_output_bytes == output
-    assert output_was_lowered(config, environ) is (output < 10 << 20)
-    environ["KUBENTLY_MAX_OUTPUT_BYTES"] = "1Mi"
-    assert not output_was_lowered(Config.from_environ(environ), environ)
-
-
-def test_an_empty_link_is_the_default_and_bypasses_nothing(environ):
-    environ |= {"KUBENTLY_LINK": "", "KUBENTLY_HEARTBEAT_INTERVAL": "300"}
-    (problem,) = problems(environ)
-    assert "no meaning with KUBENTLY_LINK=poll" in problem
 
 
 def test_the_scheme_in_capitals_is_the_same(environ):
@@ -266,5 +243,5 @@ def test_the_scheme_in_capitals_is_the_same(environ):
 
 def test_every_setting_fills_a_field_and_says_what_it_means():
     fields = set(Config.__dataclass_fields__)
-    assert {s.field for s in SETTINGS} == fields
-    assert all(s.meaning.endswith(".") for s in SETTINGS)
+    assert set(SETTINGS) == fields
+    assert all(s.meaning.endswith(".") for s in SETTINGS.values())

@@ -23,12 +23,12 @@ BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->"
 
 
 def row(setting: Setting) -> str:
-    default = "required" if setting.required else f"`{setting.default}`" if setting.default else ""
+    default = "required" if setting.example else f"`{setting.default}`" if setting.default else ""
     return f"| `{setting.name}` | {default} | {setting.meaning} |"
 
 
 def table() -> str:
-    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *map(row, SETTINGS)]) + "\n"
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *map(row, SETTINGS.values())]) + "\n"
 
 
 def test_the_table_of_settings_is_the_settings():

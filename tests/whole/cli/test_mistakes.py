@@ -107,7 +107,7 @@ MISTAKES = [
         "address in quotes",
         environ={"KUBENTLY_API_URL": "'https://api.example.com'"},
         run=2,
-        says=r"KUBENTLY_API_URL: .* is in quotes, and they would be part of it\. Leave them away\.",
+        says=r"KUBENTLY_API_URL is in quotes, and they would be part of it\. Leave them away\.",
     ),
     Mistake(
         "proxy of a kind that can't be used",
@@ -145,14 +145,15 @@ MISTAKES = [
         "a folder for the spool's file",
         environ={"KUBENTLY_SPOOL_PATH": "{folder}/mount"},
         run=2,
-        says=r"KUBENTLY_SPOOL_PATH: '.*/mount' is no file\. Name the file itself",
+        says=r"KUBENTLY_SPOOL_PATH: '.*/mount' is a folder\. Name the file itself",
     ),
     Mistake(
         "a device for the spool",
         environ={"KUBENTLY_SPOOL_PATH": "{folder}/pipe"},
         prepare=lambda folder: os.mkfifo(folder / "pipe"),
-        run=2,
-        says=r"KUBENTLY_SPOOL_PATH: '.*/pipe' is no file",
+        run=1,
+        says=r"/pipe is a device or a pipe, not a spool\. It wasn't touched\. Set KUBENTLY_SPOOL_PATH",
+        check="file",
     ),
     Mistake(
         "another database for the spool",
