@@ -11,7 +11,7 @@ from agent.kubectl import Exit, Kubectl
 from agent.log import Log
 from agent.log_search import BadRequest, LogSearch, Searcher
 from agent.metrics import Metrics
-from agent.model import PIECE_BYTES, Command, Outcome, Result, Stream
+from agent.model import PIECE_CHARS, Command, Outcome, Result, Stream
 from agent.policy import PolicyFile
 from agent.redact import DEFAULT, Redaction, Redactor
 from agent.spool import Claim, Spool, until_written
@@ -55,7 +55,7 @@ class OutputPieces:
     async def _keep(self, stream: Stream, text: str) -> None:
         held = self._held[stream]
         while text and not self._full:
-            room = PIECE_BYTES - self._held_chars[stream]
+            room = PIECE_CHARS - self._held_chars[stream]
             if room:
                 held.append(text[:room])
                 self._held_chars[stream] += len(held[-1])

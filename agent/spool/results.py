@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Collection
 from dataclasses import replace
 
-from agent.model import PIECE_BYTES, Outcome, Result, Stream
+from agent.model import Outcome, Result, Stream
 from agent.spool.counters import Settlement
 from agent.spool.failure import Broken
 from agent.spool.rows import read_result, result_crc, sizes
@@ -83,12 +83,12 @@ def undelivered(db: sqlite3.Connection, limit: int) -> list[str]:
     return [command_id for (command_id,) in rows]
 
 
-def piece(db: sqlite3.Connection, seq: int, stream: Stream, part: int) -> str | None:
-    """One piece, or None after the last."""
+def piece(db: sqlite3.Connection, seq: int, stream: Stream, part: int) -> bytes:
+    """One piece as UTF-8, which its checksum is of; empty after the last."""
     row = db.execute(
-        "select text from pieces where seq = ? and stream = ? and part = ?", (seq, stream, part)
+        "select cast(text as blob) from pieces where seq = ? and stream = ? and part = ?", (seq, stream, part)
     ).fetchone()
-    return None if row is None else str(row[0])
+    return b"" if row is None else bytes(row[0])
 
 
 def settle(db: sqlite3.Connection, seq: int, verdict: Settlement, now_ms: int, *, keep: bool) -> bool:
@@ -140,12 +140,12 @@ def cut(db: sqlite3.Connection, seq: int, max_bytes: int) -> int:
 def _cut_stream(db: sqlite3.Connection, seq: int, stream: Stream, max_bytes: int) -> Written:
     written = Written()
     this_piece = "where seq = ? and stream = ? and part = ?"
-    while (text := piece(db, seq, stream, written.parts)) is not None:
-        kept = prefix(text.encode()[: min(PIECE_BYTES, max_bytes - written.bytes)])
+    while data := piece(db, seq, stream, written.parts):
+        kept = prefix(data[: max_bytes - written.bytes])
         if not kept:
             db.execute("delete from pieces where seq = ? and stream = ? and part >= ?", (seq, stream, written.parts))
             break
-        if kept != text:
+        if len(data) > max_bytes - written.bytes:
             db.execute(f"update pieces set text = ? {this_piece}", (kept, seq, stream, written.parts))
         written = written.plus(kept)
     return written

@@ -16,7 +16,7 @@ import trio
 
 from agent.errors import DamagedResult, SpoolError
 from agent.log import Log
-from agent.model import PIECE_BYTES, Command, Malformed, Outcome, Result, Stream
+from agent.model import Command, Malformed, Outcome, Result, Stream
 from agent.spool import journal, maintenance, results
 from agent.spool.clock import Clock, readable
 from agent.spool.counters import Measured, Pending, Running, Settlement, Waiting
@@ -30,6 +30,7 @@ from agent.spool.values import Claim, Counts, Delivery, Intake, Limits, Recovery
 from agent.spool.writer import Need, Writer
 
 _IN_FLIGHT_BYTES = 1024 * 1024  # of output on its way to the disk, before a command has to wait for it
+_KEPT_BYTES = 256 * 1024  # a larger output is given up when it is delivered
 _DAMAGED = "The stored result was damaged on disk and can't be sent. Ask again: the command only reads."
 
 log = Log("spool")
@@ -233,13 +234,12 @@ class Spool:
         part = size = crc = 0
         while size < stored.bytes:
             work = partial(results.piece, seq=delivery.seq, stream=stream, part=part)
-            text = await self._writer.run(work, Need.READ) or ""
-            data = text.encode()
+            data = await self._writer.run(work, Need.READ)
             part, size, crc = part + 1, size + len(data), crc32(data, crc)
             if not data or size > stored.bytes or (size == stored.bytes and crc != stored.crc):
                 self._replace(delivery)
                 raise DamagedResult(f"The stored result of {delivery.command_id} is damaged.")
-            yield text
+            yield data.decode("utf-8", "replace")
 
     def _replace(self, damaged: Delivery) -> None:
         log.error("stored result was damaged, an error takes its place", command_id=damaged.command_id)
@@ -270,7 +270,7 @@ class Spool:
     def _record(self, seq: int) -> None:
         """Write a verdict down. While the disk refuses that it stays in `settled`, so that nothing is sent again."""
         verdict = self._pending.settled[seq]
-        keep = verdict.bytes <= PIECE_BYTES and self._space.used_bytes < self._space.plan.soft_bytes // 2
+        keep = verdict.bytes <= _KEPT_BYTES and self._space.used_bytes < self._space.plan.soft_bytes // 2
         work = partial(results.settle, seq=seq, verdict=verdict, now_ms=self._clock.unix_ms(), keep=keep)
 
         def then(changed: bool) -> None:

@@ -11,7 +11,7 @@ from agent.errors import KubectlError, SpoolError, SpoolFull
 from agent.executor import Executor
 from agent.guard import DEFAULT_POLICY, parse_policy
 from agent.metrics import Metrics
-from agent.model import PIECE_BYTES, Command, Outcome
+from agent.model import PIECE_CHARS, Command, Outcome
 from tests.tasks.fakes import DONE, FakeKubectl, until
 
 
@@ -141,7 +141,7 @@ async def test_much_output_goes_to_the_spool_in_pieces(executing, monkeypatch):
 
     async def flood(sink):
         for _ in range(10):
-            await sink("stdout", "x" * (PIECE_BYTES // 4))
+            await sink("stdout", "x" * (PIECE_CHARS // 4))
             await sink("stderr", "e")
         return DONE
 
@@ -150,8 +150,8 @@ async def test_much_output_goes_to_the_spool_in_pieces(executing, monkeypatch):
     await executing.accept("a")
     await executing.until_done()
     _, stdout, stderr = await executing.result()
-    assert (len(stdout), stderr) == (10 * PIECE_BYTES // 4, "e" * 10)
-    assert appended == [("stdout", PIECE_BYTES)] * 2
+    assert (len(stdout), stderr) == (10 * PIECE_CHARS // 4, "e" * 10)
+    assert appended == [("stdout", PIECE_CHARS)] * 2
 
 
 async def test_a_stop_in_the_middle_leaves_an_answer_with_what_was_printed(executing, virtual_clock):
@@ -246,7 +246,7 @@ async def test_output_that_finds_no_room_is_cut_and_says_so(executing, monkeypat
 
     async def flood(sink):
         for _ in range(12):
-            await sink("stdout", "x" * (PIECE_BYTES // 2))
+            await sink("stdout", "x" * (PIECE_CHARS // 2))
         await sink("stdout", "end")
         return DONE
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agent.executor import OutputPieces
-from agent.model import PIECE_BYTES
+from agent.model import PIECE_CHARS
 
 
 class FullSpool:
@@ -26,7 +26,7 @@ class FullSpool:
 async def test_what_is_kept_is_the_beginning_and_has_no_holes(takes):
     spool: Any = FullSpool(takes)
     output = OutputPieces(spool, "c1")
-    lines = [f"{n:04}".ljust(1024) + "\n" for n in range(5 * PIECE_BYTES // 1024)]
+    lines = [f"{n:04}".ljust(1024) + "\n" for n in range(5 * PIECE_CHARS // 1024)]
     for line in lines:
         await output.write("stdout", line)
     kept = "".join(text for stream, text in [*spool.pieces, *output.rest()] if stream == "stdout")
