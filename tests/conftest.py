@@ -1,5 +1,7 @@
 """What holds in every test: a virtual clock doesn't jump while a thread is at work, however busy the machine is."""
 
+import os
+
 import trio
 from trio.testing import MockClock
 
@@ -12,3 +14,8 @@ def _jump_when_no_thread_works(clock: MockClock) -> None:
 
 
 MockClock._autojump = _jump_when_no_thread_works  # type: ignore[method-assign,assignment]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two more than cores: many tests wait for a process or a pause."""
+    return (os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1) + 2

@@ -25,6 +25,8 @@ from tests.kit.kubectl import stand_in
 
 SHORT = {
     "agent.circuit.FIRST_SECONDS": 0.02,
+    "agent.circuit.LOOK_SECONDS": 0.05,
+    "agent.circuit.UNRECOGNISED_SECONDS": 0.2,
     "agent.link.poll.PollLink.pause_seconds": 0.3,
     "agent.link.network.CONNECT_SECONDS": 0.3,
     "agent.link.body.RESULT_SECONDS": 0.3,
