@@ -375,8 +375,8 @@ async def test_what_is_no_stream_isnt_listened_to(tmp_path, kind, body, words):
 
 
 @pytest.mark.parametrize("begins", [b"event: command\r\ndata: ", b": "])
-async def test_an_event_of_100_mb_takes_no_memory(tmp_path, begins):
-    size = 100 * 1024 * 1024
+async def test_an_event_of_20_mb_takes_no_memory(tmp_path, begins):
+    size = 20 * 1024 * 1024
 
     async def respond(stream):
         await stream.send_all(HEAD + begins)
@@ -386,7 +386,6 @@ async def test_an_event_of_100_mb_takes_no_memory(tmp_path, begins):
         await trio.sleep_forever()
 
     async with raw(respond) as address, linked(f"http://{address}", tmp_path) as link:
-        await link.receive(eager=True)
         skipped = 0
         tracemalloc.start()
         try:
