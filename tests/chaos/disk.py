@@ -60,13 +60,13 @@ class SizeLimit:
 Disk = SmallDisk | SizeLimit
 
 
-def why_not_mounted(folder: Path, size: int) -> str | None:
-    """Mount a file system of `size` bytes at `folder`; or say why that can't be done here."""
+def why_not_mounted(folder: Path, options: str) -> str | None:
+    """Mount a file system in memory at `folder`; or say why that can't be done here."""
     if os.geteuid() != 0:
         return "only root may mount a file system"
     if shutil.which("mount") is None:
         return "there is no `mount` here"
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr.strip() if done.returncode else None
 
@@ -75,7 +75,7 @@ def why_not_mounted(folder: Path, size: int) -> str | None:
 def small_disk(folder: Path, size: int, otherwise: Callable[[str], Disk] | None = None) -> Iterator[Disk]:
     """A small disk at `folder`. `otherwise` says what to do with the reason why there can't be one."""
     folder.mkdir(exist_ok=True)
-    reason = why_not_mounted(folder, size)
+    reason = why_not_mounted(folder, f"size={size}")
     if reason is not None:
         yield otherwise(reason) if otherwise else SizeLimit(folder)
         return

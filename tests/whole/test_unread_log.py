@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 import trio
@@ -24,7 +23,7 @@ async def test_commands_and_signals_dont_wait_for_the_log(link, tmp_path):
     async with reference_api(links=[link]) as api:
         agent = AgentProcess(api, tmp_path, KUBENTLY_LINK=link)
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "agent"], env=agent.environ, stdin=subprocess.DEVNULL, stderr=writer
+            agent.command, env=agent.environ, stdin=subprocess.DEVNULL, stderr=writer
         )
         os.close(writer)
         try:

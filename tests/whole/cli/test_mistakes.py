@@ -1,7 +1,8 @@
 """What a new user gets wrong, on purpose: the same sentence and remedy from `run` and from `check`, no traceback.
 
-Each mistake is made with the real program as a process. Where the agent can go on (an API that refuses it, a kubectl
-that crashes), it says so in its log and goes on; else it ends with 2 for the configuration and with 1 for the rest.
+Each mistake is made with the real program as a process, and `check` is asked in this one. Where the agent can go on (an
+API that refuses it, a kubectl that crashes), it says so in its log and goes on; else it ends with 2 for the
+configuration and with 1 for the rest.
 """
 
 import contextlib
@@ -9,21 +10,22 @@ import os
 import re
 import sqlite3
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import trio
 
+from agent.check import Finding, Mark, check_everything
 from agent.spool.schema import SET
 from demo.api import BOTH, reference_api
 from demo.record import LinkName
+from tests.chaos.disk import SmallDisk, why_not_mounted
+from tests.kit.agent import AGENT
 from tests.whole.check.tls_servers import Authority, plain_server, tls_server
 from tests.whole.cli import stand_in
 
-MAY_MOUNT = os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
 GOES_ON = None
 
 
@@ -43,7 +45,7 @@ class Mistake:
     environ: dict[str, str] = field(default_factory=dict)
     prepare: Callable[[Path], object] = lambda _: None
     mount: str = ""
-    """A shell line that mounts something in a namespace of its own, at {folder}/mount."""
+    """Options of a file system in memory, which is mounted at {folder}/mount."""
 
 
 def a_later_spool(folder: Path) -> None:
@@ -216,7 +218,8 @@ MISTAKES = [
     Mistake(
         "disk full",
         environ={"KUBENTLY_SPOOL_PATH": "{folder}/mount/spool.db"},
-        mount="mount -t tmpfs -o size=8m none {folder}/mount; head -c 9m /dev/zero > {folder}/mount/other 2>/dev/null",
+        mount="size=8m",
+        prepare=lambda folder: SmallDisk(folder / "mount").fill(),
         run=1,
         says=r"The spool .*/spool\.db may have only 0 KiB .*[Mm]ake room on the disk",
         check="room",
@@ -225,7 +228,7 @@ MISTAKES = [
     Mistake(
         "spool folder read-only",
         environ={"KUBENTLY_SPOOL_PATH": "{folder}/mount/spool.db"},
-        mount="mount -t tmpfs -o ro none {folder}/mount",
+        mount="ro",
         run=2,
         says=r"KUBENTLY_SPOOL_PATH: the folder '.*/mount' can't be written .*Mount a writable volume there",
     ),
@@ -279,7 +282,7 @@ async def environ(tmp_path: Path, link: LinkName) -> AsyncIterator[dict[str, str
 class Process:
     """One `kubently-agent`, and what it has printed so far."""
 
-    def __init__(self, command: list[str], environ: dict[str, str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], environ: dict[str, str], log: Path) -> None:
         self._command = command
         self._environ = environ
         self._log = log
@@ -307,14 +310,6 @@ class Process:
                         await process.wait()
 
 
-def command(mistake: Mistake, folder: Path, *what: str) -> list[str]:
-    argv = [sys.executable, "-m", "agent", *what]
-    if not mistake.mount:
-        return argv
-    script = mistake.mount.format(folder=folder) + '; exec "$@"'
-    return ["unshare", "-m", "sh", "-c", script, "sh", *argv]
-
-
 @pytest.mark.parametrize(
     ("link", "mistake"),
     [
@@ -324,16 +319,25 @@ def command(mistake: Mistake, folder: Path, *what: str) -> list[str]:
     ],
 )
 async def test_one_sentence_with_a_remedy(mistake: Mistake, environ: dict[str, str], tmp_path: Path) -> None:
-    if mistake.mount and not MAY_MOUNT:
-        pytest.skip("only root may mount")
-    mistake.prepare(tmp_path)
     given = {k: v.format(folder=tmp_path, port=environ["TAKEN"]) for k, v in mistake.environ.items()}
-    await _both(mistake, {**environ, **given}, tmp_path)
+    with mounted(tmp_path / "mount", mistake.mount) if mistake.mount else contextlib.nullcontext():
+        mistake.prepare(tmp_path)
+        await _both(mistake, {**environ, **given}, tmp_path)
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    if reason := why_not_mounted(folder, options):
+        pytest.skip(reason)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 async def _both(mistake: Mistake, environ: dict[str, str], folder: Path) -> None:
     goes_on = mistake.run is GOES_ON
-    running = Process(command(mistake, folder), environ, folder / "run.log")
+    running = Process(AGENT, environ, folder / "run.log")
     code = await running.run(mistake.says, goes_on=goes_on)
     assert re.search(mistake.says, running.printed), running.printed
     assert code == (0 if goes_on else mistake.run), running.printed
@@ -341,27 +345,20 @@ async def _both(mistake: Mistake, environ: dict[str, str], folder: Path) -> None
     if not goes_on:
         assert len([line for line in running.printed.splitlines() if " INFO " not in line]) == 1, "one sentence"
 
-    checking = Process(command(mistake, folder, "check"), {**environ, "COLUMNS": "110"}, folder / "check.log")
-    code = await checking.run("", goes_on=False)
-    assert code == (2 if mistake.run == 2 else 1), checking.printed
-    assert "Traceback" not in checking.printed
-    found = failures(checking.printed)
-    assert mistake.check in found, checking.printed
+    found = await failures(environ)
+    assert mistake.check in found
     assert re.search(mistake.finds or mistake.says, found[mistake.check]), found[mistake.check]
 
 
-def failures(printed: str) -> dict[str, str]:
-    """The words and hints of all lines with ×, put together again."""
-    found: dict[str, list[str]] = {}
-    lines: list[str] | None = None
-    for line in printed.splitlines():
-        if match := re.match(r"  × (.{17}) (.*)", line):
-            lines = found[match[1].strip()] = [match[2]]
-        elif line.startswith(" " * 22) and lines is not None:
-            lines.append(line.strip().removeprefix("→ "))
-        else:
-            lines = None
-    return {check: " ".join(lines) for check, lines in found.items()}
+async def failures(environ: dict[str, str]) -> dict[str, str]:
+    """What `check` says of each thing that isn't as it should be."""
+    found: list[Finding] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        config = await check_everything(environ, found.append)
+    assert (config is None) == any(each.verdict is Mark.FAILED for each in found if each.area == "Configuration")
+    return {each.check: f"{each.words} {each.hint}" for each in found if each.verdict is Mark.FAILED}
 
 
 @pytest.mark.parametrize(("link", "what"), [("poll", "API"), ("stream", "stream of commands")])
@@ -382,7 +379,9 @@ async def test_an_expired_ca(link: LinkName, what: str, environ: dict[str, str],
 
 @pytest.mark.parametrize("link", BOTH)
 async def test_without_a_mistake_all_is_well(link: LinkName, environ: dict[str, str], tmp_path: Path) -> None:
-    checking = Process([sys.executable, "-m", "agent", "check"], environ, tmp_path / "check.log")
+    checking = Process((*AGENT, "check"), environ, tmp_path / "check.log")
     assert await checking.run("", goes_on=False) == 0, checking.printed
-    assert failures(checking.printed) == {}
+    assert "×" not in checking.printed
     assert "21 of 22 checks passed, 1 not looked at." in checking.printed
+    environ["KUBENTLY_TOKEN"] = "an-old-one"
+    assert await checking.run("", goes_on=False) == 1, checking.printed

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from agent.guard.explain import explain
 from agent.log import Log
 from agent.policy import PolicyFile
 from agent.redact import Redaction
+from tests.kit.agent import AGENT
 
 TEXT = "mode: fast\n  password: kx81Lmq0\nredis://:kx93Lmqq@h 終わり\xff"
 
@@ -20,7 +20,7 @@ TEXT = "mode: fast\n  password: kx81Lmq0\nredis://:kx93Lmqq@h 終わり\xff"
 def redact(*options: str, given: bytes = TEXT.encode(), **environ: str) -> subprocess.CompletedProcess[bytes]:
     known = {name: value for name, value in os.environ.items() if not name.startswith("KUBENTLY_")}
     return subprocess.run(
-        [sys.executable, "-m", "agent", "redact", *options],
+        [*AGENT, "redact", *options],
         input=given,
         env={**known, **environ},
         capture_output=True,
@@ -62,9 +62,7 @@ def test_what_is_no_object_with_a_text(line: bytes) -> None:
 
 def test_an_input_that_cant_be_read(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as unreadable:
-        done = subprocess.run(
-            [sys.executable, "-m", "agent", "redact"], stdin=unreadable, capture_output=True, check=False
-        )
+        done = subprocess.run([*AGENT, "redact"], stdin=unreadable, capture_output=True, check=False)
     assert done.stderr.startswith(b"kubently-agent: Standard input can't be read: Bad file descriptor. ")
 
 

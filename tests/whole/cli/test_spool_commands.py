@@ -20,7 +20,7 @@ from agent.model import Command
 from agent.spool import open_spool
 from agent.spool.reader import open_reader
 from demo.api import reference_api
-from tests.kit.agent import agent_process
+from tests.kit.agent import AGENT, agent_process
 from tests.whole.cli.spools import ACCEPTED, DELIVERED, LIMITS, PODS, REJECTED, RUNNING, WAITING, fill
 
 
@@ -239,7 +239,7 @@ def test_export_is_whole_private_and_never_overwrites(spool, cli, tmp_path):
 
 
 def test_export_to_standard_output(spool, tmp_path):
-    done = subprocess.run([sys.executable, "-m", "agent", "spool", "export", "-"], capture_output=True, check=True)
+    done = subprocess.run([*AGENT, "spool", "export", "-"], capture_output=True, check=True)
     (tmp_path / "piped.db").write_bytes(done.stdout)
     with open_reader(tmp_path / "piped.db") as reader:
         assert reader.status()["rejected"] == 1
@@ -336,7 +336,7 @@ def test_an_output_that_takes_nothing_is_named(spool):
 def typed(command: str) -> subprocess.CompletedProcess[str]:
     """The agent's command in a shell, with the buffered output that people have and some test runners haven't."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    line = ["/bin/bash", "-o", "pipefail", "-c", f"{shlex.quote(sys.executable)} -m agent {command}"]
+    line = ["/bin/bash", "-o", "pipefail", "-c", f"{shlex.join(AGENT)} {command}"]
     return subprocess.run(line, env=environ, capture_output=True, text=True, check=False)
 
 

@@ -4,30 +4,24 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import trio
 
+from tests.kit.agent import AGENT
 from tests.whole.cli import stand_in
-from tests.whole.cli.spools import DELIVERED, REJECTED, fill
+from tests.whole.cli.spools import REJECTED, fill
 
 COMMANDS = [
     "--help",
-    "run --help",
     "status",
-    "status --json",
     "check",
     "spool list",
-    f"spool show {DELIVERED}",
     f"spool show --raw {REJECTED}",
     "spool export -",
-    "guard --explain",
     "guard -- get pods",
     "redact <<< 'password: x9q2'",
-    "redact --explain <<< 'password: x9q2'",
-    """redact --json <<< '{"text": "password: x9q2"}'""",
 ]
 
 
@@ -43,16 +37,15 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def typed(line: str, environ: dict[str, str], **more: str) -> subprocess.CompletedProcess[bytes]:
     """A line in a shell, in which `kubently-agent` is this checkout's."""
-    script = f'kubently-agent() {{ {shlex.quote(sys.executable)} -m agent "$@"; }}; {line}'
+    script = f'kubently-agent() {{ {shlex.join(AGENT)} "$@"; }}; {line}'
     return subprocess.run(["/bin/bash", "-c", script], env={**environ, **more}, capture_output=True, check=False)
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("command", "unbuffered"), [*((command, "") for command in COMMANDS), ("status", "1"), ("spool export -", "1")]
+)
 def test_an_output_that_takes_nothing(command: str, unbuffered: str, environ: dict[str, str]) -> None:
     done = typed(f"kubently-agent {command} > /dev/full", environ, PYTHONUNBUFFERED=unbuffered)
-    if unbuffered and "--help" in command:
-        return  # argparse itself swallows that error
     assert done.returncode == 1
     assert done.stderr.decode() == "kubently-agent: Standard output can't be written: No space left on device.\n"
 
@@ -70,7 +63,7 @@ def test_a_reader_that_has_had_enough(command: str, environ: dict[str, str]) -> 
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "koi8-r"])
+@pytest.mark.parametrize("encoding", ["ascii", "koi8-r"])
 def test_any_encoding(encoding: str, environ: dict[str, str]) -> None:
     done = typed(
         "kubently-agent check; kubently-agent status; kubently-agent spool list", environ, PYTHONIOENCODING=encoding
@@ -114,7 +107,7 @@ async def test_an_interrupt_while_the_cluster_is_asked(environ: dict[str, str], 
         "KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:0",
     }
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "agent", "check"],
+        [*AGENT, "check"],
         env={**environ, **more},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
