@@ -13,7 +13,6 @@ import logging
 import os
 import select
 import sys
-import threading
 import time
 from typing import Any
 
@@ -56,20 +55,56 @@ class Log:
             self._logger.log(level, event, extra={"fields": fields})
 
 
-class _Line(logging.Formatter):
-    def __init__(self, *, as_text: bool) -> None:
-        super().__init__()
-        self._as_text = as_text
+class _Output(logging.Handler):
+    """Writes what can be written without waiting. The rest is kept until the next line, or the end of the process."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
-        level, task, event = record.levelname, record.name.removeprefix("kubently."), record.getMessage()
-        given: dict[str, Any] = getattr(record, "fields", {})
+    def __init__(self, fd: int, *, as_text: bool) -> None:
+        super().__init__()
+        self._fd = fd
+        self._as_text = as_text
+        self._reader = select.poll()
+        self._reader.register(fd, select.POLLOUT)
+        self._waiting = bytearray()
+        self._dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one line."""
+        fields = getattr(record, "fields", {})
+        line = self._line(record.created, record.levelname, record.name, record.getMessage(), fields)
+        if len(self._waiting) + len(line) > BUFFER_BYTES:
+            self._dropped += 1
+        else:
+            self._waiting += line
+        self._write()
+
+    def _line(self, when: float, level: str, logger: str, event: str, given: dict[str, Any]) -> bytes:
+        at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(when))}.{int(when % 1 * 1000):03d}Z"
+        task = logger.removeprefix("kubently.")
         fields = {name: value for name, value in given.items() if value is not None}
-        if not self._as_text:
-            return json.dumps({"time": at, "level": level, "task": task, "event": event, **fields}, default=str)
-        shown = " ".join(f"{name}={_readable(value)}" for name, value in fields.items())
-        return f"{at} {level:<7} {task:<10} {event:<{_TEXT_WIDTH}} {shown}".rstrip()
+        if self._as_text:
+            shown = " ".join(f"{name}={_readable(value)}" for name, value in fields.items())
+            line = f"{at} {level:<7} {task:<10} {event:<{_TEXT_WIDTH}} {shown}".rstrip()
+        else:
+            line = json.dumps({"time": at, "level": level, "task": task, "event": event, **fields}, default=str)
+        return line.encode("utf-8", "backslashreplace") + b"\n"
+
+    def _write(self, within: float = 0) -> None:
+        until = time.monotonic() + within
+        while self._waiting and self._reader.poll(max(0, until - time.monotonic()) * 1000):
+            try:
+                del self._waiting[: os.write(self._fd, self._waiting[:_PIECE_BYTES])]
+            except BlockingIOError:  # another process was faster
+                return
+            except OSError:  # nobody will ever read it
+                self._waiting.clear()
+            if self._dropped and not self._waiting:
+                words, fields = "nobody read the log, lines were dropped", {"count": self._dropped}
+                self._waiting += self._line(time.time(), "WARNING", "log", words, fields)
+                self._dropped = 0
+
+    def flush(self) -> None:
+        """At the end of the process: give a reader that doesn't read a moment."""
+        self._write(FLUSH_SECONDS)
 
 
 def _readable(value: object) -> str:
@@ -80,69 +115,6 @@ def _readable(value: object) -> str:
     return text if plain and text else json.dumps(text)
 
 
-class _Output(logging.Handler):
-    """Writes at once what can be written without waiting. The rest is left to a thread that waits for the reader."""
-
-    def __init__(self, fd: int) -> None:
-        super().__init__()
-        self._fd = fd
-        self._reader = select.poll()
-        self._reader.register(fd, select.POLLOUT)
-        self._turn = threading.Lock()  # the handler's own is held at exit while `flush` waits
-        self._waiting = bytearray()
-        self._dropped = 0
-        self._thread: threading.Thread | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take one line."""
-        line = self.format(record).encode("utf-8", "backslashreplace") + b"\n"
-        with self._turn:
-            if len(self._waiting) + len(line) > BUFFER_BYTES:
-                self._dropped += 1
-                return
-            self._waiting += line
-            if self._thread is None:
-                while self._waiting and self._reader.poll(0):
-                    self._write_piece()
-                if self._waiting:
-                    self._begin_to_wait()
-
-    def _write_piece(self) -> None:
-        try:
-            del self._waiting[: os.write(self._fd, self._waiting[:_PIECE_BYTES])]
-        except BlockingIOError:  # another process was faster
-            return
-        except OSError:  # nobody will ever read it
-            self._waiting.clear()
-        if self._dropped and not self._waiting:
-            fields = {"fields": {"count": self._dropped}, "name": "kubently.log", "levelname": "WARNING"}
-            self._dropped = 0
-            record = logging.makeLogRecord({"msg": "nobody read the log, lines were dropped", **fields})
-            self._waiting += self.format(record).encode() + b"\n"
-
-    def _begin_to_wait(self) -> None:
-        thread = threading.Thread(target=self._wait_and_write, name="log", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # no more threads for this process; the next line tries again
-            return
-        self._thread = thread
-
-    def _wait_and_write(self) -> None:
-        while True:
-            self._reader.poll()
-            with self._turn:
-                self._write_piece()
-                if not self._waiting:
-                    self._thread = None
-                    return
-
-    def flush(self) -> None:
-        """At the end of the process: give a reader that doesn't read a moment."""
-        if (thread := self._thread) is not None:
-            thread.join(FLUSH_SECONDS)
-
-
 def set_up(level: str, style: str | None) -> None:
     """Send the agent's log to standard error.
 
@@ -150,10 +122,7 @@ def set_up(level: str, style: str | None) -> None:
         level: DEBUG, INFO, WARNING or ERROR.
         style: "json", "text", or None for text on a terminal and JSON elsewhere.
     """
-    as_text = style == "text" or (style is None and sys.stderr.isatty())
-    handler = _Output(_ERROR_FD)
-    handler.setFormatter(_Line(as_text=as_text))
     logger = logging.getLogger("kubently")
-    logger.handlers[:] = [handler]
+    logger.handlers[:] = [_Output(_ERROR_FD, as_text=style == "text" or (style is None and sys.stderr.isatty()))]
     logger.setLevel(level)
     logger.propagate = False

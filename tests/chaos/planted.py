@@ -763,7 +763,7 @@ PLANTED = (
     Planted(
         "nobody waits for whoever reads the log",
         "agent/log.py",
-        "while self._waiting and self._reader.poll(0):",
+        "while self._waiting and self._reader.poll(max(0, until - time.monotonic()) * 1000):",
         "while self._waiting:",
         ("tests/whole/test_unread_log.py",),
     ),

@@ -232,6 +232,7 @@ def test_the_spools_path_alone(tmp_path, monkeypatch):
 )
 def test_the_output_follows_a_small_spool(environ, most, output):
     environ["KUBENTLY_SPOOL_MAX_BYTES"] = most
+    assert Config.from_environ(environ | {"KUBENTLY_MAX_OUTPUT_BYTES": "1Mi"}).max_output_bytes == 1 << 20
     config = Config.from_environ(environ)
     assert config.max_output_bytes == output
 

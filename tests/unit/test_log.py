@@ -3,8 +3,8 @@
 import json
 import logging
 import os
+import select
 import sys
-import threading
 from contextlib import contextmanager
 
 import pytest
@@ -63,8 +63,7 @@ def test_text_on_a_terminal(lines, monkeypatch):
 def unread_pipe():
     """A log into a pipe that nobody reads, and the end from which it could be read."""
     reader, writer = os.pipe()
-    output = log._Output(writer)
-    output.setFormatter(log._Line(as_text=False))
+    output = log._Output(writer, as_text=False)
     logger = logging.getLogger("kubently")
     logger.handlers[:] = [output]
     logger.setLevel("INFO")
@@ -83,22 +82,33 @@ def fill(count):
 
 
 def read_all(reader, output):
-    """Everything, as soon as the writer's thread has nothing more."""
-    with os.fdopen(reader, "rb", closefd=False) as file:
-        while thread := output._thread:
-            for line in file:
-                yield json.loads(line)
-                if b"dropped" in line:
-                    thread.join()
-                    break
+    """Everything: what goes beyond a pipe comes with the end of the process."""
+    read = b""
+    while select.select([reader], [], [], 0)[0]:
+        read += os.read(reader, 1 << 16)
+        output.flush()
+    return [json.loads(line) for line in read.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def moment(monkeypatch):
+    monkeypatch.setattr(log, "FLUSH_SECONDS", 0.01)
 
 
 def test_nobody_waits_for_a_reader_and_nothing_is_lost_in_the_buffer():
     with unread_pipe() as (output, reader):
         fill(50)
-        log.Log("x").info("nobody read the log, lines were dropped")  # ends this test's reading
-        events = list(read_all(reader, output))
-    assert [event.get("number") for event in events] == [*range(50), None]
+        assert output._waiting
+        output.flush()  # waits only a moment
+        assert [event["number"] for event in read_all(reader, output)] == list(range(50))
+
+
+def test_what_waits_comes_with_the_next_line():
+    with unread_pipe() as (output, reader):
+        fill(7)
+        assert os.read(reader, 1 << 16)
+        log.Log("x").info("event")
+        assert not output._waiting
 
 
 def test_what_is_dropped_is_counted_and_said_later():
@@ -106,42 +116,27 @@ def test_what_is_dropped_is_counted_and_said_later():
         fill(200)
         assert len(output._waiting) <= log.BUFFER_BYTES
         *kept, last = read_all(reader, output)
-        assert output._thread is None
     assert [event["number"] for event in kept] == list(range(len(kept)))
     assert last["event"] == "nobody read the log, lines were dropped"
     assert (last["level"], last["task"], last["count"]) == ("WARNING", "log", 200 - len(kept))
 
 
 def test_a_reader_that_is_gone_is_no_error():
-    reader, writer = os.pipe()
-    output = log._Output(writer)
-    output.setFormatter(log._Line(as_text=False))
-    os.close(reader)
-    output.emit(logging.makeLogRecord({"msg": "to nobody", "name": "kubently.x"}))
-    assert not output._waiting
-    assert output._thread is None
-    os.close(writer)
-
-
-def test_the_end_of_the_process_waits_only_a_moment(monkeypatch):
-    monkeypatch.setattr(log, "FLUSH_SECONDS", 0.01)
     with unread_pipe() as (output, reader):
-        output.flush()  # nothing waits
-        fill(50)
-        output.flush()  # a dead reader
-        assert output._thread is not None
-        log.Log("x").info("nobody read the log, lines were dropped")
-        assert len(list(read_all(reader, output))) == 51
+        os.close(reader)
+        log.Log("x").info("to nobody")
+        assert not output._waiting
+        os.dup2(output._fd, reader)  # there again, to be closed
 
 
-def test_without_a_thread_to_be_had_the_next_line_tries_again(monkeypatch):
-    def none(_thread):
-        raise RuntimeError("can't start new thread")
+def test_another_process_may_fill_the_pipe_first(monkeypatch):
+    def full(*_):
+        raise BlockingIOError
 
     with unread_pipe() as (output, reader):
         with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", none)
-            fill(20)
-        assert output._thread is None
-        log.Log("x").info("nobody read the log, lines were dropped")
-        assert len(list(read_all(reader, output))) == 21
+            patch.setattr(os, "write", full)
+            fill(1)
+        assert len(read_all(reader, output)) == 0
+        output.flush()
+        assert len(read_all(reader, output)) == 1
