@@ -141,14 +141,13 @@ class Executor:
         command = claim.command
         most_seconds = min(self._timeout_max, policy.max_timeout_seconds or self._timeout_max)
         try:
-            with self._metrics.kubectl_running():
-                if command.tool == "log_search":
-                    search = LogSearch.parse(command.request or {})
-                    seconds = min(command.timeout or most_seconds, most_seconds)
-                    return await self._searcher.run(search, policy, seconds, output.write)
-                plan = decide(list(command.args), policy)
-                seconds = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, most_seconds)
-                return await self._run(claim, plan, policy, seconds, output)
+            if command.tool == "log_search":
+                search = LogSearch.parse(command.request or {})
+                seconds = min(command.timeout or most_seconds, most_seconds)
+                return await self._searcher.run(search, policy, seconds, output.write)
+            plan = decide(list(command.args), policy)
+            seconds = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, most_seconds)
+            return await self._run(claim, plan, policy, seconds, output)
         except Refused as refusal:
             return Result(Outcome.REFUSED, error=refusal.sentence, rule=refusal.rule)
         except BadRequest as error:

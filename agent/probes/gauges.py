@@ -8,64 +8,70 @@ from pathlib import Path
 
 from agent import __version__
 from agent.circuit import Breaker
-from agent.metrics import Family, gauge, labelled
+from agent.metrics import by, family, labels
 from agent.spool import Counts, Recovery
 
 _STARTED = time.time()
 _PAGE_BYTES = resource.getpagesize()
 
 
-def of_agent(kubectl_version: str, checks: Mapping[str, int]) -> Iterator[Family]:
-    """Who this is, and what `/readyz` would say."""
-    build = {"version": __version__, "kubectl": kubectl_version}
-    yield Family("kubently_build_info", "gauge", "Versions of the agent and its kubectl.", [("", build, 1)])
-    yield labelled("kubently_ready", "gauge", "What readiness depends on: 1 if it is well.", "check", checks)
+def _gauge(name: str, words: str, value: float) -> str:
+    return family(name, "gauge", words, {"": value})
 
 
-def of_api(breaker: Breaker, now: float) -> Iterator[Family]:
+def of_agent(version: str, running: int, checks: Mapping[str, int]) -> Iterator[str]:
+    """Who this is with which kubectl, how many of those run, and what `/readyz` would say."""
+    build = {labels(version=__version__, kubectl=version): 1}
+    yield family("kubently_build_info", "gauge", "Versions of the agent and its kubectl.", build)
+    yield _gauge("kubently_kubectl_running", "kubectl processes at the moment.", running)
+    words = "What readiness depends on: 1 if it is well."
+    yield family("kubently_ready", "gauge", words, by("check", checks))
+
+
+def of_api(breaker: Breaker, now: float) -> Iterator[str]:
     """The central API, as seen from here. `now` is the clock of the breaker."""
     up = int(breaker.last_success is not None and not breaker.down)
-    yield gauge("kubently_api_up", "1 if the API answered when it was asked last.", up)
-    yield gauge("kubently_api_outage_seconds", "How long the API has been away; 0 if it isn't.", breaker.seconds)
+    yield _gauge("kubently_api_up", "1 if the API answered when it was asked last.", up)
+    yield _gauge("kubently_api_outage_seconds", "How long the API has been away; 0 if it isn't.", breaker.seconds)
     if breaker.last_success is not None:
         when = time.time() - (now - breaker.last_success)
-        yield gauge("kubently_api_last_success_timestamp_seconds", "When the API answered last.", round(when, 3))
+        yield _gauge("kubently_api_last_success_timestamp_seconds", "When the API answered last.", round(when, 3))
 
 
-def of_spool(counts: Counts | None, recovery: Recovery) -> Iterator[Family]:
+def of_spool(counts: Counts | None, recovery: Recovery) -> Iterator[str]:
     """What waits, how much room there is, and what the last restart found. No counts: the spool doesn't answer."""
-    yield gauge("kubently_spool_up", "0 while the spool gives no figures.", int(counts is not None))
+    yield _gauge("kubently_spool_up", "0 while the spool gives no figures.", int(counts is not None))
     found = {"rerun": recovery.rerun, "interrupted": recovery.interrupted, "gave_up": recovery.gave_up}
     words = "Unfinished commands that the start found, by what was done with them."
-    yield labelled("kubently_recovered_commands_total", "counter", words, "outcome", found)
+    yield family("kubently_recovered_commands_total", "counter", words, by("outcome", found))
     moved = int(recovery.moved_aside is not None)
-    yield gauge("kubently_spool_moved_aside", "1 if the start found the spool damaged.", moved)
+    yield _gauge("kubently_spool_moved_aside", "1 if the start found the spool damaged.", moved)
     if counts is None:
         return
     states = {"accepted": counts.accepted, "running": counts.running, "spooled": counts.pending}
     states |= {"delivered": counts.delivered, "rejected": counts.rejected}
-    yield labelled("kubently_spool_commands", "gauge", "Commands in the spool, by state.", "state", states)
-    yield gauge("kubently_spool_pending_results", "Results not yet delivered.", counts.pending)
-    yield gauge("kubently_spool_pending_bytes", "Output of results not yet delivered.", counts.pending_bytes)
+    yield family("kubently_spool_commands", "gauge", "Commands in the spool, by state.", by("state", states))
+    yield _gauge("kubently_spool_pending_results", "Results not yet delivered.", counts.pending)
+    yield _gauge("kubently_spool_pending_bytes", "Output of results not yet delivered.", counts.pending_bytes)
     oldest = counts.oldest_pending_age_seconds
-    yield gauge("kubently_spool_oldest_pending_age_seconds", "Age of the oldest result not yet delivered.", oldest)
-    yield gauge("kubently_spool_size_bytes", "Size of all the spool's files.", counts.size_bytes)
-    yield gauge("kubently_spool_capacity_bytes", "What they may have together.", counts.capacity_bytes)
-    yield gauge("kubently_spool_free_bytes", "Room left for output.", counts.free_bytes)
+    yield _gauge("kubently_spool_oldest_pending_age_seconds", "Age of the oldest result not yet delivered.", oldest)
+    yield _gauge("kubently_spool_size_bytes", "Size of all the spool's files.", counts.size_bytes)
+    yield _gauge("kubently_spool_capacity_bytes", "What they may have together.", counts.capacity_bytes)
+    yield _gauge("kubently_spool_free_bytes", "Room left for output.", counts.free_bytes)
     full = int(counts.full_because is not None)
-    yield gauge("kubently_spool_full", "1 while no commands are taken for want of room.", full)
+    yield _gauge("kubently_spool_full", "1 while no commands are taken for want of room.", full)
 
 
-def of_process() -> Iterator[Family]:
+def of_process() -> Iterator[str]:
     """The names that Prometheus' own libraries use; without the children."""
-    yield gauge("process_start_time_seconds", "When the agent started.", round(_STARTED, 3))
-    cpu = time.process_time()
-    yield Family("process_cpu_seconds_total", "counter", "Processor time of the agent itself.", [("", {}, cpu)])
+    yield _gauge("process_start_time_seconds", "When the agent started.", round(_STARTED, 3))
+    cpu = {"": time.process_time()}
+    yield family("process_cpu_seconds_total", "counter", "Processor time of the agent itself.", cpu)
     try:
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
         files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # Path would make an object of each
     except OSError:  # another system
         return
-    yield gauge("process_resident_memory_bytes", "Memory of the agent itself.", resident)
-    yield gauge("process_open_fds", "Open files.", files)
-    yield gauge("process_max_fds", "How many there may be.", resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    yield _gauge("process_resident_memory_bytes", "Memory of the agent itself.", resident)
+    yield _gauge("process_open_fds", "Open files.", files)
+    yield _gauge("process_max_fds", "How many there may be.", resource.getrlimit(resource.RLIMIT_NOFILE)[0])

@@ -5,19 +5,16 @@ from http import HTTPStatus
 import trio
 
 from agent.circuit import Breaker
-from agent.errors import SpoolError
+from agent.kubectl import Kubectl
 from agent.log import Log
 from agent.metrics import CONTENT_TYPE, Metrics
 from agent.probes import gauges
-from agent.probes.checks import Check, Checks, WatchedKubectl, WatchedSpool
+from agent.probes.checks import Check, Checks
 from agent.probes.server import Page, Server, listen
-from agent.spool import Counts
+from agent.spool import Counts, Spool
 from agent.watchdog import Watchdog
 
 log = Log("probes")
-
-COUNTS_SECONDS = 2.0
-"""How long a page waits for the spool's figures. It is shown without them otherwise."""
 
 _INDEX = """\
 /livez    the agent's tasks turn (independent of the API)
@@ -35,8 +32,8 @@ class Probes:
         breaker: Breaker,
         metrics: Metrics,
         watchdog: Watchdog,
-        spool: WatchedSpool,
-        kubectl: WatchedKubectl,
+        spool: Spool,
+        kubectl: Kubectl,
     ) -> None:
         self.draining = False
         self._address = address
@@ -44,6 +41,7 @@ class Probes:
         self._metrics = metrics
         self._watchdog = watchdog
         self._spool = spool
+        self._kubectl = kubectl
         self._checks = Checks(breaker, spool, kubectl)
 
     async def serve(self, *, task_status: trio.TaskStatus[list[int]] = trio.TASK_STATUS_IGNORED) -> None:
@@ -55,7 +53,7 @@ class Probes:
         listeners = await listen(self._address)
         ports = [listener.socket.getsockname()[1] for listener in listeners]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._checks.run, name="probes: checks")
+            nursery.start_soon(self._checks.run, name="probes: kubectl")
             await nursery.start(trio.serve_listeners, Server(self._page).serve, listeners, name="probes: server")
             log.info("probes are served", address=self._address[0], port=ports[0])
             task_status.started(ports)
@@ -67,7 +65,7 @@ class Probes:
                 words = "".join(f"{task} hasn't turned for {seconds:.0f} s\n" for task, seconds in silent.items())
                 return _said(not silent, words or "ok\n")
             case "/readyz":
-                found = self._look(await self._counts())
+                found, _ = await self._look()
                 ready = all(check.ok for check in found)
                 listed = "".join(f"[{'+' if check.ok else '-'}] {check.name}: {check.words}\n" for check in found)
                 in_short = ready and "verbose" not in query
@@ -77,29 +75,22 @@ class Probes:
             case _:
                 return Page(HTTPStatus.OK if path == "/" else HTTPStatus.NOT_FOUND, _INDEX)
 
-    def _look(self, counts: Counts | None) -> list[Check]:
-        found = self._checks.all(counts, trio.current_time())
-        return [*found, Check("running", ok=False, words="the agent is stopping")] if self.draining else found
+    async def _look(self) -> tuple[list[Check], Counts | None]:
+        found, counts = await self._checks.look()
+        if self.draining:
+            found.append(Check("running", ok=False, words="the agent is stopping"))
+        return found, counts
 
     async def _render(self) -> str:
-        counts = await self._counts()
-        checks = {check.name: int(check.ok) for check in self._look(counts)}
-        return self._metrics.render(
-            [
-                *gauges.of_agent(self._checks.kubectl_version, checks),
-                *gauges.of_api(self._breaker, trio.current_time()),
-                *gauges.of_spool(counts, self._spool.recovery),
-                *gauges.of_process(),
-            ]
+        found, counts = await self._look()
+        version, checks = self._checks.kubectl_version, {check.name: int(check.ok) for check in found}
+        families = (
+            *gauges.of_agent(version, self._kubectl.running, checks),
+            *gauges.of_api(self._breaker, trio.current_time()),
+            *gauges.of_spool(counts, self._spool.recovery),
+            *gauges.of_process(),
         )
-
-    async def _counts(self) -> Counts | None:
-        with trio.move_on_after(COUNTS_SECONDS):
-            try:
-                return await self._spool.counts()
-            except SpoolError:
-                return None
-        return None
+        return self._metrics.render() + "".join(families)
 
 
 def _said(well: bool, words: str) -> Page:

@@ -143,5 +143,5 @@ async def test_a_port_that_is_taken(api: ReferenceApi, tmp_path: Path):
             with trio.fail_after(60):
                 assert await agent.process.wait() != 0
     said = agent.log.read_text()
-    assert f"KUBENTLY_HEALTH_ADDRESS: {address} can't be opened: another program has it already" in said
+    assert f"KUBENTLY_HEALTH_ADDRESS: {address} can't be opened: Address already in use" in said
     assert "Traceback" not in said

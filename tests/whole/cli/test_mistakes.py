@@ -169,7 +169,7 @@ MISTAKES = [
         "address of the probes that isn't here",
         environ={"KUBENTLY_HEALTH_ADDRESS": "192.0.2.1:8080"},
         run=1,
-        says=r"KUBENTLY_HEALTH_ADDRESS: 192\.0\.2\.1:8080 can't be opened: this machine doesn't have that.*0 means",
+        says=r"KUBENTLY_HEALTH_ADDRESS: 192\.0\.2\.1:8080 can't be opened: Cannot assign requested.*0 means",
         check="port",
     ),
     Mistake(
@@ -243,7 +243,7 @@ MISTAKES = [
         "port taken",
         environ={"KUBENTLY_HEALTH_ADDRESS": "127.0.0.1:{port}"},
         run=1,
-        says=r"KUBENTLY_HEALTH_ADDRESS: 127\.0\.0\.1:\d+ can't be opened: another program has it.*another port",
+        says=r"KUBENTLY_HEALTH_ADDRESS: 127\.0\.0\.1:\d+ can't be opened: Address already in use.*no other program",
         check="port",
     ),
 ]
