@@ -201,9 +201,9 @@ async def test_ids_repeated_and_reordered(api, agent):
         await stored(*commands)
 
 
-async def test_a_thousand_commands_at_once(api, agent, link):
+async def test_hundreds_of_commands_at_once(api, agent, link):
     """Those beyond the room there is are answered, not run and not dropped."""
-    commands = [{"id": f"many-{n}", "args": ["get", "pods", f"say-0-many-{n}"]} for n in range(1_000)]
+    commands = [{"id": f"many-{n}", "args": ["get", "pods", f"say-0-many-{n}"]} for n in range(300)]
     async with agent() as running:
         await stored(say(api, "before"))
         for command in commands:
@@ -214,7 +214,7 @@ async def test_a_thousand_commands_at_once(api, agent, link):
         await stored(*(api.record[command["id"]] for command in commands))
         ran = sum(running.started(command["id"]) for command in commands)
     results = [api.record[command["id"]].results[0] for command in commands]
-    most = 20 if link == "poll" else 500  # a stream's come in pieces of 64 KiB, and some are run meanwhile
+    most = 20 if link == "poll" else 150  # a stream's come in pieces of 64 KiB, and some are run meanwhile
     assert 1 <= ran <= most
     assert sum(result["success"] for result in results) == ran
     assert all("no room" in result["error"] for result in results if not result["success"])

@@ -135,7 +135,7 @@ async def test_a_kill_at_any_moment_loses_nothing_and_doubles_nothing(api, tmp_p
     chance = random.Random(20261123)
     ids = []
     async with agent_process(api, tmp_path, KUBENTLY_SPOOL_MAX_BYTES="16Mi", KUBENTLY_MAX_OUTPUT_BYTES="1Mi") as agent:
-        for _ in range(6):
+        for _ in range(4):
             ids += [await ask(api, f"sleep-0.{chance.randint(0, 9)}") for _ in range(3)]
             await trio.sleep(chance.uniform(0.2, 1.0))
             await agent.kill()
@@ -228,29 +228,3 @@ async def test_a_second_signal_stops_at_once(api, tmp_path):
         with trio.fail_after(60):
             assert await agent.stop(signal.SIGINT) == 128 + signal.SIGINT
     assert not api.record[slow].answers
-
-
-async def test_a_task_that_fails_ends_all_with_one_line(api, tmp_path):
-    async with agent_process(api, tmp_path) as agent:
-        await agent.until("starting")
-        await agent.until("probes are served")
-        port = f"127.0.0.1:{agent.events('probes are served')[0]['port']}"
-        folder = tmp_path / "second"
-        folder.mkdir()
-        async with agent_process(api, folder, KUBENTLY_HEALTH_ADDRESS=port) as second:
-            with trio.fail_after(60):
-                assert await second.process.wait() == 1
-            errors = [e for e in second.events() if e["level"] == "ERROR"]
-            assert len(errors) == 1
-            assert port.rpartition(":")[2] in errors[0]["reason"]
-            assert "Traceback" not in second.log.read_text()
-
-
-async def test_configuration_mistakes_are_sentences(api, tmp_path):
-    async with agent_process(api, tmp_path, KUBENTLY_API_URL="nonsense", KUBENTLY_EXECUTORS="many") as agent:
-        assert await agent.process.wait() == 2
-        said = agent.log.read_text()
-    assert said.count("\n") == 2
-    assert "KUBENTLY_API_URL" in said
-    assert "KUBENTLY_EXECUTORS" in said
-    assert "Traceback" not in said
