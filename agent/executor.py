@@ -2,11 +2,12 @@
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import trio
 
 from agent.errors import KubectlError
-from agent.guard import GuardPlan, Policy, Refused, decide
+from agent.guard import Policy, Refused, decide
 from agent.kubectl import Exit, Kubectl
 from agent.log import Log
 from agent.log_search import BadRequest, LogSearch, Searcher
@@ -34,8 +35,7 @@ class OutputPieces:
         self._spool = spool
         self._command_id = command_id
         self._redactors: dict[Stream, Redactor] = {"stdout": Redactor(redaction), "stderr": Redactor(redaction)}
-        self._held: dict[Stream, list[str]] = {"stdout": [], "stderr": []}
-        self._held_chars: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        self._held: dict[Stream, str] = {"stdout": "", "stderr": ""}
         self._full = False
 
     @property
@@ -47,27 +47,19 @@ class OutputPieces:
         """Take some text; a piece that is complete goes to the spool. Nothing more once the disk has refused some."""
         await self._keep(stream, self._redactors[stream].feed(text))
 
-    async def end(self, *, cut: bool) -> None:
-        """There is no more; `cut`: though kubectl had more to say."""
+    async def end(self, *, cut: bool) -> list[tuple[Stream, str]]:
+        """There is no more; `cut`: though kubectl had more to say. Returns what wasn't handed in yet."""
         for stream, redactor in self._redactors.items():
             await self._keep(stream, redactor.end(cut=cut))
+        return [] if self._full else [(stream, text) for stream, text in self._held.items() if text]
 
     async def _keep(self, stream: Stream, text: str) -> None:
         held = self._held[stream]
-        while text and not self._full:
-            room = PIECE_CHARS - self._held_chars[stream]
-            if room:
-                held.append(text[:room])
-                self._held_chars[stream] += len(held[-1])
-                text = text[room:]
-            else:
-                self._full = not await self._spool.append(self._command_id, stream, "".join(held))
-                held.clear()
-                self._held_chars[stream] = 0
-
-    def rest(self) -> list[tuple[Stream, str]]:
-        """What wasn't handed in yet."""
-        return [(stream, "".join(texts)) for stream, texts in self._held.items() if texts]
+        if len(held) + len(text) <= PIECE_CHARS:
+            self._held[stream] = held + text
+        elif not self._full:
+            self._full = not await self._spool.append(self._command_id, stream, held)
+            self._held[stream] = text
 
 
 class Executor:
@@ -126,16 +118,18 @@ class Executor:
                 return
 
     async def _execute(self, claim: Claim) -> None:
-        command, policy = claim.command, self._policies.current()
-        output = OutputPieces(self._spool, command.id, policy.redaction)
+        policy = self._policies.current()
+        output = OutputPieces(self._spool, claim.command.id, policy.redaction)
         began = trio.current_time()
         try:
             result = await self._result(claim, policy, output)
         except* trio.Cancelled:  # alone or, from a nursery inside, in a group
             ms = round((trio.current_time() - began) * 1000)
-            await self._finish(command, Result(Outcome.INTERRUPTED, error=INTERRUPTED, execution_time_ms=ms), output)
+            await self._finish(
+                claim.command, Result(Outcome.INTERRUPTED, error=INTERRUPTED, execution_time_ms=ms), output
+            )
             raise
-        await self._finish(command, result, output)
+        await self._finish(claim.command, result, output)
 
     async def _result(self, claim: Claim, policy: Policy, output: OutputPieces) -> Result:
         command = claim.command
@@ -147,7 +141,11 @@ class Executor:
                 return await self._searcher.run(search, policy, seconds, output.write)
             plan = decide(list(command.args), policy)
             seconds = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, most_seconds)
-            return await self._run(claim, plan, policy, seconds, output)
+            most = min(claim.output_bytes, policy.max_output_bytes or claim.output_bytes)
+            log.debug("kubectl starts", command_id=command.id, verb=plan.verb, timeout_seconds=seconds)
+            async with self._searcher.slots:
+                ended = await self._kubectl.run(plan.argv, timeout=seconds, max_bytes=most, sink=output.write)
+            return _from_exit(ended, seconds)
         except Refused as refusal:
             return Result(Outcome.REFUSED, error=refusal.sentence, rule=refusal.rule)
         except BadRequest as error:
@@ -155,22 +153,15 @@ class Executor:
         except KubectlError as error:
             return Result(Outcome.UNSTARTED, error=str(error))
 
-    async def _run(self, claim: Claim, plan: GuardPlan, policy: Policy, seconds: float, output: OutputPieces) -> Result:
-        most = min(claim.output_bytes, policy.max_output_bytes or claim.output_bytes)
-        log.debug("kubectl starts", command_id=claim.command.id, verb=plan.verb, timeout_seconds=seconds)
-        async with self._searcher.slots:
-            ended = await self._kubectl.run(plan.argv, timeout=seconds, max_bytes=most, sink=output.write)
-        return _from_exit(ended, seconds)
-
     async def _finish(self, command: Command, result: Result, output: OutputPieces) -> None:
         """Write the result down, whatever happens meanwhile. Without a spool it is lost, and the command runs again."""
         with trio.CancelScope(shield=True) as self._finishing:
             if self._abandoned:  # while kubectl was still ending: it is tried once
                 self._finishing.deadline = trio.current_time() + ABANDONED_SECONDS
-            await output.end(cut=result.truncated)
+            rest = await output.end(cut=result.truncated)
             redactions = output.redactions
             result = replace(result, redactions=result.redactions + redactions.total() - redactions["failed"])
-            write = lambda: self._spool.finish(command.id, result, output.rest())  # noqa: E731
+            write = partial(self._spool.finish, command.id, result, rest)
             await until_written(write, log, "result can't be written, trying again", command_id=command.id)
         if self._finishing.cancelled_caught:
             log.error("result given up, the command runs again at the next start", command_id=command.id)
@@ -204,15 +195,13 @@ CROWDED = (
 
 def _from_exit(ended: Exit, timeout: float) -> Result:
     outcome, error = Outcome.FAILED, None
-    if ended.timed_out:
+    if ended.why == "time limit":
         outcome = Outcome.TIMED_OUT
         error = f"kubectl was ended after {timeout:g} s, the command's time limit. What it had printed is kept."
-    elif ended.flooded:
-        error = (
-            f"kubectl was ended: it had printed {ended.stdout_bytes >> 20} MiB and went on. The beginning is kept. "
-            f"{_ASK_FOR_LESS}"
-        )
-    elif ended.crowded:
+    elif ended.why == "flood":
+        printed = f"it had printed {ended.stdout_bytes >> 20} MiB and went on"
+        error = f"kubectl was ended: {printed}. The beginning is kept. {_ASK_FOR_LESS}"
+    elif ended.why == "crowd":
         error = CROWDED
     elif ended.signal is not None:
         guess = ": probably by the kernel, for want of memory" if ended.signal == "SIGKILL" else ""

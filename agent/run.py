@@ -25,7 +25,7 @@ from agent.config import Config, unknown_variables
 from agent.errors import AgentError, SpoolError, leaves
 from agent.executor import Executor
 from agent.guard.capabilities import capabilities
-from agent.kubectl import Kubectl
+from agent.kubectl import Environment, Kubectl
 from agent.link import Link, open_link
 from agent.link.proxy import proxy_shown
 from agent.log import Log
@@ -182,7 +182,9 @@ async def run(config: Config) -> int:
     Raises:
         AgentError: it couldn't even start; the sentence says why.
     """
-    kubectl = Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)
+    kubectl = Kubectl(
+        Environment.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)
+    )
     policies = PolicyFile(config.policy_file, Log("policy"))
     link = open_link(config, lambda: capabilities(policies.current()))
     limits = Limits(

@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.check.findings import Area
 from agent.config import Config
 from agent.errors import AgentError, KubectlError
-from agent.kubectl import Kubectl
+from agent.kubectl import Environment, Kubectl
 from agent.model import Stream
 
 CHECKS = ("kubectl", "API server", "versions")
@@ -58,7 +58,7 @@ class Cluster:
             return Said("", error.problem)
         lines = [line.strip() for line in printed["stderr"].splitlines() if line.strip()]
         words = lines[-1][:240] if lines else f"it ended with code {ended.code}"
-        return Said(printed["stdout"], "no answer in time" if ended.timed_out else words)
+        return Said(printed["stdout"], "no answer in time" if ended.why else words)
 
 
 @asynccontextmanager
@@ -73,7 +73,9 @@ async def open_cluster(area: Area, config: Config) -> AsyncIterator[Cluster | No
         return
     with folder as name:
         try:
-            kubectl = Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=Path(name) / "kubectl")
+            kubectl = Kubectl(
+                Environment.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=Path(name) / "kubectl")
+            )
             version = await kubectl.version()
         except KubectlError as error:
             area.failed("kubectl", error)

@@ -1,32 +1,41 @@
-"""One child process: started, limited, waited for, ended with its whole group, and reaped.
+"""One child process: started, limited, read, waited for, ended with its whole group, and reaped.
 
-`subprocess.Popen` is called in the event loop's own thread. It uses vfork and takes 0.7 ms for kubectl's 60
-MB; a thread for it would add 1.7 ms, and a `preexec_fn`, which forces a fork, 4.8 ms (measured, CPython 3.11,
-two busy cores). So limits are set from outside, right after the start. That leaves a moment without them,
-which doesn't matter: memory is checked whenever more is asked for, processor time is counted from the start,
-and no kubectl gets far in 0.1 ms.
+`subprocess.Popen` is called in the event loop's own thread. It uses vfork and takes 0.7 ms for kubectl's 60 MB; a
+thread for it would add 1.7 ms, and a `preexec_fn`, which forces a fork, 4.8 ms (measured, CPython 3.11, two busy
+cores). So limits are set from outside, right after the start: no kubectl gets far in 0.1 ms.
 """
 
-import contextlib
 import errno
+import fcntl
 import os
 import resource
 import signal
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, Literal, cast
 
 import trio
 
 from agent.errors import KubectlError
-from agent.kubectl.memory import MOST_BYTES
+from agent.kubectl.environment import MOST_BYTES, Environment
+from agent.model import Stream
 
-OOM_SCORE = 800
+Why = Literal["time limit", "flood", "crowd"]
+"""Why a child was ended: its time was up, it printed a large multiple of the cap, or all took too much memory."""
+
+OOM_SCORE = "800"
 """When memory runs out, the kernel takes the child before the agent (0)."""
 
 KILLED_SECONDS = 5.0
 """How long to wait for a killed process to go. Only one that is stuck inside the kernel takes longer."""
+
+PIPE_BYTES = 256 * 1024
+"""What the pipe of stdout holds, and what is read of it at once."""
+
+LOOK_SECONDS = 0.02
+"""How often it is looked whether a child has ended, where nothing tells that."""
 
 _START_ERRORS = {
     errno.ENOENT: "it isn't there any more, or the interpreter that its first line names isn't",
@@ -45,132 +54,132 @@ _START_ERRORS = {
 class Child:
     """A process in a session of its own, with nothing open but the two pipes that are read here."""
 
-    def __init__(self, process: subprocess.Popen[bytes], stdout: int, stderr: int) -> None:
-        self._process = process
-        self.pid = process.pid
-        self.stdout = stdout
-        self.stderr = stderr
+    def __init__(self, environment: Environment, argv: Sequence[str], cpu_seconds: int) -> None:
+        """Start it. Raises KubectlError with a sentence that says what is wrong."""
+        self.why: Why | None = None
+        """Why it was ended, if the agent did that."""
+        self._gone = False
+        self._limit = trio.CancelScope()
+        try:
+            self._process = subprocess.Popen(
+                [str(environment.program), *environment.flags, *argv],
+                env=environment.environ,
+                cwd=environment.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+                umask=0o077,
+            )
+        except OSError as error:
+            raise _unstartable(environment, error) from error
+        except ValueError as error:  # a NUL or a lone surrogate, which the guard refuses
+            raise KubectlError(f"kubectl can't be started: its arguments can't be passed on ({error}).") from error
+        self._pid = self._process.pid
+        self._pipes = {
+            "stdout": cast("IO[bytes]", self._process.stdout),
+            "stderr": cast("IO[bytes]", self._process.stderr),
+        }
+        for pipe in self._pipes.values():
+            os.set_blocking(pipe.fileno(), False)
+        with suppress(OSError):  # as on a node that allows no more than the default
+            fcntl.fcntl(self._pipes["stdout"], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        with suppress(OSError):  # it is gone already
+            resource.prlimit(self._pid, resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+            resource.prlimit(self._pid, resource.RLIMIT_DATA, (environment.data_bytes, environment.data_bytes))
+            resource.prlimit(self._pid, resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+            resource.prlimit(self._pid, resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the token
+            Path(f"/proc/{self._pid}/oom_score_adj").write_text(OOM_SCORE)  # root's while it isn't dumpable
 
-    @classmethod
-    def start(
-        cls, argv: Sequence[str], *, environ: Mapping[str, str], folder: Path, cpu_seconds: int, data_bytes: int
-    ) -> "Child":
-        """Start `argv[0]`, an absolute path. Raises KubectlError with a sentence that says what is wrong."""
-        with contextlib.ExitStack() as keep, contextlib.ExitStack() as drop:
+    async def read(self, stream: Stream) -> bytes:
+        """What it has printed; nothing at the end, or if it is gone and something else still holds its pipe."""
+        await trio.lowlevel.checkpoint()  # a child that prints without pause must not keep others waiting
+        pipe = self._pipes[stream].fileno()
+        while True:
             try:
-                stdin = _opened(drop, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-                stdout, stdout_end = _pipe(keep, drop)
-                stderr, stderr_end = _pipe(keep, drop)
-                process = subprocess.Popen(
-                    argv,
-                    env=environ,
-                    cwd=folder,
-                    stdin=stdin,
-                    stdout=stdout_end,
-                    stderr=stderr_end,
-                    start_new_session=True,
-                    close_fds=True,
-                    umask=0o077,
-                )
-            except OSError as error:
-                raise _unstartable(argv[0], folder, error) from error
-            except ValueError as error:  # a NUL or a lone surrogate, which the guard refuses
-                raise KubectlError(f"kubectl can't be started: its arguments can't be passed on ({error})") from error
-            keep.pop_all()
-        child = cls(process, stdout, stderr)
-        child._limit(cpu_seconds, data_bytes)
-        return child
+                return os.read(pipe, PIPE_BYTES)
+            except BlockingIOError:
+                if self._gone:
+                    return b""
+            with suppress(trio.ClosedResourceError):  # how `_end` wakes whoever waits here
+                await trio.lowlevel.wait_readable(pipe)
 
-    async def exited(self) -> None:
-        """Return once the process has ended. It isn't reaped, so that its number stays its own."""
+    async def ended(self, timeout: float, grace: float) -> int:  # noqa: ASYNC109  # it says why it was ended
+        """Wait until nothing of it is left, and return what `subprocess` calls the return code: -N for signal N.
+
+        After `timeout`, after `stop`, or when cancelled, it and what it has started are asked to end (SIGTERM), and
+        killed after `grace` (SIGKILL). Both are in seconds.
+        """
+        self._limit.deadline = trio.current_time() + timeout
         try:
-            handle = os.pidfd_open(self.pid)
-        except (AttributeError, OSError):  # another system, an older kernel, a sandbox that doesn't know it
-            await trio.to_thread.run_sync(_wait, self.pid, abandon_on_cancel=True)
-            return
-        try:
-            await trio.lowlevel.wait_readable(handle)
+            with self._limit:
+                await self._exit()
         finally:
-            os.close(handle)
-
-    async def end(self, grace: float) -> None:
-        """Ask the group to end, wait `grace` seconds for the process itself, then kill what is left of the
-        group.
-        """
-        self.signal(signal.SIGTERM)
-        with trio.move_on_after(grace):
-            await self.exited()
-
-    async def reap(self) -> int | None:
-        """Kill what is left of the group, and reap it.
-
-        Returns what `subprocess` calls the return code: -N for signal N. None for a process that not even
-        SIGKILL ended in time, because it hangs inside the kernel.
-        """
-        self.signal(signal.SIGKILL)
-        with trio.move_on_after(KILLED_SECONDS):
-            await self.exited()
-        code = self._process.poll()
-        if code is not None:
-            await self._reap_adopted()
+            with trio.CancelScope(shield=True):
+                code = await self._end(grace)
         return code
 
+    def stop(self, why: Why) -> None:
+        """End it before its time."""
+        self.why = why
+        self._limit.cancel()
+
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the whole group. Only before the process is reaped: after that, the number may be
-        another's.
-        """
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+        """Send a signal to the whole group. Not after it was reaped: then the number may be another's."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._pid, number)
+
+    def held_bytes(self) -> int:
+        """Of memory, without what can be given back to a file, as its program can. 0 if it is gone."""
+        try:
+            _, resident, shared, *_ = Path(f"/proc/{self._pid}/statm").read_text().split()
+        except OSError:
+            return 0
+        return (int(resident) - int(shared)) * resource.getpagesize()
 
     def close(self) -> None:
         """Close both pipes."""
-        os.close(self.stdout)
-        os.close(self.stderr)
+        for pipe in self._pipes.values():
+            pipe.close()
 
-    def _limit(self, cpu_seconds: int, data_bytes: int) -> None:
-        if sys.platform != "linux":
+    async def _end(self, grace: float) -> int:
+        if self._gone:
+            self.why = None  # it was faster
+        else:
+            self.why = self.why or "time limit"
+            self.signal(signal.SIGTERM)
+            with trio.move_on_after(grace):
+                await self._exit()
+        self.signal(signal.SIGKILL)  # what is left of the group
+        with trio.move_on_after(KILLED_SECONDS):
+            await self._exit()
+        self._gone = True
+        for pipe in self._pipes.values():
+            trio.lowlevel.notify_closing(pipe)
+        code = self._process.poll()
+        return -signal.SIGKILL if code is None else code  # None: it hangs inside the kernel
+
+    async def _exit(self) -> None:
+        """Return once the process has ended. It isn't reaped, so that its number stays its own."""
+        if self._gone:
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            resource.prlimit(self.pid, resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
-            resource.prlimit(self.pid, resource.RLIMIT_DATA, (data_bytes, data_bytes))
-            resource.prlimit(self.pid, resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-            resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the token
-        # The file is root's while the process isn't dumpable; then the node's own order has to do.
-        with contextlib.suppress(OSError):
-            score = os.open(f"/proc/{self.pid}/oom_score_adj", os.O_WRONLY)
+        try:
+            handle = os.pidfd_open(self._pid)
+        except OSError:  # a sandbox that doesn't know it
+            while os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:  # noqa: ASYNC110, ASYNC222
+                await trio.sleep(LOOK_SECONDS)
+        else:
             try:
-                os.write(score, str(OOM_SCORE).encode())
+                await trio.lowlevel.wait_readable(handle)
             finally:
-                os.close(score)
-
-    async def _reap_adopted(self) -> None:
-        """Reap what the process itself had started: as process 1 of a container, the agent inherits that."""
-        with contextlib.suppress(ChildProcessError), trio.move_on_after(KILLED_SECONDS):
-            while True:
-                number, _ = os.waitpid(-self.pid, os.WNOHANG)  # noqa: ASYNC222  # doesn't wait
-                if not number:
-                    await trio.sleep(0.001)
+                os.close(handle)
+        self._gone = True
 
 
-def _opened(stack: contextlib.ExitStack, descriptor: int) -> int:
-    stack.callback(os.close, descriptor)
-    return descriptor
-
-
-def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
-    read, write = os.pipe()
-    return _opened(ours, read), _opened(theirs, write)
-
-
-def _wait(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-
-
-def _unstartable(program: str, folder: Path, error: OSError) -> KubectlError:
-    if str(error.filename) == str(folder):
-        return KubectlError(
-            f"kubectl can't be started: {folder}, its working folder: {error.strerror}.", "Restart the agent."
-        )
+def _unstartable(environment: Environment, error: OSError) -> KubectlError:
+    if str(error.filename) == str(environment.folder):
+        words = f"{environment.folder}, its working folder: {error.strerror}"
+        return KubectlError(f"kubectl can't be started: {words}.", "Restart the agent.")
     reason = _START_ERRORS.get(error.errno or 0, error.strerror)
-    return KubectlError(f"{program} can't be started: {reason}.")
+    return KubectlError(f"{environment.program} can't be started: {reason}.")

@@ -1,25 +1,22 @@
 """`Kubectl`: run one command line, stream what it prints, say how it ended."""
 
-import functools
+import codecs
 import json
 import math
-import os
+import re
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import trio
 
 from agent.errors import KubectlError
-from agent.kubectl.child import Child
-from agent.kubectl.environment import SERVICE_ACCOUNT, Environment
-from agent.kubectl.memory import LOOK_SECONDS, Complaint, largest_of_too_many
-from agent.kubectl.output import Pump, Text
+from agent.kubectl.child import Child, Why
+from agent.kubectl.environment import Environment
 from agent.model import Stream
 
 Sink = Callable[[Stream, str], Awaitable[None]]
-"""Takes what was printed, read by read: what 64 KiB of bytes decode to."""
+"""Takes what was printed, read by read: what at most 256 KiB of bytes decode to."""
 
 STDERR_BYTES = 64 * 1024
 """More of stderr than this helps nobody, and isn't kept."""
@@ -27,8 +24,13 @@ STDERR_BYTES = 64 * 1024
 FLOOD_CAPS, FLOOD_BYTES = 32, 64 * 1024 * 1024
 """A child is ended when it has printed so many times the cap, and at least so much: nobody will read it."""
 
+WEIGHED_SECONDS = 0.1
+"""How often running kubectls are weighed. At the manifest's 0.2 of a core one grows by 2 MB in that time."""
+
 _VERSION_SECONDS = 10.0
+_OUT_OF_MEMORY = re.compile(r"^fatal error: .*(out of memory|cannot allocate memory)", re.MULTILINE)  # Go's own words
 _GO_FATAL = 2  # the exit code of a Go program that can't go on
+_HEAD_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class Exit:
     """Its exit code; 128 + N when signal N ended it, as a shell reports it."""
     signal: str | None
     """The signal's name ("SIGKILL"), if one ended it."""
-    timed_out: bool
-    """The time limit was reached. What was printed until then has been handed on."""
+    why: Why | None
+    """Why the agent ended it, if it did. What was printed until then has been handed on."""
     duration_ms: int
     stdout_bytes: int
     """All that it printed, those beyond the cap included."""
@@ -48,10 +50,6 @@ class Exit:
     """Some of stdout was beyond the cap."""
     out_of_memory: bool = False
     """It ended because it may have no more memory: the answer was too large for it."""
-    crowded: bool = False
-    """It was ended because it and others that ran took too much memory together, and it took the most."""
-    flooded: bool = False
-    """It was ended because it had printed a large multiple of the cap and went on."""
 
 
 class Kubectl:
@@ -69,27 +67,6 @@ class Kubectl:
         """How many children there are now."""
         return len(self._children)
 
-    @classmethod
-    def prepare(
-        cls,
-        *,
-        kubectl: str,
-        kubeconfig: Path | None,
-        home: Path,
-        environ: Mapping[str, str] = os.environ,
-        service_account: Path = SERVICE_ACCOUNT,
-    ) -> "Kubectl":
-        """Make the environment of every child, once. See `Environment.prepare`; raises KubectlError."""
-        return cls(
-            Environment.prepare(
-                kubectl=kubectl,
-                kubeconfig=kubeconfig,
-                home=home,
-                environ=environ,
-                service_account=service_account,
-            )
-        )
-
     async def run(
         self,
         argv: Sequence[str],
@@ -101,11 +78,10 @@ class Kubectl:
     ) -> Exit:
         """Run one command line that the guard has made, and return when nothing of it is left.
 
-        stdout and stderr go to `sink` while they are printed. At the time limit, when the caller is cancelled
-        and when the sink fails, the whole group is asked to end (SIGTERM) and after `grace` killed (SIGKILL);
-        what had been printed by then still reaches the sink, and only then does a Cancelled or the sink's
-        error travel on. Cancelled while the child is being ended
-        anyway, it returns as usual. Raises KubectlError if the child can't be started.
+        stdout and stderr go to `sink` while they are printed. At the time limit, when the caller is cancelled and when
+        the sink fails, the whole group is asked to end (SIGTERM) and after `grace` killed (SIGKILL); what had been
+        printed by then still reaches the sink, and only then does a Cancelled or the sink's error travel on, in a
+        group. Raises KubectlError if the child can't be started.
 
         Args:
             argv: Without the program itself.
@@ -116,27 +92,27 @@ class Kubectl:
         """
         began = trio.current_time()
         child = self._start(argv, timeout + grace)
+        flood_bytes = max(FLOOD_CAPS * max_bytes, FLOOD_BYTES)
+        texts: dict[Stream, Text] = {"stdout": Text(max_bytes), "stderr": Text(STDERR_BYTES)}
         self._children.add(child)
         try:
-            stdout = Text(max_bytes)
-            run = _Run(child, timeout, grace, self._is_too_large)
-            flood_bytes = max(FLOOD_CAPS * max_bytes, FLOOD_BYTES)
-            complaint = Complaint()
-
-            async def heard(stream: Stream, text: str) -> None:
-                if stream == "stderr":
-                    complaint.add(text)
-                await sink(stream, text)
-
-            await run.follow(stdout, Text(STDERR_BYTES), heard, flood_bytes)
+            async with trio.open_nursery() as nursery:
+                for stream, text in texts.items():
+                    nursery.start_soon(_carry, child, stream, text, sink, flood_bytes)
+                nursery.start_soon(self._weigh, child)
+                returned = await child.ended(timeout, grace)
+                nursery.cancel_scope.cancel()  # nothing is left to weigh
         finally:
             self._children.discard(child)
             child.close()
-        code, name = _code(run.returned)
-        duration_ms = round((trio.current_time() - began) * 1000)
-        short = code == _GO_FATAL and complaint.out_of_memory
+        stdout, stderr = texts.values()
         return Exit(
-            code, name, run.timed_out, duration_ms, stdout.total, stdout.truncated, short, run.crowded, run.flooded
+            *_as_shell(returned),
+            child.why,
+            round((trio.current_time() - began) * 1000),
+            stdout.total,
+            stdout.truncated,
+            returned == _GO_FATAL and _OUT_OF_MEMORY.search(stderr.head) is not None,
         )
 
     def kill(self) -> None:
@@ -145,122 +121,92 @@ class Kubectl:
             child.signal(signal.SIGKILL)
 
     async def version(self) -> str:
-        """The client's version ("v1.32.2"). Raises KubectlError if it can't be had: then this kubectl is no
-        good.
-        """
-        printed: dict[Stream, list[str]] = {"stdout": [], "stderr": []}
+        """The client's version ("v1.32.2"). Raises KubectlError if it can't be had: then this kubectl is no good."""
+        printed: dict[Stream, str] = {"stdout": "", "stderr": ""}
 
         async def keep(stream: Stream, text: str) -> None:
-            printed[stream].append(text)
+            printed[stream] += text
 
         argv = ("version", "--client", "--output=json")
         ended = await self.run(argv, timeout=_VERSION_SECONDS, max_bytes=STDERR_BYTES, sink=keep)
         try:
-            version = json.loads("".join(printed["stdout"]))["clientVersion"]["gitVersion"]
+            version = json.loads(printed["stdout"])["clientVersion"]["gitVersion"]
         except (ValueError, LookupError, TypeError):
             version = None
-        if ended.code or ended.timed_out or not isinstance(version, str):
-            how = "didn't end in time" if ended.timed_out else f"ended with {ended.signal or f'code {ended.code}'}"
-            said = " ".join("".join(printed["stderr"]).split())[:200]
+        if ended.code or not isinstance(version, str):
+            how = "didn't end in time" if ended.why else f"ended with {ended.signal or f'code {ended.code}'}"
+            said = " ".join(printed["stderr"].split())[:200]
             raise KubectlError(f"{self.path} isn't usable: `version --client` {how}{': ' if said else ''}{said}")
         return version
 
-    def _is_too_large(self, child: Child) -> bool:
-        most = self.environment.data_bytes
-        return largest_of_too_many([each.pid for each in self._children], most) == child.pid
-
     def _start(self, argv: Sequence[str], seconds: float) -> Child:
-        around = self.environment
+        self.trouble = None
         try:
-            child = Child.start(
-                (str(self.path), *around.flags, *argv),
-                environ=around.environ,
-                folder=around.folder,
-                # Twice the time, as Go collects garbage on other processors. It is a bound for a child whose
-                # agent was killed and can't end it any more.
-                cpu_seconds=2 * math.ceil(seconds),
-                data_bytes=around.data_bytes,
-            )
+            # Twice the time, as Go collects garbage on other processors. It is a bound for a child whose agent was
+            # killed and can't end it any more.
+            return Child(self.environment, argv, cpu_seconds=2 * math.ceil(seconds))
         except KubectlError as error:
             self.trouble = str(error)
             raise
-        self.trouble = None
-        return child
+
+    async def _weigh(self, child: Child) -> None:
+        """End it if all together hold more than the container has, and it the most. One alone has its own limit."""
+        held = {child: 0}
+        while len(held) < 2 or sum(held.values()) <= self.environment.data_bytes or held[child] < max(held.values()):
+            await trio.sleep(WEIGHED_SECONDS)  # first: most are over by then
+            held = {each: each.held_bytes() for each in self._children}
+        child.stop("crowd")
 
 
-class _Run:
-    """One child, from its start until it is reaped."""
+class Text:
+    """One stream as text: what isn't UTF-8, and NUL, become U+FFFD, so that every database, JSON reader and terminal
+    can hold it. Nothing is ever cut inside a character.
+    """
 
-    def __init__(self, child: Child, timeout: float, grace: float, is_too_large: Callable[[Child], bool]) -> None:
-        self.timed_out = False
-        self.crowded = False
-        self.flooded = False
-        self.returned: int | None = None
-        self._child = child
-        self._grace = grace
-        self._is_too_large = is_too_large
-        self._weighing = trio.CancelScope()
-        self._limit = trio.CancelScope(deadline=trio.current_time() + timeout)
-        self._failure: Exception | None = None
+    def __init__(self, max_bytes: int) -> None:
+        self.total = 0
+        """Bytes fed, those beyond the cap included."""
+        self.truncated = False
+        """Whether something was beyond the cap."""
+        self.head = ""
+        """Its beginning."""
+        self._room = max_bytes
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    async def follow(self, stdout: Text, stderr: Text, sink: Sink, flood_bytes: int) -> None:
-        """Carry the output and wait for the end, which it brings about if need be."""
+    def feed(self, data: bytes, *, last: bool = False) -> str:
+        """The text of `data`, as far as the cap (in UTF-8 bytes of that text) allows.
 
-        def drown() -> None:
-            self.flooded = True
-            self._limit.cancel()
-
-        out = Pump(self._child.stdout, stdout, functools.partial(sink, "stdout"), flood_bytes, drown)
-        err = Pump(self._child.stderr, stderr, functools.partial(sink, "stderr"), flood_bytes, drown)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._carry, out)
-            nursery.start_soon(self._carry, err)
-            nursery.start_soon(self._weigh)
-            ended = False
-            try:
-                with self._limit:
-                    await self._child.exited()
-                    ended = True
-            finally:
-                self._weighing.cancel()
-                with trio.CancelScope(shield=True):
-                    if not ended:
-                        await self._child.end(self._grace)
-                    self.returned = await self._child.reap()
-                out.child_is_gone()
-                err.child_is_gone()
-        if self._failure is not None:
-            raise self._failure
-        self.crowded = self.crowded and not ended
-        self.flooded = self.flooded and not ended
-        self.timed_out = not ended and not self.crowded and not self.flooded
-
-    async def _weigh(self) -> None:
-        with self._weighing:
-            while not self.crowded:
-                await trio.sleep(LOOK_SECONDS)  # first: most are over by then
-                self.crowded = self._is_too_large(self._child)
-            self._limit.cancel()
-
-    async def _carry(self, pump: Pump) -> None:
-        # Shielded, because what has been printed reaches the sink even if nobody waits for the result any
-        # more. It ends all the same: the child is ended then, and its pipe with it.
-        with trio.CancelScope(shield=True):
-            try:
-                await pump.run()
-            except Exception as error:  # whatever it is, the child must not outlive it
-                self._failure = self._failure or error
-                self._limit.cancel()
+        The bytes of an unfinished character are held back until the next call; with `last` they are given up.
+        """
+        self.total += len(data)
+        if self.truncated:
+            return ""
+        text = self._decoder.decode(data, last).replace("\0", "\ufffd")
+        size = len(text) if text.isascii() else len(text.encode())
+        if size > self._room:
+            text = text.encode()[: self._room].decode("utf-8", "ignore")
+            self.truncated = True
+        self._room -= size
+        self.head += text[: _HEAD_CHARS - len(self.head)]
+        return text
 
 
-def _code(returned: int | None) -> tuple[int, str | None]:
+async def _carry(child: Child, stream: Stream, text: Text, sink: Sink, flood_bytes: int) -> None:
+    """Hand on what is printed, even if nobody waits for the result any more: its end comes with the child's."""
+    with trio.CancelScope(shield=True):
+        while data := await child.read(stream):
+            if piece := text.feed(data):
+                await sink(stream, piece)
+            if text.total > flood_bytes:
+                child.stop("flood")
+                return
+        if piece := text.feed(b"", last=True):
+            await sink(stream, piece)
+
+
+def _as_shell(returned: int) -> tuple[int, str | None]:
     """The exit code as a shell reports it, and the signal's name."""
-    if returned is None:  # hangs inside the kernel, with SIGKILL on its way
-        return 128 + signal.SIGKILL, signal.SIGKILL.name
     if returned >= 0:
         return returned, None
-    try:
-        name = signal.Signals(-returned).name
-    except ValueError:  # a real-time signal has no name of its own
-        name = f"signal {-returned}"
-    return 128 - returned, name
+    known = {each.value: each.name for each in signal.Signals}
+    return 128 - returned, known.get(-returned, f"signal {-returned}")

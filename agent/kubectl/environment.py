@@ -17,19 +17,31 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.errors import KubectlError
-from agent.kubectl.memory import MOST_BYTES, data_limit
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes mounts a pod's token and the cluster's CA, and replaces them before they expire."""
 
+MIB = 1 << 20
+MOST_BYTES = 2048 * MIB
+"""Of memory for one kubectl, and of its address space, most of which it never touches: 1.37 needs 1 GiB to start."""
+
+LEAST_BYTES = 128 * MIB
+"""kubectl starts with 96 MiB of data and not with 64, as Go reserves its heap in pieces of 64 MiB (measured)."""
+
+AGENT_BYTES = 64 * MIB
+"""What the agent itself may need of its container's memory."""
+
+CONTAINER_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where a container finds its own limit: cgroup v2, v1."""
+
 _CONTEXT = "cluster"
 _READ_CONFIG_SECONDS = 20.0
-_ANOTHER = "Name a kubectl that works on this machine with KUBENTLY_KUBECTL."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Environment:
     environ: Mapping[str, str]
     folder: Path
     data_bytes: int = MOST_BYTES
-    """How much memory each child may fill."""
+    """How much memory each child may fill, and all of them together."""
 
     @classmethod
     def prepare(
@@ -67,7 +79,7 @@ class Environment:
         """
         program = _find(kubectl, environ)
         path, work = home / "path", home / "work"
-        _folders(home, path, work)
+        _make_folders(home, path, work)
         variables = {
             "PATH": str(path),
             "HOME": str(home),
@@ -76,67 +88,70 @@ class Environment:
             "KUBERC": "off",
         }
         if kubeconfig is None:
-            file = home / "kubeconfig"
+            file, context = home / "kubeconfig", _CONTEXT
             _write(file, _in_cluster(environ, service_account))
-            context = _CONTEXT
         else:
             file = kubeconfig.absolute()
             context = _current_context(program, file, variables, work)
-        flags = (f"--kubeconfig={file}", f"--context={context}")
-        return cls(program, flags, variables, work, data_limit())
+        return cls(program, (f"--kubeconfig={file}", f"--context={context}"), variables, work, data_limit())
+
+
+def data_limit(files: Iterable[Path] = CONTAINER_FILES) -> int:
+    """Bytes of memory for kubectl: what the container's limit leaves beside the agent.
+
+    kubectl holds a list several times over: it takes 47 MB for a small one, 93 for 1.3 MB of JSON, 198 for 4 MB, 380
+    for 11 MB (measured with 1.37). Since Kubernetes 1.28 the kernel ends a container as a whole when it runs out of
+    memory (`memory.oom.group`, kubernetes/kubernetes#117793): a large answer must end its command and not the agent.
+    """
+    for file in files:
+        try:
+            text = file.read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            return min(max(int(text) - AGENT_BYTES, LEAST_BYTES), MOST_BYTES)
+    return MOST_BYTES
 
 
 def _find(kubectl: str, environ: Mapping[str, str]) -> Path:
-    found = shutil.which(kubectl, path=environ.get("PATH", os.defpath))
-    if found:
+    if found := shutil.which(kubectl, path=environ.get("PATH", os.defpath)):
         return Path(found).absolute()
-    if not os.path.dirname(kubectl):  # noqa: PTH120  # Path can't tell "./kubectl" from "kubectl"
+    if "/" not in kubectl:
         raise KubectlError(f"No {kubectl!r} in PATH.", "Install kubectl, or name its file with KUBENTLY_KUBECTL.")
     if Path(kubectl).is_file():
         raise KubectlError(f"{kubectl} isn't executable.", "chmod +x it, or name another file with KUBENTLY_KUBECTL.")
     raise KubectlError(f"There is no file {kubectl}.", "Correct KUBENTLY_KUBECTL.")
 
 
-def _folders(home: Path, path: Path, work: Path) -> None:
-    if home.is_symlink():
-        raise KubectlError(
-            f"kubectl's own folder {home} is a symbolic link.", "Remove it: the agent makes a folder there."
-        )
+def _make_folders(home: Path, *empty: Path) -> None:
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home.chmod(0o700)
-        for folder in (path, work):
-            # Removed and made anew, because removing fails unless it is empty, as it must be.
-            if folder.exists():
-                folder.rmdir()
-            folder.mkdir(mode=0o500)
-        (home / "cache").mkdir(mode=0o700, exist_ok=True)
+        for folder, mode in ((home, 0o700), (home / "cache", 0o700), *((each, 0o500) for each in empty)):
+            folder.mkdir(mode, parents=True, exist_ok=True)
+            folder.chmod(mode)
+        strange = [file for folder in empty for file in folder.iterdir()]
     except OSError as error:
-        raise KubectlError(
-            f"kubectl's own folder {home} can't be set up: {error.strerror}: {error.filename}.",
-            "It must be writable, and its folders 'path' and 'work' empty: kubectl runs what it finds there.",
-        ) from error
+        problem = f"kubectl's own folder {home} can't be set up: {error.strerror}: {error.filename}."
+        raise KubectlError(problem, "It must be writable.") from error
+    if strange:
+        raise KubectlError(f"{strange[0]} is where kubectl may find nothing: it would run it.", "Remove it.")
 
 
 def _in_cluster(environ: Mapping[str, str], service_account: Path) -> str:
-    host = environ.get("KUBERNETES_SERVICE_HOST", "")
-    port = environ.get("KUBERNETES_SERVICE_PORT", "")
-    if not host or not port.isascii() or not port.isdigit():
+    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
+    if not host or not port:
         raise KubectlError(
             "This isn't a pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name no API server).",
             "Name a kubeconfig with KUBENTLY_KUBECONFIG.",
         )
     token, authority = service_account / "token", service_account / "ca.crt"
-    for file in (token, authority):
-        try:
-            empty = not file.read_bytes().strip()
-        except OSError as error:
-            raise KubectlError(
-                f"The pod's service account can't be used: {file}: {error.strerror}.",
-                "Look at automountServiceAccountToken and at the pod's fsGroup.",
-            ) from error
-        if empty:
-            raise KubectlError(f"The pod's service account can't be used: {file} is empty.")
+    try:
+        for file in (token, authority):
+            file.read_bytes()
+    except OSError as error:
+        raise KubectlError(
+            f"The pod's service account can't be used: {error.filename}: {error.strerror}.",
+            "Look at automountServiceAccountToken and at the pod's fsGroup.",
+        ) from error
     server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
     return json.dumps(
         {
@@ -154,6 +169,7 @@ def _in_cluster(environ: Mapping[str, str], service_account: Path) -> str:
 
 
 def _write(file: Path, text: str) -> None:
+    """Whole or not at all: an agent that runs already may be using it."""
     fresh = file.with_name(file.name + ".new")
     try:
         fresh.unlink(missing_ok=True)
@@ -166,15 +182,9 @@ def _write(file: Path, text: str) -> None:
 
 def _current_context(program: Path, file: Path, environ: Mapping[str, str], folder: Path) -> str:
     """The name of the kubeconfig's current context, if that names a cluster with a server."""
-    try:
-        file.read_bytes()
-    except OSError as error:
-        raise KubectlError(
-            f"KUBENTLY_KUBECONFIG names {file}, which can't be read: {error.strerror}.",
-            "Correct the path or its rights.",
-        ) from error
     # kubectl reads its own file: the agent has no YAML reader, and no second one can disagree.
     argv = [str(program), "config", "view", f"--kubeconfig={file}", "--minify", "--output=json"]
+    view: Any = None
     try:
         done = subprocess.run(
             argv,
@@ -185,22 +195,19 @@ def _current_context(program: Path, file: Path, environ: Mapping[str, str], fold
             timeout=_READ_CONFIG_SECONDS,
             check=False,
         )
-        view = json.loads(done.stdout) if done.returncode == 0 else None
+        if done.returncode > 0 and (said := done.stderr.decode(errors="replace").strip()):
+            raise KubectlError(f"The kubeconfig {file} can't be used: {said[:300]}")
+        how = f"ended with {'signal' if done.returncode < 0 else 'exit code'} {abs(done.returncode)}"
+        view = None if done.returncode else json.loads(done.stdout)
     except OSError as error:
-        raise KubectlError(f"{program} can't be started: {error.strerror}.", _ANOTHER) from error
-    except subprocess.TimeoutExpired as error:
-        raise KubectlError(f"{program} config view didn't end in {_READ_CONFIG_SECONDS:.0f} s.", _ANOTHER) from error
-    except ValueError as error:
-        raise KubectlError(f"{program} isn't a kubectl: `config view` printed something else.", _ANOTHER) from error
+        how = f"can't be started: {error.strerror}"
+    except subprocess.TimeoutExpired:
+        how = f"didn't end in {_READ_CONFIG_SECONDS:.0f} s"
+    except ValueError:
+        how = "printed something else"
     if view is None:
-        said = done.stderr.decode(errors="replace").strip()
-        if done.returncode < 0:
-            how = f"`config view` was ended by signal {-done.returncode}"
-            raise KubectlError(f"{program} isn't usable: {how}.", _ANOTHER)
-        if not said:  # kubectl says what it doesn't like
-            how = f"`config view` ended with exit code {done.returncode} and without a word"
-            raise KubectlError(f"{program} isn't a kubectl: {how}.", _ANOTHER)
-        raise KubectlError(f"The kubeconfig {file} can't be used: {said[:300]}")
+        hint = "Name a kubectl that works on this machine with KUBENTLY_KUBECTL."
+        raise KubectlError(f"{program} isn't usable: `config view` {how}.", hint)
     try:
         server, context = view["clusters"][0]["cluster"]["server"], view["current-context"]
     except (LookupError, TypeError):

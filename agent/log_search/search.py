@@ -48,7 +48,7 @@ class Searcher:
         listed: list[str] = []
         ended, said = await lines.run(decide(search.pods_line(), policy), listed.append)
         if ended.code:
-            outcome = Outcome.TIMED_OUT if ended.timed_out else Outcome.FAILED
+            outcome = Outcome.TIMED_OUT if ended.why == "time limit" else Outcome.FAILED
             return Result(outcome, ended.code, f"The pods couldn't be listed: {said or TIME_UP}", _ms(began))
         pods = [line.split("|") for line in "".join(listed).splitlines()]
         logs = [
@@ -88,7 +88,7 @@ class _Lines:
         async with self.turns, self.searcher.slots:
             left = self.ends_at - trio.current_time()
             if left <= 0:
-                return Exit(1, None, True, 0, 0, truncated=False), ""
+                return Exit(1, None, "time limit", 0, 0, truncated=False), ""
             ended = await self.searcher.kubectl.run(plan.argv, timeout=left, max_bytes=_LOG_BYTES, sink=sink)
         redactor = Redactor(self.redaction)
         complaint = redactor.feed(" ".join("".join(said).split())[:_ERROR_CHARS]) + redactor.end()
@@ -105,7 +105,7 @@ class _Lines:
         log.found.feed(redactor.end(cut=ended.truncated))
         log.found.end()
         self.searcher.redacted(redactor.counts)
-        if ended.timed_out:
+        if ended.why == "time limit":
             log.error = TIME_UP
         elif ended.truncated:
             log.error = f"only its first {_LOG_BYTES >> 20} MiB were read; lower tail_lines"

@@ -4,7 +4,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from agent.kubectl.output import READ_BYTES
+from agent.kubectl.child import PIPE_BYTES
 from agent.redact import Redactor
 from tests.benchmarks.cluster import KUBECTL
 from tests.benchmarks.figures import Figure, Report, median, quantile
@@ -52,7 +52,7 @@ def logs(kubeconfig: Path) -> str:
 def _pieces(text: str) -> list[str]:
     """The text again and again, in pieces as they come from a pipe."""
     whole = text * (MEGABYTES * 1_000_000 // len(text) + 1)
-    return [whole[at : at + READ_BYTES] for at in range(0, len(whole), READ_BYTES)]
+    return [whole[at : at + PIPE_BYTES] for at in range(0, len(whole), PIPE_BYTES)]
 
 
 def _speed(pieces: list[str]) -> float:

@@ -707,8 +707,8 @@ PLANTED = (
     Planted(
         "a time limit ends the whole family",
         "agent/kubectl/child.py",
-        "            os.killpg(self.pid, number)",
-        "            os.kill(self.pid, number)",
+        "            os.killpg(self._pid, number)",
+        "            os.kill(self._pid, number)",
         ("tests/whole/kubectl/test_kubectl_runs.py", "-k", "grandchild"),
     ),
     Planted(
@@ -757,7 +757,7 @@ PLANTED = (
         "the guard's refusal starts nothing",
         "agent/executor.py",
         "            return Result(Outcome.REFUSED, error=refusal.sentence, rule=refusal.rule)",
-        "            plan = GuardPlan('get', tuple(claim.command.args))",
+        "            await self._kubectl.run(command.args, timeout=9, max_bytes=9, sink=print)\n            raise",
         ("tests/tasks/test_executor.py", "-k", "guard_refuses"),
     ),
     Planted(

@@ -110,7 +110,7 @@ async def _do(planned):
     return await planned() if callable(planned) else planned
 
 
-DONE = Exit(code=0, signal=None, timed_out=False, duration_ms=5, stdout_bytes=0, truncated=False)
+DONE = Exit(code=0, signal=None, why=None, duration_ms=5, stdout_bytes=0, truncated=False)
 
 
 class FakeKubectl:

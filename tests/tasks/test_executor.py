@@ -83,9 +83,16 @@ async def test_a_command_runs_and_its_output_is_kept(executing, events):
     ("ended", "outcome", "code", "says"),
     [
         (replace(DONE, code=3), Outcome.FAILED, 3, None),
-        (replace(DONE, code=143, timed_out=True, signal="SIGTERM"), Outcome.TIMED_OUT, 143, "ended after 10 s"),
+        (replace(DONE, code=143, why="time limit", signal="SIGTERM"), Outcome.TIMED_OUT, 143, "ended after 10 s"),
         (replace(DONE, code=137, signal="SIGKILL"), Outcome.FAILED, 137, "SIGKILL, not by the agent: probably by the"),
         (replace(DONE, code=139, signal="SIGSEGV"), Outcome.FAILED, 139, "SIGSEGV, not by the agent."),
+        (replace(DONE, code=2, out_of_memory=True), Outcome.FAILED, 2, "was too large for it. Ask for less"),
+        (
+            replace(DONE, code=143, signal="SIGTERM", why="crowd"),
+            Outcome.FAILED,
+            143,
+            "together. Ask again when",
+        ),
         (KubectlError("it isn't there"), Outcome.UNSTARTED, None, "it isn't there"),
     ],
 )
@@ -151,7 +158,8 @@ async def test_much_output_goes_to_the_spool_in_pieces(executing, monkeypatch):
     await executing.until_done()
     _, stdout, stderr = await executing.result()
     assert (len(stdout), stderr) == (10 * PIECE_CHARS // 4, "e" * 10)
-    assert appended == [("stdout", PIECE_CHARS)] * 2
+    assert len(appended) == 2
+    assert all(stream == "stdout" and 0 < size <= PIECE_CHARS for stream, size in appended)
 
 
 async def test_a_stop_in_the_middle_leaves_an_answer_with_what_was_printed(executing, virtual_clock):
@@ -266,7 +274,7 @@ async def test_output_that_finds_no_room_is_cut_and_says_so(executing, monkeypat
 
 
 async def test_a_child_that_floods_is_told_so(executing):
-    executing.kubectl.plans["a"] = replace(DONE, code=143, flooded=True, stdout_bytes=400 << 20, truncated=True)
+    executing.kubectl.plans["a"] = replace(DONE, code=143, why="flood", stdout_bytes=400 << 20, truncated=True)
     await executing.accept("a")
     await executing.until_done()
     result, *_ = await executing.result()

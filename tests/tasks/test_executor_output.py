@@ -29,7 +29,8 @@ async def test_what_is_kept_is_the_beginning_and_has_no_holes(takes):
     lines = [f"{n:04}".ljust(1024) + "\n" for n in range(5 * PIECE_CHARS // 1024)]
     for line in lines:
         await output.write("stdout", line)
-    kept = "".join(text for stream, text in [*spool.pieces, *output.rest()] if stream == "stdout")
+    rest = await output.end(cut=False)
+    kept = "".join(text for stream, text in [*spool.pieces, *rest] if stream == "stdout")
     assert "".join(lines).startswith(kept)
     assert len(spool.pieces) == takes
-    assert output.rest() == []
+    assert rest == []

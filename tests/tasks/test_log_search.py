@@ -153,7 +153,7 @@ async def test_what_isnt_done_in_time_is_told(searching, virtual_clock):
     async def slow(sink, timeout):
         await sink("stdout", "ERROR early\n")
         await trio.sleep(timeout)
-        return replace(DONE, code=143, timed_out=True)
+        return replace(DONE, code=143, why="time limit")
 
     searching.cluster.logs = dict.fromkeys(["web-0/init", "web-0/app", "web-0/sidecar", "web-1/app"], slow)
     result, text = await searching.search(timeout=8.0)
@@ -169,7 +169,7 @@ async def test_what_isnt_done_in_time_is_told(searching, virtual_clock):
 async def test_no_search_takes_longer_than_50_s(searching, virtual_clock):
     async def slow(sink, timeout):
         await trio.sleep(timeout)
-        return replace(DONE, code=143, timed_out=True)
+        return replace(DONE, code=143, why="time limit")
 
     searching.cluster.logs = {"web-0/app": slow}
     _, text = await searching.search(timeout=60.0)

@@ -1,7 +1,6 @@
 """A kubectl that is a script: real processes, pipes and signals, with the faults that a real one seldom shows."""
 
 import contextlib
-import ctypes
 import json
 import os
 import sys
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.kubectl import Kubectl
-from agent.kubectl.environment import Environment
+from agent.kubectl import Environment, Kubectl
 from agent.model import Stream
 
 
@@ -111,16 +109,6 @@ def ends(pid: int) -> bool:
             return True
         time.sleep(0.01)
     return False
-
-
-@pytest.fixture
-def adopting() -> Iterator[None]:
-    """Orphans come to this process, as they come to process 1 of a container."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    set_child_subreaper = 36  # prctl(2)
-    assert libc.prctl(set_child_subreaper, 1, 0, 0, 0) == 0
-    yield
-    assert libc.prctl(set_child_subreaper, 0, 0, 0, 0) == 0
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import NoReturn
 import pytest
 
 from agent.errors import KubectlError
-from agent.kubectl import Kubectl
+from agent.kubectl import Environment, Kubectl
 from tests.whole.kubectl.conftest import Kept, write_script
 
 Scripted = Callable[[str], Kubectl]
@@ -139,7 +139,7 @@ async def test_arguments_that_cannot_be_passed_on(scripted: Scripted, kept: Kept
 
 
 async def test_version_of_the_real_one(real: Path, config: Path, tmp_path: Path) -> None:
-    kubectl = Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
+    kubectl = Kubectl(Environment.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home"))
     version = await kubectl.version()
     assert version.startswith("v1.")
 

@@ -1,17 +1,14 @@
 """Several kubectls in one container's memory."""
 
 import dataclasses
-import os
 import shlex
 import sys
 from collections.abc import Callable
 
 import trio
 
-from agent.executor import CROWDED, _from_exit
 from agent.kubectl import Exit, Kubectl
-from agent.kubectl.memory import MIB, largest_of_too_many
-from agent.model import Outcome
+from agent.kubectl.environment import MIB
 from tests.whole.kubectl.conftest import Kept
 
 HOLDING = f"""\
@@ -37,21 +34,11 @@ async def test_the_largest_is_ended_before_the_container_is(scripted: Callable[[
     kubectl = scripted(HOLDING)
     kubectl.environment = dataclasses.replace(kubectl.environment, data_bytes=100 * MIB)
     small, large, other = await together(kubectl, 20 * MIB, 70 * MIB, 30 * MIB, seconds=3)
-    assert (large.crowded, large.timed_out) == (True, False)
-    assert [(one.crowded, one.timed_out) for one in (small, other)] == [(False, True)] * 2
-    result = _from_exit(large, 3)
-    assert (result.outcome, result.error) == (Outcome.FAILED, CROWDED)
+    assert (small.why, large.why, other.why) == ("time limit", "crowd", "time limit")
 
 
 async def test_one_alone_is_only_held_to_its_own_limit(scripted: Callable[[str], Kubectl]) -> None:
     kubectl = scripted(HOLDING)
     kubectl.environment = dataclasses.replace(kubectl.environment, data_bytes=40 * MIB)
     (alone,) = await together(kubectl, 30 * MIB, seconds=1)
-    assert (alone.crowded, alone.timed_out) == (False, True)
-
-
-def test_those_that_are_gone_weigh_nothing() -> None:
-    own, gone = os.getpid(), 2**22 + 1  # beyond any process number
-    assert largest_of_too_many([own, gone], 1) == own
-    assert largest_of_too_many([own, gone], 1 << 40) is None
-    assert largest_of_too_many([own], 1) is None
+    assert alone.why == "time limit"
