@@ -2,77 +2,61 @@
 
 import json
 import ssl
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import trio
 
-from agent.check.certificate import Certificate, read, shown_by, store, untrusted
 from agent.check.findings import Area
 from agent.config import Config
 from agent.errors import AgentError
-from agent.link.answer import ELSEWHERE, Answer, unhappy
+from agent.link.answer import ELSEWHERE, unhappy
 from agent.link.connection import Seen
 from agent.link.http import Http
 from agent.link.proxy import proxy_shown
 from agent.link.sse import EventParser
-
-CHECKS = ("name", "connection", "TLS", "answer")
+from agent.link.tls import tls_context
 
 ANSWER_SECONDS = 10.0
-SOON_DAYS = 14
+_LOOK_SECONDS = 5.0  # for a second look at a certificate that isn't trusted
+_SOON_DAYS = 14
+_NOT_YET, _EXPIRED, _WRONG_HOST, _WRONG_ADDRESS = 9, 10, 62, 64  # OpenSSL's X509_V_ERR_… (x509_vfy.h)
+
+Certificate = Mapping[str, Any]
+"""As `ssl.SSLSocket.getpeercert` gives it."""
 
 
 async def check_api(area: Area, config: Config) -> None:
     """Ask something that changes nothing and takes nothing from an agent that runs."""
     http = Http(config)
+    what, ask = ("GET /executor/stream", _listen) if config.link == "stream" else ("GET /agent/status", _status)
+    failure, words = None, ""
     began = trio.current_time()
     try:
-        if config.link == "stream":
-            what = "GET /executor/stream"
-            await _listen(http)
-            words = "it is connected"
-        else:
-            what = "GET /agent/status"
-            answer = await http.request("GET", "/agent/status", seconds=ANSWER_SECONDS)
-            words = _status(config, answer)
-        took_ms = (trio.current_time() - began) * 1000
+        words = await ask(http, config)
     except AgentError as error:
-        if await _reached(area, config, http.network.seen, error):
-            hint = error.hint
-            if http.network.seen.certificate and not config.client_cert and getattr(error, "status", None) is None:
-                # With TLS 1.3 a server asks for it after the handshake, and often just ends the connection.
-                hint += " If it wants a client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY."
-            area.failed("answer", AgentError(f"{what}: {error.problem}", hint))
-        return
-    else:
-        await _reached(area, config, http.network.seen)
-        area.passed("answer", f"{what} in {took_ms:.0f} ms: the token is accepted, {words}")
+        failure = error
     finally:
         await http.aclose()
+    took_ms = (trio.current_time() - began) * 1000
+    await _way(area, config, http.network.seen, failure)
+    area.begins("answer")
+    if failure is None:
+        area.passed(f"{what} in {took_ms:.0f} ms: the token is accepted, {words}")
+        return
+    hint = failure.hint
+    if http.network.seen.certificate and not config.client_cert and getattr(failure, "status", None) is None:
+        # With TLS 1.3 a server asks for it after the handshake, and often just ends the connection.
+        hint += " If it wants a client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY."
+    raise AgentError(f"{what}: {failure.problem}", hint)
 
 
-async def _listen(http: Http) -> None:
-    """Open the stream and wait until it says that it is connected."""
-    stream = await http.open_stream("/executor/stream", media_type="text/event-stream", seconds=ANSWER_SECONDS)
-    parser = EventParser()
-    try:
-        with trio.fail_after(ANSWER_SECONDS):
-            while (chunk := await stream.read()) is not None:
-                if any(event.name == "connected" for event in parser.feed(chunk)):
-                    return
-        raise AgentError("the stream ended before it said `connected`.", ELSEWHERE)
-    except trio.TooSlowError:
-        raise AgentError(
-            f"the stream opens, but says nothing within {ANSWER_SECONDS:g} s.",
-            "Something between here and the API buffers it: an ingress (nginx: proxy_buffering off) or a proxy.",
-        ) from None
-    finally:
-        await stream.aclose()
-
-
-def _status(config: Config, answer: Answer) -> str:
-    """What the API says of this cluster. Raises AgentError if that isn't what it should be."""
+async def _status(http: Http, config: Config) -> str:
+    answer = await http.request("GET", "/agent/status", seconds=ANSWER_SECONDS)
     if answer.status != 200:
         raise unhappy(answer)
     try:
@@ -89,52 +73,117 @@ def _status(config: Config, answer: Answer) -> str:
     return f"session {'active' if status.get('is_active') is True else 'idle'}"
 
 
-async def _reached(area: Area, config: Config, seen: Seen, error: AgentError | None = None) -> bool:
-    """Tell each step on the way to an answer. False if it ended before."""
+async def _listen(http: Http, _: Config) -> str:
+    """Open the stream and wait until it says that it is connected."""
+    stream = await http.open_stream("/executor/stream", media_type="text/event-stream", seconds=ANSWER_SECONDS)
+    parser = EventParser()
+    try:
+        with trio.fail_after(ANSWER_SECONDS):
+            while (chunk := await stream.read()) is not None:
+                if any(event.name == "connected" for event in parser.feed(chunk)):
+                    return "it is connected"
+        raise AgentError("the stream ended before it said `connected`.", ELSEWHERE)
+    except trio.TooSlowError:
+        raise AgentError(
+            f"the stream opens, but says nothing within {ANSWER_SECONDS:g} s.",
+            "Something between here and the API buffers it: an ingress (nginx: proxy_buffering off) or a proxy.",
+        ) from None
+    finally:
+        await stream.aclose()
+
+
+async def _way(area: Area, config: Config, seen: Seen, failure: AgentError | None) -> None:
+    """Tell each step on the way to an answer, up to that which failed."""
     host, proxy = urlsplit(config.api_url).hostname or "", proxy_shown(config.api_url)
     what = f"the proxy {proxy}" if proxy else host
     addresses = ", ".join(seen.addresses[:4])
-    found = f"{what} is an address, no DNS needed" if addresses == what else f"{what} is {addresses}"
-    secure = config.api_url.startswith("https:")
-    steps = {
-        "name": found if seen.addresses else "",
-        "connection": f"to {seen.connected}{' (the proxy)' if proxy else ''}" if seen.connected else "",
-        "TLS": seen.tls_version if secure else "not used",
-    }
-    for check, words in steps.items():
-        if not words and error is not None:
-            area.failed(check, await _explained(error, config, host) if check == "TLS" else error)
-            return False
-        if check == "TLS" and not secure:
-            area.skip(check, f"not used with {config.api_url}: token and results travel in clear text")
-        elif check == "TLS" and seen.certificate:
-            _trusted(area, config, seen.tls_version, seen.certificate)
-        else:
-            area.passed(check, words)
-    return True
+    area.begins("name")
+    if failure is not None and not addresses:
+        raise failure
+    area.passed(f"{what} is an address, no DNS needed" if addresses == what else f"{what} is {addresses}")
+    area.begins("connection")
+    if failure is not None and not seen.connected:
+        raise failure
+    area.passed(f"to {seen.connected}{' (the proxy)' if proxy else ''}")
+    area.begins("TLS")
+    if not config.api_url.startswith("https:"):
+        area.skipped(f"not used with {config.api_url}: token and results travel in clear text")
+        return
+    if failure is not None and not seen.certificate:
+        raise await _explained(failure, config, host)
+    shown: Certificate = seen.certificate or {}
+    own = _read(config.client_cert) if config.client_cert else None
+    words = f"{seen.tls_version}, {_about(shown)}, trusted through {_store(config)}"
+    if _days_left(shown) < _SOON_DAYS:
+        area.warned(words, "It expires soon: whoever runs the API has to renew it.")
+    elif own is not None and _days_left(own) < _SOON_DAYS:
+        area.warned(words, f"Renew the agent's own certificate in KUBENTLY_CLIENT_CERT: {_about(own)}.")
+    else:
+        area.passed(words)
 
 
 async def _explained(error: AgentError, config: Config, host: str) -> AgentError:
-    """More of a certificate that isn't trusted; any other error as it is."""
+    """More of a certificate that isn't trusted, and what to do; any other error as it is."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
         cause = cause.__cause__ or cause.__context__
     if cause is None:
         return error
-    shown = None
-    if proxy_shown(config.api_url) is None:
-        port = urlsplit(config.api_url).port or 443
-        shown = await trio.to_thread.run_sync(shown_by, host, port, abandon_on_cancel=True)
-    return untrusted(error, cause.verify_code, shown, config)
+    hint = error.hint
+    if cause.verify_code in {_WRONG_HOST, _WRONG_ADDRESS}:
+        hint = "Use one of its names in KUBENTLY_API_URL, or have the certificate made for this name too."
+    elif cause.verify_code in {_NOT_YET, _EXPIRED}:
+        clock = time.strftime("%F %H:%M UTC", time.gmtime())
+        hint = f"Whoever runs the API has to renew it. If it is current: this machine's clock says {clock}."
+        if old := [ca for ca in tls_context(config).get_ca_certs() if config.ca_cert and _days_left(ca) < 0]:
+            hint = f"The CA {_name(old[0]['subject'])} in {_store(config)} has expired: put the API's current CA there."
+    about = "."
+    port = urlsplit(config.api_url).port or 443
+    if not proxy_shown(config.api_url) and (shown := await trio.to_thread.run_sync(_shown_by, host, port)):
+        about = f": it is {_about(shown)}; trusted are {_store(config)}."
+    return AgentError(error.problem + about, hint)
 
 
-def _trusted(area: Area, config: Config, version: str, fields: dict[str, Any]) -> None:
-    certificate = Certificate.of(fields)
-    own = read(config.client_cert) if config.client_cert else None
-    words = f"{version}, {certificate}, trusted through {store(config)}"
-    if certificate.days_left < SOON_DAYS:
-        area.warned("TLS", words, "It expires soon: whoever runs the API has to renew it.")
-    elif own is not None and own.days_left < SOON_DAYS:
-        area.warned("TLS", words, f"Renew the agent's own certificate in KUBENTLY_CLIENT_CERT: {own}.")
-    else:
-        area.passed("TLS", words)
+def _shown_by(host: str, port: int) -> Certificate | None:
+    """The certificate of whoever answers there, trusted or not: nothing is sent. It blocks; None if there is none."""
+    try:
+        pem = ssl.get_server_certificate((host, port), timeout=_LOOK_SECONDS)
+    except (OSError, ValueError):
+        return None
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(pem)
+        file.flush()
+        return _read(Path(file.name))
+
+
+def _read(path: Path) -> Certificate | None:
+    """The first certificate of a PEM file; None if it can't be read.
+
+    The standard library has one reader of certificates outside a connection. It is made for its own tests.
+    """
+    try:
+        found: Certificate = ssl._ssl._test_decode_cert(str(path))  # type: ignore[attr-defined]  # noqa: SLF001
+    except (AttributeError, OSError, ValueError):
+        return None
+    return found
+
+
+def _about(certificate: Certificate) -> str:
+    names = ", ".join(value for kind, value in certificate.get("subjectAltName", ())[:5]) or "no name"
+    dates = f"{certificate['notBefore']} to {certificate['notAfter']}"
+    return f"{_name(certificate['subject'])} by {_name(certificate['issuer'])}, for {names}, valid {dates}"
+
+
+def _name(parts: Any) -> str:
+    fields = {key: value for part in parts for key, value in part}
+    return str(fields.get("commonName") or fields.get("organizationName") or "(no name)")
+
+
+def _days_left(certificate: Certificate) -> float:
+    """Negative when it has expired."""
+    return (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / 86_400
+
+
+def _store(config: Config) -> str:
+    """Through whom the API is trusted."""
+    return "the system's CAs" if config.ca_cert is None else f"KUBENTLY_CA_CERT ({config.ca_cert})"

@@ -1,26 +1,27 @@
-"""kubectl, and the cluster's API server as kubectl reaches it."""
+"""kubectl, the cluster's API server as kubectl reaches it, and what may be done there: enough, and nothing beyond
+reading.
+
+Kubernetes itself is asked (`kubectl auth can-i`), whoever gave the rights. The agent's guard refuses all that is
+forbidden here anyway; but rights that aren't there can't be used by whoever gets at the pod's token either.
+"""
 
 import json
 import re
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from agent.check.findings import Area
 from agent.config import Config
-from agent.errors import AgentError, KubectlError
+from agent.errors import AgentError
 from agent.kubectl import Environment, Kubectl
+from agent.kubectl.environment import SERVICE_ACCOUNT
 from agent.model import Stream
-
-CHECKS = ("kubectl", "API server", "versions")
 
 SERVER_SECONDS = 15.0
 _OUTPUT_BYTES = 64 * 1024
-_MINOR = re.compile(r"v?(\d+)\.(\d+)")
 
-_HINTS = {
+_SERVER_HINTS = {
     "unauthorized|logged in": "The service account's token (or the kubeconfig's user) isn't accepted: "
     "has the account been made anew?",
     "certificate|x509": "The cluster's CA in the service account (or in the kubeconfig) isn't the API server's.",
@@ -30,95 +31,123 @@ _HINTS = {
 }
 """By what kubectl says."""
 
+NEEDED = {
+    "get and list pods": ("get pods", "list pods"),
+    "read logs": ("get pods/log",),
+    "list events": ("list events",),
+    "list workloads": ("list deployments.apps",),
+    "list nodes": ("list nodes",),
+}
+"""A check, and what of each `can-i` must be answered with yes."""
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What one kubectl printed, and its complaint: the last line, where it says what it comes to."""
+FORBIDDEN = {
+    "no secrets": (
+        ("get secrets", "list secrets", "create serviceaccounts/token"),
+        "Its kubectl could read credentials. Remove that right (wide-read gives it, and any role with '*').",
+    ),
+    "no changes": (
+        (
+            *("create pods", "delete pods", "patch deployments.apps", "update configmaps"),
+            *("create clusterrolebindings.rbac.authorization.k8s.io", "impersonate users"),
+        ),
+        "Only reading is needed. Remove the binding that gives it: "
+        "`kubectl get clusterrolebindings,rolebindings -A -o wide` lists them.",
+    ),
+    "no way into pods": (
+        (
+            *("create pods/exec", "get pods/exec", "create pods/portforward"),
+            *("get pods/proxy", "get services/proxy", "get nodes/proxy"),
+        ),
+        "With it programs can be run in pods, even by `get`. Remove that right from its roles.",
+    ),
+}
+"""A check, what must be answered with no, and what to do if it isn't."""
 
-    stdout: str
-    words: str
+_ROLES = "the roles of kustomize/base (ClusterRoles view and kubently-agent) to this service account."
+
+Ask = Callable[[Sequence[str]], Awaitable[tuple[str, str]]]
+"""From a command line to what kubectl prints, and its complaint: the last line, where it says what it comes to."""
 
 
-class Cluster:
-    """kubectl, run one at a time: four of the agent's own may be running beside, in the same memory limit."""
+async def check_cluster(area: Area, config: Config) -> None:
+    """All of it, by one kubectl after the other: an agent's own may be running beside, in the same memory limit."""
+    area.begins("kubectl")
+    with tempfile.TemporaryDirectory(prefix="kubently-check-") as folder:  # a running agent's own isn't touched
+        home = Path(folder) / "kubectl"
+        kubectl = Kubectl(Environment.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=home))
+        area.passed(f"{await kubectl.version()}, {kubectl.path}")
 
-    def __init__(self, kubectl: Kubectl) -> None:
-        self._kubectl = kubectl
+        async def ask(argv: Sequence[str]) -> tuple[str, str]:
+            printed: dict[Stream, str] = {"stdout": "", "stderr": ""}
 
-    async def ask(self, *argv: str) -> Said:
-        """Run one command line, for `SERVER_SECONDS` at most."""
-        printed: dict[Stream, str] = {"stdout": "", "stderr": ""}
+            async def keep(stream: Stream, text: str) -> None:
+                printed[stream] += text
 
-        async def keep(stream: Stream, text: str) -> None:
-            printed[stream] += text
+            ended = await kubectl.run(argv, timeout=SERVER_SECONDS, max_bytes=_OUTPUT_BYTES, sink=keep, grace=1.0)
+            *_, last = ("", *filter(None, map(str.strip, printed["stderr"].splitlines())))
+            return printed["stdout"], "no answer in time" if ended.why else last[:240]
 
-        try:
-            ended = await self._kubectl.run(argv, timeout=SERVER_SECONDS, max_bytes=_OUTPUT_BYTES, sink=keep, grace=1.0)
-        except KubectlError as error:  # it could be started a moment ago
-            return Said("", error.problem)
-        lines = [line.strip() for line in printed["stderr"].splitlines() if line.strip()]
-        words = lines[-1][:240] if lines else f"it ended with code {ended.code}"
-        return Said(printed["stdout"], "no answer in time" if ended.why else words)
+        await _check_server(area, ask)
+        await _check_rights(area, ask)
 
 
-@asynccontextmanager
-async def open_cluster(area: Area, config: Config) -> AsyncIterator[Cluster | None]:
-    """Open kubectl with folders of its own, so that a running agent's aren't touched; None if it is no good."""
+async def _check_server(area: Area, ask: Ask) -> None:
+    area.begins("API server")
+    printed, complaint = await ask(("version", "--output=json", "--request-timeout=10s"))
     try:
-        folder = _private_folder(config)
-    except OSError as error:
-        hint = "Mount a writable volume at /tmp, or name one with TMPDIR."
-        area.failed("kubectl", AgentError(f"no folder for its cache and kubeconfig: {error.strerror}", hint))
-        yield None
-        return
-    with folder as name:
-        try:
-            kubectl = Kubectl(
-                Environment.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=Path(name) / "kubectl")
-            )
-            version = await kubectl.version()
-        except KubectlError as error:
-            area.failed("kubectl", error)
-            yield None
-        else:
-            area.passed("kubectl", f"{version}, {kubectl.path}")
-            cluster = Cluster(kubectl)
-            yield cluster if await _server(area, cluster, version) else None
-
-
-def _private_folder(config: Config) -> "tempfile.TemporaryDirectory[str]":
-    try:
-        return tempfile.TemporaryDirectory(prefix="kubently-check-")
-    except OSError:
-        return tempfile.TemporaryDirectory(prefix="kubently-check-", dir=config.spool_path.parent)
-
-
-async def _server(area: Area, cluster: Cluster, version: str) -> bool:
-    said = await cluster.ask("version", "--output=json", "--request-timeout=10s")
-    try:
-        server = str(json.loads(said.stdout)["serverVersion"]["gitVersion"])
+        server = json.loads(printed)["serverVersion"]["gitVersion"]
     except (ValueError, LookupError, TypeError):
-        hint = next(hint for words, hint in _HINTS.items() if re.search(words, said.words, re.IGNORECASE))
-        area.failed("API server", AgentError(said.words, hint))
-        return False
-    area.passed("API server", f"{server} answers")
-    _compare(area, version, server)
-    return True
+        hint = next(hint for words, hint in _SERVER_HINTS.items() if re.search(words, complaint, re.IGNORECASE))
+        raise AgentError(complaint or "it says nothing", hint) from None
+    area.passed(f"{server} answers")
+    if complaint:  # kubectl's own warning, that client and server are too far apart
+        area.warned(
+            complaint, "Most reading works; for the rest use an image whose kubectl is of the server's version."
+        )
 
 
-def _compare(area: Area, client: str, server: str) -> None:
-    ours, theirs = _MINOR.match(client), _MINOR.match(server)
-    if ours is None or theirs is None:
-        area.skip("versions", f"not compared: {client} and {server}")
-        return
-    apart = (int(ours[1]) - int(theirs[1])) * 1000 + int(ours[2]) - int(theirs[2])
-    words = f"kubectl {ours[1]}.{ours[2]}, server {theirs[1]}.{theirs[2]}"
-    if abs(apart) <= 1:
-        area.passed("versions", words)
-        return
-    area.warned(
-        "versions",
-        f"{words}: more than one minor version apart",
-        "Kubernetes supports one minor version of difference. Most reading works; for the rest use an image whose "
-        f"kubectl is {theirs[1]}.{theirs[2]}.",
-    )
+async def _check_rights(area: Area, ask: Ask) -> None:
+    own, narrow = own_namespace(), False
+    for check, questions in NEEDED.items():
+        area.begins(check)
+        missing = await _refused(ask, questions, "--all-namespaces")
+        if not missing:
+            area.passed("allowed everywhere")
+        elif not await _refused(ask, questions, f"--namespace={own}"):
+            narrow = True
+            area.warned(f"in namespace {own} alone", f"If more is meant: bind {_ROLES}")
+        elif narrow and check == "list nodes":
+            area.skipped("a node belongs to no namespace, and the rights here are for one")
+        else:
+            area.failed(AgentError(f"may not {missing[0]}", f"Bind {_ROLES}"))
+    for check, (questions, hint) in FORBIDDEN.items():
+        area.begins(check)
+        refused = await _refused(ask, questions, "--all-namespaces")
+        if allowed := [each for each in questions if each not in refused]:
+            area.failed(AgentError(f"it may {', '.join(allowed)}", hint))
+        else:
+            area.passed(f"refused: {', '.join(questions)}")
+
+
+async def _refused(ask: Ask, questions: Sequence[str], where: str) -> list[str]:
+    """Those that Kubernetes answers with no; each is "verb resource/subresource"."""
+    refused = []
+    for question in questions:
+        verb, _, resource = question.partition(" ")
+        resource, _, subresource = resource.partition("/")
+        argv = ["auth", "can-i", verb, resource, *([f"--subresource={subresource}"] if subresource else []), where]
+        printed, complaint = await ask(argv)
+        answer = printed.strip().partition(" ")[0]  # "no - and why"
+        if answer not in {"yes", "no"}:
+            raise AgentError(f"`kubectl {' '.join(argv)}`: {complaint}", "Run it yourself: every user may ask that.")
+        if answer == "no":
+            refused.append(question)
+    return refused
+
+
+def own_namespace(folder: Path = SERVICE_ACCOUNT) -> str:
+    """The pod's namespace; `default` outside a pod."""
+    try:
+        return (folder / "namespace").read_text("utf-8").strip() or "default"
+    except OSError:
+        return "default"

@@ -1,77 +1,77 @@
 """What a check finds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from types import TracebackType
 
-from agent.errors import AgentError
+from agent.errors import AgentError, ConfigError
 
 
 class Mark(StrEnum):
-    """How one check ended."""
+    """How one check ended, by its sign."""
 
-    PASSED = "passed"
-    WARNED = "warning"
+    PASSED = "√"
+    WARNED = "!"
     """The agent works, and somebody should know."""
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    """It wasn't looked at, mostly because an earlier check failed."""
+    FAILED = "×"
+    SKIPPED = "–"
+    """It has no meaning here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line."""
+    """One line: what was found, and what to do about it. There is a hint with every failure and every warning."""
 
     area: str
     check: str
-    verdict: Mark
+    mark: Mark
     words: str
-    """What was found."""
     hint: str = ""
-    """What to do about it; there is one with every failure and every warning."""
 
 
 Tell = Callable[[Finding], None]
 
 
 class Area:
-    """Checks that build on each other, in their order.
-
-    Args:
-        title: what they are about.
-        checks: their names; those that are never reached are told as skipped.
-        tell: takes each finding as soon as it is known.
+    """Checks that build on each other, in their order. An AgentError inside is the failure of the check that has begun,
+    and ends them: the agent itself would say the same.
     """
 
-    def __init__(self, title: str, checks: Sequence[str], tell: Tell) -> None:
+    def __init__(self, title: str, tell: Tell) -> None:
         self._title = title
-        self._waiting = list(checks)
         self._tell = tell
-        self._failed = ""
+        self._check = ""
 
-    def passed(self, check: str, words: str) -> None:
+    def __enter__(self) -> "Area":
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> bool:
+        if not isinstance(error, AgentError):
+            return False
+        for mistake in error.mistakes if isinstance(error, ConfigError) else (error,):
+            self.failed(mistake)
+        return True
+
+    def begins(self, check: str) -> None:
+        """What is found from now on is found by this check."""
+        self._check = check
+
+    def passed(self, words: str) -> None:
         """It is as it should be."""
-        self._found(check, Mark.PASSED, words)
+        self._found(Mark.PASSED, words)
 
-    def warned(self, check: str, words: str, hint: str) -> None:
+    def warned(self, words: str, hint: str) -> None:
         """The agent works, but somebody should know."""
-        self._found(check, Mark.WARNED, words, hint)
+        self._found(Mark.WARNED, words, hint)
 
-    def failed(self, check: str, error: AgentError) -> None:
-        """It isn't as it should be; the agent itself would say the same."""
-        self._failed = check
-        self._found(check, Mark.FAILED, error.problem, error.hint)
+    def failed(self, error: AgentError) -> None:
+        """It isn't as it should be, and the checks go on."""
+        self._found(Mark.FAILED, error.problem, error.hint)
 
-    def skip(self, check: str, words: str) -> None:
-        """It wasn't looked at."""
-        self._found(check, Mark.SKIPPED, words)
+    def skipped(self, words: str) -> None:
+        """It has no meaning here."""
+        self._found(Mark.SKIPPED, words)
 
-    def skip_rest(self, because: str = "") -> None:
-        """Tell what wasn't reached; without another reason because of the last failure."""
-        for check in self._waiting.copy():
-            self.skip(check, because or f"not looked at: {self._failed} failed")
-
-    def _found(self, check: str, verdict: Mark, words: str, hint: str = "") -> None:
-        if check in self._waiting:
-            self._waiting.remove(check)
-        self._tell(Finding(self._title, check, verdict, words, hint))
+    def _found(self, mark: Mark, words: str, hint: str = "") -> None:
+        self._tell(Finding(self._title, self._check, mark, words, hint))

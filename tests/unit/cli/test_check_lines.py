@@ -3,25 +3,24 @@
 import pytest
 
 from agent.check import Finding, Mark
-from agent.cli import main
-from agent.cli.check import _Lines, _summary
+from agent.cli import check, main
 
 FINDINGS = [
     Finding("Configuration", "settings", Mark.PASSED, "cluster a"),
     Finding("Central API", "name", Mark.WARNED, "odd", "Look at it."),
     Finding("Central API", "connection", Mark.FAILED, "none", "Do something about it soon, and look again."),
-    Finding("Central API", "TLS", Mark.SKIPPED, "not looked at: connection failed"),
-    Finding("Central API", "answer", Mark.SKIPPED, "not looked at: connection failed"),
-    Finding("Spool", "folder", Mark.SKIPPED, "not looked at: something else"),
 ]
 
 
 def test_lines_and_hints_under_their_area(capsys, monkeypatch):
+    async def checked(_, tell):
+        for finding in FINDINGS:
+            tell(finding)
+        return "a configuration"
+
+    monkeypatch.setattr(check, "check_everything", checked)
     monkeypatch.setenv("COLUMNS", "62")
-    lines = _Lines()
-    for finding in FINDINGS:
-        lines.tell(finding)
-    lines.flush()
+    assert main(["check"]) == 1
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 62
     assert printed.splitlines() == [
@@ -34,16 +33,18 @@ def test_lines_and_hints_under_their_area(capsys, monkeypatch):
         "  × connection        none",
         "                      → Do something about it soon, and look",
         "                        again.",
-        "  – TLS, answer       not looked at: connection failed",
         "",
-        "Spool",
-        "  – folder            not looked at: something else",
+        "1 passed, 1 failed, 1 to look at.",
+        "What needs a check that failed wasn't looked at.",
     ]
 
 
-def test_the_last_line_counts():
-    assert _summary(FINDINGS) == "1 of 6 checks passed, 1 failed, 1 to look at, 3 not looked at."
-    assert _summary(FINDINGS[:1]) == "1 of 1 checks passed."
+def test_signs_are_coloured_on_a_terminal(monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert check.lines(FINDINGS[0]) == "  \x1b[32m√\x1b[0m settings          cluster a"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in check.lines(FINDINGS[0])
 
 
 def test_a_mistake_in_the_configuration_has_an_exit_code_of_its_own(capsys, monkeypatch, tmp_path):

@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from agent.check import Finding, Mark
-from agent.check.api import CHECKS, check_api
+from agent.check.api import check_api
 from agent.check.findings import Area
 from agent.config import Config
 from demo.api import reference_api
 from tests.whole.check.tls_servers import Authority, plain_server, self_signed, tls_server
 
 Made = Callable[..., Config]
+CHECKS = ("name", "connection", "TLS", "answer")
 
 
 @pytest.fixture(autouse=True)
@@ -44,16 +45,14 @@ def made(tmp_path: Path) -> Made:
 
 async def found(config: Config) -> dict[str, Finding]:
     findings: list[Finding] = []
-    area = Area("Central API", CHECKS, findings.append)
-    await check_api(area, config)
-    area.skip_rest()
-    assert sorted(f.check for f in findings) == sorted(CHECKS)  # each is told, once
+    with Area("Central API", findings.append) as area:
+        await check_api(area, config)
+    assert [f.check for f in findings] == list(CHECKS[: len(findings)])
     return {f.check: f for f in findings}
 
 
 def signs(findings: dict[str, Finding]) -> str:
-    marks = {Mark.PASSED: "√", Mark.WARNED: "!", Mark.FAILED: "×", Mark.SKIPPED: "–"}
-    return "".join(marks[findings[check].verdict] for check in CHECKS)
+    return "".join(finding.mark for finding in findings.values())
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ async def test_all_is_well_over_tls(made: Made, authority: Authority, tmp_path: 
         findings = await found(made(f"https://localhost:{port}", KUBENTLY_CA_CERT=str(tmp_path / "ca.pem")))
     assert signs(findings) == "√√√√"
     tls = findings["TLS"].words
-    assert "localhost by Example Root, for localhost, valid 20" in tls
+    assert "localhost by Example Root, for localhost, valid " in tls
     assert f"trusted through KUBENTLY_CA_CERT ({tmp_path / 'ca.pem'})" in tls
 
 
@@ -106,7 +105,7 @@ async def test_each_fault_of_a_certificate_has_its_own_words(
         authority.issue(file, "localhost", begins=begins, ends=ends)
     async with tls_server(file) as port:
         findings = await found(made(f"https://localhost:{port}", KUBENTLY_CA_CERT=str(tmp_path / "ca.pem")))
-    assert signs(findings) == "√√×–"
+    assert signs(findings) == "√√×"
     words, hint = FAULTS[fault]
     assert words in findings["TLS"].words
     assert hint in findings["TLS"].hint
@@ -117,9 +116,9 @@ async def test_the_ca_itself_has_expired(made: Made, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(old.pem)
     async with tls_server(old.issue(tmp_path / "s.pem", "localhost")) as port:
         findings = await found(made(f"https://localhost:{port}", KUBENTLY_CA_CERT=str(tmp_path / "ca.pem")))
-    assert signs(findings) == "√√×–"
+    assert signs(findings) == "√√×"
     assert "The CA Old Root in KUBENTLY_CA_CERT" in findings["TLS"].hint
-    assert "put the API's current CA into that file" in findings["TLS"].hint
+    assert "put the API's current CA there" in findings["TLS"].hint
 
 
 async def test_a_client_certificate_is_wanted(made: Made, authority: Authority, tmp_path: Path) -> None:
@@ -148,7 +147,7 @@ async def test_no_tls_at_that_port(made: Made) -> None:
 
     async with plain_server(plain) as port:
         findings = await found(made(f"https://localhost:{port}"))
-    assert signs(findings) == "√√×–"
+    assert signs(findings) == "√√×"
     assert findings["TLS"].words == "what answers there doesn't speak TLS"
 
 
@@ -159,7 +158,7 @@ async def test_the_connection_is_dropped_in_the_handshake(made: Made) -> None:
 
     async with plain_server(rude) as port:
         findings = await found(made(f"https://localhost:{port}"))
-    assert signs(findings) == "√√×–"
+    assert signs(findings) == "√√×"
     assert "the TLS handshake failed" in findings["TLS"].words
 
 
@@ -171,7 +170,7 @@ async def test_a_handshake_that_never_ends_is_given_up(made: Made, monkeypatch: 
 
     async with plain_server(silent) as port:
         findings = await found(made(f"https://localhost:{port}"))
-    assert signs(findings) == "√√×–"
+    assert signs(findings) == "√√×"
     assert "no end of the TLS handshake within 0.1 s" in findings["TLS"].words
 
 
@@ -179,15 +178,14 @@ async def test_nothing_listens(made: Made) -> None:
     async with plain_server(lambda stream: stream.aclose()) as port:
         pass
     findings = await found(made(f"http://127.0.0.1:{port}"))
-    assert signs(findings) == "√×––"
+    assert signs(findings) == "√×"
     assert "Connection refused" in findings["connection"].words
     assert "its port" in findings["connection"].hint
-    assert findings["answer"].words == "not looked at: connection failed"
 
 
 async def test_the_name_doesnt_resolve(made: Made) -> None:
     findings = await found(made("https://api.invalid"))
-    assert signs(findings) == "×–––"
+    assert signs(findings) == "×"
     assert "api.invalid can't be looked up" in findings["name"].words
     assert "spelling" in findings["name"].hint
 
@@ -236,7 +234,7 @@ async def test_a_proxy_that_refuses(made: Made, monkeypatch: pytest.MonkeyPatch)
     async with plain_server(refuse) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{port}")
         findings = await found(made("https://api.example"))
-    assert signs(findings) == "√√×–"
+    assert signs(findings) == "√√×"
     assert "407 Proxy Authentication Required" in findings["TLS"].words
 
 
@@ -275,7 +273,7 @@ async def test_an_answer_that_isnt_the_apis_is_explained(made: Made, what: str) 
     async with reference_api() as api:
         api.interfere = interfere
         findings = await found(made(api.url))
-    assert findings["answer"].verdict is Mark.FAILED
+    assert findings["answer"].mark is Mark.FAILED
     assert words in findings["answer"].words
     assert hint in findings["answer"].hint
 
@@ -321,6 +319,6 @@ async def test_a_proxy_that_is_dead(made: Made, monkeypatch: pytest.MonkeyPatch)
         pass
     monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{port}")
     findings = await found(made("https://api.example"))
-    assert signs(findings) == "√×––"
+    assert signs(findings) == "√×"
     assert findings["name"].words == f"the proxy 127.0.0.1:{port} is 127.0.0.1"
     assert f"Is the proxy up, is {port} its port" in findings["connection"].hint

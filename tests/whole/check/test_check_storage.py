@@ -12,9 +12,7 @@ import pytest
 
 from agent.check import Finding, Mark
 from agent.check.findings import Area
-from agent.check.health import CHECKS as HEALTH
-from agent.check.health import check_health
-from agent.check.storage import CHECKS, MEMORY, check_storage, file_system
+from agent.check.local import check_port, check_spool, file_system
 from agent.config import Config
 from agent.spool import Limits, open_spool
 
@@ -39,20 +37,22 @@ def made(tmp_path: Path) -> Made:
 
 def storage(config: Config) -> dict[str, Finding]:
     findings: list[Finding] = []
-    check_storage(Area("Spool", CHECKS, findings.append), config)
+    with Area("Spool", findings.append) as area:
+        check_spool(area, config)
     return {f.check: f for f in findings}
 
 
 async def port(config: Config) -> Finding:
     findings: list[Finding] = []
-    await check_health(Area("Probes", HEALTH, findings.append), config)
+    with Area("Probes", findings.append) as area:
+        await check_port(area, config)
     (finding,) = findings
     return finding
 
 
 def test_a_folder_without_a_spool_yet(made: Made, tmp_path: Path) -> None:
     findings = storage(made())
-    assert {f.verdict for f in findings.values()} == {Mark.PASSED}
+    assert {f.mark for f in findings.values()} == {Mark.PASSED}
     assert findings["folder"].words.endswith(f"{tmp_path / 'spool'} is made in it at the first start")
     assert "none yet" in findings["file"].words
     assert list(tmp_path.iterdir()) == []
@@ -75,7 +75,7 @@ async def test_a_damaged_file(made: Made) -> None:
         pass  # its mark is beside it now: what is damaged there is the agent's own
     config.spool_path.write_bytes(b"SQLite format 3\0" + b"\xff" * 8192)
     finding = storage(config)["file"]
-    assert finding.verdict is Mark.WARNED
+    assert finding.mark is Mark.WARNED
     assert "puts it aside" in finding.hint
 
 
@@ -84,7 +84,7 @@ def test_somebodys_own_file(made: Made) -> None:
     config.spool_path.parent.mkdir()
     config.spool_path.write_text("my notes\n")
     finding = storage(config)["file"]
-    assert finding.verdict is Mark.FAILED
+    assert finding.mark is Mark.FAILED
     assert finding.words == f"{config.spool_path} is no SQLite database, and no spool of this agent."
     assert finding.hint.startswith("It wasn't touched.")
     assert config.spool_path.read_text() == "my notes\n"
@@ -112,7 +112,7 @@ def test_a_volume_without_shared_memory(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(file_system(Path("/dev/shm")) not in MEMORY, reason="no memory to be had as a file system")
+@pytest.mark.skipif(file_system(Path("/dev/shm")) != "tmpfs", reason="no memory to be had as a file system")
 def test_memory_isnt_a_disk() -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         config = Config.from_environ(
@@ -124,49 +124,47 @@ def test_memory_isnt_a_disk() -> None:
             }
         )
         finding = storage(config)["folder"]
-    assert finding.verdict is Mark.WARNED
+    assert finding.mark is Mark.WARNED
     assert finding.words == f"{folder} is memory (tmpfs)"
 
 
-@pytest.mark.parametrize(("kind", "verdict"), [("nfs4", Mark.WARNED), ("9p", Mark.WARNED), ("", Mark.PASSED)])
-def test_a_volume_on_the_network(kind: str, verdict: Mark, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.check.storage.file_system", lambda _: kind)
-    assert storage(made())["folder"].verdict is verdict
+@pytest.mark.parametrize(("kind", "mark"), [("nfs4", Mark.WARNED), ("9p", Mark.WARNED), ("", Mark.PASSED)])
+def test_a_volume_on_the_network(kind: str, mark: Mark, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.check.local.file_system", lambda _: kind)
+    assert storage(made())["folder"].mark is mark
 
 
-@pytest.mark.parametrize(
-    ("free", "verdict"), [(300 << 20, Mark.PASSED), (100 << 20, Mark.WARNED), (1 << 20, Mark.FAILED)]
-)
+@pytest.mark.parametrize(("free", "mark"), [(300 << 20, Mark.PASSED), (100 << 20, Mark.WARNED), (1 << 20, Mark.FAILED)])
 def test_room_for_all_that_the_spool_may_take(
-    free: int, verdict: Mark, made: Made, monkeypatch: pytest.MonkeyPatch
+    free: int, mark: Mark, made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 30, 1 << 30, free))
     finding = storage(made())["room"]
-    assert finding.verdict is verdict
-    if verdict is Mark.WARNED:
+    assert finding.mark is mark
+    if mark is Mark.WARNED:
         assert "KUBENTLY_SPOOL_MAX_BYTES to 90Mi" in finding.hint
 
 
 async def test_the_port_is_free(made: Made) -> None:
     finding = await port(made(KUBENTLY_HEALTH_ADDRESS="127.0.0.1:0"))
-    assert finding.verdict is Mark.PASSED
+    assert finding.mark is Mark.PASSED
 
 
 async def test_the_port_is_anothers_or_a_running_agents(made: Made) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         config = made(KUBENTLY_HEALTH_ADDRESS=f"127.0.0.1:{taken.getsockname()[1]}")
         finding = await port(config)
-        assert finding.verdict is Mark.FAILED
+        assert finding.mark is Mark.FAILED
         assert "Address already in use" in finding.words
         async with open_spool(config.spool_path, Limits(max_bytes=config.spool_max_bytes)):
             finding = await port(config)
-        assert finding.verdict is Mark.PASSED
+        assert finding.mark is Mark.PASSED
         assert "an agent runs here" in finding.words
 
 
 async def test_an_address_of_another_machine(made: Made) -> None:
     finding = await port(made(KUBENTLY_HEALTH_ADDRESS="192.0.2.7:8080"))
-    assert finding.verdict is Mark.FAILED
+    assert finding.mark is Mark.FAILED
     assert finding.words == (
         "KUBENTLY_HEALTH_ADDRESS: 192.0.2.7:8080 can't be opened: Cannot assign requested address."
     )

@@ -1,0 +1,128 @@
+"""What is at hand: the configuration, the spool's volume and file, the port of the probes. None of it is touched."""
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+from agent.check.findings import Area
+from agent.config import SETTINGS, Config, unknown_variables
+from agent.errors import AgentError, ConfigError
+from agent.humanize import age, size
+from agent.link.proxy import proxy_for
+from agent.link.tls import tls_context
+from agent.link.token import Token
+from agent.log import Log
+from agent.policy import PolicyFile
+from agent.probes.server import listen
+from agent.spool.lock import is_held
+from agent.spool.opening import look, refuse_foreign, try_volume
+from agent.spool.space import OWN, beside, file_bytes
+
+_MEMORY = ("memory", "Undelivered results go with the machine or the pod. Mount a volume on a disk.")
+_NETWORK = ("on the network", "Locks there may not hold, and a durable commit is slow. Mount a volume on a local disk.")
+DOUBTFUL = {
+    **dict.fromkeys(("tmpfs", "ramfs"), _MEMORY),
+    **dict.fromkeys(("nfs", "nfs4", "cifs", "smb3", "9p"), _NETWORK),
+}
+"""File systems for a spool to stay away from, by the kernel's names: where that is, and what to do."""
+
+
+def read_configuration(area: Area, environ: Mapping[str, str]) -> Config:
+    """The environment, the token, the policy file."""
+    area.begins("settings")
+    config = Config.from_environ(environ)
+    proxy_for(config.api_url)
+    tls_context(config)
+    names = [setting.name for setting in SETTINGS.values()]
+    given = sum(1 for name in names if environ.get(name, "").strip())
+    area.passed(f"cluster {config.cluster_id}, link {config.link}, {given} variables set")
+    for name in unknown_variables(environ):
+        near = get_close_matches(name, names, 1, 0.85)
+        hint = f"Is {near[0]} meant?" if near else "Unset it: nothing here reads it."
+        area.warned(f"the agent doesn't know {name}", hint)
+
+    area.begins("token")
+    token = Token(config.token, config.token_file).current()
+    if config.token_file is None:
+        area.passed(f"{len(token)} characters, from KUBENTLY_TOKEN; a file could be rotated without a restart")
+    else:
+        written = age(time.time() - config.token_file.stat().st_mtime)
+        area.passed(f"{len(token)} characters, from {config.token_file}, written {written} ago")
+
+    area.begins("policy")
+    policy = PolicyFile(config.policy_file, Log("check")).current()
+    off = "" if policy.redaction.on else "; redaction is off, so credentials that kubectl prints are kept and sent"
+    area.passed("the agent's own" if config.policy_file is None else f"narrowed by {config.policy_file}{off}")
+    return config
+
+
+def check_spool(area: Area, config: Config) -> None:
+    """The room for the spool, its folder, and the file if there is one."""
+    path = config.spool_path
+    folder = next(each for each in path.parents if each.exists())
+    area.begins("room")
+    used = sum(file_bytes(beside(path, suffix)) for suffix in OWN)
+    free = shutil.disk_usage(folder).free
+    words = f"{size(free)} free; the spool has {size(used)} of the {size(config.spool_max_bytes)} it may take"
+    if free >= config.spool_max_bytes - used:
+        area.passed(words)
+    elif free < config.max_output_bytes:
+        raise AgentError(words, "Make room: not even one command's output would fit.")
+    else:
+        fitting = max(4, (used + free) * 9 // 10 >> 20)  # with some room left for others
+        hint = f"The disk will be full before the spool is: make room, or set KUBENTLY_SPOOL_MAX_BYTES to {fitting}Mi."
+        area.warned(words, hint)
+
+    area.begins("folder")
+    try_volume(folder)
+    later = "" if folder == path.parent else f"; {path.parent} is made in it at the first start"
+    kind = file_system(folder)
+    if kind in DOUBTFUL:
+        where, hint = DOUBTFUL[kind]
+        area.warned(f"{folder} is {where} ({kind}){later}", hint)
+    else:
+        area.passed(f"{folder} takes a database and keeps it{later}")
+
+    area.begins("file")
+    if not path.exists():
+        area.passed(f"none yet: {path.name} is made at the first start")
+        return
+    refuse_foreign(path)
+    try:
+        damage = look(path)
+    except OSError as error:
+        raise AgentError(f"{path} can't be opened: {error.strerror}", f"Give it to user {os.geteuid()}.") from error
+    if damage is not None:
+        hint = "At its next start the agent puts it aside, begins a new one, and brings over what can be read."
+        area.warned(f"{path.name} is damaged: {damage}", hint)
+    else:
+        area.passed(f"{path.name} is sound{', and an agent works with it now' if is_held(path) else ''}")
+
+
+def file_system(folder: Path) -> str:
+    """Its kind, as the kernel calls it; "" if that can't be found out."""
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(" - ")[2].split()[0] for line in mounts if line.split()[2] == number), "")
+
+
+async def check_port(area: Area, config: Config) -> None:
+    """Whether the probes' port can be listened at, or the agent that has the spool does."""
+    area.begins("port")
+    address = ":".join(map(str, config.health_address))
+    try:
+        for listener in await listen(config.health_address):
+            await listener.aclose()
+    except ConfigError:
+        if not is_held(config.spool_path):
+            raise
+        area.passed(f"{address} is taken, as an agent runs here")
+    else:
+        area.passed(f"{address} is free for /livez, /readyz and /metrics")
