@@ -1,4 +1,4 @@
-"""Runs accepted commands: guard, kubectl, spool. Several executors are siblings; each runs one command at a time."""
+"""Runs accepted commands: guard, kubectl, spool."""
 
 from collections import Counter
 from dataclasses import replace
@@ -63,54 +63,52 @@ class OutputPieces:
 
 
 class Executor:
-    """One executor.
+    """Runs commands, at most `count` at once; each of as many tasks runs `run`.
 
     Args:
         spool: where commands come from and results go.
         kubectl: the child.
         policies: the guard's policy, as the file has it now.
-        slots: how many kubectl of all executors run at once.
-        timeout_max: the longest that a command may run, in seconds.
         metrics: counters.
+        count: how many kubectl run at once.
+        timeout_max: the longest that a command may run, in seconds.
     """
 
     def __init__(
-        self,
-        spool: Spool,
-        kubectl: Kubectl,
-        policies: PolicyFile,
-        slots: trio.CapacityLimiter,
-        *,
-        timeout_max: float,
-        metrics: Metrics,
+        self, spool: Spool, kubectl: Kubectl, policies: PolicyFile, metrics: Metrics, *, count: int, timeout_max: float
     ) -> None:
         self._spool = spool
         self._kubectl = kubectl
         self._policies = policies
         self._timeout_max = timeout_max
         self._metrics = metrics
-        self._searcher = Searcher(kubectl, slots, metrics.redacted)
-        self._draining = False
-        self._waiting = trio.CancelScope()
-        self._finishing = trio.CancelScope(shield=True)
-        self._abandoned = False
+        self.slots = trio.CapacityLimiter(count)
+        """Of each running kubectl one."""
+        self._searcher = Searcher(kubectl, self.slots, metrics.redacted)
+        self._draining = self._abandoned = False
+        self._idle: set[trio.CancelScope] = set()
+        self._finishing: set[trio.CancelScope] = set()
 
     def drain(self) -> None:
         """From now on `run` ends as soon as nothing is left to run."""
         self._draining = True
-        self._waiting.cancel()
+        for scope in self._idle:
+            scope.cancel()
 
     def abandon(self) -> None:
-        """Give up writing a result down: the disk takes nothing, and the agent must end."""
+        """Give up writing results down: the disk takes nothing, and the agent must end."""
         self._abandoned = True
-        self._finishing.cancel()
+        for scope in self._finishing:
+            scope.cancel()
 
     async def run(self) -> None:
         """Run commands one after the other, until `drain`. When cancelled, the one at hand ends as `interrupted`."""
         while True:
-            with trio.CancelScope() as self._waiting:
+            with trio.CancelScope() as idle:
+                self._idle.add(idle)
                 if not self._draining:
                     await self._spool.work.wait()
+            self._idle.discard(idle)
             claim = self._spool.claim()
             if claim is not None:
                 await self._execute(claim)
@@ -143,7 +141,7 @@ class Executor:
             seconds = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, most_seconds)
             most = min(claim.output_bytes, policy.max_output_bytes or claim.output_bytes)
             log.debug("kubectl starts", command_id=command.id, verb=plan.verb, timeout_seconds=seconds)
-            async with self._searcher.slots:
+            async with self.slots:
                 ended = await self._kubectl.run(plan.argv, timeout=seconds, max_bytes=most, sink=output.write)
             return _from_exit(ended, seconds)
         except Refused as refusal:
@@ -155,15 +153,17 @@ class Executor:
 
     async def _finish(self, command: Command, result: Result, output: OutputPieces) -> None:
         """Write the result down, whatever happens meanwhile. Without a spool it is lost, and the command runs again."""
-        with trio.CancelScope(shield=True) as self._finishing:
+        with trio.CancelScope(shield=True) as finishing:
+            self._finishing.add(finishing)
             if self._abandoned:  # while kubectl was still ending: it is tried once
-                self._finishing.deadline = trio.current_time() + ABANDONED_SECONDS
+                finishing.deadline = trio.current_time() + ABANDONED_SECONDS
             rest = await output.end(cut=result.truncated)
             redactions = output.redactions
             result = replace(result, redactions=result.redactions + redactions.total() - redactions["failed"])
             write = partial(self._spool.finish, command.id, result, rest)
             await until_written(write, log, "result can't be written, trying again", command_id=command.id)
-        if self._finishing.cancelled_caught:
+        self._finishing.discard(finishing)
+        if finishing.cancelled_caught:
             log.error("result given up, the command runs again at the next start", command_id=command.id)
             return
         self._metrics.finished(result)

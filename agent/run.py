@@ -14,6 +14,7 @@ import os
 import random
 import signal
 import traceback
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -36,11 +37,12 @@ from agent.policy import PolicyFile
 from agent.poller import Poller
 from agent.probes import Probes
 from agent.spool import Limits, Spool, open_spool
-from agent.stage import LAST_WRITES_SECONDS, Stage
 from agent.uploader import Troubles, Uploader
 from agent.watchdog import Watchdog
 
 log = Log("agent")
+
+Task = Callable[[], Awaitable[None]]
 
 UPLOADERS = 4
 """Results under way at once, one of them of any size, the others small. With answers after 30 ms, 4 deliver 111
@@ -55,8 +57,47 @@ NAMED_AT_MOST = 20
 FRAMES = 3
 """How many places of an unexpected error are named."""
 
+LAST_WRITES_SECONDS = 3.0
+"""How long a stopping task may go on writing down what it has. kubectl's own end, 2 s after SIGTERM, is part of it."""
+
 STOPPED, FAILED = 0, 1
 SIGNALLED = 128
+
+
+class Stage:
+    """Tasks of `root` that are stopped together, before those that they hand over to.
+
+    `abandon` makes them give up even what they must not lose, when they are still writing it down after a while, as on
+    a full disk: a process that never ends is killed, and can't even say what is left.
+    """
+
+    def __init__(self, root: trio.Nursery, tasks: Mapping[str, Task], abandon: Callable[[], None]) -> None:
+        self._abandon = abandon
+        self._scopes = [trio.CancelScope() for _ in tasks]
+        self._running = len(tasks)
+        self._ended = trio.Event()
+        for (name, task), scope in zip(tasks.items(), self._scopes, strict=True):
+            root.start_soon(self._run, task, scope, name=name)
+
+    async def _run(self, task: Task, scope: trio.CancelScope) -> None:
+        try:
+            with scope:
+                await task()
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._ended.set()
+
+    async def stop(self, within: float = 0) -> None:
+        """Give the tasks so many seconds to end by themselves, then cancel them, and wait until they have ended."""
+        with trio.move_on_after(max(within, 0)):  # below 0 if what came before took longer
+            await self._ended.wait()
+        for scope in self._scopes:
+            scope.cancel()
+        with trio.move_on_after(LAST_WRITES_SECONDS):
+            await self._ended.wait()
+        self._abandon()
+        await self._ended.wait()
 
 
 class Agent:
@@ -76,11 +117,8 @@ class Agent:
         recognising = Circuit(asking, lambda: spool.pending, "API's status" if link.pulls else "API")
         self._trust = trust = Trust(recognising, receiving, link.recognise, aside=not link.pulls)
         self._poller = Poller(link, spool, receiving, trust, metrics=self.metrics, watchdog=self.watchdog)
-        slots = trio.CapacityLimiter(config.executors)
-        self._executors = [
-            Executor(spool, kubectl, policies, slots, timeout_max=config.command_timeout_max, metrics=self.metrics)
-            for _ in range(config.executors)
-        ]
+        longest = config.command_timeout_max
+        self._executor = Executor(spool, kubectl, policies, self.metrics, count=config.executors, timeout_max=longest)
         troubles = Troubles()
         self._uploaders = [
             Uploader(link, spool, trust, troubles, metrics=self.metrics, random=random.random, small=n > 0)
@@ -91,23 +129,24 @@ class Agent:
 
     async def run(self) -> None:
         """Run until a signal has been obeyed, or a task fails."""
-        polling = Stage(("poller", self._poller.run))
-        executing = Stage(*((f"executor {n}", e.run) for n, e in enumerate(self._executors, 1)))
-        uploading = Stage(*((f"uploader {n}", u.run) for n, u in enumerate(self._uploaders, 1)))
         async with trio.open_nursery() as root:
             # From the first task on a signal drains: before that there is nothing to lose.
             stop: trio.Event = await root.start(self._signals, name="signals")
             await root.start(self._probes.serve, name="probes")
             root.start_soon(self._maintenance.run, name="maintenance")
             root.start_soon(self._link.run, name="link")
-            root.start_soon(uploading.run, root.cancel_scope.cancel, name="uploaders")
-            root.start_soon(executing.run, root.cancel_scope.cancel, name="executors")
-            root.start_soon(polling.run, root.cancel_scope.cancel, name="poller")
+            uploaders = {f"uploader {n}": each.run for n, each in enumerate(self._uploaders, 1)}
+            executors = {f"executor {n}": self._executor.run for n in range(1, self._config.executors + 1)}
+            uploading = Stage(root, uploaders, self._link.abandon)
+            executing = Stage(root, executors, self._executor.abandon)
+            polling = Stage(root, {"poller": self._poller.run}, self._abandon_receiving)
             try:
                 await stop.wait()
                 await self._drain(polling, executing, uploading)
-            except trio.Cancelled:
-                await self._end(polling, executing, uploading)
+            except trio.Cancelled:  # a task has failed: the others write down what they have
+                with trio.CancelScope(shield=True):
+                    for stage in (polling, executing, uploading):
+                        await stage.stop()
                 raise
             root.cancel_scope.cancel()
 
@@ -128,33 +167,19 @@ class Agent:
     async def _drain(self, polling: Stage, executing: Stage, uploading: Stage) -> None:
         deadline = trio.current_time() + self._config.drain_seconds
         self._probes.draining = True
-        await polling.stop(abandon=self._abandon_receiving)
+        await polling.stop()
         self._trust.alone()
-        for executor in self._executors:
-            executor.drain()
-        await executing.stop(within=self._config.drain_seconds * EXECUTORS_SHARE, abandon=self._abandon_writing)
+        self._executor.drain()
+        await executing.stop(within=self._config.drain_seconds * EXECUTORS_SHARE)
         await self._answer_unstarted()
         for uploader in self._uploaders:
             uploader.drain()
-        await uploading.stop(within=deadline - trio.current_time(), abandon=self._link.abandon)
+        await uploading.stop(within=deadline - trio.current_time())
         await self._tell_what_is_left()
-
-    async def _end(self, *stages: Stage) -> None:
-        """A task has failed. The others are cancelled, and have as long as in a drain to write down what they have."""
-        with trio.CancelScope(shield=True):
-            with trio.move_on_after(LAST_WRITES_SECONDS):
-                for stage in stages:
-                    await stage.ended.wait()
-        self._abandon_receiving()
-        self._abandon_writing()
 
     def _abandon_receiving(self) -> None:
         self._link.abandon()
         self._poller.abandon()
-
-    def _abandon_writing(self) -> None:
-        for executor in self._executors:
-            executor.abandon()
 
     async def _answer_unstarted(self) -> None:
         """Answer what was accepted and never started: the pod's volume may go with the pod, and somebody waits."""

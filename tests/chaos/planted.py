@@ -728,8 +728,8 @@ PLANTED = (
     Planted(
         "a task that fails doesn't wait for one on a full disk",
         "agent/run.py",
-        "                await self._end(polling, executing, uploading)\n",
-        "",
+        "                        await stage.stop()\n",
+        "                        await stage._ended.wait()\n",
         ("tests/tasks/test_run.py", "-k", "one_on_a_full_disk"),
     ),
     Planted(

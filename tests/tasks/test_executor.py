@@ -33,8 +33,8 @@ class Executing:
         self.kubectl = FakeKubectl()
         self.policies = Policies()
         self.metrics = Metrics()
-        neighbours: Any = (spool, self.kubectl, self.policies, trio.CapacityLimiter(4))
-        self.executor = Executor(*neighbours, timeout_max=60, metrics=self.metrics)
+        neighbours: Any = (spool, self.kubectl, self.policies, self.metrics)
+        self.executor = Executor(*neighbours, count=4, timeout_max=60)
 
     async def accept(self, *names, **fields):
         """Commands whose id and last argument are the same."""

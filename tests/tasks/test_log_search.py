@@ -52,9 +52,9 @@ class Searching:
         self.cluster = Cluster()
         self.policy = DEFAULT_POLICY
         self.metrics = Metrics()
-        self.slots = trio.CapacityLimiter(2)
-        neighbours: Any = (spool, self.cluster, self, self.slots)
-        self.executor = Executor(*neighbours, timeout_max=60, metrics=self.metrics)
+        neighbours: Any = (spool, self.cluster, self, self.metrics)
+        self.executor = Executor(*neighbours, count=2, timeout_max=60)
+        self.slots = self.executor.slots
 
     def current(self):
         return self.policy

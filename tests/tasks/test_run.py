@@ -14,7 +14,6 @@ from agent.link import Batch, Reply, Verdict
 from agent.model import Command
 from agent.run import FAILED, SIGNALLED, STOPPED, run
 from agent.spool import Limits, Spool, open_spool
-from agent.stage import Stage
 from tests.tasks.fakes import DONE, FakeKubectl, FakeLink, until
 
 
@@ -297,24 +296,3 @@ async def test_a_stream_has_a_picture_of_its_own(life, link, events, virtual_clo
     link.holds = False
     link.receives.append(commands("a"))
     assert await life.until_signalled(lambda: link.delivered) == STOPPED
-
-
-async def test_a_stage_is_stopped_in_order(virtual_clock):
-    ended: list[str] = []
-
-    async def stubborn():
-        try:
-            await trio.sleep_forever()
-        finally:
-            with trio.CancelScope(shield=True) as scope:
-                scopes.append(scope)
-                await trio.sleep_forever()
-            ended.append("stubborn")
-
-    scopes: list[trio.CancelScope] = []
-    stage = Stage(("stubborn", stubborn))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.run)
-        await trio.testing.wait_all_tasks_blocked()
-        await stage.stop(within=2, abandon=lambda: scopes[0].cancel())  # noqa: PLW0108  # it isn't there yet
-        assert ended == ["stubborn"]
