@@ -17,9 +17,26 @@ PIECE_CHARS = 256 * 1024
 such pieces cost 2.7 MB of memory, in one value 31 MB (measured, CPython 3.11, SQLite 3.40)."""
 
 
+_PLAIN = bytes(set(range(256)) - set(range(32)) - set(b'"\\'))  # what stands in a JSON string as it is
+_SHORT = b'"\\\b\f\n\r\t'  # what is escaped by two characters, and not by six
+_SPARSE = 8  # with fewer escapes than one in so many bytes, replacing each kind is two to five times as fast
+
+
+def json_bytes(data: bytes) -> int:
+    """How long UTF-8 text is inside a JSON string (RFC 8259 §7)."""
+    special = data.translate(None, _PLAIN)
+    return len(data) + len(special) + 4 * len(special.translate(None, _SHORT))
+
+
 def json_text(text: str) -> bytes:
-    """Text as the inside of a JSON string (RFC 8259 §7), in UTF-8. Escaped pieces join to the escaped whole."""
-    return encode_basestring(text)[1:-1].encode()
+    """Text as the inside of a JSON string, in UTF-8. Escaped pieces join to the escaped whole."""
+    data = text.encode()
+    special = data.translate(None, _PLAIN)
+    if len(special) * _SPARSE > len(data):
+        return encode_basestring(text)[1:-1].encode()
+    for character in sorted(set(special.decode()), reverse=True):  # the backslash first, as all escapes have one
+        data = data.replace(character.encode(), encode_basestring(character)[1:-1].encode())
+    return data
 
 
 MAX_ID_CHARS = 256

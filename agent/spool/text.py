@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from agent.model import PIECE_CHARS, Command
+from agent.model import PIECE_CHARS, Command, json_bytes
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_PLAIN = bytes(set(range(256)) - set(range(32)) - set(b'"\\'))  # what stands in a JSON string as it is
-_SHORT = b'"\\\b\f\n\r\t'  # what is escaped by two characters, and not by six
 SHOWN_CHARS = 300
 """How much of a command's line is kept for people."""
 
@@ -60,12 +58,10 @@ class Written:
     def plus(self, piece: str) -> Self:
         """With one more piece."""
         data = piece.encode()
-        escaped = data.translate(None, _PLAIN)  # five times as fast as escaping it
-        longer = len(escaped) + 4 * len(escaped.translate(None, _SHORT))
         return type(self)(
             self.parts + 1,
             self.bytes + len(data),
-            self.json_bytes + len(data) + longer,
+            self.json_bytes + json_bytes(data),
             zlib.crc32(data, self.crc),
         )
 
