@@ -10,7 +10,6 @@ from collections import Counter
 import trio
 
 from agent.check import Finding, Mark, check_everything
-from agent.cli.parser import Subparsers, add_command
 
 _COLOURS = {Mark.PASSED: "32", Mark.WARNED: "33", Mark.FAILED: "31", Mark.SKIPPED: "2"}
 _WIDTH = 17  # of the longest check's name
@@ -19,14 +18,15 @@ _COLUMNS = 110  # beyond that lines are hard to read
 _EPILOG = """\
 √ as it should be   ! works, but look at it   × to be put right   – has no meaning here
 
+It changes nothing, and may run beside a live agent:
+kubectl exec deploy/kubently-agent -- kubently-agent check
 Exit codes: 0 nothing failed, 1 something did, 2 a mistake in the configuration.
-It may run beside a live agent: kubectl exec deploy/kubently-agent -- kubently-agent check
 """
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add the command's own command line."""
-    add_command(commands, "check", more=" Changes nothing.", epilog=_EPILOG)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Complete the command's own parser."""
+    parser.epilog = _EPILOG
 
 
 def run(_: argparse.Namespace) -> int:

@@ -30,14 +30,9 @@ Type one JSON object a line, such as {"args": ["get", "pods"]}; Ctrl-D ends.
 For arguments as you type them: kubently-agent guard -- get pods"""
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command's own options."""
-    parser = commands.add_parser(
-        "guard",
-        help="say whether kubectl arguments are allowed, and what would run",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Complete the command's own parser."""
+    parser.description = _DESCRIPTION
     parser.add_argument("--policy", metavar="FILE", help="a policy file; default: KUBENTLY_POLICY_FILE")
     parser.add_argument("--explain", action="store_true", help="print everything that the effective policy allows")
     parser.add_argument("args", nargs="*", metavar="-- ARGUMENT", help="kubectl's arguments, without kubectl itself")

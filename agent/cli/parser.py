@@ -5,7 +5,6 @@
 import argparse
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TypeAlias
 
 from agent import __version__
 
@@ -17,6 +16,8 @@ COMMANDS = {
     "guard": "say whether kubectl arguments are allowed, and what would run",
     "redact": "take the credentials out of a text, as out of what kubectl prints",
 }
+"""`agent.cli.NAME` has what `kubently-agent NAME` does: `add_arguments` completes its parser, `run` gets the options
+and returns the exit code."""
 
 _EPILOG = """\
 `kubently-agent COMMAND --help` says more about each. The agent is configured by
@@ -24,22 +25,6 @@ environment variables; `kubently-agent run --help` lists them.
 Exit codes: 0 done, 1 failed or "no", 2 a mistake in the configuration or the
 command line.
 """
-
-
-# argparse has no public name for it, and it takes no [] at run time.
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
-
-
-def add_command(commands: Subparsers, name: str, *, more: str = "", epilog: str = "") -> argparse.ArgumentParser:
-    """A command's own parser. `more` stands in its description after its summary."""
-    summary = COMMANDS[name]
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.{more}",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -55,11 +40,15 @@ def run_command(arguments: Sequence[str]) -> int:
     arguments = arguments or ["run"]
     named = next((a for a in arguments if not a.startswith("-")), None)
     for name, summary in COMMANDS.items():
+        its_parser = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         if name == named:
             command = import_module(f"agent.cli.{name}")
-            command.add_parser(commands)
-        else:
-            commands.add_parser(name, help=summary)
+            command.add_arguments(its_parser)
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         hint = "; kubectl's own arguments go after --" if options.command == "guard" else ""

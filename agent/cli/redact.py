@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.cli.parser import Subparsers, add_command
 from agent.errors import AgentError
 from agent.log import Log
 from agent.policy import PolicyFile
@@ -27,9 +26,9 @@ such a rule takes; never the value. What is missed or taken wrongly: docs/redact
 """
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add the command's own command line."""
-    parser = add_command(commands, "redact", epilog=_EPILOG)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Complete the command's own parser."""
+    parser.epilog = _EPILOG
     parser.add_argument("--policy", metavar="FILE", help="a policy file; default: KUBENTLY_POLICY_FILE")
     parser.add_argument("--json", action="store_true", help='read and write {"text": …}, one JSON object a line')
     parser.add_argument("--explain", action="store_true", help="say which rule takes what and where, not the text")

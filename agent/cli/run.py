@@ -6,23 +6,18 @@ import os
 import trio
 
 from agent import log
-from agent.cli.parser import Subparsers, add_command
 from agent.config import SETTINGS, Config
 from agent.errors import ConfigError
 from agent.run import run as run_agent
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add the command's own command line."""
-    add_command(commands, "run", epilog=_variables())
-
-
-def _variables() -> str:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Complete the command's own parser."""
     lines = ["environment variables:"]
     for setting in SETTINGS.values():
         default = "required" if setting.example else setting.default
         lines += [f"  {setting.name}{f'  ({default})' if default else ''}", f"      {setting.meaning}"]
-    return "\n".join([*lines, "", "Exactly one of KUBENTLY_TOKEN and KUBENTLY_TOKEN_FILE must be set."])
+    parser.epilog = "\n".join([*lines, "", "Exactly one of KUBENTLY_TOKEN and KUBENTLY_TOKEN_FILE must be set."])
 
 
 def run(_: argparse.Namespace) -> int:

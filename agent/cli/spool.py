@@ -8,23 +8,18 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from agent.cli.lists import LISTS, shortened
-from agent.cli.parser import Subparsers, add_command
-from agent.cli.table import plain, plain_lines, seconds_since, table
+from agent.cli.lists import LISTS, plain, since, table
 from agent.config import spool_path
 from agent.errors import SpoolError
-from agent.humanize import age, counted, size
+from agent.humanize import counted, size
 from agent.model import Stream
 from agent.spool import retry
 from agent.spool.lock import is_held
-from agent.spool.reader import Reader, Shown, open_reader
+from agent.spool.reader import VIEWS, Reader, Row, Shown, open_reader
 
-_VIEWS = ("recent", "backlog", "stuck", "slow")
+_STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 _ROWS = 20
 _SIMILAR = 5
 
@@ -33,20 +28,28 @@ An ID may be cut as long as it is the only one that begins so.
 Works beside a running agent, on the file of a dead one, and on a copy; only `retry` writes.
 """
 
+_MEANING = {
+    "accepted": "waits to run",
+    "running": "runs, or did when the agent ended",
+    "spooled": "has run, its result waits to be sent",
+    "delivered": "the API has its result",
+    "rejected": "the API refused its result; `kubently-agent spool retry ID` sends it once more",
+}
+
 _EXPORTED = """\
 {path}: {size}, everything that was in the spool at this moment, outputs included.
 Look into it with `kubently-agent status {path}` or `sqlite3 -readonly {path} 'select * from status'`."""
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add the command's own command line."""
-    parser = add_command(commands, "spool", epilog=_EPILOG)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Complete the command's own parser."""
+    parser.epilog = _EPILOG
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--spool", type=Path, metavar="FILE", help="the spool (default: KUBENTLY_SPOOL_PATH)")
     actions = parser.add_subparsers(title="what", metavar="WHAT", required=True)
 
     action = actions.add_parser("list", parents=[common], help="commands, the newest first")
-    action.add_argument("--view", choices=_VIEWS, default="recent", help="default: recent")
+    action.add_argument("--view", choices=VIEWS[1:], default="recent", help="default: recent")
     action.add_argument("--limit", type=_positive, default=_ROWS, metavar="N", help=f"rows at most (default: {_ROWS})")
     action.add_argument("--json", action="store_true", help="a JSON list, for programs")
     action.set_defaults(action=_list)
@@ -90,7 +93,7 @@ def _list(path: Path, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(rows, indent=2))
     elif rows:
-        print("\n".join(table(LISTS[args.view], shortened(rows))))
+        print("\n".join(table(LISTS[args.view], rows)))
     else:
         print(f"Nothing in the list {args.view}.", file=sys.stderr)
     return 0
@@ -102,25 +105,21 @@ def _show(path: Path, args: argparse.Namespace) -> int:
         if args.raw:
             _raw(reader, shown, path)
         elif args.json:
-            output = {stream: "".join(reader.pieces(shown.seq, stream)) for stream in _streams()}
+            output = {stream: "".join(reader.pieces(shown.seq, stream)) for stream in _STREAMS}
             asked = {name: json.loads(shown.fields[name] or "null") for name in ("args", "request")}
             print(json.dumps({**shown.fields, **asked, **output}, indent=2))
         else:
             print("\n".join(_facts(shown)))
-            for stream in _streams():
+            for stream in _STREAMS:
                 _print_output(stream, reader.pieces(shown.seq, stream))
     return 0
-
-
-def _streams() -> Sequence[Stream]:
-    return ("stdout", "stderr")
 
 
 def _raw(reader: Reader, shown: Shown, path: Path) -> None:
     if not shown.has_output:
         command_id = shown.fields["command_id"]
         raise SpoolError(f"The output of {command_id} isn't in {path} any more.", "It was delivered: ask the API.")
-    for stream in _streams():
+    for stream in _STREAMS:
         out = getattr(sys, stream).buffer
         for piece in reader.pieces(shown.seq, stream):
             out.write(piece.encode())
@@ -128,82 +127,53 @@ def _raw(reader: Reader, shown: Shown, path: Path) -> None:
 
 
 def _print_output(stream: Stream, pieces: Iterator[str]) -> None:
-    first = next(pieces, None)
-    if first is None:
-        return
-    print(f"\n── {stream}")
-    end = "\n"
-    for piece in chain([first], pieces):
+    last = ""
+    for piece in pieces:
+        if not last:
+            print(f"\n── {stream}")
         # On a terminal nothing is sent that it would obey; into a file or a pipe the output goes as it was.
-        sys.stdout.write(plain_lines(piece) if sys.stdout.isatty() else piece)
-        end = piece[-1:]
-    if end != "\n":
+        sys.stdout.write(plain(piece, keep="\n\t") if sys.stdout.isatty() else piece)
+        last = piece[-1:]
+    if last not in ("", "\n"):
         print()
 
 
 def _facts(shown: Shown) -> list[str]:
-    fields = shown.fields
-    args = json.loads(fields["args"] or "[]")  # null when they were given up for room
-    rows = [
-        ("command", plain(f"kubectl {shlex.join(args)}" if args else fields["command"])),
-        ("id", plain(fields["command_id"])),
-        ("trace", ", ".join(f"{k[:-3]} {plain(fields[k])}" for k in ("correlation_id", "session_id") if fields[k])),
-        ("state", _state(fields)),
-        ("accepted", _when(fields["accepted_at"])),
-        ("started", _when(fields["started_at"]) + (f", run {fields['runs']}" if fields["runs"] > 1 else "")),
-        ("ended", _ending(fields)),
-        ("error", plain(fields["error"] or "")),
-        ("output", _output(shown)),
-        ("sending", _sending(fields)),
-    ]
-    return [f"{title:<9} {words}" for title, words in rows if words]
-
-
-def _state(fields: dict[str, Any]) -> str:
-    meaning = {
-        "accepted": "waits to run",
-        "running": "runs, or did when the agent ended",
-        "spooled": "has run, its result waits to be sent",
-        "delivered": "the API has its result",
-        "rejected": "the API refused its result; `kubently-agent spool retry ID` sends it once more",
+    fields: Row = {n: plain(value) if isinstance(value, str) else value for n, value in shown.fields.items()}
+    args = json.loads(shown.fields["args"] or "[]")  # null when they were given up for room
+    code, cut = fields["exit_code"], fields["truncated"]
+    facts: dict[str, Sequence[str | None]] = {
+        "command": [plain(f"kubectl {shlex.join(args)}") if args else fields["command"]],
+        "id": [fields["command_id"]],
+        "trace": [fields[n] and f"{n[:-3]} {fields[n]}" for n in ("correlation_id", "session_id")],
+        "state": [f"{fields['state']}: {_MEANING[fields['state']]}"],
+        "accepted": [_when(fields["accepted_at"])],
+        "started": [_when(fields["started_at"]), f"run {fields['runs']}" if fields["runs"] > 1 else ""],
+        "ended": [
+            *(_when(fields["finished_at"]), fields["outcome"], fields["rule"] and f"rule {fields['rule']}"),
+            "" if code is None else f"exit code {code} after {fields['execution_time_ms']} ms",
+        ],
+        "error": [fields["error"]],
     }
-    return f"{fields['state']}: {meaning[fields['state']]}"
+    if fields["outcome"]:
+        facts["output"] = [
+            *(f"{size(fields[f'{stream}_bytes'])} of {stream}" for stream in _STREAMS),
+            f"stdout was cut, it had {size(fields['output_bytes'])}" if cut else "",
+            "" if shown.has_output else "not here any more",
+        ]
+    if fields["attempts"]:
+        status, later = fields["last_http_status"], fields["next_attempt_at"]
+        facts["sending"] = [
+            *(counted(fields["attempts"], "attempt"), status and f"HTTP {status}", fields["last_error"]),
+            f"{fields['state']} {_when(fields['settled_at'])}"
+            if fields["settled_at"]
+            else later and f"next at {later}",
+        ]
+    return [f"{title:<9} {', '.join(filter(None, words))}" for title, words in facts.items() if any(words)]
 
 
 def _when(time: str | None) -> str:
-    return f"{time} ({age(seconds_since(time))} ago)" if time else ""
-
-
-def _ending(fields: dict[str, Any]) -> str:
-    if fields["outcome"] is None:
-        return ""
-    words = f"{_when(fields['finished_at'])}, {fields['outcome']}"
-    if fields["exit_code"] is not None:
-        words += f", exit code {fields['exit_code']} after {fields['execution_time_ms']} ms"
-    return words + (f", rule {plain(fields['rule'])}" if fields["rule"] else "")
-
-
-def _output(shown: Shown) -> str:
-    fields = shown.fields
-    if fields["outcome"] is None:
-        return ""
-    words = f"{size(fields['stdout_bytes'])} of stdout, {size(fields['stderr_bytes'])} of stderr"
-    if fields["truncated"]:
-        words += f"; stdout was cut, it had {size(fields['output_bytes'])}"
-    return words if shown.has_output else f"{words}; not here any more"
-
-
-def _sending(fields: dict[str, Any]) -> str:
-    if not fields["attempts"]:
-        return ""
-    words = counted(fields["attempts"], "attempt")
-    if fields["last_http_status"]:
-        words += f", HTTP {fields['last_http_status']}"
-    if fields["last_error"]:
-        words += f", {plain(fields['last_error'])}"
-    if fields["settled_at"]:
-        return f"{words}, {fields['state']} {_when(fields['settled_at'])}"
-    return words + (f", next at {fields['next_attempt_at']}" if fields["next_attempt_at"] else "")
+    return f"{time} ({since(time)} ago)" if time else ""
 
 
 def _retry(path: Path, args: argparse.Namespace) -> int:
@@ -226,7 +196,7 @@ def _retry(path: Path, args: argparse.Namespace) -> int:
 def _export(path: Path, args: argparse.Namespace) -> int:
     if args.file != "-":
         to = Path(args.file)
-        with open_reader(path) as reader, _private():
+        with open_reader(path) as reader:
             reader.export(to)
         print(_EXPORTED.format(path=to, size=size(to.stat().st_size)), file=sys.stderr)
         return 0
@@ -239,16 +209,6 @@ def _export(path: Path, args: argparse.Namespace) -> int:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     return 0
-
-
-@contextmanager
-def _private() -> Iterator[None]:
-    """Files made meanwhile are for this user alone: outputs may hold what not everybody should read."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def _whole_id(reader: Reader, given: str) -> str:

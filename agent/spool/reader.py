@@ -153,8 +153,10 @@ class Reader:
         Raises:
             SpoolError: there is a file already, or it can't be written.
         """
-        if to.exists():
-            raise SpoolError(f"{to} exists already.", "Name a file that doesn't.")
+        try:
+            os.close(os.open(to, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # outputs are for this user alone
+        except FileExistsError:
+            raise SpoolError(f"{to} exists already.", "Name a file that doesn't.") from None
         try:
             with closing(sqlite3.connect(to)) as copy:
                 self._db.backup(copy)

@@ -267,7 +267,7 @@ AS_ANOTHER_USER = """
 import os, sys
 from agent.cli import main
 from agent.humanize import size
-import agent.cli.parser, agent.cli.spool, agent.cli.status  # before: that user may not read the checkout
+import agent.cli.spool, agent.cli.status  # before: that user may not read the checkout
 os.chdir("/")
 os.setgroups([])
 os.setgid(65534)
