@@ -198,10 +198,10 @@ async def test_an_api_in_trouble_has_nothing_cut_however_long_it_lasts(uploading
     await uploading.result("b", "small")
     await uploading.with_all(lambda _: STORED, 10)
     uploading.link.replies.clear()
-    await uploading.result("a", "x" * 3_000_000)
+    await uploading.result("a", "x" * 200_000)
     counts = await uploading.with_all(lambda _: Reply(Verdict.LATER, status, "down"), 7200)
     assert (counts.pending, counts.rejected) == (1, 0)
-    assert set(uploading.sizes[1:]) == {3_000_000}
+    assert set(uploading.sizes[1:]) == {200_000}
 
 
 async def test_its_waits_grow_with_its_attempts(uploading, autojump_clock):
