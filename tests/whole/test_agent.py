@@ -110,8 +110,10 @@ async def test_a_timeout_ends_the_whole_family_and_keeps_what_was_printed(api, t
     assert result["success"] is False
     assert result.get("timed_out") is True, result
     assert re.search(r"after (1|0\.\d) s", result["error"])
-    for pid in map(int, result["output"].splitlines()[0].split()):
-        assert not lives(pid)
+    with trio.fail_after(60):
+        for pid in map(int, result["output"].splitlines()[0].split()):
+            while lives(pid):  # it has its signal, and dies when it gets the processor
+                await trio.sleep(0.01)
 
 
 async def test_results_wait_for_an_api_that_is_away(api, tmp_path):
