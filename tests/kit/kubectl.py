@@ -6,6 +6,7 @@ After the guard's `--` it finds `pods WHAT`, where WHAT is one of:
     show-NAME       prints the file NAME beside the script
     flood-BYTES     prints so many bytes
     sleep-SECONDS   prints "began", sleeps, prints "ended"
+    until-NAME      the same until there is a file NAME beside the script: what happens before that is the test's to say
     family-SECONDS  starts a grandchild that sleeps too, prints both pids, sleeps
     fail            prints to both streams and exits with 3
 
@@ -41,6 +42,8 @@ case "$what" in
   show-*) exec /bin/cat "${0%/*}/$rest";;
   flood-*|pour-*) /usr/bin/head -c "$number" /dev/zero | /usr/bin/tr '\0' x;;
   sleep-*) echo began; /bin/sleep "$number"; echo ended;;
+  until-*) echo began; left=1200
+    while [ ! -e "${0%/*}/$rest" ] && [ $((left -= 1)) -gt 0 ]; do /bin/sleep 0.05; done; echo ended;;
   nap-*) /bin/sleep "$number"; echo ended;;
   family-*) /bin/sleep "$number" & echo "$$ $!"; /bin/sleep "$number";;
   say-*) ;;

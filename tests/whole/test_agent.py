@@ -94,11 +94,12 @@ async def test_a_large_result_arrives_whole(api, tmp_path):
 
 async def test_a_short_command_overtakes_long_ones(api, tmp_path):
     async with agent_process(api, tmp_path):
-        long = [await ask(api, "sleep-2"), await ask(api, "sleep-2.1")]
-        short = await ask(api, "sleep-0.1")
+        long = [await ask(api, "until-go"), await ask(api, "until-go")]
+        short = await ask(api, "echo-short")
         with trio.fail_after(60):
             await api.result(short)
             assert not any(api.record[i].answers for i in long)
+            (tmp_path / "go").touch()
             await answers(api, long)
 
 
@@ -118,10 +119,11 @@ async def test_a_timeout_ends_the_whole_family_and_keeps_what_was_printed(api, t
 
 async def test_results_wait_for_an_api_that_is_away(api, tmp_path):
     async with agent_process(api, tmp_path) as agent:
-        ids = [await ask(api, f"sleep-0.{n}") for n in range(3, 7)]
+        ids = [await ask(api, "until-go") for _ in range(4)]
         with trio.fail_after(60):
             await agent.until("command accepted", 4)
             await api.stop()
+            (tmp_path / "go").touch()
             await agent.until("command finished", 4)
             await agent.until("API can't be reached")
             await api.start()
@@ -173,9 +175,10 @@ async def test_the_spool_answers_while_alive_stuck_and_dead(api, tmp_path):
     question = "select command_id from backlog"
     async with agent_process(api, tmp_path) as agent:
         await agent.until("starting")
-        waiting = await ask(api, "sleep-0.5")
+        waiting = await ask(api, "until-go")
         await agent.until("command accepted")
         await api.stop()
+        (tmp_path / "go").touch()
         await agent.until("command finished")
         assert await ask_spool(agent.spool, question) == f"{waiting}\n"
         agent.process.send_signal(signal.SIGSTOP)
@@ -211,9 +214,10 @@ async def test_a_command_that_outlasts_the_drain_is_answered(api, tmp_path):
 
 async def test_what_a_drain_couldnt_deliver_is_named(api, tmp_path):
     async with agent_process(api, tmp_path, KUBENTLY_DRAIN_SECONDS="1") as agent:
-        waiting = await ask(api, "sleep-0.3")
+        waiting = await ask(api, "until-go")
         await agent.until("command accepted")
         await api.stop()
+        (tmp_path / "go").touch()
         await agent.until("command finished")
         with trio.fail_after(60):
             assert await agent.stop() == 0

@@ -38,14 +38,15 @@ YES = {
 
 
 @pytest.mark.parametrize("says", YES)
-async def test_a_default_backend_that_says_yes_to_everything_gets_no_result(api, agent, monkeypatch, says):
+async def test_a_default_backend_that_says_yes_to_everything_gets_no_result(api, agent, tmp_path, monkeypatch, says):
     async with agent() as running:
         for wait in ("WAIT_ACTIVE", "WAIT_IDLE"):
             monkeypatch.setattr(f"agent.link.poll.{wait}", 1)  # that the API holds a poll is what its 204 is known by
-        known = [api.queue("sleep-0.5") for _ in range(4)]
+        known = [api.queue("until-go") for _ in range(4)]
         await until(lambda: len(api.known) == 4)
         api.refuse()
-        await until(lambda: running.spool.pending == 4)
+        (tmp_path / "go").touch()
+        await until(lambda: running.spool.pending == 4 and not running.agent._trust.known)
         asked: list[str] = []
 
         def instead(route):
