@@ -31,6 +31,7 @@ _VERSION_SECONDS = 10.0
 _OUT_OF_MEMORY = re.compile(r"^fatal error: .*(out of memory|cannot allocate memory)", re.MULTILINE)  # Go's own words
 _GO_FATAL = 2  # the exit code of a Go program that can't go on
 _HEAD_CHARS = 2000
+_SHOWN_NUL = "\ufffd".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ class Text:
         self.total += len(data)
         if self.truncated:
             return ""
-        text = self._decoder.decode(data, last).replace("\0", "\ufffd")
+        text = self._decoder.decode(data.replace(b"\0", _SHOWN_NUL), last)
         size = len(text) if text.isascii() else len(text.encode())
         if size > self._room:
             text = text.encode()[: self._room].decode("utf-8", "ignore")
