@@ -1,6 +1,5 @@
 """The whole agent, as its user sees it: a real process, a real API on a socket, real signals."""
 
-import random
 import re
 import shutil
 import signal
@@ -20,6 +19,10 @@ async def api(request):
         yield api
 
 
+POLL = pytest.mark.parametrize("api", ["poll"], indirect=True)
+"""For what has nothing to do with the link."""
+
+
 async def ask(api, what, **kwargs):
     return await ask_for(api, ["get", "pods", what], **kwargs)
 
@@ -29,12 +32,6 @@ async def ask_for(api, args, **kwargs):
     while "stream" in api.links and not api.listeners:  # the reference API has no event for this
         await trio.sleep(0.02)
     return await api.ask(args, **kwargs)
-
-
-async def nobody_listens(api):
-    """Wait until the API has noticed that its agent is gone."""
-    while api.listeners:
-        await trio.sleep(0.01)
 
 
 async def answers(api, ids):
@@ -103,6 +100,7 @@ async def test_a_short_command_overtakes_long_ones(api, tmp_path):
             await answers(api, long)
 
 
+@POLL
 async def test_a_timeout_ends_the_whole_family_and_keeps_what_was_printed(api, tmp_path):
     async with agent_process(api, tmp_path):
         slow = await ask(api, "family-60", timeout=1)
@@ -134,30 +132,6 @@ async def test_results_wait_for_an_api_that_is_away(api, tmp_path):
             await agent.until("result delivered", 5)
 
 
-async def test_a_kill_at_any_moment_loses_nothing_and_doubles_nothing(api, tmp_path):
-    """What the API handed out in an answer that a kill swallowed is the API's to hand out again: it does so here."""
-    chance = random.Random(20261123)
-    ids = []
-    async with agent_process(api, tmp_path, KUBENTLY_SPOOL_MAX_BYTES="16Mi", KUBENTLY_MAX_OUTPUT_BYTES="1Mi") as agent:
-        for _ in range(4):
-            ids += [await ask(api, f"sleep-0.{chance.randint(0, 9)}") for _ in range(3)]
-            await trio.sleep(chance.uniform(0.2, 1.0))
-            await agent.kill()
-            await nobody_listens(api)
-            await agent.start()
-            await ask(api, "echo-back")
-            api.hand_out_again()
-        with trio.fail_after(60):
-            while any(not api.record[command_id].answers for command_id in ids):
-                await trio.sleep(1)
-                api.hand_out_again()  # the poll of an agent that was killed may have taken some with it
-            results = await answers(api, ids)
-    for command_id, result in zip(ids, results, strict=True):
-        bodies = {str(answer.result) for answer in api.record[command_id].answers}
-        assert len(bodies) == 1, "the same result, however often it was sent"
-        assert result["success"] or "died 2 times" in result["error"], result
-
-
 READ_ONLY = """
 import sqlite3, sys
 for row in sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True).execute(sys.argv[2]):
@@ -171,6 +145,7 @@ async def ask_spool(path, question):
     return (await trio.run_process([*command, str(path), question], capture_stdout=True)).stdout.decode()
 
 
+@POLL
 async def test_the_spool_answers_while_alive_stuck_and_dead(api, tmp_path):
     question = "select command_id from backlog"
     async with agent_process(api, tmp_path) as agent:
@@ -198,6 +173,7 @@ async def test_sigterm_drains(api, tmp_path):
     assert agent.events("drained, everything is delivered")
 
 
+@POLL
 async def test_a_command_that_outlasts_the_drain_is_answered(api, tmp_path):
     async with agent_process(api, tmp_path, KUBENTLY_DRAIN_SECONDS="2", KUBENTLY_EXECUTORS="1") as agent:
         slow, never = await ask(api, "sleep-50", timeout=55), await ask(api, "echo-never")
@@ -212,6 +188,7 @@ async def test_a_command_that_outlasts_the_drain_is_answered(api, tmp_path):
     assert "before this was started" in never["error"]
 
 
+@POLL
 async def test_what_a_drain_couldnt_deliver_is_named(api, tmp_path):
     async with agent_process(api, tmp_path, KUBENTLY_DRAIN_SECONDS="1") as agent:
         waiting = await ask(api, "until-go")
@@ -225,6 +202,7 @@ async def test_what_a_drain_couldnt_deliver_is_named(api, tmp_path):
     assert line["command_ids"] == [waiting]
 
 
+@POLL
 async def test_a_second_signal_stops_at_once(api, tmp_path):
     async with agent_process(api, tmp_path, KUBENTLY_DRAIN_SECONDS="300") as agent:
         slow = await ask(api, "sleep-200", timeout=250)
