@@ -1,6 +1,7 @@
 """The central API, asked by the agent's own client: how far that came, and what it says if it didn't come through."""
 
 import json
+import random
 import ssl
 import tempfile
 import time
@@ -18,7 +19,7 @@ from agent.link.answer import ELSEWHERE, unhappy
 from agent.link.connection import Seen
 from agent.link.http import Http
 from agent.link.proxy import proxy_shown
-from agent.link.sse import EventParser
+from agent.link.stream import StreamLink
 from agent.link.tls import tls_context
 
 ANSWER_SECONDS = 10.0
@@ -74,22 +75,12 @@ async def _status(http: Http, config: Config) -> str:
 
 
 async def _listen(http: Http, _: Config) -> str:
-    """Open the stream and wait until it says that it is connected."""
-    stream = await http.open_stream("/executor/stream", media_type="text/event-stream", seconds=ANSWER_SECONDS)
-    parser = EventParser()
+    link = StreamLink(http, None, now=trio.current_time, random=random.random)
     try:
-        with trio.fail_after(ANSWER_SECONDS):
-            while (chunk := await stream.read()) is not None:
-                if any(event.name == "connected" for event in parser.feed(chunk)):
-                    return "it is connected"
-        raise AgentError("the stream ended before it said `connected`.", ELSEWHERE)
-    except trio.TooSlowError:
-        raise AgentError(
-            f"the stream opens, but says nothing within {ANSWER_SECONDS:g} s.",
-            "Something between here and the API buffers it: an ingress (nginx: proxy_buffering off) or a proxy.",
-        ) from None
+        await link.receive(eager=True)
     finally:
-        await stream.aclose()
+        await link.aclose()
+    return "the stream is open"
 
 
 async def _way(area: Area, config: Config, seen: Seen, failure: AgentError | None) -> None:

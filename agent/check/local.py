@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from difflib import get_close_matches
-from pathlib import Path
 
 from agent.check.findings import Area
 from agent.config import SETTINGS, Config, unknown_variables
@@ -20,14 +19,6 @@ from agent.probes.server import listen
 from agent.spool.lock import is_held
 from agent.spool.opening import look, refuse_foreign, try_volume
 from agent.spool.space import OWN, beside, file_bytes
-
-_MEMORY = ("memory", "Undelivered results go with the machine or the pod. Mount a volume on a disk.")
-_NETWORK = ("on the network", "Locks there may not hold, and a durable commit is slow. Mount a volume on a local disk.")
-DOUBTFUL = {
-    **dict.fromkeys(("tmpfs", "ramfs"), _MEMORY),
-    **dict.fromkeys(("nfs", "nfs4", "cifs", "smb3", "9p"), _NETWORK),
-}
-"""File systems for a spool to stay away from, by the kernel's names: where that is, and what to do."""
 
 
 def read_configuration(area: Area, environ: Mapping[str, str]) -> Config:
@@ -79,12 +70,7 @@ def check_spool(area: Area, config: Config) -> None:
     area.begins("folder")
     try_volume(folder)
     later = "" if folder == path.parent else f"; {path.parent} is made in it at the first start"
-    kind = file_system(folder)
-    if kind in DOUBTFUL:
-        where, hint = DOUBTFUL[kind]
-        area.warned(f"{folder} is {where} ({kind}){later}", hint)
-    else:
-        area.passed(f"{folder} takes a database and keeps it{later}")
+    area.passed(f"{folder} takes a database and keeps it{later}")
 
     area.begins("file")
     if not path.exists():
@@ -100,17 +86,6 @@ def check_spool(area: Area, config: Config) -> None:
         area.warned(f"{path.name} is damaged: {damage}", hint)
     else:
         area.passed(f"{path.name} is sound{', and an agent works with it now' if is_held(path) else ''}")
-
-
-def file_system(folder: Path) -> str:
-    """Its kind, as the kernel calls it; "" if that can't be found out."""
-    device = folder.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(" - ")[2].split()[0] for line in mounts if line.split()[2] == number), "")
 
 
 async def check_port(area: Area, config: Config) -> None:

@@ -1,25 +1,43 @@
-"""The spool's views as tables for people: one command a line, and no line longer than the terminal."""
+"""The rows of the spool's views for people: what a value means follows from its name, which says its unit."""
 
 import json
+import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from agent.humanize import age, size
+from agent.spool.reader import Row
 
 _COLUMNS = 100  # when there is no terminal to ask
+_CELL = 40  # the most of a cell that isn't the last in its line
 _SHORT_ID = 8  # the least of an id that is shown
-_SHORT_COMMAND = 40  # the most that is shown of one where something else is the last column
+_UNIT = re.compile("_(at|ms|s|bytes)$")
+_TITLES = {"command_id": "ID", "execution_time_ms": "TOOK"}
 
-Row = Mapping[str, Any]
-Column = tuple[str, Callable[[Row], str]]
-"""Its title, and what it shows of a row."""
+LISTS: Mapping[str, Sequence[str]] = {
+    "backlog": ("waiting_s", "command_id", "outcome", "output_bytes", "attempts", "command", "last_error"),
+    "recent": (
+        *("accepted_at", "command_id", "state", "outcome"),
+        *("execution_time_ms", "output_bytes", "command"),
+    ),
+    "stuck": ("since_at", "command_id", "state", "command", "why"),
+    "slow": (
+        *("execution_time_ms", "command_id", "outcome", "waited_to_run_ms", "waited_to_be_sent_ms"),
+        *("output_bytes", "command"),
+    ),
+    "unfinished": ("accepted_at", "command_id", "state", "command"),
+}
+"""What is shown of each view. A long text stands last: a line ends where the terminal does."""
 
 
-def table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
-    """The lines of a table, its header first. A line that is too long ends with "…", so long texts stand last."""
-    cells = [[title for title, _ in columns], *([plain(shown(row)) for _, shown in columns] for row in shortened(rows))]
+def table(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
+    """The lines of a table, its header first."""
+    cells = [[_TITLES.get(name) or _UNIT.sub("", name).replace("_", " ").upper() for name in columns]]
+    for row in shortened(rows):
+        *words, last = (shown(name, row[name]) for name in columns)
+        cells.append([*(cut(word, _CELL) for word in words), last])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
     return [cut(line, shutil.get_terminal_size((_COLUMNS, 24)).columns) for line in lines]
@@ -34,6 +52,26 @@ def shortened(rows: Sequence[Row]) -> list[Row]:
     return [{**row, "command_id": row["command_id"][:length]} for row in rows]
 
 
+def shown(name: str, value: Any) -> str:
+    """A value in words, by its name's unit."""
+    if value is None:
+        return ""
+    if name.endswith("_at"):
+        return f"{since(value)} ago"
+    if name.endswith("_bytes"):
+        return size(value)
+    if name.endswith("_s"):
+        return age(value)
+    if name.endswith("_ms"):
+        return f"{value} ms" if value < 10_000 else age(value / 1000)
+    return plain(str(value))
+
+
+def since(time: str) -> str:
+    """How long ago a time is, as the spool's views give it."""
+    return age((datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds())
+
+
 def cut(text: str, most: int) -> str:
     """The text in at most so many characters."""
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
@@ -42,49 +80,3 @@ def cut(text: str, most: int) -> str:
 def plain(text: str, keep: str = "") -> str:
     """The text without anything that a terminal would obey: it comes from outside. What is in `keep` stays."""
     return "".join(c if c.isprintable() or c in keep else json.dumps(c)[1:-1] for c in text)  # \n, \u001b
-
-
-def since(time: str | None) -> str:
-    """How long ago a time is, as the spool's views give it; "" for none."""
-    return age((datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()) if time else ""
-
-
-def _milliseconds(key: str) -> Callable[[Row], str]:
-    def shown(row: Row) -> str:
-        value = row[key]
-        return "" if value is None else f"{value} ms" if value < 10_000 else age(value / 1000)
-
-    return shown
-
-
-def _text(key: str) -> Callable[[Row], str]:
-    return lambda row: row[key] or ""
-
-
-def _end(row: Row) -> str:
-    code = row.get("exit_code")
-    return f"exit {code}" if row["outcome"] == "failed" and code is not None else row["outcome"] or ""
-
-
-_CAME: Column = ("CAME", lambda row: f"{since(row['accepted_at'])} ago")
-_ID: Column = ("ID", _text("command_id"))
-_STATE: Column = ("STATE", _text("state"))
-_ENDED: Column = ("ENDED", _end)
-_TOOK: Column = ("TOOK", _milliseconds("execution_time_ms"))
-_OUTPUT: Column = ("OUTPUT", lambda row: "" if row["output_bytes"] is None else size(row["output_bytes"]))
-_COMMAND: Column = ("COMMAND", _text("command"))
-_SHORT: Column = ("COMMAND", lambda row: cut(row["command"] or "", _SHORT_COMMAND))
-
-LISTS: Mapping[str, Sequence[Column]] = {
-    "backlog": (
-        *(("WAITS FOR", lambda row: age(row["waiting_s"])), _ID, _ENDED, _OUTPUT),
-        *(("SENT", lambda row: f"{row['attempts']}×"), _SHORT, ("LAST TROUBLE", _text("last_error"))),
-    ),
-    "recent": (_CAME, _ID, _STATE, _ENDED, _TOOK, _OUTPUT, _COMMAND),
-    "stuck": (("FOR", lambda row: since(row["since_at"])), _ID, _SHORT, _STATE, ("WHY", _text("why"))),
-    "slow": (
-        *(_TOOK, _ID, _ENDED, ("WAITED TO RUN", _milliseconds("waited_to_run_ms"))),
-        *(("WAITED TO BE SENT", _milliseconds("waited_to_be_sent_ms")), _OUTPUT, _COMMAND),
-    ),
-    "unfinished": (_CAME, _ID, _STATE, _COMMAND),
-}

@@ -3,17 +3,16 @@
 import argparse
 import json
 import os
-import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from agent.cli.lists import LISTS, plain, since, table
+from agent.cli.lists import LISTS, plain, shown, table
 from agent.config import spool_path
 from agent.errors import SpoolError
-from agent.humanize import counted, size
+from agent.humanize import size
 from agent.model import Stream
 from agent.spool import retry
 from agent.spool.lock import is_held
@@ -101,27 +100,27 @@ def _list(path: Path, args: argparse.Namespace) -> int:
 
 def _show(path: Path, args: argparse.Namespace) -> int:
     with open_reader(path) as reader:
-        shown = reader.show(_whole_id(reader, args.id))
+        found = reader.show(_whole_id(reader, args.id))
         if args.raw:
-            _raw(reader, shown, path)
+            _raw(reader, found, path)
         elif args.json:
-            output = {stream: "".join(reader.pieces(shown.seq, stream)) for stream in _STREAMS}
-            asked = {name: json.loads(shown.fields[name] or "null") for name in ("args", "request")}
-            print(json.dumps({**shown.fields, **asked, **output}, indent=2))
+            output = {stream: "".join(reader.pieces(found.seq, stream)) for stream in _STREAMS}
+            asked = {name: json.loads(found.fields[name] or "null") for name in ("args", "request")}
+            print(json.dumps({**found.fields, **asked, **output}, indent=2))
         else:
-            print("\n".join(_facts(shown)))
+            print("\n".join(_facts(found.fields)))
             for stream in _STREAMS:
-                _print_output(stream, reader.pieces(shown.seq, stream))
+                _print_output(stream, reader.pieces(found.seq, stream))
     return 0
 
 
-def _raw(reader: Reader, shown: Shown, path: Path) -> None:
-    if not shown.has_output:
-        command_id = shown.fields["command_id"]
+def _raw(reader: Reader, found: Shown, path: Path) -> None:
+    if not found.has_output:
+        command_id = found.fields["command_id"]
         raise SpoolError(f"The output of {command_id} isn't in {path} any more.", "It was delivered: ask the API.")
     for stream in _STREAMS:
         out = getattr(sys, stream).buffer
-        for piece in reader.pieces(shown.seq, stream):
+        for piece in reader.pieces(found.seq, stream):
             out.write(piece.encode())
         out.flush()
 
@@ -138,42 +137,15 @@ def _print_output(stream: Stream, pieces: Iterator[str]) -> None:
         print()
 
 
-def _facts(shown: Shown) -> list[str]:
-    fields: Row = {n: plain(value) if isinstance(value, str) else value for n, value in shown.fields.items()}
-    args = json.loads(shown.fields["args"] or "[]")  # null when they were given up for room
-    code, cut = fields["exit_code"], fields["truncated"]
-    facts: dict[str, Sequence[str | None]] = {
-        "command": [plain(f"kubectl {shlex.join(args)}") if args else fields["command"]],
-        "id": [fields["command_id"]],
-        "trace": [fields[n] and f"{n[:-3]} {fields[n]}" for n in ("correlation_id", "session_id")],
-        "state": [f"{fields['state']}: {_MEANING[fields['state']]}"],
-        "accepted": [_when(fields["accepted_at"])],
-        "started": [_when(fields["started_at"]), f"run {fields['runs']}" if fields["runs"] > 1 else ""],
-        "ended": [
-            *(_when(fields["finished_at"]), fields["outcome"], fields["rule"] and f"rule {fields['rule']}"),
-            "" if code is None else f"exit code {code} after {fields['execution_time_ms']} ms",
-        ],
-        "error": [fields["error"]],
-    }
-    if fields["outcome"]:
-        facts["output"] = [
-            *(f"{size(fields[f'{stream}_bytes'])} of {stream}" for stream in _STREAMS),
-            f"stdout was cut, it had {size(fields['output_bytes'])}" if cut else "",
-            "" if shown.has_output else "not here any more",
-        ]
-    if fields["attempts"]:
-        status, later = fields["last_http_status"], fields["next_attempt_at"]
-        facts["sending"] = [
-            *(counted(fields["attempts"], "attempt"), status and f"HTTP {status}", fields["last_error"]),
-            f"{fields['state']} {_when(fields['settled_at'])}"
-            if fields["settled_at"]
-            else later and f"next at {later}",
-        ]
-    return [f"{title:<9} {', '.join(filter(None, words))}" for title, words in facts.items() if any(words)]
-
-
-def _when(time: str | None) -> str:
-    return f"{time} ({since(time)} ago)" if time else ""
+def _facts(fields: Row) -> Iterator[str]:
+    for name, value in fields.items():
+        if value not in (None, "null"):  # of JSON
+            words = plain(str(value))
+            if name == "state":
+                words += f": {_MEANING[value]}"
+            elif name.endswith("_at") and name != "next_attempt_at":
+                words += f" ({shown(name, value)})"
+            yield f"{name:<18} {words}"
 
 
 def _retry(path: Path, args: argparse.Namespace) -> int:

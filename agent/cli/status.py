@@ -56,7 +56,7 @@ def _summary(path: Path, status: Mapping[str, Any], *, held: bool) -> Iterator[t
         yield "FULL", f"no commands are taken: {status['full_because']}"
     used = sum(file_bytes(beside(path, suffix)) for suffix in OWN)
     yield "Spool", f"{path}, {size(used)} of {size(status['capacity_bytes'] or 0)}"
-    opened = since(status["opened_at"]) or "an unknown time"
+    opened = since(status["opened_at"]) if status["opened_at"] else "an unknown time"
     running, dead = f"running for {opened}, process {status['pid']}", f"one opened this spool {opened} ago"
     yield "Agent", running if held else f"not running here; {dead}"
     came = f"; the last command came {since(status['last_accepted_at'])} ago" if status["last_accepted_at"] else ""

@@ -12,10 +12,7 @@ from agent.spool import Counts, Spool
 
 log = Log("probes")
 
-AGAIN_SECONDS = 600.0
-"""How long a good answer of kubectl is believed. Each costs 60 ms of processor time."""
-
-FAILED_AGAIN_SECONDS = 10.0
+AGAIN_SECONDS = 10.0
 """How soon kubectl is tried again when it didn't work."""
 
 WRITE_AGAIN_SECONDS = 60.0
@@ -49,24 +46,18 @@ class Checks:
         self._ran = Check("kubectl", ok=False, words="not looked at yet")
 
     async def run(self) -> None:
-        """Run kubectl now and then, for ever: no page starts a process."""
-        while True:
-            # Where some run already, one more could be one too many for the pod's memory, and would say nothing new.
-            if not self._ran.ok or not self._kubectl.running:
-                await self._run_kubectl()
-            await trio.sleep(AGAIN_SECONDS if self._ran.ok else FAILED_AGAIN_SECONDS)
-
-    async def _run_kubectl(self) -> None:
-        before = self._ran
-        try:
-            self.kubectl_version = await self._kubectl.version()
-        except KubectlError as error:
-            self._ran = Check("kubectl", ok=False, words=str(error))
-            if self._ran != before:
-                log.error("not ready", check="kubectl", reason=error.problem, todo=error.hint or None)
-        else:
-            self._ran = Check("kubectl", ok=True, words=self.kubectl_version)
-            if self._ran != before:
+        """Run kubectl until it works: no page starts a process. From then on commands tell whether it can be started."""
+        while not self._ran.ok:
+            before = self._ran
+            try:
+                self.kubectl_version = await self._kubectl.version()
+            except KubectlError as error:
+                self._ran = Check("kubectl", ok=False, words=str(error))
+                if self._ran != before:
+                    log.error("not ready", check="kubectl", reason=error.problem, todo=error.hint or None)
+                await trio.sleep(AGAIN_SECONDS)
+            else:
+                self._ran = Check("kubectl", ok=True, words=self.kubectl_version)
                 log.info("kubectl runs", version=self.kubectl_version)
 
     async def look(self) -> tuple[list[Check], Counts | None]:

@@ -2,33 +2,44 @@
 
 import pytest
 
-from agent.cli.lists import LISTS, plain, shortened, table
+from agent.cli.lists import LISTS, plain, shortened, shown, table
 
-COLUMNS = (
-    ("ID", lambda row: row["command_id"]),
-    ("N", lambda row: row["n"]),
-    ("COMMAND", lambda row: row["command"]),
-)
+COLUMNS = ("command_id", "waiting_s", "command")
 
 
 def rows(*commands):
-    return [{"command_id": f"c{i}", "command": command, "n": f"{i * 100}"} for i, command in enumerate(commands)]
+    return [{"command_id": f"c{i}", "command": command, "waiting_s": i * 100} for i, command in enumerate(commands)]
 
 
 def test_columns_line_up():
     assert table(COLUMNS, rows("get pods", "top node")) == [
-        "ID  N    COMMAND",
-        "c0  0    get pods",
-        "c1  100  top node",
+        "ID  WAITING     COMMAND",
+        "c0  0 s         get pods",
+        "c1  1 min 40 s  top node",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("output_bytes", 4096, "4 KiB"),
+        ("execution_time_ms", 70, "70 ms"),
+        ("execution_time_ms", 61_000, "1 min 1 s"),
+        ("exit_code", 0, "0"),
+        ("why", "a\nb", "a\\nb"),
+        ("settled_at", None, ""),
+    ],
+)
+def test_a_value_is_shown_by_its_names_unit(name, value, words):
+    assert shown(name, value) == words
 
 
 def test_a_line_ends_where_the_terminal_does(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     lines = table(COLUMNS, rows("get pods --all-namespaces --field-selector=status.phase!=Running", "x"))
-    assert lines[1] == "c0  0    get pods --all-namespaces --fi…"
+    assert lines[1] == "c0  0 s         get pods --all-namespac…"
     assert len(lines[1]) == 40
-    assert lines[2] == "c1  100  x"
+    assert lines[2] == "c1  1 min 40 s  x"
 
 
 def test_what_a_terminal_would_obey_is_spelled_out():
@@ -49,7 +60,10 @@ def test_an_id_that_begins_another_stays_whole():
 
 @pytest.mark.parametrize("name", LISTS)
 def test_lists_show_rows_with_nothing_in_them(name):
-    nothing = ("command", "outcome", "exit_code", "execution_time_ms", "output_bytes", "since_at", "why", "state")
-    empty = dict.fromkeys((*nothing, "last_error", "waited_to_run_ms", "waited_to_be_sent_ms"))
-    row = {**empty, "command_id": "c1", "waiting_s": 0, "attempts": 0, "accepted_at": "2026-01-01T00:00:00Z"}
+    row = {**dict.fromkeys(LISTS[name]), "command_id": "c1"}
     assert len(table(LISTS[name], [row])) == 2
+
+
+def test_what_isnt_last_is_cut_to_leave_room():
+    (_, line) = table(("command_id", "command", "why"), [{"command_id": "c", "command": "x" * 100, "why": "that"}])
+    assert line == f"c   {'x' * 39}…  that"

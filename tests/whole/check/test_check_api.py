@@ -300,17 +300,17 @@ async def test_the_other_contract(made: Made) -> None:
 
 
 async def test_a_stream_that_something_buffers(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.check.api.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("agent.link.stream.FIRST_SECONDS", 0.5)
 
     async def head_alone(stream: trio.SocketStream) -> None:
         await stream.receive_some(4096)
-        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: ping\r\n\r\n")
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
         await trio.sleep_forever()
 
     async with plain_server(head_alone) as port:
         findings = await found(made(f"http://127.0.0.1:{port}", KUBENTLY_LINK="stream"))
     assert signs(findings) == "√√–×"
-    assert "says nothing within 0.5 s" in findings["answer"].words
+    assert "the stream began, and then nothing came for 0.5 s" in findings["answer"].words
     assert "buffers it" in findings["answer"].hint
 
 

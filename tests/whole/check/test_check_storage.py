@@ -4,7 +4,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from agent.check import Finding, Mark
 from agent.check.findings import Area
-from agent.check.local import check_port, check_spool, file_system
+from agent.check.local import check_port, check_spool
 from agent.config import Config
 from agent.spool import Limits, open_spool
 
@@ -110,28 +109,6 @@ def test_a_volume_without_shared_memory(tmp_path: Path) -> None:
     assert f"× folder The volume of {tmp_path} has no shared memory between processes" in said
     assert "→ Use a local volume" in said
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(file_system(Path("/dev/shm")) != "tmpfs", reason="no memory to be had as a file system")
-def test_memory_isnt_a_disk() -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        config = Config.from_environ(
-            {
-                "KUBENTLY_API_URL": "http://127.0.0.1:1",
-                "CLUSTER_ID": "sample",
-                "KUBENTLY_TOKEN": "t",
-                "KUBENTLY_SPOOL_PATH": f"{folder}/spool.db",
-            }
-        )
-        finding = storage(config)["folder"]
-    assert finding.mark is Mark.WARNED
-    assert finding.words == f"{folder} is memory (tmpfs)"
-
-
-@pytest.mark.parametrize(("kind", "mark"), [("nfs4", Mark.WARNED), ("9p", Mark.WARNED), ("", Mark.PASSED)])
-def test_a_volume_on_the_network(kind: str, mark: Mark, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.check.local.file_system", lambda _: kind)
-    assert storage(made())["folder"].mark is mark
 
 
 @pytest.mark.parametrize(("free", "mark"), [(300 << 20, Mark.PASSED), (100 << 20, Mark.WARNED), (1 << 20, Mark.FAILED)])

@@ -131,13 +131,15 @@ def test_an_empty_list_says_so(tmp_path, cli):
 def test_show_one_command_by_the_beginning_of_its_id(spool, cli):
     code, out, _ = cli("spool", "show", DELIVERED[:3])
     assert code == 0
-    lines = out.splitlines()
-    assert lines[0] == "command   kubectl get pods -n 'a b'"
-    assert lines[1] == f"id        {DELIVERED}"
-    assert lines[2] == "trace     correlation trace-7, session session-9"
-    assert lines[3] == "state     delivered: the API has its result"
-    assert any(line.startswith("ended") and line.endswith("succeeded, exit code 0 after 52 ms") for line in lines)
-    assert any(line.startswith("sending   1 attempt, HTTP 200, delivered ") for line in lines)
+    lines = dict(line.split(maxsplit=1) for line in out.partition("\n\n")[0].splitlines())
+    assert lines["command_id"] == DELIVERED
+    assert lines["args"] == '["get", "pods", "-n", "a b"]'
+    assert (lines["correlation_id"], lines["session_id"]) == ("trace-7", "session-9")
+    assert lines["state"] == "delivered: the API has its result"
+    assert (lines["outcome"], lines["exit_code"], lines["execution_time_ms"]) == ("succeeded", "0", "52")
+    assert (lines["attempts"], lines["last_http_status"]) == ("1", "200")
+    assert lines["settled_at"].endswith(" s ago)")
+    assert "rule" not in lines
     assert out.endswith(f"\n── stdout\n{PODS}\n── stderr\nWarning: \x1b[31mred\x1b[0m\n")
 
 
@@ -150,7 +152,11 @@ def test_show_a_search_in_logs(tmp_path, cli):
             await spool.accept([Command("s", (), tool="log_search", request=request)])
 
     trio.run(make)
-    assert cli("spool", "show", "s", "--spool", path)[1].startswith(f"command   log_search {json.dumps(request)}\n")
+    assert (
+        cli("spool", "show", "s", "--spool", path)[1]
+        .partition("\n")[2]
+        .startswith(f"command            log_search {json.dumps(request)}\n")
+    )
     assert json.loads(cli("spool", "show", "s", "--spool", path, "--json")[1])["request"] == request
     assert "log_search" in cli("spool", "list", "--spool", path)[1]
 
@@ -158,7 +164,7 @@ def test_show_a_search_in_logs(tmp_path, cli):
 def test_show_what_was_given_up_for_room(spool, cli):
     with closing(sqlite3.connect(spool)) as db, db:
         db.execute("update commands set args = null, request = null where command_id = ?", [DELIVERED])
-    assert cli("spool", "show", DELIVERED)[1].startswith("command   get pods -n a b\n")
+    assert cli("spool", "show", DELIVERED)[1].splitlines()[1] == "command            get pods -n a b"
     assert json.loads(cli("spool", "show", DELIVERED, "--json")[1])["args"] is None
 
 
@@ -178,7 +184,7 @@ def test_show_for_programs(spool, cli):
 def test_show_what_has_no_end_yet(command_id, spool, cli):
     code, out, _ = cli("spool", "show", command_id)
     assert code == 0
-    assert f"id        {command_id}" in out
+    assert f"command_id         {command_id}" in out
 
 
 def test_an_unknown_id_and_one_that_is_several(spool, cli):
@@ -317,7 +323,7 @@ async def test_a_live_agents_spool_and_then_its_remains(tmp_path, cli, link):
         assert "get pods sleep-30" in out
         shutil.copytree(agent.folder, tmp_path / "copied", ignore=lambda *_: ["copied"])
         _, out, _ = cli("spool", "show", command_id[:8], "--spool", str(tmp_path / "copied" / "spool.db"))
-        assert "state     running: runs, or did when the agent ended" in out
+        assert "state              running: runs, or did when the agent ended" in out
 
 
 def test_a_reader_that_has_had_enough_is_no_error(spool):
