@@ -84,8 +84,6 @@ def token(text: str) -> str:
     found = text.strip()
     if not found:
         raise ConfigError("is empty.", "It must hold this cluster's token.")
-    if found.startswith("\ufeff"):
-        raise ConfigError("begins with a byte order mark, as some editors write it.", "Save it as plain ASCII.")
     if not found.isascii() or not found.isprintable() or " " in found:
         raise ConfigError("holds no token.", "It must be one word of ASCII: it travels in an HTTP header.")
     if found[0] in "'\"" and found[-1] == found[0]:

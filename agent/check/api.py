@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from agent.check.findings import Area
+from agent.check.findings import Area, Mark
 from agent.config import Config
 from agent.errors import AgentError
 from agent.link.answer import ELSEWHERE, unhappy
@@ -98,7 +98,7 @@ async def _way(area: Area, config: Config, seen: Seen, failure: AgentError | Non
     area.passed(f"to {seen.connected}{' (the proxy)' if proxy else ''}")
     area.begins("TLS")
     if not config.api_url.startswith("https:"):
-        area.skipped(f"not used with {config.api_url}: token and results travel in clear text")
+        area.found(Mark.SKIPPED, f"not used with {config.api_url}: token and results travel in clear text")
         return
     if failure is not None and not seen.certificate:
         raise await _explained(failure, config, host)
@@ -106,9 +106,9 @@ async def _way(area: Area, config: Config, seen: Seen, failure: AgentError | Non
     own = _read(config.client_cert) if config.client_cert else None
     words = f"{seen.tls_version}, {_about(shown)}, trusted through {_store(config)}"
     if _days_left(shown) < _SOON_DAYS:
-        area.warned(words, "It expires soon: whoever runs the API has to renew it.")
+        area.found(Mark.WARNED, words, "It expires soon: whoever runs the API has to renew it.")
     elif own is not None and _days_left(own) < _SOON_DAYS:
-        area.warned(words, f"Renew the agent's own certificate in KUBENTLY_CLIENT_CERT: {_about(own)}.")
+        area.found(Mark.WARNED, words, f"Renew the agent's own certificate in KUBENTLY_CLIENT_CERT: {_about(own)}.")
     else:
         area.passed(words)
 

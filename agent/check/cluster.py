@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from agent.check.findings import Area
+from agent.check.findings import Area, Mark
 from agent.config import Config
 from agent.errors import AgentError
 from agent.kubectl import Environment, Kubectl
@@ -101,8 +101,10 @@ async def _check_server(area: Area, ask: Ask) -> None:
         raise AgentError(complaint or "it says nothing", hint) from None
     area.passed(f"{server} answers")
     if complaint:  # kubectl's own warning, that client and server are too far apart
-        area.warned(
-            complaint, "Most reading works; for the rest use an image whose kubectl is of the server's version."
+        area.found(
+            Mark.WARNED,
+            complaint,
+            "Most reading works; for the rest use an image whose kubectl is of the server's version.",
         )
 
 
@@ -115,9 +117,9 @@ async def _check_rights(area: Area, ask: Ask) -> None:
             area.passed("allowed everywhere")
         elif not await _refused(ask, questions, f"--namespace={own}"):
             narrow = True
-            area.warned(f"in namespace {own} alone", f"If more is meant: bind {_ROLES}")
+            area.found(Mark.WARNED, f"in namespace {own} alone", f"If more is meant: bind {_ROLES}")
         elif narrow and check == "list nodes":
-            area.skipped("a node belongs to no namespace, and the rights here are for one")
+            area.found(Mark.SKIPPED, "a node belongs to no namespace, and the rights here are for one")
         else:
             area.failed(AgentError(f"may not {missing[0]}", f"Bind {_ROLES}"))
     for check, (questions, hint) in FORBIDDEN.items():

@@ -59,19 +59,12 @@ class Area:
 
     def passed(self, words: str) -> None:
         """It is as it should be."""
-        self._found(Mark.PASSED, words)
-
-    def warned(self, words: str, hint: str) -> None:
-        """The agent works, but somebody should know."""
-        self._found(Mark.WARNED, words, hint)
+        self.found(Mark.PASSED, words)
 
     def failed(self, error: AgentError) -> None:
         """It isn't as it should be, and the checks go on."""
-        self._found(Mark.FAILED, error.problem, error.hint)
+        self.found(Mark.FAILED, error.problem, error.hint)
 
-    def skipped(self, words: str) -> None:
-        """It has no meaning here."""
-        self._found(Mark.SKIPPED, words)
-
-    def _found(self, mark: Mark, words: str, hint: str = "") -> None:
+    def found(self, mark: Mark, words: str, hint: str = "") -> None:
+        """The check that has begun ended like this."""
         self._tell(Finding(self._title, self._check, mark, words, hint))

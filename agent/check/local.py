@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from agent.check.findings import Area
+from agent.check.findings import Area, Mark
 from agent.config import SETTINGS, Config, unknown_variables
 from agent.errors import AgentError, ConfigError
 from agent.humanize import age, size
@@ -33,7 +33,7 @@ def read_configuration(area: Area, environ: Mapping[str, str]) -> Config:
     for name in unknown_variables(environ):
         near = get_close_matches(name, names, 1, 0.85)
         hint = f"Is {near[0]} meant?" if near else "Unset it: nothing here reads it."
-        area.warned(f"the agent doesn't know {name}", hint)
+        area.found(Mark.WARNED, f"the agent doesn't know {name}", hint)
 
     area.begins("token")
     token = Token(config.token, config.token_file).current()
@@ -65,7 +65,7 @@ def check_spool(area: Area, config: Config) -> None:
     else:
         fitting = max(4, (used + free) * 9 // 10 >> 20)  # with some room left for others
         hint = f"The disk will be full before the spool is: make room, or set KUBENTLY_SPOOL_MAX_BYTES to {fitting}Mi."
-        area.warned(words, hint)
+        area.found(Mark.WARNED, words, hint)
 
     area.begins("folder")
     try_volume(folder)
@@ -83,7 +83,7 @@ def check_spool(area: Area, config: Config) -> None:
         raise AgentError(f"{path} can't be opened: {error.strerror}", f"Give it to user {os.geteuid()}.") from error
     if damage is not None:
         hint = "At its next start the agent puts it aside, begins a new one, and brings over what can be read."
-        area.warned(f"{path.name} is damaged: {damage}", hint)
+        area.found(Mark.WARNED, f"{path.name} is damaged: {damage}", hint)
     else:
         area.passed(f"{path.name} is sound{', and an agent works with it now' if is_held(path) else ''}")
 

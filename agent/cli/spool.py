@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     action = actions.add_parser("list", parents=[common], help="commands, the newest first")
     action.add_argument("--view", choices=VIEWS[1:], default="recent", help="default: recent")
-    action.add_argument("--limit", type=_positive, default=_ROWS, metavar="N", help=f"rows at most (default: {_ROWS})")
+    action.add_argument("--limit", type=int, default=_ROWS, metavar="N", help=f"rows at most (default: {_ROWS})")
     action.add_argument("--json", action="store_true", help="a JSON list, for programs")
     action.set_defaults(action=_list)
 
@@ -78,12 +78,6 @@ def run(args: argparse.Namespace) -> int:
     path = args.spool or spool_path(os.environ)
     answer: int = args.action(path, args)
     return answer
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't a whole number above 0")
-    return int(text)
 
 
 def _list(path: Path, args: argparse.Namespace) -> int:

@@ -1,26 +1,51 @@
-"""The pages: `/livez` for the kubelet, `/readyz` for people and alerts, `/metrics` for Prometheus."""
+"""The pages: `/livez` for the kubelet, `/readyz` for people and alerts, `/metrics` for Prometheus.
 
+Ready is an agent with a spool that can be written, a kubectl that runs, and an API that was reached lately.
+"""
+
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import trio
 
 from agent.circuit import Breaker
+from agent.errors import KubectlError, SpoolError
 from agent.kubectl import Kubectl
 from agent.log import Log
 from agent.metrics import CONTENT_TYPE, Metrics
 from agent.probes import gauges
-from agent.probes.checks import Check, Checks
 from agent.probes.server import Page, Server, listen
 from agent.spool import Counts, Spool
 from agent.watchdog import Watchdog
 
 log = Log("probes")
 
+AGAIN_SECONDS = 10.0
+"""How soon kubectl is tried again when it didn't work."""
+
+WRITE_AGAIN_SECONDS = 60.0
+"""How long a good answer of the spool is believed. Each is one write to the disk."""
+
+SPOOL_SECONDS = 2.0
+"""How long a page waits for the spool."""
+
+LATELY_SECONDS = 120.0
+"""The API is asked every 25 s or more often, so two answers may be missed."""
+
 _INDEX = """\
 /livez    the agent's tasks turn (independent of the API)
 /readyz   it can work: spool, kubectl, API (?verbose for each)
 /metrics  for Prometheus
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that readiness depends on: `words` say what was found."""
+
+    name: str
+    ok: bool
+    words: str
 
 
 class Probes:
@@ -41,8 +66,10 @@ class Probes:
         self._metrics = metrics
         self._watchdog = watchdog
         self._spool = spool
+        self._write_at = trio.current_time()
         self._kubectl = kubectl
-        self._checks = Checks(breaker, spool, kubectl)
+        self._version = ""
+        self._ran = Check("kubectl", ok=False, words="not looked at yet")
 
     async def serve(self, *, task_status: trio.TaskStatus[list[int]] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve, for ever. Started once the address is open, with the ports.
@@ -53,10 +80,25 @@ class Probes:
         listeners = await listen(self._address)
         ports = [listener.socket.getsockname()[1] for listener in listeners]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._checks.run, name="probes: kubectl")
+            nursery.start_soon(self.try_kubectl, name="probes: kubectl")
             await nursery.start(trio.serve_listeners, Server(self._page).serve, listeners, name="probes: server")
             log.info("probes are served", address=self._address[0], port=ports[0])
             task_status.started(ports)
+
+    async def try_kubectl(self) -> None:
+        """Run kubectl until it works: no page starts a process. From then on commands tell if it can't be started."""
+        while not self._ran.ok:
+            before = self._ran
+            try:
+                self._version = await self._kubectl.version()
+            except KubectlError as error:
+                self._ran = Check("kubectl", ok=False, words=str(error))
+                if self._ran != before:
+                    log.error("not ready", check="kubectl", reason=error.problem, todo=error.hint or None)
+                await trio.sleep(AGAIN_SECONDS)
+            else:
+                self._ran = Check("kubectl", ok=True, words=self._version)
+                log.info("kubectl runs", version=self._version)
 
     async def _page(self, path: str, query: str) -> Page:
         match path:
@@ -65,7 +107,7 @@ class Probes:
                 words = "".join(f"{task} hasn't turned for {seconds:.0f} s\n" for task, seconds in silent.items())
                 return _said(not silent, words or "ok\n")
             case "/readyz":
-                found, _ = await self._look()
+                found, _ = await self.look()
                 ready = all(check.ok for check in found)
                 listed = "".join(f"[{'+' if check.ok else '-'}] {check.name}: {check.words}\n" for check in found)
                 in_short = ready and "verbose" not in query
@@ -75,17 +117,45 @@ class Probes:
             case _:
                 return Page(HTTPStatus.OK if path == "/" else HTTPStatus.NOT_FOUND, _INDEX)
 
-    async def _look(self) -> tuple[list[Check], Counts | None]:
-        found, counts = await self._checks.look()
-        if self.draining:
-            found.append(Check("running", ok=False, words="the agent is stopping"))
-        return found, counts
+    async def look(self) -> tuple[list[Check], Counts | None]:
+        """Every check, and the spool's figures if it gives any."""
+        spool, counts = await self._look_at_spool()
+        trouble = self._kubectl.trouble
+        kubectl = self._ran if trouble is None else Check("kubectl", ok=False, words=trouble)
+        found = [spool, kubectl, self._look_at_api()]
+        return [*found, Check("running", ok=False, words="the agent is stopping")] if self.draining else found, counts
+
+    async def _look_at_spool(self) -> tuple[Check, Counts | None]:
+        ok, words, counts = False, "doesn't answer", None
+        with trio.move_on_after(SPOOL_SECONDS):
+            try:
+                counts = await self._spool.counts()
+                if counts.full_because is None and trio.current_time() >= self._write_at:
+                    await self._spool.try_write()
+                    self._write_at = trio.current_time() + WRITE_AGAIN_SECONDS
+                used, most = counts.size_bytes / (1 << 20), counts.capacity_bytes / (1 << 20)
+                ok, words = True, f"{used:.0f} of {most:.0f} MiB used, {counts.pending} results waiting"
+                if counts.full_because is not None:
+                    ok, words = False, f"full, no commands are taken: {counts.full_because}; {words}"
+            except SpoolError as error:
+                words = str(error)
+        return Check("spool", ok, words), counts
+
+    def _look_at_api(self) -> Check:
+        last = self._breaker.last_success
+        if last is None:
+            ok, words = False, "not reached yet"
+        else:
+            seconds = trio.current_time() - last
+            ok, words = seconds <= LATELY_SECONDS, f"answered {seconds:.0f} s ago"
+        if self._breaker.down:
+            words += f"; away for {self._breaker.seconds:.0f} s: {self._breaker.reason}"
+        return Check("api", ok, words)
 
     async def _render(self) -> str:
-        found, counts = await self._look()
-        version, checks = self._checks.kubectl_version, {check.name: int(check.ok) for check in found}
+        found, counts = await self.look()
         families = (
-            *gauges.of_agent(version, self._kubectl.running, checks),
+            *gauges.of_agent(self._version, self._kubectl.running, {check.name: int(check.ok) for check in found}),
             *gauges.of_api(self._breaker, trio.current_time()),
             *gauges.of_spool(counts, self._spool.recovery),
             *gauges.of_process(),

@@ -11,7 +11,7 @@ import trio
 from agent.circuit import Breaker
 from agent.errors import ConfigError, KubectlError, SpoolError, SpoolFull
 from agent.metrics import Metrics
-from agent.probes import Probes, checks, probes, server
+from agent.probes import Probes, probes, server
 from agent.spool import Counts, Recovery
 from agent.watchdog import Watchdog
 
@@ -85,9 +85,6 @@ class Bench:
 
     def made(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> Probes:
         return Probes(address, self.outage, self.metrics, self.watchdog, self.spool, self.kubectl)
-
-    def checks(self) -> checks.Checks:
-        return checks.Checks(self.outage, self.spool, self.kubectl)
 
     async def raw(self, *pieces: bytes) -> bytes:
         """What comes back for these bytes."""
@@ -175,7 +172,7 @@ async def test_the_api_was_reached_lately_enough(bench: Bench, monkeypatch: pyte
     status, body = await bench.get("/readyz?verbose")
     assert status == 200
     assert "[+] api: answered 0 s ago; away for 0 s: connection refused\n" in body
-    monkeypatch.setattr(checks, "LATELY_SECONDS", -1.0)
+    monkeypatch.setattr(probes, "LATELY_SECONDS", -1.0)
     assert (await bench.get("/readyz"))[0] == 503
 
 
@@ -203,7 +200,7 @@ async def test_a_spool_that_fails(bench: Bench):
 
 
 async def test_a_spool_that_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checks, "SPOOL_SECONDS", 0.05)
+    monkeypatch.setattr(probes, "SPOOL_SECONDS", 0.05)
     bench.spool.hangs = True
     assert "[-] spool: doesn't answer\n" in (await bench.get("/readyz"))[1]
     status, body = await bench.get("/metrics")
@@ -227,16 +224,16 @@ async def test_kubectl_that_fails_is_tried_soon_and_told_once(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ):
     told = []
-    monkeypatch.setattr(checks.log, "error", lambda event, **fields: told.append((event, fields)))
+    monkeypatch.setattr(probes.log, "error", lambda event, **fields: told.append((event, fields)))
     bench = Bench()
     bench.kubectl.fault = KubectlError("missing")
-    looked = bench.checks()
+    looked = bench.probes
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(looked.run)
+        nursery.start_soon(looked.try_kubectl)
         await trio.sleep(25)
-        assert (await looked.look())[0][1] == checks.Check("kubectl", ok=False, words="missing")
+        assert (await looked.look())[0][1] == probes.Check("kubectl", ok=False, words="missing")
         bench.kubectl.fault = None
-    assert (await looked.look())[0][1] == checks.Check("kubectl", ok=True, words="v1.37.1")
+    assert (await looked.look())[0][1] == probes.Check("kubectl", ok=True, words="v1.37.1")
     assert bench.kubectl.runs == 4
     assert told == [("not ready", {"check": "kubectl", "reason": "missing", "todo": None})]
 
@@ -244,15 +241,15 @@ async def test_kubectl_that_fails_is_tried_soon_and_told_once(
 async def test_a_spool_that_cant_be_written_isnt_ready(autojump_clock: trio.testing.MockClock):
     """It is tried now and then while it can be, and by each page while it can't."""
     bench = Bench()
-    looked = bench.checks()
+    looked = bench.probes
     for _ in range(3):
         assert (await looked.look())[0][0].ok
     assert bench.spool.writes == 1
     bench.spool.fault = SpoolFull("The disk is read-only")
-    await trio.sleep(checks.WRITE_AGAIN_SECONDS)
+    await trio.sleep(probes.WRITE_AGAIN_SECONDS)
     for _ in range(3):
         (spool, *_), counts = await looked.look()
-        assert spool == checks.Check("spool", ok=False, words="The disk is read-only")
+        assert spool == probes.Check("spool", ok=False, words="The disk is read-only")
         assert counts is COUNTS
     assert bench.spool.writes == 4
 
