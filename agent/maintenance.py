@@ -38,10 +38,8 @@ class Maintenance:
             self._watchdog.beat("maintenance")
             self._refresh()
             try:
-                swept = await self._spool.sweep()
+                await self._spool.sweep()
                 failing = False
-                if swept.removed:
-                    log.debug("old results removed", count=swept.removed, freed_bytes=swept.freed_bytes)
             except SpoolFull as error:
                 if not failing:
                     log.error("sweep failed, trying again", reason=str(error))

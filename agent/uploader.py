@@ -119,7 +119,7 @@ class Uploader:
         self._metrics = metrics
         self._random = random
         self._due = spool.due_small if small else spool.due
-        self._most_bytes = SMALL_BYTES if small else None
+        self._most_bytes = SMALL_BYTES if small else math.inf
         self._draining = False
         self._waiting = trio.CancelScope()
 

@@ -6,10 +6,10 @@
 Every command is here before it runs, every result before it is sent. The only room that knows SQLite.
 """
 
-from agent.spool.patience import until_written
 from agent.spool.spool import Spool
 from agent.spool.start import open_spool
-from agent.spool.values import SMALL_BYTES, Claim, Counts, Delivery, Intake, Limits, Recovery, Swept
+from agent.spool.values import SMALL_BYTES, Claim, Counts, Delivery, Intake, Limits, Recovery
+from agent.spool.waiting import until_written
 
 __all__ = [
     "SMALL_BYTES",
@@ -20,7 +20,6 @@ __all__ = [
     "Limits",
     "Recovery",
     "Spool",
-    "Swept",
     "open_spool",
     "until_written",
 ]

@@ -1,59 +1,101 @@
 """Commands on disk: taken, run, ended. Functions of the database, to be run inside a transaction."""
 
+import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import astuple, replace
 
 from agent.model import Command, Malformed, Outcome, Result, Stream
-from agent.spool.rows import insert, insert_command, insert_result
-from agent.spool.text import NOTHING, Written, clean
+from agent.spool import results
+from agent.spool.clock import Clock, follow
+from agent.spool.schema import insert
+from agent.spool.text import NOTHING, checksum, clean, shown
+from agent.spool.values import Claim, Recovery
+
+MOST_RUNS = 2
+"""A command that was under way each of this many times when the agent died isn't run again."""
+
+_GAVE_UP = "The agent died {runs} times while this command ran, so it isn't run again."
+_INTERRUPTED = (
+    "The agent was stopped or killed before this command ended, and started again {age} s after it was accepted: "
+    "too late to run it again."
+)
+_DAMAGED = "The stored command was damaged on disk before it ran. Ask again."
+
+Accepted = tuple[list[tuple[int, Command]], list[str], list[tuple[int, int]]]
+"""What is new, with its `seq`; ids that are known; and results that are due once more, with the bytes of output."""
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
-    """A known result that is due once more."""
+def storable(command: Command) -> Command:
+    """The same command with ids that SQLite can keep. Arguments are kept as JSON, which can hold anything."""
+    return replace(
+        command,
+        id=clean(command.id),
+        timeout=None if command.timeout is None else float(command.timeout),
+        correlation_id=None if command.correlation_id is None else clean(command.correlation_id),
+        session_id=None if command.session_id is None else clean(command.session_id),
+    )
 
-    seq: int
-    bytes: int
-    state: str
-    """The state that it had."""
+
+def insert_command(db: sqlite3.Connection, command: Command, state: str, now_ms: int) -> int | None:
+    """Journal a command and return its `seq`, or None if its id is known."""
+    command = storable(command)
+    return insert(
+        db,
+        "commands",
+        command_id=command.id,
+        command=shown(command),
+        tool=command.tool,
+        args=json.dumps(command.args),
+        request=json.dumps(command.request),
+        timeout_seconds=command.timeout,
+        correlation_id=command.correlation_id,
+        session_id=command.session_id,
+        state=state,
+        accepted_unix_ms=now_ms,
+        crc32=checksum(astuple(command)),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What accepting did, and what of it changes the counts."""
-
-    new: tuple[tuple[int, Command], ...] = ()
-    """With their `seq`."""
-    known: tuple[str, ...] = ()
-    """Ids as given."""
-    again: tuple[Again, ...] = ()
+def read_command(row: sqlite3.Row) -> Command | None:
+    """A command from its row, or None if the row isn't what was written."""
+    try:
+        command = Command(
+            row["command_id"],
+            tuple(json.loads(row["args"])),
+            row["timeout_seconds"],
+            row["correlation_id"],
+            row["session_id"],
+            row["tool"],
+            json.loads(row["request"]),
+        )
+        return command if checksum(astuple(command)) == row["crc32"] else None
+    except (TypeError, ValueError):
+        return None
 
 
 def accept(db: sqlite3.Connection, commands: Sequence[Command], now_ms: int) -> Accepted:
     """Take commands whose id is new; let known results be sent once more where there is something left to send."""
     new: list[tuple[int, Command]] = []
     known: list[str] = []
-    again: list[Again] = []
+    again: list[tuple[int, int]] = []
     for command in commands:
         if (seq := insert_command(db, command, "accepted", now_ms)) is not None:
             new.append((seq, command))
             continue
         known.append(command.id)
         again += due_again(db, "commands.command_id = ? and output <> 'gone'", clean(command.id))
-    return Accepted(tuple(new), tuple(known), tuple(again))
+    return new, known, again
 
 
-def due_again(db: sqlite3.Connection, which: str, *values: object) -> list[Again]:
-    """Let results be sent once more."""
-    rows = db.execute(
-        f"select seq, stdout_bytes + stderr_bytes, state from commands join results using (seq) where {which}",  # noqa: S608
-        values,
-    ).fetchall()
-    for seq, *_ in rows:
+def due_again(db: sqlite3.Connection, which: str, *values: object) -> list[tuple[int, int]]:
+    """Let results be sent once more. Returns them and the bytes of their output."""
+    query = f"select seq, stdout_bytes + stderr_bytes from commands join results using (seq) where {which}"  # noqa: S608
+    found = [(seq, size) for seq, size in db.execute(query, values)]
+    for seq, _ in found:
         db.execute("update commands set state = 'spooled' where seq = ?", (seq,))
         db.execute("update results set output = 'whole', next_attempt_unix_ms = null where seq = ?", (seq,))
-    return [Again(*row) for row in rows]
+    return found
 
 
 def answer(db: sqlite3.Connection, command: Command | Malformed, result: Result, now_ms: int) -> Accepted:
@@ -63,8 +105,8 @@ def answer(db: sqlite3.Connection, command: Command | Malformed, result: Result,
     seq = insert_command(db, command, "spooled", now_ms)
     if seq is None:
         return accept(db, [command], now_ms)
-    insert_result(db, seq, result, now_ms)
-    return Accepted(((seq, command),))
+    results.store(db, seq, result, now_ms)
+    return [(seq, command)], [], []
 
 
 def start(db: sqlite3.Connection, seq: int, now_ms: int) -> None:
@@ -77,23 +119,17 @@ def start(db: sqlite3.Connection, seq: int, now_ms: int) -> None:
 
 
 def append(db: sqlite3.Connection, seq: int, stream: Stream, part: int, text: str) -> None:
-    """Store one more piece of output."""
-    insert(db, "pieces", seq=seq, stream=stream, part=part, text=text)
+    """Store one more piece of output, unless one before it is missing: a full disk may have refused it."""
+    db.execute(
+        "insert into pieces (seq, stream, part, text) select ?, ?, ?, ?"
+        " where ? = (select count(*) from pieces where seq = ? and stream = ?)",
+        (seq, stream, part, text, part, seq, stream),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a command ended: what `finish` needs to know."""
-
-    result: Result
-    sums: Mapping[Stream, Sequence[Written]]
-    """What was handed in of each stream, up to each piece."""
-    tail: Sequence[tuple[Stream, str]]
-    """The pieces that weren't."""
-    started_unix_ms: int
-
-
-def finish(db: sqlite3.Connection, seq: int, ending: Ending, now_ms: int) -> int | None:
+def finish(
+    db: sqlite3.Connection, run: Claim, result: Result, tail: Sequence[tuple[Stream, str]], now_ms: int
+) -> int | None:
     """Store the rest of the output and the result, and let it be sent.
 
     Returns:
@@ -101,33 +137,47 @@ def finish(db: sqlite3.Connection, seq: int, ending: Ending, now_ms: int) -> int
     """
     changed = db.execute(
         "update commands set state = 'spooled', started_unix_ms = ? where seq = ? and state in ('accepted', 'running')",
-        (ending.started_unix_ms, seq),
+        (run.started_unix_ms, run.seq),
     ).rowcount
     if not changed:
         return None
-    written = {stream: _stored(db, seq, stream, sums) for stream, sums in ending.sums.items()}
-    lost = any(written[stream] is not sums[-1] for stream, sums in ending.sums.items())
-    for stream, text in () if lost else ending.tail:
-        before = written.get(stream, NOTHING)
-        append(db, seq, stream, before.parts, text)
-        written[stream] = before.plus(text)
-    result = replace(ending.result, truncated=ending.result.truncated or lost)
-    return insert_result(db, seq, result, now_ms, written)
+    stored = {stream: results.stored(db, run.seq, stream, written) for stream, written in run.written.items()}
+    lost = stored != run.written
+    for stream, text in () if lost else tail:
+        before = stored.get(stream, NOTHING)
+        append(db, run.seq, stream, before.parts, text)
+        stored[stream] = before.plus(text)
+    return results.store(db, run.seq, replace(result, truncated=result.truncated or lost), now_ms, stored)
 
 
-def _stored(db: sqlite3.Connection, seq: int, stream: Stream, sums: Sequence[Written]) -> Written:
-    """What is here of the pieces that were handed in: a full disk may have refused some. What follows a hole goes."""
-    found = db.execute("select part from pieces where seq = ? and stream = ? order by part", (seq, stream))
-    parts = [part for (part,) in found]
-    whole = next((n for n, part in enumerate(parts) if n != part), len(parts))
-    if whole == len(sums):
-        return sums[-1]
-    db.execute("delete from pieces where seq = ? and stream = ? and part >= ?", (seq, stream, whole))
-    return sums[whole - 1] if whole else NOTHING
+def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: Recovery) -> list[tuple[int, Command]]:
+    """After a crash, let unfinished commands run again if they are young enough, and answer the others.
 
-
-def replace_result(db: sqlite3.Connection, seq: int, sentence: str, now_ms: int) -> None:
-    """Put an error result in the place of one that is damaged or was lost."""
-    db.execute("delete from pieces where seq = ?", (seq,))
-    db.execute("delete from results where seq = ?", (seq,))
-    insert_result(db, seq, Result(Outcome.DAMAGED, error=sentence), now_ms)
+    Returns:
+        Those to run again, in order, with their `seq`.
+    """
+    follow(db, clock)
+    now_ms = clock.unix_ms()
+    waiting: list[tuple[int, Command]] = []
+    rows = db.execute("select * from commands where state in ('accepted', 'running') order by seq").fetchall()
+    for row in rows:
+        seq, runs, age_ms = row["seq"], row["runs"], max(0, now_ms - row["accepted_unix_ms"])
+        db.execute("delete from pieces where seq = ?", (seq,))
+        db.execute("delete from results where seq = ?", (seq,))  # there only if somebody changed the state by hand
+        outcome, command = Outcome.INTERRUPTED, read_command(row)
+        if command is None:
+            outcome, error = Outcome.DAMAGED, _DAMAGED
+        elif row["state"] == "running" and runs >= MOST_RUNS:
+            report.gave_up += 1
+            error = _GAVE_UP.format(runs=runs)
+        elif age_ms >= rerun_seconds * 1000:
+            report.interrupted += 1
+            error = _INTERRUPTED.format(age=age_ms // 1000)
+        else:
+            waiting.append((seq, command))
+            db.execute("update commands set state = 'accepted' where seq = ?", (seq,))
+            continue
+        db.execute("update commands set state = 'spooled' where seq = ?", (seq,))
+        results.store(db, seq, Result(outcome, error=error), now_ms)
+    report.rerun = len(waiting)
+    return waiting

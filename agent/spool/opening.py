@@ -1,30 +1,35 @@
-"""From a path to a connection: looked at first, made if missing, put right if damaged."""
+"""From a path to a connection: looked at first, made if missing."""
 
 import os
 import sqlite3
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from agent.errors import SpoolError, SpoolTooNew
 from agent.spool.failure import is_damage, translate
-from agent.spool.lock import SpoolLock, is_marked
+from agent.spool.lock import read_mark
 from agent.spool.maintenance import BUSY_MS
-from agent.spool.salvage import move_aside, salvage
-from agent.spool.schema import KNOWN, SET, UNRELEASED, migrations
+from agent.spool.schema import KNOWN, SET, migrations
 from agent.spool.space import PAGE_BYTES, Plan, beside, file_bytes
-from agent.spool.values import Recovery
 
 _HEAD = b"SQLite format 3\0"
-_EMPTY = "the file is empty"
-_NO_TABLES = "its tables are gone, as when the write-ahead log was deleted"
-_NO_LOG = (
-    "the agent died with it open, and its write-ahead log is gone since: unless somebody opened it with sqlite3 "
-    "without -readonly, the last commands and results are lost"
-)
 _UNTOUCHED = "It wasn't touched. Set KUBENTLY_SPOOL_PATH to a path of the agent's own."
+
+
+@contextmanager
+def said(what: str) -> Iterator[None]:
+    """Errors of the file system as sentences: `what` couldn't be done."""
+    try:
+        yield
+    except OSError as error:
+        raise SpoolError(
+            f"{what} ({error.strerror}).",
+            f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to another path.",
+        ) from error
 
 
 def refuse_foreign(path: Path) -> None:
@@ -33,7 +38,7 @@ def refuse_foreign(path: Path) -> None:
     Raises:
         SpoolError: it isn't ours, and says what it is; or it can't be read.
     """
-    try:
+    with said(f"The spool {path} can't be read"):
         if not path.exists():
             return
         if not path.is_file():
@@ -41,42 +46,9 @@ def refuse_foreign(path: Path) -> None:
             raise SpoolError(f"{path} is {what}, not a spool.", _UNTOUCHED)
         with path.open("rb") as file:
             head = file.read(len(_HEAD))
-    except OSError as error:
-        raise SpoolError(
-            f"The spool {path} can't be read ({error.strerror}).",
-            f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to another path.",
-        ) from error
-    if head != _HEAD and not is_marked(path):
+    if head != _HEAD and not read_mark(path):
         what = "no SQLite database" if head else "empty"
         raise SpoolError(f"{path} is {what}, and no spool of this agent.", _UNTOUCHED)
-
-
-def open_database(path: Path, plan: Plan, lock: SpoolLock, report: Recovery) -> sqlite3.Connection:
-    """Open the spool at `path`, whose lock is held. Slow for a large file: all of it is checked. What had to be done
-    for it goes into the report.
-
-    Raises:
-        SpoolTooNew: it is of a later version; it wasn't touched.
-        SpoolError: it can't be opened.
-        sqlite3.Error: SQLite can't work with it.
-    """
-    try:
-        log_is_gone = lock.was_open and path.exists() and not beside(path, "-wal").exists()
-        report.damage = look(path, ours=lock.is_marked, thorough=lock.was_suspect)  # begins a new log
-        if report.damage is not None:
-            salvage(path, _create(path), plan.soft_pages, report)
-            beside(path, ".making").rename(beside(path, ".new"))
-            report.moved_aside = move_aside(path)
-        elif log_is_gone:
-            report.damage = _NO_LOG
-        if not path.exists():
-            _begin(path)
-        return connect(path, plan)
-    except OSError as error:
-        raise SpoolError(
-            f"The spool {path} can't be opened ({error.strerror}).",
-            f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to another path.",
-        ) from error
 
 
 def look(path: Path, *, ours: bool = True, thorough: bool = False) -> str | None:
@@ -93,11 +65,11 @@ def look(path: Path, *, ours: bool = True, thorough: bool = False) -> str | None
     with path.open("r+b"):  # says best why not
         pass
     if file_bytes(path) == 0:
-        return _EMPTY
+        return "the file is empty"
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             if not _is_spool(path, db, ours=ours):
-                return _NO_TABLES
+                return "its tables are gone, as when the write-ahead log was deleted"
             (verdict,) = db.execute(f"pragma {'integrity' if thorough else 'quick'}_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         if is_damage(error):
@@ -111,15 +83,10 @@ def _is_spool(path: Path, db: sqlite3.Connection, *, ours: bool) -> bool:
     tables = {name for (name,) in db.execute("select name from sqlite_schema where type = 'table'")}
     if not tables and ours:
         return False
-    names = []
+    known: set[str] = set()
     if "_sqlite_migrations" in tables:
-        names = db.execute("select migration_set, name from _sqlite_migrations").fetchall()
-    if UNRELEASED in {owner for owner, _ in names}:
-        raise SpoolError(
-            f"The spool {path} was written by a version of the agent before 0.1.0.",
-            "It wasn't touched. Let that version deliver what is in it, or set KUBENTLY_SPOOL_PATH to another path.",
-        )
-    known = {name for owner, name in names if owner == SET}
+        names = db.execute("select name from _sqlite_migrations where migration_set = ?", (SET,))
+        known = {name for (name,) in names}
     if not known:
         raise SpoolError(f"{path} is a database, but not a spool of this agent.", _UNTOUCHED)
     if later := known - KNOWN:
@@ -130,22 +97,7 @@ def _is_spool(path: Path, db: sqlite3.Connection, *, ours: bool) -> bool:
     return True
 
 
-def _begin(path: Path) -> None:
-    """Put a database at `path` in one step: the one that salvage has left complete, or an empty one."""
-    if beside(path, "-wal").exists() or beside(path, "-shm").exists():
-        move_aside(path)  # of a database that somebody took away; they must not meet another
-    ready = beside(path, ".new")
-    if not ready.exists():
-        ready = _create(path)
-    ready.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _create(path: Path) -> Path:
+def create(path: Path) -> Path:
     """Make an empty spool beside `path` and return where."""
     making = beside(path, ".making")
     for suffix in ("", "-wal", "-shm"):
@@ -194,16 +146,13 @@ def try_volume(folder: Path) -> None:
     Raises:
         SpoolError: the volume can't hold a spool; the sentence says why.
     """
-    try:
-        with tempfile.TemporaryDirectory(prefix=".spool-check-", dir=folder) as inside:
-            path = Path(inside) / "check.db"
-            try:
-                with closing(connect(path, Plan.of(1 << 22))) as db:
-                    db.execute("insert into meta values ('checked', '1')")
-            except sqlite3.Error as error:
-                raise translate(error, folder / path.name) from error
-    except OSError as error:
-        raise SpoolError(
-            f"The spool's folder {folder} can't be written ({error.strerror}).",
-            f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to a folder that is writable.",
-        ) from error
+    with (
+        said(f"The spool's folder {folder} can't be written"),
+        tempfile.TemporaryDirectory(prefix=".spool-check-", dir=folder) as inside,
+    ):
+        path = Path(inside) / "check.db"
+        try:
+            with closing(connect(path, Plan.of(1 << 22))) as db:
+                db.execute("insert into meta values ('checked', '1')")
+        except sqlite3.Error as error:
+            raise translate(error, folder / path.name) from error

@@ -19,6 +19,8 @@ from agent.spool.opening import refuse_foreign
 from agent.spool.space import beside
 
 VIEWS = ("status", "backlog", "recent", "stuck", "slow")
+RETRIABLE = "state = 'rejected' and output <> 'gone'"
+"""Which results can be sent once more."""
 Row = dict[str, Any]
 """Column names to values, as the views give them."""
 
@@ -136,10 +138,8 @@ class Reader:
 
     def retriable(self, command_id: str | None) -> bool:
         """Whether there is a rejected result whose output is still here: that command's, or any."""
-        query = "select 1 from commands join results using (seq) where state = 'rejected' and output <> 'gone'"
-        if command_id is None:
-            return bool(self._rows(query + " limit 1"))
-        return bool(self._rows(query + " and commands.command_id = ?", command_id))
+        query = f"select 1 from commands join results using (seq) where {RETRIABLE} and ? in (commands.command_id, '')"  # noqa: S608
+        return self._db.execute(query, (command_id or "",)).fetchone() is not None
 
     def pieces(self, seq: int, stream: Stream) -> Iterator[str]:
         """The output of one stream, piece by piece; of a running command, what there is so far."""
@@ -155,13 +155,12 @@ class Reader:
         """
         try:
             os.close(os.open(to, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # outputs are for this user alone
-        except FileExistsError:
-            raise SpoolError(f"{to} exists already.", "Name a file that doesn't.") from None
-        try:
             with closing(sqlite3.connect(to)) as copy:
                 self._db.backup(copy)
                 copy.execute("pragma journal_mode = delete").fetchall()  # one file, readable from anywhere
-        except sqlite3.Error as error:
+        except FileExistsError:
+            raise SpoolError(f"{to} exists already.", "Name a file that doesn't.") from None
+        except (OSError, sqlite3.Error) as error:
             raise SpoolError(f"The copy {to} can't be written: {error}.") from error
 
     def _rows(self, query: str, *values: object) -> list[Row]:

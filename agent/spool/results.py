@@ -1,36 +1,64 @@
-"""Results on disk: due, sent, settled. Functions of the database, to be run inside a transaction."""
+"""Results on disk: stored, due, sent, settled. Functions of the database, to be run inside a transaction."""
 
 # ruff: noqa: S608  # what is put into these statements is this file's own
 
-import json
 import sqlite3
+import sys
 import zlib
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 
 from agent.model import Outcome, Result, Stream
-from agent.spool.counters import Settlement
 from agent.spool.failure import Broken
-from agent.spool.rows import read_result, result_crc, sizes
-from agent.spool.text import Written, prefix, printable
-from agent.spool.values import STREAMS, Delivery, Stored
+from agent.spool.schema import insert
+from agent.spool.text import NOTHING, SHOWN_CHARS, Written, checksum, prefix, printable
+from agent.spool.values import STREAMS, Delivery
 
 HELD_BYTES = 32 * 1024
 """Up to this size an output comes with its result. A few are in memory at a time."""
 
+_RESULT = tuple(field.name for field in fields(Result))
 _NO_TIME_MS = 253_402_300_800_000  # the year 10000
 _SHOWN_ERROR_CHARS = 500
 
+Output = Mapping[Stream, Written]
 
-def oldest(db: sqlite3.Connection, without: Collection[int], most_bytes: int | None) -> Delivery | None:
-    """The oldest result to be sent, with at most so many bytes of output. `without` are those that aren't due now."""
-    small = "" if most_bytes is None else f"and ifnull(stdout_bytes + stderr_bytes, 0) <= {most_bytes}"
-    row = db.execute(
-        f"select seq from commands left join results using (seq) where state = 'spooled' {small}"
-        " and seq not in (select value from json_each(?)) order by seq limit 1",
-        (json.dumps(list(without)),),
-    ).fetchone()
-    return None if row is None else read(db, row[0])
+
+def store(db: sqlite3.Connection, seq: int, result: Result, now_ms: int, output: Output | None = None) -> int:
+    """Store the result of a command whose pieces are stored. Returns the bytes of its output."""
+    whole: Output = dict.fromkeys(STREAMS, NOTHING) | dict(output or {})
+    result = replace(result, error=None if result.error is None else printable(result.error))
+    columns = _columns(db, seq, result, whole)
+    insert(db, "results", seq=seq, output="whole", finished_unix_ms=now_ms, **columns)
+    return sum(written.bytes for written in whole.values())
+
+
+def replace_damaged(db: sqlite3.Connection, seq: int, sentence: str, now_ms: int) -> None:
+    """Put an error result in the place of one that isn't what was stored."""
+    db.execute("delete from pieces where seq = ?", (seq,))
+    db.execute("delete from results where seq = ?", (seq,))
+    store(db, seq, Result(Outcome.DAMAGED, error=sentence), now_ms)
+
+
+def _columns(db: sqlite3.Connection, seq: int, result: Result, output: Output) -> dict[str, object]:
+    row = db.execute("select command_id, correlation_id, session_id from commands where seq = ?", (seq,)).fetchone()
+    columns: dict[str, object] = {"command_id": row["command_id"], "crc32": _crc(row, result, output)}
+    columns |= {name: getattr(result, name) for name in _RESULT}
+    for name, written in output.items():
+        columns |= {f"{name}_bytes": written.bytes, f"{name}_json_bytes": written.json_bytes}
+        columns[f"{name}_crc32"] = written.crc
+    return columns
+
+
+def _crc(command: sqlite3.Row, result: Result, output: Output) -> int:
+    """Over all that the API will be told, and the sizes that are told before. Damage inside a page that SQLite can
+    still read shows here alone.
+    """
+    whose = (command["command_id"], command["correlation_id"], command["session_id"])
+    values = [getattr(result, name) for name in _RESULT]
+    return checksum(
+        whose, values, [(output[name].bytes, output[name].json_bytes, output[name].crc) for name in STREAMS]
+    )
 
 
 def read(db: sqlite3.Connection, seq: int) -> Delivery:
@@ -43,25 +71,34 @@ def read(db: sqlite3.Connection, seq: int) -> Delivery:
     if row is None:
         raise Broken("an index names a command that isn't there")
     attempts = (row["attempts"] or 0) + 1
-    found = read_result(row)
-    if found is not None:
-        result, written = found
-        held = sum(each.bytes for each in written.values()) <= HELD_BYTES and row["output"] != "gone"
-        output = {name: _stored(db, seq, name, written[name], held=held) for name in STREAMS}
-        if all(each.held is None or zlib.crc32(each.held.encode()) == each.crc for each in output.values()):
-            times = (row["started_unix_ms"], row["finished_unix_ms"])
-            executed_at = next((ms / 1000 for ms in times if ms is not None and 0 <= ms < _NO_TIME_MS), None)
-            trace = (row["correlation_id"], row["session_id"])
-            return Delivery(seq, row["command_id"], result, attempts, *trace, executed_at, output)
-    return Delivery(seq, row["command_id"], Result(Outcome.DAMAGED), attempts, whole=False)
+    damaged = Delivery(seq, row["command_id"], Result(Outcome.DAMAGED), attempts, whole=False)
+    try:
+        values = {name: row[name] for name in _RESULT}
+        result = Result(**values | {"outcome": Outcome(row["outcome"]), "truncated": bool(row["truncated"])})
+        sums = ("bytes", "json_bytes", "crc32")
+        output = {stream: Written(0, *(row[f"{stream}_{name}"] for name in sums)) for stream in STREAMS}
+    except (TypeError, ValueError):
+        return damaged
+    if row["crc32"] != _crc(row, result, output):
+        return damaged
+    texts = None
+    if sum(written.bytes for written in output.values()) <= HELD_BYTES and row["output"] != "gone":
+        texts = dict.fromkeys(STREAMS, "")
+        for stream, text in db.execute("select stream, text from pieces where seq = ? order by part", (seq,)):
+            texts[stream] = texts.get(stream, "") + str(text)
+        if any(zlib.crc32(texts[stream].encode()) != output[stream].crc for stream in STREAMS):
+            return damaged
+    times = (row["started_unix_ms"], row["finished_unix_ms"])
+    executed_at = next((ms / 1000 for ms in times if ms is not None and 0 <= ms < _NO_TIME_MS), None)
+    whose = (row["correlation_id"], row["session_id"])
+    return Delivery(seq, row["command_id"], result, attempts, *whose, executed_at, output, texts)
 
 
-def _stored(db: sqlite3.Connection, seq: int, stream: Stream, written: Written, *, held: bool) -> Stored:
-    text = None
-    if held:
-        rows = db.execute("select text from pieces where seq = ? and stream = ? order by part", (seq, stream))
-        text = "".join(text for (text,) in rows)
-    return Stored(written.bytes, written.json_bytes, written.crc, text)
+def piece(db: sqlite3.Connection, seq: int, stream: Stream, part: int) -> bytes:
+    """One piece as UTF-8, which its checksum is of; empty after the last."""
+    query = "select cast(text as blob) from pieces where seq = ? and stream = ? and part = ?"
+    row = db.execute(query, (seq, stream, part)).fetchone()
+    return b"" if row is None else bytes(row[0])
 
 
 def count_attempt(db: sqlite3.Connection, seq: int) -> None:
@@ -69,47 +106,37 @@ def count_attempt(db: sqlite3.Connection, seq: int) -> None:
     db.execute("update results set attempts = attempts + 1 where seq = ?", (seq,))
 
 
-def oldest_finished(db: sqlite3.Connection) -> int | None:
-    """When the oldest result that waits was finished, in milliseconds since 1970; None if none waits."""
-    row = db.execute(
-        "select finished_unix_ms from results where seq = (select min(seq) from commands where state = 'spooled')"
-    ).fetchone()
-    return None if row is None else int(row[0])
+def settle(
+    db: sqlite3.Connection,
+    seq: int,
+    state: str,
+    http_status: int | None,
+    error: str | None,
+    now_ms: int,
+    *,
+    keep: bool,
+) -> None:
+    """The API has answered for good. `keep`: the output stays.
 
-
-def undelivered(db: sqlite3.Connection, limit: int) -> list[str]:
-    """The command ids of the oldest results that wait."""
-    rows = db.execute("select command_id from commands where state = 'spooled' order by seq limit ?", (limit,))
-    return [command_id for (command_id,) in rows]
-
-
-def piece(db: sqlite3.Connection, seq: int, stream: Stream, part: int) -> bytes:
-    """One piece as UTF-8, which its checksum is of; empty after the last."""
-    row = db.execute(
-        "select cast(text as blob) from pieces where seq = ? and stream = ? and part = ?", (seq, stream, part)
-    ).fetchone()
-    return b"" if row is None else bytes(row[0])
-
-
-def settle(db: sqlite3.Connection, seq: int, verdict: Settlement, now_ms: int, *, keep: bool) -> bool:
-    """The API has answered for good. False if the result wasn't waiting any more.
-
-    `keep` says whether a delivered result's output stays for people to look at.
+    Arguments that are longer than what people are shown go: nobody runs the command again, and 1,055 refused ones of
+    16 KiB once filled a spool of 32 MiB for a day.
     """
+    long = f"length(args) + length(request) > {SHOWN_CHARS}"
     changed = db.execute(
-        "update commands set state = ? where seq = ? and state = 'spooled'", (verdict.state, seq)
+        f"update commands set state = ?, args = iif({long}, null, args), request = iif({long}, null, request)"
+        " where seq = ? and state = 'spooled'",
+        (state, seq),
     ).rowcount
     if not changed:
-        return False
-    output = "whole" if verdict.state == "rejected" or not verdict.bytes else "kept" if keep else "gone"
-    if output == "gone":
+        return
+    if not keep:
         db.execute("delete from pieces where seq = ?", (seq,))
+    output = "whole" if state == "rejected" else "kept"
     db.execute(
-        "update results set output = ?, settled_unix_ms = ?, last_http_status = ?, last_error = ?,"
-        " next_attempt_unix_ms = null where seq = ?",
-        (output, now_ms, verdict.http_status, _shown(verdict.error), seq),
+        "update results set settled_unix_ms = ?, last_http_status = ?, last_error = ?, next_attempt_unix_ms = null,"
+        " output = case when stdout_bytes + stderr_bytes = 0 then 'whole' when ? then ? else 'gone' end where seq = ?",
+        (now_ms, http_status, _shown(error), keep, output, seq),
     )
-    return True
 
 
 def postpone(db: sqlite3.Connection, seq: int, until_unix_ms: int, http_status: int | None, error: str) -> None:
@@ -127,18 +154,24 @@ def _shown(error: str | None) -> str | None:
 def cut(db: sqlite3.Connection, seq: int, max_bytes: int) -> int:
     """Shorten each stream to at most `max_bytes` of UTF-8, at a character boundary. Returns the bytes that are left."""
     found = read(db, seq)
-    sums = [_cut_stream(db, seq, stream, max_bytes) for stream in STREAMS]
-    left = sum(written.bytes for written in sums)
-    result = replace(found.result, truncated=found.result.truncated or left < found.bytes)
-    command = db.execute("select command_id, correlation_id, session_id from commands where seq = ?", (seq,)).fetchone()
-    columns = {"truncated": result.truncated, **sizes(*sums), "crc32": result_crc(command, result, *sums)}
+    output = {stream: _cut_stream(db, seq, stream, max_bytes) for stream in STREAMS}
+    shorter = any(output[stream].bytes < found.output[stream].bytes for stream in STREAMS)
+    result = replace(found.result, truncated=found.result.truncated or shorter)
+    columns = _columns(db, seq, result, output)
     names = ", ".join(f"{name} = ?" for name in columns)
     db.execute(f"update results set {names} where seq = ?", (*columns.values(), seq))
-    return left
+    return sum(written.bytes for written in output.values())
+
+
+def stored(db: sqlite3.Connection, seq: int, stream: Stream, handed_in: Written) -> Written:
+    """What is here of the pieces that were handed in: a full disk may have refused the last ones."""
+    query = "select count(*) from pieces where seq = ? and stream = ?"
+    (parts,) = db.execute(query, (seq, stream)).fetchone()
+    return handed_in if parts == handed_in.parts else _cut_stream(db, seq, stream, sys.maxsize)
 
 
 def _cut_stream(db: sqlite3.Connection, seq: int, stream: Stream, max_bytes: int) -> Written:
-    written = Written()
+    written = NOTHING
     this_piece = "where seq = ? and stream = ? and part = ?"
     while data := piece(db, seq, stream, written.parts):
         kept = prefix(data[: max_bytes - written.bytes])
@@ -149,3 +182,32 @@ def _cut_stream(db: sqlite3.Connection, seq: int, stream: Stream, max_bytes: int
             db.execute(f"update pieces set text = ? {this_piece}", (kept, seq, stream, written.parts))
         written = written.plus(kept)
     return written
+
+
+def undelivered(db: sqlite3.Connection, limit: int) -> list[str]:
+    """The command ids of the oldest results that wait."""
+    rows = db.execute("select command_id from commands where state = 'spooled' order by seq limit ?", (limit,))
+    return [command_id for (command_id,) in rows]
+
+
+def sizes(db: sqlite3.Connection) -> dict[int, int]:
+    """All results that wait, oldest first: their `seq`, and the bytes of their output."""
+    query = (
+        "select seq, ifnull(stdout_bytes + stderr_bytes, 0) from commands left join results using (seq)"
+        " where state = 'spooled' order by seq"
+    )
+    return dict(db.execute(query).fetchall())
+
+
+def count(db: sqlite3.Connection) -> tuple[int, int, int | None]:
+    """How many are remembered as delivered and as rejected, and when the oldest that waits was finished, in ms
+    since 1970. About 1 ms for 100,000: each count reads an index that holds little else.
+    """
+    delivered, rejected = (
+        db.execute("select count(*) from commands where state = ?", (state,)).fetchone()[0]
+        for state in ("delivered", "rejected")
+    )
+    row = db.execute(
+        "select finished_unix_ms from results where seq = (select min(seq) from commands where state = 'spooled')"
+    ).fetchone()
+    return delivered, rejected, None if row is None else int(row[0])

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from agent.errors import SpoolError
 from agent.log import Log
-from agent.spool.journal import Again, due_again
-from agent.spool.reader import open_reader
+from agent.spool.journal import due_again
+from agent.spool.reader import RETRIABLE, open_reader
 from agent.spool.space import beside
 
 log = Log("spool")
@@ -45,34 +45,23 @@ def ask(path: Path, command_id: str | None) -> None:
         ) from error
 
 
-class RetryRequests:
-    """What people have asked of the agent that has the spool at `path`."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stuck: set[Path] = set()
-
-    def take(self) -> list[str]:
-        """The ids that were asked for. One that can't be removed counts once all the same, or it would come true at
-        each round.
-        """
-        ids = []
-        found = self._path.parent.glob(f"{self._path.name}.retry-*")
-        for file in sorted({file for file in found if file.suffix != ".part"} - self._stuck):
+def take_requests(path: Path) -> list[str]:
+    """The ids that people have asked the agent for that has the spool at `path`. One that can't be removed doesn't
+    count: it would come true again and again.
+    """
+    ids = []
+    for file in path.parent.glob(f"{path.name}.retry-*"):
+        if file.suffix != ".part":
             try:
-                ids.append(file.read_text(errors="replace"))
+                text = file.read_text(errors="replace")
                 file.unlink()
+                ids.append(text)
             except OSError as error:
-                self._stuck.add(file)
                 log.warning("a request to send again can't be removed, please do", file=str(file), reason=str(error))
-        return ids
+    return ids
 
 
-def retry(db: sqlite3.Connection, ids: Sequence[str]) -> list[Again]:
+def retry(db: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[int, int]]:
     """Let rejected results be due again whose output is still here."""
-    return due_again(
-        db,
-        "state = 'rejected' and output <> 'gone' and (? or commands.command_id in (select value from json_each(?)))",
-        EVERYTHING in ids,
-        json.dumps(ids),
-    )
+    which = f"{RETRIABLE} and (? or commands.command_id in (select value from json_each(?)))"  # noqa: S608
+    return due_again(db, which, EVERYTHING in ids, json.dumps(ids))

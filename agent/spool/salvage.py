@@ -16,21 +16,22 @@ from pathlib import Path
 
 from agent.model import Command, Outcome, Result
 from agent.spool import results
-from agent.spool.rows import insert, insert_command, insert_result, read_command
+from agent.spool.journal import insert_command, read_command
+from agent.spool.schema import insert
 from agent.spool.space import beside, file_bytes
-from agent.spool.values import STREAMS, Delivery, Recovery
+from agent.spool.values import STREAMS, Recovery
 
 DAMAGED = "The record of this command was damaged on disk, and its result is lost. Ask again: the command only reads."
 _MOST_MISSES = 20_000  # a key may be damaged too, and say anything
 _MORE_KEYS = 1000  # tried beyond the last that was read
 _FILES = ("", "-wal", "-shm")
+_TABLES = ("commands", "results", "pieces")
 
 
 def move_aside(path: Path) -> Path:
     """Rename the database and what belongs to it to "….damaged-<date>", and return the new path."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    aside = beside(path, f".damaged-{stamp}")
-    number = 1
+    aside, number = beside(path, f".damaged-{stamp}"), 1
     while any(beside(aside, suffix).exists() for suffix in _FILES):
         number += 1
         aside = beside(path, f".damaged-{stamp}-{number}")
@@ -45,33 +46,39 @@ def salvage(path: Path, into: Path, pages: int, report: Recovery) -> None:
 
     It may grow to so many pages; what doesn't fit is left out.
     """
-    old = _open(path)
-    if old is None:
-        return
+    if file_bytes(path) == 0:
+        return  # SQLite would delete the log beside it
+    old = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     with closing(old), closing(sqlite3.connect(into, isolation_level=None)) as new:
-        new.row_factory = sqlite3.Row
+        old.row_factory = new.row_factory = sqlite3.Row
+        old.text_factory = lambda data: data.decode("utf-8", "replace")
         new.execute("pragma journal_mode = memory").fetchall()  # nobody reads this file before it is complete
         new.execute("pragma synchronous = off")
-        _Salvage(old, new, pages, report).run()
+        _bring_all(old, new, pages, report)
         new.execute("pragma synchronous = full")  # the next commit brings the whole file to the disk
         new.execute("insert or replace into meta (key, value) values ('salvaged_rows', ?)", (str(report.salvaged),))
 
 
-def _open(path: Path) -> sqlite3.Connection | None:
-    """The old database, as far as SQLite finds its tables."""
-    if file_bytes(path) == 0:
-        return None  # SQLite would delete the log beside it
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    db.row_factory = sqlite3.Row
-    db.text_factory = lambda data: data.decode("utf-8", "replace")
-    try:
-        tables = db.execute("select name from sqlite_schema where name in ('commands', 'results', 'pieces')").fetchall()
-    except sqlite3.Error:
-        tables = []
-    if len(tables) == 3:
-        return db
-    db.close()
-    return None
+def _bring_all(old: sqlite3.Connection, new: sqlite3.Connection, pages: int, report: Recovery) -> None:
+    """What somebody waits for first, then the memory of what was delivered, then results without a command."""
+    last, seen = 0, set()
+    for table in _TABLES:
+        with contextlib.suppress(sqlite3.DatabaseError):
+            last = max(last, *old.execute(f"select ifnull(max(seq), 0) from {table}").fetchone())
+    for delivered, most_pages in ((False, pages * 7 // 8), (True, pages)):
+        new.execute(f"pragma max_page_count = {most_pages}")
+        for row in _rows(old, "commands", last):
+            if (row["state"] == "delivered") is delivered:
+                seen.add(row["seq"])
+                try:
+                    with _transaction(new):
+                        _copy(old, new, row)
+                    report.salvaged += 1
+                except (sqlite3.Error, TypeError, ValueError):
+                    _give_up(new, row["command_id"], report, delivered=delivered)
+    for row in _rows(old, "results", last):
+        if row["seq"] not in seen:
+            _give_up(new, row["command_id"], report, delivered=row["settled_unix_ms"] is not None)
 
 
 def _rows(db: sqlite3.Connection, table: str, last: int) -> Iterator[sqlite3.Row]:
@@ -89,91 +96,51 @@ def _rows(db: sqlite3.Connection, table: str, last: int) -> Iterator[sqlite3.Row
             return
 
 
-def _last_seq(db: sqlite3.Connection) -> int:
-    """The highest key that can be read anywhere."""
-    found = [0]
-    for table in ("commands", "results", "pieces"):
-        with contextlib.suppress(sqlite3.DatabaseError):
-            found.append(db.execute(f"select ifnull(max(seq), 0) from {table}").fetchone()[0])
-    return max(found)
+@contextlib.contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("begin")
+    try:
+        yield
+        db.execute("commit")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("rollback")
+        raise
 
 
-class _Salvage:
-    def __init__(self, old: sqlite3.Connection, new: sqlite3.Connection, pages: int, report: Recovery) -> None:
-        self._old = old
-        self._new = new
-        self._pages = pages
-        self._seen: set[int] = set()
-        self._report = report
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, row: sqlite3.Row) -> None:
+    """One command with all that belongs to it, or a ValueError if it isn't what was stored."""
+    if read_command(row) is None and row["args"] is not None:
+        raise ValueError
+    insert(new, "commands", **dict(row))
+    if row["state"] in {"accepted", "running"}:
+        return
+    due = results.read(old, row["seq"])
+    if not due.whole:
+        raise ValueError
+    result = old.execute("select * from results where seq = ?", (due.seq,)).fetchone()
+    insert(new, "results", **dict(result))
+    if result["output"] == "gone":
+        return
+    crcs = dict.fromkeys(STREAMS, 0)
+    for piece in old.execute("select * from pieces where seq = ? order by stream, part", (due.seq,)):
+        insert(new, "pieces", **dict(piece))
+        crcs[piece["stream"]] = zlib.crc32(piece["text"].encode(), crcs[piece["stream"]])
+    if any(crcs[stream] != due.output[stream].crc for stream in STREAMS):
+        raise ValueError
 
-    def run(self) -> None:
-        """What somebody waits for first, then the memory of what was delivered, then results without a command."""
-        last = _last_seq(self._old)
-        for delivered, pages in ((False, self._pages * 7 // 8), (True, self._pages)):
-            self._new.execute(f"pragma max_page_count = {pages}")
-            for row in _rows(self._old, "commands", last):
-                if (row["state"] == "delivered") is delivered:
-                    self._bring(row)
-        for row in _rows(self._old, "results", last):
-            if row["seq"] not in self._seen:
-                self._give_up(row["command_id"], delivered=row["settled_unix_ms"] is not None)
 
-    def _bring(self, row: sqlite3.Row) -> None:
-        self._seen.add(row["seq"])
-        try:
-            with self._transaction():
-                self._copy(row)
-        except (sqlite3.Error, TypeError, ValueError):
-            self._give_up(row["command_id"], delivered=row["state"] == "delivered")
-        else:
-            self._report.salvaged += 1
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._new.execute("begin")
-        try:
-            yield
-            self._new.execute("commit")
-        except BaseException:
-            if self._new.in_transaction:
-                self._new.execute("rollback")
-            raise
-
-    def _copy(self, row: sqlite3.Row) -> None:
-        command = read_command(row)
-        if command is None and row["args"] is not None:
-            raise ValueError("the command isn't what was stored")
-        insert(self._new, "commands", **dict(row))
-        if row["state"] in {"accepted", "running"}:
+def _give_up(db: sqlite3.Connection, command_id: object, report: Recovery, *, delivered: bool) -> None:
+    """An error in the place of what can't be brought over; nothing at all if not even its id is readable."""
+    if not isinstance(command_id, str) or not command_id:
+        return
+    now_ms = time.time_ns() // 1_000_000
+    with contextlib.suppress(sqlite3.Error), _transaction(db):
+        seq = insert_command(db, Command(command_id, ()), "delivered" if delivered else "spooled", now_ms)
+        if seq is None:
             return
-        due = results.read(self._old, row["seq"])
-        if not due.whole:
-            raise ValueError("the result isn't what was stored")
-        result = self._old.execute("select * from results where seq = ?", (row["seq"],)).fetchone()
-        insert(self._new, "results", **dict(result))
-        if result["output"] != "gone":
-            self._copy_pieces(due)
-
-    def _copy_pieces(self, due: Delivery) -> None:
-        crcs = dict.fromkeys(STREAMS, 0)
-        for piece in self._old.execute("select * from pieces where seq = ? order by stream, part", (due.seq,)):
-            insert(self._new, "pieces", **dict(piece))
-            crcs[piece["stream"]] = zlib.crc32(piece["text"].encode(), crcs[piece["stream"]])
-        if tuple(crcs.values()) != tuple(due.output[stream].crc for stream in STREAMS):
-            raise ValueError("the output isn't what was stored")
-
-    def _give_up(self, command_id: object, *, delivered: bool) -> None:
-        """An error in the place of what can't be brought over; nothing at all if not even its id is readable."""
-        now_ms = time.time_ns() // 1_000_000
-        if not isinstance(command_id, str) or not command_id:
-            return
-        with contextlib.suppress(sqlite3.Error), self._transaction():
-            state = "delivered" if delivered else "spooled"
-            seq = insert_command(self._new, Command(command_id, ()), state, now_ms)
-            if seq is None:
-                return
-            insert_result(self._new, seq, Result(Outcome.DAMAGED, error=DAMAGED), now_ms)
-            if delivered:
-                self._new.execute("update results set settled_unix_ms = ? where seq = ?", (now_ms, seq))
-            self._report.salvaged += 1
-            self._report.damaged += 1
+        results.store(db, seq, Result(Outcome.DAMAGED, error=DAMAGED), now_ms)
+        if delivered:
+            db.execute("update results set settled_unix_ms = ? where seq = ?", (now_ms, seq))
+        report.salvaged += 1
+        report.damaged += 1

@@ -16,8 +16,6 @@ from sqlite_utils import Database, Migrations
 
 SET = "kubently-agent"
 migrations = Migrations(SET)
-UNRELEASED = "spool"
-"""The set that files of versions before 0.1.0 name. Their tables are others."""
 
 TABLES = """
 create table meta (
@@ -79,6 +77,14 @@ create table pieces (
 ) strict;
 create unique index pieces_in_order on pieces (seq, stream, part);
 """
+
+
+def insert(db: sqlite3.Connection, table: str, /, **columns: object) -> int | None:
+    """Insert one row and return its key. One that is there already stays, and None is returned."""
+    names, places = ", ".join(columns), ", ".join("?" * len(columns))
+    statement = f"insert into {table} ({names}) values ({places}) on conflict do nothing returning rowid"
+    row = db.execute(statement, tuple(columns.values())).fetchone()
+    return None if row is None else int(row[0])
 
 
 def _utc(column: str) -> str:

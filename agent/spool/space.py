@@ -12,11 +12,11 @@ there to be deleted when the disk itself is full, since then SQLite can't even d
 import contextlib
 import os
 import sqlite3
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.errors import SpoolError
+from agent.errors import SpoolError, SpoolFull
+from agent.spool.clock import readable
 from agent.spool.values import Limits
 
 PAGE_BYTES = 4096
@@ -35,8 +35,10 @@ class Plan:
     """How a cap is divided."""
 
     capacity_bytes: int
-    soft_pages: int
+    soft_bytes: int
+    """Of the database."""
     hard_pages: int
+    """The same with the headroom."""
     wal_bytes: int
     ballast_bytes: int
 
@@ -45,14 +47,9 @@ class Plan:
         """Divide `capacity` bytes. A database that has more `pages` already can still change its states."""
         ballast = min(8 * MB, capacity // 8)
         wal = min(8 * MB, capacity // 4)
-        headroom = min(MB, capacity // 8)
-        hard = (capacity - ballast - wal) // PAGE_BYTES
-        return cls(capacity, hard - headroom // PAGE_BYTES, max(hard, pages + _SPARE_PAGES), wal, ballast)
-
-    @property
-    def soft_bytes(self) -> int:
-        """Of the database."""
-        return self.soft_pages * PAGE_BYTES
+        hard = capacity - ballast - wal
+        soft = hard - min(MB, capacity // 8)
+        return cls(capacity, soft, max(hard // PAGE_BYTES, pages + _SPARE_PAGES), wal, ballast)
 
     @property
     def kept_bytes(self) -> int:
@@ -69,13 +66,9 @@ class Plan:
         """How much output of rejected results may stay. An API that refuses everything must not fill the spool."""
         return self.soft_bytes // 4
 
-    def reserve(self, output_bytes: int) -> int:
-        """Room to keep free for one command whose output has at most `output_bytes`: a quarter of the spool at most."""
-        return min(output_bytes + output_bytes // 32 + _BESIDE_BYTES, self.soft_bytes // 4)
-
-    def output_bytes(self, output_bytes: int) -> int:
-        """How much output of one command is sure to fit into `reserve`."""
-        return min(output_bytes, (self.soft_bytes // 4 - _BESIDE_BYTES) * 32 // 33)
+    def output_bytes(self, wanted: int) -> int:
+        """The largest output of one command: with what is beside it, it has a quarter of the spool at most."""
+        return min(wanted, (self.soft_bytes // 4 - _BESIDE_BYTES) * 32 // 33)
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -118,52 +111,46 @@ def plan_for(path: Path, max_bytes: int) -> Plan:
             f"(configured: {max_bytes // 1024} KiB, free on its disk: {on_disk // 1024} KiB).",
             f"It needs {SMALLEST_BYTES // MB} MiB or more: make room on the disk or raise KUBENTLY_SPOOL_MAX_BYTES.",
         )
-    pages = (file_bytes(path) + file_bytes(beside(path, "-wal"))) // PAGE_BYTES
-    return Plan.of(capacity, pages)
+    return Plan.of(capacity, (file_bytes(path) + file_bytes(beside(path, "-wal"))) // PAGE_BYTES)
 
 
 class Space:
-    """The files' sizes, measured after every commit by the writer's thread."""
-
-    page_bytes = PAGE_BYTES
+    """The plan, and the files' sizes as the writer's thread last measured them."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
         self._limits = limits
-        self._lock = threading.Lock()
+        self._ballast = beside(path, ".ballast")
         self._identity: tuple[int, int] | None = None
         self.used_bytes = 0
         """Of the database, without its free pages."""
-        self.file_bytes = 0
-        self.wal_bytes = 0
+        self.file_bytes = self.wal_bytes = self.disk_free = 0
+        self.reader_since_ms: int | None = None
+        """Since when somebody reads and keeps the write-ahead log from starting over."""
         self._divide(plan_for(path, limits.max_bytes))
-        self.measure(0, 0)
 
     def _divide(self, plan: Plan) -> None:
         self.plan = plan
-        self.reserve_bytes = plan.reserve(self._limits.output_bytes)
-        """Room to keep free for each command that runs."""
         self.output_bytes = plan.output_bytes(self._limits.output_bytes)
         """How much output of one command is sure to find room."""
+        self.reserve_bytes = self.output_bytes + self.output_bytes // 32 + _BESIDE_BYTES
+        """Room to keep free for it."""
 
-    def grow(self) -> bool:
-        """Divide anew if the disk has more room than it had before. True if so.
+    def grow(self) -> None:
+        """Divide anew if the disk has more room than it had before.
 
         A disk that is full when the agent starts, and isn't later, mustn't leave it with a tiny spool for months.
         """
-        with contextlib.suppress(SpoolError, OSError):
+        with contextlib.suppress(SpoolError):
             plan = plan_for(self.path, self._limits.max_bytes)
             if plan.capacity_bytes > self.plan.capacity_bytes:
                 self._divide(plan)
-                return True
-        return False
 
     def opened(self, db: sqlite3.Connection) -> None:
         """Remember which file was opened, put the ballast beside it, and measure it."""
         self._identity = _identity(self.path)
         self.load_ballast()
-        (pages,), (free,) = (db.execute(f"pragma {name}").fetchone() for name in ("page_count", "freelist_count"))
-        self.measure(pages, free)
+        self.measure(db)
 
     def check_identity(self) -> None:
         """What is at the path must be the file that was opened: another would get nothing of what is written.
@@ -177,12 +164,18 @@ class Space:
                 "Never do that to a live agent's spool. It starts again over what is there now.",
             )
 
-    def measure(self, pages: int, free_pages: int) -> None:
-        """Take note of the database's size, and look at the other files."""
+    def measure(self, db: sqlite3.Connection) -> None:
+        """Look at the database, inside a transaction too, and at the other files."""
+        (pages,), (free,) = (db.execute(f"pragma {name}").fetchone() for name in ("page_count", "freelist_count"))
         self.file_bytes = pages * PAGE_BYTES
-        self.used_bytes = (pages - free_pages) * PAGE_BYTES
+        self.used_bytes = (pages - free) * PAGE_BYTES
         self.wal_bytes = file_bytes(beside(self.path, "-wal"))
         self.disk_free = disk_free(self.path.parent)
+
+    def check_growth(self, before_bytes: int) -> None:
+        """What brings in more stops at the soft limit. Raises SpoolFull if it has gone on beyond it."""
+        if self.used_bytes > max(before_bytes, self.plan.soft_bytes):
+            raise SpoolFull(f"The spool {self.path} can't be written now: there is no room left.")
 
     @property
     def free_bytes(self) -> int:
@@ -205,37 +198,51 @@ class Space:
     @property
     def disk_full(self) -> bool:
         """Whether nothing that is freed inside the file would make room for commands."""
-        return disk_free(self.path.parent) <= _FULL_BYTES
+        return self.disk_free <= _FULL_BYTES
+
+    @property
+    def short(self) -> bool:
+        """Whether what is kept for people has to go."""
+        return self.used_bytes > self.plan.soft_bytes // 2
 
     @property
     def size_bytes(self) -> int:
         """Of all files, as they are now."""
         return sum(file_bytes(beside(self.path, suffix)) for suffix in OWN)
 
-    @property
-    def has_ballast(self) -> bool:
-        """Whether there is something to throw overboard."""
-        return beside(self.path, ".ballast").exists()
+    def why_full(self, pending: int, pending_bytes: int) -> str:
+        """The likeliest cause for a lack of room, in a sentence that says what to do."""
+        if self.reader_since_ms is not None:
+            return (
+                f"a reader has held the write-ahead log since {readable(self.reader_since_ms)}, and it has grown to"
+                f" {self.wal_bytes >> 20} MiB: end it (an open sqlite3, or a pager behind one)"
+            )
+        if self.disk_full:
+            return f"its disk has only {self.disk_free >> 10} KiB left: make room there"
+        if pending_bytes * 2 >= self.used_bytes:
+            return f"{pending} results with {pending_bytes >> 10} KiB wait for the API"
+        return "what it remembers takes its room: raise KUBENTLY_SPOOL_MAX_BYTES, or wait for a round of maintenance"
 
     def drop_ballast(self) -> bool:
         """Delete the ballast if the disk is full. True if that made room."""
-        with self._lock:
-            if not self.has_ballast or disk_free(self.path.parent) > _FULL_BYTES:
-                return False
-            try:
-                beside(self.path, ".ballast").unlink()
-            except OSError:  # a disk that became read-only
-                return False
-            return True
+        if not self._ballast.exists() or disk_free(self.path.parent) > _FULL_BYTES:
+            return False
+        try:
+            self._ballast.unlink()
+        except OSError:  # a disk that became read-only
+            return False
+        return True
 
-    def load_ballast(self) -> bool:
-        """Put the ballast in place where there is room for it and some more. True if it is in place."""
-        with self._lock:
-            if self.has_ballast:
-                return True
-            if disk_free(self.path.parent) < 2 * self.plan.ballast_bytes:
-                return False
-            return _fill(beside(self.path, ".ballast"), self.plan.ballast_bytes)
+    def load_ballast(self) -> None:
+        """Put the ballast in place where there is room for it and some more."""
+        size = self.plan.ballast_bytes
+        if self._ballast.exists() or disk_free(self.path.parent) < 2 * size:
+            return
+        try:
+            with self._ballast.open("wb", buffering=0) as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError:
+            self._ballast.unlink(missing_ok=True)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -244,13 +251,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _fill(path: Path, size: int) -> bool:
-    try:
-        with path.open("wb", buffering=0) as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-    except OSError:
-        path.unlink(missing_ok=True)
-        return False
-    return True

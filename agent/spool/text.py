@@ -20,8 +20,7 @@ SHOWN_CHARS = 300
 
 def clean(text: str) -> str:
     """The same text, with what SQLite can't store or show replaced."""
-    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def printable(text: str) -> str:
@@ -33,6 +32,11 @@ def shown(command: Command) -> str:
     """A command as people read it, in one line."""
     words = command.args if command.tool == "kubectl" else (command.tool, json.dumps(command.request))
     return printable(" ".join(words)[:SHOWN_CHARS].replace("\n", " "))
+
+
+def checksum(*parts: object) -> int:
+    """Of anything that JSON can hold."""
+    return zlib.crc32(json.dumps(parts).encode())
 
 
 def split(text: str, size: int = PIECE_CHARS) -> Iterator[str]:
@@ -47,10 +51,11 @@ def prefix(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was stored of one stream so far."""
+    """What was stored of one stream."""
 
     parts: int = 0
     bytes: int = 0
+    """In UTF-8."""
     json_bytes: int = 0
     """The same inside a JSON string (RFC 8259 §7)."""
     crc: int = 0
@@ -58,12 +63,8 @@ class Written:
     def plus(self, piece: str) -> Self:
         """With one more piece."""
         data = piece.encode()
-        return type(self)(
-            self.parts + 1,
-            self.bytes + len(data),
-            self.json_bytes + json_bytes(data),
-            zlib.crc32(data, self.crc),
-        )
+        size, json_size = self.bytes + len(data), self.json_bytes + json_bytes(data)
+        return type(self)(self.parts + 1, size, json_size, zlib.crc32(data, self.crc))
 
 
 NOTHING = Written()

@@ -5,7 +5,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import trio
+
 from agent.model import Command, Result, Stream
+from agent.spool.text import NOTHING, Written
 
 STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
 
@@ -36,17 +39,17 @@ class Recovery:
     rerun: int = 0
     """Unfinished commands that will run again."""
     interrupted: int = 0
-    """Unfinished commands that were too old to run again and have an error result now."""
+    """Unfinished commands that were too old for that."""
     gave_up: int = 0
-    """Commands during which the agent died twice, and that have an error result now."""
-    moved_aside: Path | None = None
-    """Where the damaged file is now, if there was one."""
+    """Commands during which the agent died twice."""
     damage: str | None = None
-    """What was wrong with it, in a sentence."""
+    """What was wrong with the file, in a sentence."""
+    moved_aside: Path | None = None
+    """Where the damaged file is now."""
     salvaged: int = 0
-    """Commands and results brought over from the damaged file."""
+    """Commands and results brought over from it."""
     damaged: int = 0
-    """Of these, results that couldn't be brought over whole; an error result takes their place."""
+    """Of these, the ones that have an error for a result now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +61,23 @@ class Intake:
     """Seen before, in this batch or earlier. Nothing runs again; a known result is due to be sent once more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Claim:
-    """A command to run now."""
+    """A command to run now; the rest is the spool's own, who keeps it until the command has ended."""
 
     command: Command
-    seq: int
-    runs: int
-    """Which run of this command this is; above 1 after a crash."""
-    waited_ms: int
-    """Time between acceptance and now."""
     output_bytes: int
     """How much output is sure to find room. More is for the executor to count and to cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What is stored of one stream."""
-
-    bytes: int
-    """In UTF-8."""
-    json_bytes: int
-    """The same inside a JSON string."""
-    crc: int
-    held: str | None = field(default=None, repr=False)
-    """The text itself when it is small, so that sending it needs no further look into the spool."""
-
-
-NOTHING_STORED = Stored(0, 0, 0, "")
+    seq: int
+    started_unix_ms: int
+    written: dict[Stream, Written] = field(default_factory=dict)
+    """The output that was handed in so far."""
+    stored_bytes: int = 0
+    """Of it, what is known to be in the file."""
+    last: trio.Event | None = None
+    """Set when the last piece of it has been looked after."""
+    lost: bool = False
+    """Whether a piece found no room. What comes after it isn't stored either: an output has no holes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +95,12 @@ class Delivery:
     """When the command was started, in seconds since the epoch; of one that never was, when its answer was stored. A
     result that is sent again is the same, byte for byte.
     """
-    output: Mapping[Stream, Stored] = field(default_factory=lambda: dict.fromkeys(STREAMS, NOTHING_STORED))
+    output: Mapping[Stream, Written] = field(default_factory=lambda: dict.fromkeys(STREAMS, NOTHING))
+    texts: Mapping[Stream, str] | None = field(default=None, repr=False)
+    """The output itself where it is small, so that sending it needs no further look into the spool."""
     whole: bool = True
     """Whether the checksums are right; of a larger output that shows only when it is read."""
     read: "Callable[[Delivery, Stream], AsyncGenerator[str, None]] | None" = field(default=None, repr=False)
-
-    @property
-    def bytes(self) -> int:
-        """Of stored output, both streams together."""
-        return sum(stored.bytes for stored in self.output.values())
 
     def json_bytes(self, stream: Stream) -> int:
         """UTF-8 bytes of the stream's text inside a JSON string: a body's length is known before its output is read."""
@@ -124,10 +113,9 @@ class Delivery:
             DamagedResult: it isn't what was stored. That is known before the last piece is given, so a body that is
                 being sent stays unfinished. An error has taken the result's place: release it and take it again.
         """
-        stored = self.output[stream]
-        if stored.held is not None:
-            yield stored.held
-        elif stored.bytes and self.read is not None:
+        if self.texts is not None:
+            yield self.texts[stream]
+        elif self.output[stream].bytes and self.read is not None:
             async with aclosing(self.read(self, stream)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -158,19 +146,3 @@ class Counts:
     """Results that the API has answered for but whose state couldn't be written yet."""
     full_because: str | None
     """Why no commands are taken, in a sentence; None while they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What one round of maintenance did."""
-
-    removed: int = 0
-    """Remembered results that were forgotten."""
-    outputs_dropped: int = 0
-    """Outputs of delivered or rejected results given up for room."""
-    freed_bytes: int = 0
-    """Given back to the filesystem."""
-    retried: int = 0
-    """Rejected results that are due again because a person asked for it."""
-    ballast: bool = True
-    """Whether the ballast is in place."""

@@ -4,8 +4,8 @@ SQLite has one writer at a time, and a durable commit waits for the disk. So eve
 which carries them out in order and puts all that wait into one transaction. There are two ways to hand one in:
 
 - `run` waits for its commit, and that one waits for the disk;
-- `hand_in` waits for nothing. Its commit is made at once and is on the disk with the next one that somebody waits for:
-  only a power loss can take it back, and then all that came after it too.
+- `hand_in` waits for nothing. Its commit is on the disk with the next one that somebody waits for: only a power loss
+  can take it back, and then all that came after it too.
 
 If one operation of a transaction fails, the transaction is undone and each is tried on its own, so operations must be
 functions of the database alone. What was handed in is carried out even if the task that waits for it is cancelled.
@@ -15,8 +15,9 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
 from itertools import groupby
@@ -32,6 +33,9 @@ from agent.spool.space import Space
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
+COMPANY_SECONDS = 0.02
+"""How long a note waits for another commit to go along with."""
+
 
 class Need(Enum):
     """What an operation needs."""
@@ -42,23 +46,21 @@ class Need(Enum):
     """Room below the soft limit."""
     STATE = auto()
     """The headroom too, and the ballast if the disk is full."""
+    NOTE = auto()
+    """The same, and no haste."""
     ALONE = auto()
     """To be outside of any transaction."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
     work: Work[Any]
     need: Need
     then: Callable[[Any], None] | None
     failed: Callable[[SpoolError], None] | None = None
-    task: trio.lowlevel.Task | None = None
-    waited_for: bool = True
+    durable: bool = False
     result: outcome.Maybe[Any] | None = None
-
-    @property
-    def single(self) -> bool:
-        return self.need in {Need.READ, Need.ALONE}
+    done: trio.Event = field(default_factory=trio.Event)
 
 
 class Writer:
@@ -79,7 +81,7 @@ class Writer:
         self._connection = connection
         self._space = space
         self._changed = changed
-        self._pragmas: dict[str, object] = {}
+        self._synchronous = ""
         self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._token = trio.lowlevel.current_trio_token()
@@ -103,139 +105,132 @@ class Writer:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
             raise SpoolError("The spool is closed.")
-        job = _Job(work, need, then)
-        if self._thread is None:
-            self._carry_out([job])
-            self._wake([job])
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            return cast("outcome.Maybe[T]", job.result).unwrap()
-        job.task = trio.lowlevel.current_task()
-        self._waiting.put(job)
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            if need is not Need.READ:
-                return trio.lowlevel.Abort.FAILED
-            job.task = job.then = None  # nobody will hear of it
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        return cast("T", await trio.lowlevel.wait_task_rescheduled(abort))
+        job = _Job(work, need, then, durable=need is not Need.READ)
+        self._put(job)
+        with trio.CancelScope(shield=need is not Need.READ):
+            await job.done.wait()
+        return cast("outcome.Maybe[T]", job.result).unwrap()
 
     def hand_in(
         self,
         work: Work[T],
-        need: Need = Need.STATE,
+        need: Need,
         *,
         then: Callable[[T], None] | None = None,
         failed: Callable[[SpoolError], None] | None = None,
-    ) -> None:
-        """Hand in an operation and don't wait. `failed` is told what went wrong; what won't pass is in `failure`."""
-        job = _Job(work, need, then, failed, waited_for=False)
-        if self._closed:
-            return
+    ) -> trio.Event:
+        """Hand in an operation and don't wait. The event is set when it has been tried.
+
+        `failed` is told what went wrong; what won't pass is in `failure`.
+        """
+        job = _Job(work, need, then, failed)
+        if not self._closed:
+            self._put(job)
+        return job.done
+
+    def _put(self, job: _Job) -> None:
         if self._thread is None:
             self._carry_out([job])
-            self._wake([job])
+            self._tell([job])
         else:
             self._waiting.put(job)
 
     async def close(self) -> None:
         """Carry out what was handed in, close the connection, end the thread."""
-        if self._thread is None:
-            self._connection.close()
-        elif not self._closed:
-            self._waiting.put(None)
+        if not self._closed:
             self._closed = True
-            with trio.CancelScope(shield=True):
-                await self._ended.wait()
-            self._thread.join()
-        self._closed = True
+            if self._thread is None:
+                self._connection.close()
+            else:
+                self._waiting.put(None)
+                with trio.CancelScope(shield=True):
+                    await self._ended.wait()
+                self._thread.join()
 
     # On the thread.
 
     def _main(self) -> None:
-        closing = False
-        while not closing:
-            waiting = [self._waiting.get()]
-            while not self._waiting.empty():
-                waiting.append(self._waiting.get())
-            closing = waiting[-1] is None
-            jobs = [job for job in waiting if job is not None]
-            for single, group in groupby(jobs, lambda job: job.single):
-                for together in [[job] for job in group] if single else [list(group)]:
-                    self._carry_out(together)
-                    self._tell(partial(self._wake, together))
-        self._connection.close()
-        self._tell(self._ended.set)
-
-    def _tell(self, callback: Callable[[], None]) -> None:
         with contextlib.suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(callback)
+            closing = False
+            while not closing:
+                found = self._next()
+                closing = found[-1] is None
+                jobs = [job for job in found if job is not None]
+                self._carry_out(jobs)
+                self._token.run_sync_soon(partial(self._tell, jobs))
+            self._connection.close()
+            self._token.run_sync_soon(self._ended.set)
+
+    def _next(self) -> list[_Job | None]:
+        """All that waits; as long as that is notes alone, for a moment more comes."""
+        found = [self._waiting.get()]
+        until = time.monotonic() + COMPANY_SECONDS
+        with contextlib.suppress(queue.Empty):
+            while (last := found[-1]) is not None and last.need is Need.NOTE:
+                found.append(self._waiting.get(timeout=max(0.0, until - time.monotonic())))
+            while True:
+                found.append(self._waiting.get_nowait())
+        return found
 
     def _carry_out(self, jobs: list[_Job]) -> None:
-        if len(jobs) > 1:
-            with contextlib.suppress(Exception):  # each is tried again on its own, and gets its own error
-                for job, value in zip(jobs, self._commit(jobs), strict=True):
-                    job.result = outcome.Value(value)
-                return
-        for job in jobs:
-            job.result = outcome.capture(self._alone, job)
-            if isinstance(job.result, outcome.Error):
-                with contextlib.suppress(sqlite3.Error):  # it may be that others have filled the disk
-                    self._space.measure(*self._pages())
+        for alone, group in groupby(jobs, lambda job: job.need is Need.ALONE):
+            together = list(group)
+            if len(together) > 1 and not alone:
+                with contextlib.suppress(Exception):  # each is tried again on its own, and gets its own error
+                    for job, value in zip(together, self._attempt(together), strict=True):
+                        job.result = outcome.Value(value)
+                    continue
+            for job in together:
+                job.result = outcome.capture(self._by_itself, job)
 
-    def _alone(self, job: _Job) -> Any:
+    def _by_itself(self, job: _Job) -> Any:
         try:
-            return self._once(job)
-        except sqlite3.Error as error:
-            if job.need is not Need.STATE or not self._space.drop_ballast():
-                raise translate(error, self._space.path) from error
-        try:
-            return self._once(job)
+            try:
+                return self._attempt([job])[0]
+            except sqlite3.Error:
+                if job.need not in {Need.STATE, Need.NOTE} or not self._space.drop_ballast():
+                    raise
+                return self._attempt([job])[0]
         except sqlite3.Error as error:
             raise translate(error, self._space.path) from error
 
-    def _once(self, job: _Job) -> Any:
-        if not job.single:
-            return self._commit([job])[0]
-        value = job.work(self._connection)
-        if job.need is Need.ALONE:
-            self._space.measure(*self._pages())
-        return value
+    def _attempt(self, jobs: list[_Job]) -> list[Any]:
+        db, needs = self._connection, {job.need for job in jobs}
+        if needs == {Need.READ}:
+            return [job.work(db) for job in jobs]
+        if needs == {Need.ALONE}:
+            value = jobs[0].work(db)
+            self._space.measure(db)
+            return [value]
+        return self._commit(jobs, needs)
 
-    def _commit(self, jobs: list[_Job]) -> list[Any]:
-        connection = self._connection
+    def _commit(self, jobs: list[_Job], needs: set[Need]) -> list[Any]:
+        db = self._connection
         # `normal` leaves the wait for the disk to the next commit that has to wait for it.
-        self._set("synchronous", "full" if any(job.waited_for for job in jobs) else "normal")
-        connection.execute("begin immediate")
+        synchronous = "full" if any(job.durable for job in jobs) else "normal"
+        if synchronous != self._synchronous:
+            db.execute(f"pragma synchronous = {synchronous}")
+            self._synchronous = synchronous
+        before = self._space.used_bytes
+        db.execute("begin immediate")
         try:
-            values = []
-            for job in jobs:
-                plan = self._space.plan
-                self._set("max_page_count", plan.soft_pages if job.need is Need.GROW else plan.hard_pages)
-                values.append(job.work(connection))
-            pages = self._pages()  # inside: afterwards it would take a transaction of its own, 0.1 ms
-            connection.execute("commit")
+            values = [job.work(db) for job in jobs]
+            if synchronous == "full" or Need.GROW in needs:  # what the others add is little
+                self._space.measure(db)  # inside: afterwards it would take a transaction of its own, 0.1 ms
+            if Need.GROW in needs:
+                self._space.check_growth(before)
+            db.execute("commit")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("rollback")
+            if db.in_transaction:
+                db.execute("rollback")
+            with contextlib.suppress(sqlite3.Error):  # it may be that others have filled the disk
+                self._space.measure(db)
             raise
-        self._space.measure(*pages)
         return values
-
-    def _set(self, pragma: str, value: object) -> None:
-        if self._pragmas.get(pragma) != value:
-            self._connection.execute(f"pragma {pragma} = {value}")
-            self._pragmas[pragma] = value
-
-    def _pages(self) -> tuple[int, int]:
-        """Of the database, and how many of them are free."""
-        (pages,) = self._connection.execute("pragma page_count").fetchone()
-        (free,) = self._connection.execute("pragma freelist_count").fetchone()
-        return pages, free
 
     # On the event loop.
 
-    def _wake(self, jobs: list[_Job]) -> None:
+    def _tell(self, jobs: list[_Job]) -> None:
         for job in jobs:
             if isinstance(job.result, outcome.Error):
                 self._note(job, job.result.error)
@@ -243,8 +238,7 @@ class Writer:
                 job.then(job.result.value)
         self._changed()
         for job in jobs:
-            if job.task is not None and job.result is not None:
-                trio.lowlevel.reschedule(job.task, job.result)
+            job.done.set()
 
     def _note(self, job: _Job, error: BaseException) -> None:
         if not isinstance(error, SpoolError):

@@ -25,8 +25,8 @@ PLANTED = (
     Planted(
         "an id that is handed out again runs nothing again",
         "agent/spool/maintenance.py",
-        '" where settled_unix_ms < ?",',
-        '" where settled_unix_ms < ? + 1e15",',
+        "(ms and ms < before_ms)",
+        "ms",
         (f"{SPOOL}/test_spool_upkeep.py", "-k", "retention_forgets"),
     ),
     Planted(
@@ -46,8 +46,8 @@ PLANTED = (
     Planted(
         "a full disk at the start makes nothing be forgotten",
         "agent/spool/maintenance.py",
-        "        if self._space.disk_full:",
-        "        if False:",
+        "None if space.disk_full else plan.kept_rows",
+        "plan.kept_rows",
         (f"{SPOOL}/test_spool_small_disk.py",),
     ),
     # A result leaves the spool only after a 2xx.
@@ -153,36 +153,36 @@ PLANTED = (
     ),
     Planted(
         "two uploaders never send one result at the same time",
-        "agent/spool/counters.py",
-        "        return self.in_flight | waiting | {",
-        "        return waiting | {",
+        "agent/spool/waiting.py",
+        "            self._not_before[seq] = math.inf",
+        "            pass",
         (f"{SPOOL}/test_spool_results.py", "-k", "only_once or share_nothing"),
     ),
     # After a crash.
     Planted(
         "a command that killed the agent twice isn't run a third time",
-        "agent/spool/recovery.py",
+        "agent/spool/journal.py",
         "MOST_RUNS = 2",
         "MOST_RUNS = 3",
         (f"{SPOOL}/test_spool_restart.py", "-k", "killed_the_agent_twice"),
     ),
     Planted(
         "a command that is too old isn't run again",
-        "agent/spool/recovery.py",
+        "agent/spool/journal.py",
         "        elif age_ms >= rerun_seconds * 1000:",
         "        elif age_ms >= rerun_seconds * 1e9:",
         (f"{SPOOL}/test_spool_restart.py", "-k", "old_commands"),
     ),
     Planted(
         "what was running when the agent died runs again",
-        "agent/spool/recovery.py",
-        "            waiting.append(Waiting(",
-        "            [].append(Waiting(",
+        "agent/spool/journal.py",
+        "            waiting.append((seq, command))",
+        "            pass",
         (f"{SPOOL}/test_spool_restart.py", "-k", "unfinished_commands"),
     ),
     Planted(
         "a run after a crash begins with no output",
-        "agent/spool/recovery.py",
+        "agent/spool/journal.py",
         '        db.execute("delete from pieces where seq = ?", (seq,))\n',
         "",
         (
@@ -202,7 +202,7 @@ PLANTED = (
     Planted(
         "what somebody waits for has reached the disk",
         "agent/spool/writer.py",
-        '"full" if any(job.waited_for for job in jobs) else "normal"',
+        '"full" if any(job.durable for job in jobs) else "normal"',
         '"normal"',
         (f"{SPOOL}/test_writer.py", "-k", "waits_for_the_disk"),
     ),
@@ -238,7 +238,7 @@ PLANTED = (
     Planted(
         "a result that was cut says so",
         "agent/spool/results.py",
-        "truncated=found.result.truncated or left < found.bytes",
+        "truncated=found.result.truncated or shorter",
         "truncated=found.result.truncated",
         (f"{SPOOL}/test_spool_results.py", "-k", "too_large_is_cut"),
     ),
@@ -295,21 +295,21 @@ PLANTED = (
     Planted(
         "at the cap states still change",
         "agent/spool/writer.py",
-        "plan.soft_pages if job.need is Need.GROW else plan.hard_pages",
-        "plan.soft_pages",
+        "            if Need.GROW in needs:",
+        "            if True:",
         (f"{SPOOL}/test_spool_full.py", f"{SPOOL}/test_writer.py", "-k", "at_the_cap or growth_stops"),
     ),
     Planted(
         "a verdict that the disk refused is written down later",
         "agent/spool/spool.py",
-        "        for seq in list(self._pending.settled):\n            self._record(seq)\n",
+        "        for seq in list(self._unrecorded):\n            self._record(seq)\n",
         "",
         (f"{SPOOL}/test_spool_full.py", "-k", "results_still_leave_once"),
     ),
     Planted(
         "an output of which a part found no room says so",
         "agent/spool/journal.py",
-        "    lost = any(written[stream] is not sums[-1] for stream, sums in ending.sums.items())",
+        "    lost = stored != run.written",
         "    lost = False",
         (
             f"{SPOOL}/test_spool_full.py",
@@ -327,7 +327,7 @@ PLANTED = (
     ),
     Planted(
         "a result that can't be written is tried again",
-        "agent/spool/patience.py",
+        "agent/spool/waiting.py",
         "        await trio.sleep(RETRY_SECONDS)",
         "        return None",
         ("tests/tasks/test_executor.py", "-k", "cant_be_written_is_tried_again"),
@@ -363,16 +363,16 @@ PLANTED = (
     ),
     Planted(
         "a damaged size is found before it is sent",
-        "agent/spool/rows.py",
-        "[(written.bytes, written.json_bytes, written.crc) for",
-        "[(written.crc,) for",
+        "agent/spool/results.py",
+        "[(output[name].bytes, output[name].json_bytes, output[name].crc) for",
+        "[(output[name].crc,) for",
         (f"{SPOOL}/test_spool_damage.py", "-k", "damaged_size"),
     ),
     Planted(
         "a spool that breaks at work is looked at closely by the next start",
         "agent/spool/start.py",
-        "lock.write(SUSPECT if spool.suspect else CLOSING)",
-        "lock.write(CLOSING)",
+        "mark(SUSPECT if spool.suspect else CLOSING)",
+        "mark(CLOSING)",
         (f"{SPOOL}/test_spool_damage.py", "-k", "shows_only_at_work"),
     ),
     Planted(

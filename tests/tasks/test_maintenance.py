@@ -5,7 +5,7 @@ from typing import Any
 import trio
 
 from agent.maintenance import EVERY_SECONDS, Maintenance
-from agent.spool import Counts, Swept
+from agent.spool import Counts
 from agent.watchdog import Watchdog
 from tests.tasks.fakes import Events
 
@@ -18,8 +18,8 @@ class Spool:
     def __init__(self, *free_bytes: int) -> None:
         self.free_bytes = list(free_bytes)
 
-    async def sweep(self) -> Swept:
-        return Swept()
+    async def sweep(self) -> None:
+        pass
 
     async def counts(self) -> Counts:
         free = self.free_bytes.pop(0) if len(self.free_bytes) > 1 else self.free_bytes[0]

@@ -34,7 +34,7 @@ async def test_what_is_old_is_forgotten_and_told(small_spool, monkeypatch, virtu
     small_spool.delivered(delivery.seq, 200)
     now = small_spool._clock
     clock = Clock(lambda: now.wall() + 2e5, lambda: now.uptime() + 2e5, now.boot)
-    monkeypatch.setattr(small_spool._maintenance, "_clock", clock)
+    monkeypatch.setattr(small_spool, "_clock", clock)
     with trio.move_on_after(1):
         await Maintenance(small_spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()
     assert [line["count"] for line in events["old results removed"]] == [1]

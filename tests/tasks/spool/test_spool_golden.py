@@ -31,11 +31,7 @@ async def test_what_waits_in_a_released_versions_spool_comes_to_its_end(path: Pa
         assert spool.recovery.damage is None
         assert spool.recovery.rerun == 3
         claims = [spool.claim() for _ in range(3)]
-        assert [claim and (claim.command.id, claim.runs) for claim in claims] == [
-            ("c-running", 2),
-            ("c-accepted", 1),
-            ("c-search", 1),
-        ]
+        assert [claim and claim.command.id for claim in claims] == ["c-running", "c-accepted", "c-search"]
         search = claims[2]
         assert search is not None
         assert search.command.request == {"namespace": "shop", "selector": "app=web", "query": "ERROR"}
@@ -63,7 +59,7 @@ def test_the_schema_of_the_last_release_is_frozen(path: Path) -> None:
         return {sql for (sql,) in db.execute("select sql from sqlite_schema where sql is not null")}
 
     lay(GOLDEN[-1], path)
-    from agent.spool.opening import _create  # noqa: PLC0415
+    from agent.spool.opening import create  # noqa: PLC0415
 
-    with closing(sqlite3.connect(path)) as golden, closing(sqlite3.connect(_create(path))) as fresh:
+    with closing(sqlite3.connect(path)) as golden, closing(sqlite3.connect(create(path))) as fresh:
         assert schema(golden) == schema(fresh)

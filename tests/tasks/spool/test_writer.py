@@ -26,6 +26,7 @@ class Bench:
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         db.execute("pragma journal_mode = wal").fetchall()
         db.execute("create table t (x integer primary key, y text)")
+        db.execute(f"pragma max_page_count = {plan.hard_pages}")
         db.set_trace_callback(self.statements.append)
         self.space = Space(path, Limits(32 * MB))
         self.space.plan = plan
@@ -111,8 +112,8 @@ async def test_a_commit_waits_for_the_disk_only_if_somebody_waits_for_it(bench: 
         return lambda db: db.execute("insert into t values (?, '')", (x,))
 
     async with bench.held():
-        bench.writer.hand_in(insert(1))
-        bench.writer.hand_in(insert(2))
+        bench.writer.hand_in(insert(1), Need.STATE)
+        bench.writer.hand_in(insert(2), Need.NOTE)
     await bench.writer.run(lambda _: None, Need.READ)
     assert [s for s in bench.statements if "synchronous" in s] == ["pragma synchronous = normal"]
     await bench.insert(3)
@@ -123,7 +124,7 @@ async def test_a_commit_waits_for_the_disk_only_if_somebody_waits_for_it(bench: 
 async def test_what_is_handed_in_and_fails_is_told(bench: Bench) -> None:
     told: list[object] = []
     await bench.insert(1)
-    bench.writer.hand_in(lambda db: db.execute("insert into t values (1, '')"), failed=told.append)
+    bench.writer.hand_in(lambda db: db.execute("insert into t values (1, '')"), Need.STATE, failed=told.append)
     await bench.writer.run(lambda _: None, Need.READ)
     assert "UNIQUE" in str(told[0])
     assert bench.writer.failure is told[0]
@@ -143,16 +144,28 @@ async def test_what_must_be_alone_is(bench: Bench) -> None:
     assert bench.rows() == [0, 1, 2]
 
 
-async def test_an_abandoned_look_is_forgotten_and_its_value_too(bench: Bench) -> None:
-    told: list[int] = []
+async def test_an_abandoned_look_holds_up_nobody(bench: Bench) -> None:
     with trio.CancelScope() as scope:
         async with bench.held() as nursery:
-            nursery.start_soon(lambda: bench.writer.run(lambda _: 1, Need.READ, then=told.append))
+            nursery.start_soon(lambda: bench.writer.run(lambda _: 1, Need.READ))
             await trio.testing.wait_all_tasks_blocked()
             scope.cancel()
     assert scope.cancelled_caught
-    assert await bench.writer.run(lambda _: 2, Need.READ, then=told.append) == 2
-    assert told == [2]
+    assert await bench.writer.run(lambda _: 2, Need.READ) == 2
+
+
+async def test_notes_wait_for_company_and_not_for_long(bench: Bench) -> None:
+    def insert(x: int) -> Callable[[sqlite3.Connection], object]:
+        return lambda db: db.execute("insert into t values (?, '')", (x,))
+
+    bench.writer.hand_in(insert(1), Need.NOTE)
+    await trio.sleep(0.001)
+    bench.writer.hand_in(insert(2), Need.NOTE)
+    await bench.insert(3)
+    assert bench.commits() == 1
+    with trio.fail_after(10):
+        await bench.writer.hand_in(insert(4), Need.NOTE).wait()
+    assert bench.rows() == [1, 2, 3, 4]
 
 
 async def test_then_is_called_in_the_order_of_commits_before_anybody_hears(bench: Bench) -> None:
@@ -183,7 +196,7 @@ async def test_close_carries_out_what_waits(bench: Bench) -> None:
 
 
 async def test_growth_stops_below_what_a_change_of_state_may_use(tmp_path: Path) -> None:
-    plan = Plan(2 * MB, soft_pages=50, hard_pages=80, wal_bytes=MB, ballast_bytes=0)
+    plan = Plan(2 * MB, soft_bytes=50 * 4096, hard_pages=80, wal_bytes=MB, ballast_bytes=0)
     bench = Bench(tmp_path / "w.db", plan)
     try:
         with pytest.raises(SpoolFull, match="no room left"):  # noqa: PT012

@@ -1,5 +1,8 @@
 import errno
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,12 +17,11 @@ from agent.spool.space import MB, PAGE_BYTES, SMALLEST_BYTES, Plan, Space, besid
 def test_the_parts_are_within_the_cap_and_an_output_fits_its_reserve(capacity: int, output: int) -> None:
     plan = Plan.of(capacity)
     assert plan.hard_pages * PAGE_BYTES + plan.wal_bytes + plan.ballast_bytes <= capacity
-    assert plan.hard_pages - plan.soft_pages >= 60  # for changes of state
+    assert plan.hard_pages - plan.soft_bytes // PAGE_BYTES >= 60  # for changes of state
     assert plan.soft_bytes >= capacity // 4
     assert plan.output_bytes(output) <= output
-    assert plan.output_bytes(output) * 33 // 32 <= plan.reserve(output) <= plan.soft_bytes // 4
     assert plan.output_bytes(output) >= min(output, capacity // 100)
-    assert plan.kept_bytes + plan.rejected_bytes + plan.kept_rows * 1024 + plan.reserve(output) <= plan.soft_bytes
+    assert plan.kept_bytes + plan.rejected_bytes + plan.kept_rows * 1024 + plan.soft_bytes // 4 <= plan.soft_bytes
 
 
 def test_an_output_of_the_default_size_fits_the_default_spool() -> None:
@@ -36,38 +38,69 @@ def test_the_disk_bounds_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert space.plan_for(tmp_path / "spool.db", 8 * MB).capacity_bytes == 8 * MB
 
 
-def test_a_log_that_a_reader_pins_counts_in_full(tmp_path: Path) -> None:
-    plan = Plan.of(32 * MB)
-    files = Space(tmp_path / "spool.db", Limits(32 * MB))
-    files.measure(1000, 500)
+@pytest.fixture
+def db() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.execute("create table t (x)")
+        yield db
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Space:
+    return Space(tmp_path / "spool.db", Limits(32 * MB))
+
+
+def test_an_output_fits_its_reserve(files: Space) -> None:
+    assert files.output_bytes * 33 // 32 <= files.reserve_bytes <= files.plan.soft_bytes // 4
+
+
+def test_a_log_that_a_reader_pins_counts_in_full(files: Space, db: sqlite3.Connection) -> None:
+    plan = files.plan
+    db.execute("insert into t values (zeroblob(4000000))")
+    files.measure(db)
     free = files.free_bytes
-    assert free == plan.soft_bytes - 500 * PAGE_BYTES
+    assert free == plan.soft_bytes - files.used_bytes
     beside(files.path, "-wal").write_bytes(bytes(plan.wal_bytes + MB))
-    files.measure(1000, 500)
-    assert files.free_bytes == 32 * MB - plan.ballast_bytes - 1000 * PAGE_BYTES - plan.wal_bytes - MB
-    files.measure(plan.hard_pages, 0)
+    files.measure(db)
+    assert files.free_bytes == 32 * MB - plan.ballast_bytes - files.file_bytes - plan.wal_bytes - MB
+    db.execute(f"insert into t values (zeroblob({plan.soft_bytes}))")
+    files.measure(db)
     assert files.free_bytes == 0
 
 
-def test_the_ballast_is_dropped_once_and_only_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = Space(tmp_path / "spool.db", Limits(32 * MB))
+def test_the_ballast_is_dropped_once_and_only_on_a_full_disk(files: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    ballast = beside(files.path, ".ballast")
     assert not files.drop_ballast()
-    assert files.load_ballast()
-    assert beside(files.path, ".ballast").stat().st_blocks * 512 >= 4 * MB
+    files.load_ballast()
+    assert ballast.stat().st_blocks * 512 >= 4 * MB
     assert not files.drop_ballast()
     monkeypatch.setattr(space, "disk_free", lambda _: 0)
     assert files.drop_ballast()
     assert not files.drop_ballast()
-    assert not files.load_ballast()
+    files.load_ballast()
+    assert not ballast.exists()
     monkeypatch.undo()
-    assert files.load_ballast()
+    files.load_ballast()
+    assert ballast.exists()
 
 
-def test_a_ballast_that_finds_no_room_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_disk_that_became_read_only_the_ballast_stays(files: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.load_ballast()
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(space, "disk_free", lambda _: 0)
+    monkeypatch.setattr(Path, "unlink", read_only)
+    assert not files.drop_ballast()
+
+
+def test_a_ballast_that_finds_no_room_leaves_nothing_behind(
+    files: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    files = Space(tmp_path / "spool.db", Limits(32 * MB))
-    assert not files.load_ballast()
+    files.load_ballast()
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,115 @@
+"""What tasks wait for: something to do, a result's turn, room on the disk."""
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import trio
+
+from agent.errors import SpoolFull
+from agent.log import Log
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 1.0
+"""How often a write is tried again while the disk refuses it."""
+
+
+class Signal:
+    """A condition that several tasks wait for. Whoever is woken looks again, so whoever comes late misses nothing.
+
+    Args:
+        ready: for how many tasks it holds now.
+        next_at: when it may come to hold by itself.
+    """
+
+    def __init__(self, ready: Callable[[], int], next_at: Callable[[], float] = lambda: math.inf) -> None:
+        self._ready = ready
+        self._next_at = next_at
+        self._waiters = trio.lowlevel.ParkingLot()
+
+    async def wait(self) -> None:
+        """Return once the condition holds."""
+        await trio.lowlevel.checkpoint()
+        while not self._ready():
+            with trio.move_on_at(self._next_at()):
+                await self._waiters.park()
+
+    def poke(self, *, everyone: bool = False) -> None:
+        """Something has changed: wake as many as it concerns, or everyone, if they have to wait less long."""
+        if everyone:
+            self._waiters.unpark_all()
+        elif self._waiters:
+            self._waiters.unpark(count=self._ready())
+
+
+class Pending:
+    """Results that wait for the API, in the order in which they are sent. `now` is a clock that doesn't jump.
+
+    All are in memory, about 100 bytes each, so that whose turn it is needs no search on the disk.
+    """
+
+    def __init__(self, sizes: dict[int, int], now: Callable[[], float]) -> None:
+        self.sizes = sizes
+        """By `seq`, the bytes of output."""
+        self._now = now
+        self._not_before: dict[int, float] = {}  # those that are being sent or postponed
+
+    def add(self, seq: int, size: int) -> None:
+        """One more. One that is here already is due at once, unless it is being sent."""
+        self.sizes[seq] = size
+        if not self.is_taken(seq):
+            self.release(seq)
+
+    def resize(self, seq: int, size: int) -> None:
+        """Its output has another size now, if it isn't settled yet."""
+        if seq in self.sizes:
+            self.sizes[seq] = size
+
+    def is_taken(self, seq: int) -> bool:
+        """Whether it is being sent."""
+        return self._not_before.get(seq) == math.inf
+
+    def take(self, most_bytes: float = math.inf) -> int | None:
+        """The first that is due, with at most so much output."""
+        seq = self.next(most_bytes)
+        if seq is not None:
+            self._not_before[seq] = math.inf
+        return seq
+
+    def next(self, most_bytes: float = math.inf) -> int | None:
+        """Which `take` would give."""
+        now = self._now()
+        due = (n for n, size in self.sizes.items() if size <= most_bytes and self._not_before.get(n, 0) <= now)
+        return next(due, None)
+
+    def next_at(self) -> float:
+        """When the next postponed one is due."""
+        now = self._now()
+        return min((at for at in self._not_before.values() if at > now), default=math.inf)
+
+    def release(self, seq: int) -> None:
+        """It is due again."""
+        self._not_before.pop(seq, None)
+
+    def postpone(self, seq: int, seconds: float) -> None:
+        """It isn't due for a while."""
+        self._not_before[seq] = self._now() + seconds
+
+    def remove(self, seq: int) -> int:
+        """It is settled. Returns the bytes of its output."""
+        self.release(seq)
+        return self.sizes.pop(seq)
+
+
+async def until_written(write: Callable[[], Awaitable[T]], log: Log, says: str, **fields: object) -> T:
+    """Repeat a write until the spool takes it. The first refusal is logged with these words and fields."""
+    told = False
+    while True:
+        try:
+            return await write()
+        except SpoolFull as error:
+            if not told:
+                log.error(says, reason=str(error), **fields)
+            told = True
+        await trio.sleep(RETRY_SECONDS)
