@@ -131,16 +131,6 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     return sorted(set(own) - known)
 
 
-def spool_path(environ: Mapping[str, str]) -> Path:
-    """Where the spool is, for the commands that need nothing else of the configuration.
-
-    Raises:
-        ConfigError: that can't be a spool's path.
-    """
-    path: Path = SETTINGS["spool_path"].read(environ)
-    return path
-
-
 def _of_the_api(values: Values, given: set[str]) -> Iterator[ConfigError]:
     tokens = {"KUBENTLY_TOKEN", "KUBENTLY_TOKEN_FILE"} & given
     if not tokens:

@@ -27,20 +27,16 @@ REDACTIONS = (
     *("command-line", "secret-object", "jwk", "pgpass", "repeated", "custom", "failed"),
 )
 
-_ACCEPTED, _SKIPPED = "kubently_commands_accepted_total", "kubently_commands_skipped_total"
-_FINISHED, _REFUSED = "kubently_commands_finished_total", "kubently_commands_refused_total"
-_OUTPUT, _TRUNCATED = "kubently_command_output_bytes_total", "kubently_commands_truncated_total"
-_REDACTIONS, _POLLS, _UPLOADS = "kubently_redactions_total", "kubently_polls_total", "kubently_uploads_total"
 _COUNTERS: Mapping[str, tuple[str, str, Iterable[str]]] = {
-    _ACCEPTED: ("Commands taken from the API and journalled.", "", [""]),
-    _SKIPPED: ("Commands from which no id could be read.", "", [""]),
-    _FINISHED: ("Commands with a result, by how they ended.", "outcome", Outcome),
-    _REFUSED: ("Commands that were refused, by the guard's rule.", "rule", RULES),
-    _OUTPUT: ("Printed by kubectl, what was cut included.", "", [""]),
-    _TRUNCATED: ("Commands whose output was cut.", "", [""]),
-    _REDACTIONS: ("Credentials taken out of output; failed: left out whole.", "kind", REDACTIONS),
-    _POLLS: ("Requests for commands, by outcome.", "outcome", POLLS),
-    _UPLOADS: ("Attempts to deliver a result.", "outcome", UPLOADS),
+    "kubently_commands_accepted_total": ("Commands taken from the API and journalled.", "", [""]),
+    "kubently_commands_skipped_total": ("Commands from which no id could be read.", "", [""]),
+    "kubently_commands_finished_total": ("Commands with a result, by how they ended.", "outcome", Outcome),
+    "kubently_commands_refused_total": ("Commands that were refused, by the guard's rule.", "rule", RULES),
+    "kubently_command_output_bytes_total": ("Printed by kubectl, what was cut included.", "", [""]),
+    "kubently_commands_truncated_total": ("Commands whose output was cut.", "", [""]),
+    "kubently_redactions_total": ("Credentials taken out of output; failed: left out whole.", "kind", REDACTIONS),
+    "kubently_polls_total": ("Requests for commands, by outcome.", "outcome", POLLS),
+    "kubently_uploads_total": ("Attempts to deliver a result.", "outcome", UPLOADS),
 }
 """What each counts, the name of its label if it has one, and that label's values."""
 
@@ -84,37 +80,37 @@ class Metrics:
 
     def accepted(self) -> None:
         """A command is journalled."""
-        self._count(_ACCEPTED)
+        self._count("kubently_commands_accepted_total")
 
     def skipped(self, count: int) -> None:
         """So many commands had no readable id."""
-        self._count(_SKIPPED, amount=count)
+        self._count("kubently_commands_skipped_total", amount=count)
 
     def finished(self, result: Result) -> None:
         """A command has its result."""
-        self._count(_FINISHED, result.outcome)
+        self._count("kubently_commands_finished_total", result.outcome)
         if result.outcome is Outcome.REFUSED:
-            self._count(_REFUSED, result.rule or "other")
+            self._count("kubently_commands_refused_total", result.rule or "other")
         if result.exit_code is not None:
             seconds = result.execution_time_ms / 1000
             self._seconds += seconds
             self._by_bucket[bisect_left(DURATION_BUCKETS, seconds)] += 1
-            self._count(_OUTPUT, amount=result.output_bytes)
+            self._count("kubently_command_output_bytes_total", amount=result.output_bytes)
         if result.truncated:
-            self._count(_TRUNCATED)
+            self._count("kubently_commands_truncated_total")
 
     def redacted(self, counts: Mapping[str, int]) -> None:
         """So many credentials were taken out of one command's output, by kind."""
         for kind, count in counts.items():
-            self._count(_REDACTIONS, kind, count)
+            self._count("kubently_redactions_total", kind, count)
 
     def poll(self, outcome: str) -> None:
         """A request for commands was answered, or failed: one of `POLLS`."""
-        self._count(_POLLS, outcome)
+        self._count("kubently_polls_total", outcome)
 
     def upload(self, outcome: str) -> None:
         """A delivery was tried: one of `UPLOADS`."""
-        self._count(_UPLOADS, outcome)
+        self._count("kubently_uploads_total", outcome)
 
     def render(self) -> str:
         """Everything counted here, in Prometheus' text format."""

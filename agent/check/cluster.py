@@ -8,7 +8,7 @@ forbidden here anyway; but rights that aren't there can't be used by whoever get
 import json
 import re
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.check.findings import Area, Mark
@@ -16,17 +16,14 @@ from agent.config import Config
 from agent.errors import AgentError
 from agent.kubectl import Environment, Kubectl
 from agent.kubectl.environment import SERVICE_ACCOUNT
-from agent.model import Stream
 
 SERVER_SECONDS = 15.0
-_OUTPUT_BYTES = 64 * 1024
 
 _SERVER_HINTS = {
     "unauthorized|logged in": "The service account's token (or the kubeconfig's user) isn't accepted: "
     "has the account been made anew?",
     "certificate|x509": "The cluster's CA in the service account (or in the kubeconfig) isn't the API server's.",
     "forbidden": "Even /version is forbidden: bind system:public-info-viewer, which Kubernetes does by default.",
-    "no such host": "The host in the kubeconfig doesn't resolve here.",
     "": "The API server can't be reached from here: look at network policies, and at the kubeconfig's server.",
 }
 """By what kubectl says."""
@@ -65,9 +62,6 @@ FORBIDDEN = {
 
 _ROLES = "the roles of kustomize/base (ClusterRoles view and kubently-agent) to this service account."
 
-Ask = Callable[[Sequence[str]], Awaitable[tuple[str, str]]]
-"""From a command line to what kubectl prints, and its complaint: the last line, where it says what it comes to."""
-
 
 async def check_cluster(area: Area, config: Config) -> None:
     """All of it, by one kubectl after the other: an agent's own may be running beside, in the same memory limit."""
@@ -76,24 +70,13 @@ async def check_cluster(area: Area, config: Config) -> None:
         home = Path(folder) / "kubectl"
         kubectl = Kubectl(Environment.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=home))
         area.passed(f"{await kubectl.version()}, {kubectl.path}")
-
-        async def ask(argv: Sequence[str]) -> tuple[str, str]:
-            printed: dict[Stream, str] = {"stdout": "", "stderr": ""}
-
-            async def keep(stream: Stream, text: str) -> None:
-                printed[stream] += text
-
-            ended = await kubectl.run(argv, timeout=SERVER_SECONDS, max_bytes=_OUTPUT_BYTES, sink=keep, grace=1.0)
-            *_, last = ("", *filter(None, map(str.strip, printed["stderr"].splitlines())))
-            return printed["stdout"], "no answer in time" if ended.why else last[:240]
-
-        await _check_server(area, ask)
-        await _check_rights(area, ask)
+        await _check_server(area, kubectl)
+        await _check_rights(area, kubectl)
 
 
-async def _check_server(area: Area, ask: Ask) -> None:
+async def _check_server(area: Area, kubectl: Kubectl) -> None:
     area.begins("API server")
-    printed, complaint = await ask(("version", "--output=json", "--request-timeout=10s"))
+    printed, complaint = await _ask(kubectl, ("version", "--output=json", "--request-timeout=10s"))
     try:
         server = json.loads(printed)["serverVersion"]["gitVersion"]
     except (ValueError, LookupError, TypeError):
@@ -108,14 +91,21 @@ async def _check_server(area: Area, ask: Ask) -> None:
         )
 
 
-async def _check_rights(area: Area, ask: Ask) -> None:
+async def _ask(kubectl: Kubectl, argv: Sequence[str]) -> tuple[str, str]:
+    """What it prints, and its complaint: the last line, where it says what it comes to."""
+    ended, stdout, stderr = await kubectl.ask(argv, SERVER_SECONDS)
+    *_, last = ("", *filter(None, map(str.strip, stderr.splitlines())))
+    return stdout, "no answer in time" if ended.why else last[:240]
+
+
+async def _check_rights(area: Area, kubectl: Kubectl) -> None:
     own, narrow = own_namespace(), False
     for check, questions in NEEDED.items():
         area.begins(check)
-        missing = await _refused(ask, questions, "--all-namespaces")
+        missing = await _refused(kubectl, questions, "--all-namespaces")
         if not missing:
             area.passed("allowed everywhere")
-        elif not await _refused(ask, questions, f"--namespace={own}"):
+        elif not await _refused(kubectl, questions, f"--namespace={own}"):
             narrow = True
             area.found(Mark.WARNED, f"in namespace {own} alone", f"If more is meant: bind {_ROLES}")
         elif narrow and check == "list nodes":
@@ -124,21 +114,21 @@ async def _check_rights(area: Area, ask: Ask) -> None:
             area.failed(AgentError(f"may not {missing[0]}", f"Bind {_ROLES}"))
     for check, (questions, hint) in FORBIDDEN.items():
         area.begins(check)
-        refused = await _refused(ask, questions, "--all-namespaces")
+        refused = await _refused(kubectl, questions, "--all-namespaces")
         if allowed := [each for each in questions if each not in refused]:
             area.failed(AgentError(f"it may {', '.join(allowed)}", hint))
         else:
             area.passed(f"refused: {', '.join(questions)}")
 
 
-async def _refused(ask: Ask, questions: Sequence[str], where: str) -> list[str]:
+async def _refused(kubectl: Kubectl, questions: Sequence[str], where: str) -> list[str]:
     """Those that Kubernetes answers with no; each is "verb resource/subresource"."""
     refused = []
     for question in questions:
         verb, _, resource = question.partition(" ")
         resource, _, subresource = resource.partition("/")
         argv = ["auth", "can-i", verb, resource, *([f"--subresource={subresource}"] if subresource else []), where]
-        printed, complaint = await ask(argv)
+        printed, complaint = await _ask(kubectl, argv)
         answer = printed.strip().partition(" ")[0]  # "no - and why"
         if answer not in {"yes", "no"}:
             raise AgentError(f"`kubectl {' '.join(argv)}`: {complaint}", "Run it yourself: every user may ask that.")

@@ -27,13 +27,13 @@ LISTS: Mapping[str, Sequence[str]] = {
         *("execution_time_ms", "command_id", "outcome", "waited_to_run_ms", "waited_to_be_sent_ms"),
         *("output_bytes", "command"),
     ),
-    "unfinished": ("accepted_at", "command_id", "state", "command"),
 }
-"""What is shown of each view. A long text stands last: a line ends where the terminal does."""
+"""What is shown of each view, where any row has it. A long text stands last: a line ends where the terminal does."""
 
 
 def table(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
     """The lines of a table, its header first."""
+    columns = [name for name in columns if any(row[name] is not None for row in rows)]
     cells = [[_TITLES.get(name) or _UNIT.sub("", name).replace("_", " ").upper() for name in columns]]
     for row in shortened(rows):
         *words, last = (shown(name, row[name]) for name in columns)

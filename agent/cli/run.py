@@ -7,7 +7,6 @@ import trio
 
 from agent import log
 from agent.config import SETTINGS, Config
-from agent.errors import ConfigError
 from agent.run import run as run_agent
 
 
@@ -24,10 +23,5 @@ def run(_: argparse.Namespace) -> int:
     """Run the agent until it is told to stop."""
     config = Config.from_environ(os.environ)
     log.set_up(config.log_level, config.log_format)
-    folder = config.spool_path.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = f"KUBENTLY_SPOOL_PATH: the folder {str(folder)!r} can't be made: {error.strerror}."
-        raise ConfigError(problem, "Mount a writable volume there (in Kubernetes: fsGroup).") from error
+    config.spool_path.parent.mkdir(parents=True, exist_ok=True)
     return trio.run(run_agent, config)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.cli.lists import LISTS, plain, shown, table
-from agent.config import spool_path
+from agent.config import SETTINGS
 from agent.errors import SpoolError
 from agent.humanize import size
 from agent.model import Stream
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked for."""
-    path = args.spool or spool_path(os.environ)
+    path = args.spool or SETTINGS["spool_path"].read(os.environ)
     answer: int = args.action(path, args)
     return answer
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.cli.lists import LISTS, plain, since, table
-from agent.config import spool_path
+from agent.config import SETTINGS
 from agent.humanize import counted, size
 from agent.spool.lock import is_held
 from agent.spool.reader import open_reader
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
-    path = args.spool or spool_path(os.environ)
+    path = args.spool or SETTINGS["spool_path"].read(os.environ)
     with open_reader(path) as reader:
         status = reader.status()
         unfinished = [row for row in reader.rows("recent", 100) if row["state"] in {"accepted", "running"}]
@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for title, words in _summary(path, status, held=held):
         print(f"{title:<10} {plain(words)}")
-    for title, columns, view, rows in (("Now", "unfinished", "recent", unfinished), ("Stuck", "stuck", "stuck", stuck)):
+    for title, view, rows in (("Now", "recent", unfinished), ("Stuck", "stuck", stuck)):
         if rows:
-            print(f"\n{title}", *table(LISTS[columns], rows[:_SHOWN]), sep="\n")
+            print(f"\n{title}", *table(LISTS[view], rows[:_SHOWN]), sep="\n")
         if len(rows) > _SHOWN:
             print(f"… and more: kubently-agent spool list --view {view}")
     return 0

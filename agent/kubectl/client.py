@@ -121,22 +121,26 @@ class Kubectl:
         for child in self._children:
             child.signal(signal.SIGKILL)
 
-    async def version(self) -> str:
-        """The client's version ("v1.32.2"). Raises KubectlError if it can't be had: then this kubectl is no good."""
+    async def ask(self, argv: Sequence[str], seconds: float) -> tuple[Exit, str, str]:
+        """Run one command line that prints little; how it ended, its stdout and its stderr. Raises as `run` does."""
         printed: dict[Stream, str] = {"stdout": "", "stderr": ""}
 
         async def keep(stream: Stream, text: str) -> None:
             printed[stream] += text
 
-        argv = ("version", "--client", "--output=json")
-        ended = await self.run(argv, timeout=_VERSION_SECONDS, max_bytes=STDERR_BYTES, sink=keep)
+        ended = await self.run(argv, timeout=seconds, max_bytes=STDERR_BYTES, sink=keep)
+        return ended, printed["stdout"], printed["stderr"]
+
+    async def version(self) -> str:
+        """The client's version ("v1.32.2"). Raises KubectlError if it can't be had: then this kubectl is no good."""
+        ended, stdout, stderr = await self.ask(("version", "--client", "--output=json"), _VERSION_SECONDS)
         try:
-            version = json.loads(printed["stdout"])["clientVersion"]["gitVersion"]
+            version = json.loads(stdout)["clientVersion"]["gitVersion"]
         except (ValueError, LookupError, TypeError):
             version = None
         if ended.code or not isinstance(version, str):
             how = "didn't end in time" if ended.why else f"ended with {ended.signal or f'code {ended.code}'}"
-            said = " ".join(printed["stderr"].split())[:200]
+            said = " ".join(stderr.split())[:200]
             raise KubectlError(f"{self.path} isn't usable: `version --client` {how}{': ' if said else ''}{said}")
         return version
 

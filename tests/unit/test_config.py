@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from agent.config import SETTINGS, Config, spool_path, unknown_variables
+from agent.config import SETTINGS, Config, unknown_variables
 from agent.errors import ConfigError
 
 
@@ -220,11 +220,9 @@ def test_readers_of_values(environ):
     assert config.log_level == "DEBUG"
 
 
-def test_the_spools_path_alone(tmp_path, monkeypatch):
-    assert str(spool_path({})) == "/var/lib/kubently/spool.db"
-    assert str(spool_path({"KUBENTLY_SPOOL_PATH": "/x/y.db"})) == "/x/y.db"
+def test_a_path_is_absolute_from_now_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert spool_path({"KUBENTLY_SPOOL_PATH": "y.db"}) == tmp_path / "y.db"
+    assert SETTINGS["spool_path"].read({"KUBENTLY_SPOOL_PATH": "y.db"}) == tmp_path / "y.db"
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,6 @@ SERVERS = {
     "unauthorized": ("error: You must be logged in to the server (Unauthorized)", "isn't accepted"),
     "x509": ("Unable to connect: x509: certificate signed by unknown authority", "isn't the API server's"),
     "forbidden": ("Error from server (Forbidden): unknown", "Even /version is forbidden"),
-    "name": ("dial tcp: lookup kube on 10.0.0.2: no such host", "doesn't resolve here"),
 }
 
 
