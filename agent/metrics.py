@@ -24,7 +24,7 @@ RULES = (
 )
 REDACTIONS = (
     *("named", "url", "webhook", "dsn", "private-key", "encoded-file", "jwt", "token", "password-hash", "bearer"),
-    *("command-line", "secret-object", "jwk", "pgpass", "repeated", "custom", "failed"),
+    *("command-line", "secret-object", "jwk", "pgpass", "custom", "failed"),
 )
 
 _COUNTERS: Mapping[str, tuple[str, str, Iterable[str]]] = {

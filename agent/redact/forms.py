@@ -3,12 +3,10 @@
 import base64
 import re
 from collections.abc import Iterator
-from itertools import islice
 
 import re2
 
-from agent.redact.names import by_chance, harmless, says
-from agent.redact.values import BREAK, NEAR, Ends, Find, Taken, quoted, run, word
+from agent.redact.values import BREAK, NEAR, Ends, Find, Taken, by_chance, harmless, run, says, word
 
 
 def by(pattern: str, ends: Ends | None = None) -> Find:
@@ -95,22 +93,21 @@ def encoded(text: str, at: int) -> Iterator[Taken]:
         yield Taken(at, run(text, at), run)
 
 
-_AUTHORITY = re.compile(r"""://(?>(?:(?>(?:[^\s/?#"'<>\\`@]|\\u0026)*)@)*)""")
-_ODD = re.compile(r"""://[^\s/?#"'<>\\`@:\[]*:(?!\d*[/?#\s])[^\s"'<>\\`@]{1,256}@""")
-"""A password with / ? or # in it, which should have been encoded. What follows the colon isn't a port."""
-_USERINFO = re.compile(r"[^:@]*:(?P<password>.+)|(?P<token>.+)", re.DOTALL)
-_CUT = re.compile(r"""://[^\s/?#"'<>\\`@:\[]*:(?!\d*\Z)(?P<password>[^\s/?#"'<>\\`@]+)\Z""")
+_URL = re.compile(
+    r"""://(?:[^\s/?#"'<>\\`@:\[]*:(?!\d*(?:[/?#\s]|\Z))  # not a port
+    (?: ((?:[^\s/?#"'<>\\`]|\\u0026){1,256})(?:@|\Z) | ((?:(?!://)[^\s"'<>\\`@]){1,256})@ )
+    | (?P<token>[^\s/?#"'<>\\`@]+)@)""",
+    re.VERBOSE,
+)
+"""A password may have an @; and a / ? or # in it, which should have been encoded. A text may end within it."""
 
 
 def url(text: str, at: int) -> Iterator[Taken]:
-    """The password of a URL, or a token in its user's place. A text may end within it."""
-    match = _AUTHORITY.match(text, at)
-    if not match or match.end() == at + 3:
-        match = _ODD.match(text, at)
-    user = _USERINFO.match(text, at + 3, match.end() - 1) if match else _CUT.match(text, at, at + NEAR)
-    value = user[user.lastgroup or 0] if user else ""
-    if user and not harmless(value) and not says(value) and (user.lastgroup == "password" or by_chance(user[0])):
-        yield Taken(*user.span(user.lastgroup or 0), word if user.end() == len(text) else None)
+    """The password of a URL, or a token in its user's place."""
+    match = _URL.match(text, at)
+    value = match[match.lastindex or 0] if match else ""
+    if match and not harmless(value) and not says(value) and (by_chance(value) or not match["token"]):
+        yield Taken(*match.span(match.lastindex or 0), word if match.end() == len(text) else None)
 
 
 _DSN = re.compile(r"""(?:\A|[\s"'=:(])[\w.%+-]+:([^\s"'<>@/(]{1,256})\Z""")
@@ -132,54 +129,26 @@ def jwk(text: str, at: int) -> Iterator[Taken]:
         yield Taken(*match.span(1), run)
 
 
-def _object(text: str, at: int) -> tuple[int, int]:
-    """The inside of the braces around `at`; nothing if they aren't near."""
-    before = _unmatched(text[max(0, at - 2 * NEAR) : at][::-1], "}{")
-    after = _unmatched(text[at : at + 2 * NEAR], "{}")
-    return (at, at) if before is None else (at - before, at + (2 * NEAR if after is None else after))
-
-
-def _unmatched(text: str, braces: str) -> int | None:
-    depth = 0
-    for brace in islice(re.finditer("[{}]", text), 120):
-        depth += 1 if brace[0] == braces[0] else -1
-        if depth < 0:
-            return brace.start()
-    return None
-
-
-_KIND = re.compile(
-    r"""(?P<break>^|\n|\\n|[{\[,])(?P<indent>[ ]*)(?:-[ ])?\\*["']?kind\\*["']?[ ]*:[ ]*\\*["']?Secret\b(?![-/.\w])"""
+_KIND = re.compile(r"""kind\\*["']?[ ]*:[ ]*\\*["']?\Z""")
+_DATA = re.compile(r"""ata(?:(?<=\bdata)|(?<=\\ndata)|(?<=stringData))\\*["']?:""")
+_MEMBER = re.compile(
+    r"""[\s,{]*(?>(?:\\n[ ]*)?)\\*["']?(?!kind|metadata|type|immutable|data|stringData)[\w.-]+\\*["']?[ ]*:
+    [ ]*(?:\\*"([^"\\]+)\\*"|'?([^\s"'\\,{}]+)'?)""",
+    re.VERBOSE | re.ASCII,
 )
-_DATA = re.compile(r"""(?<!\w)(?:data|stringData)\\*["']?[ ]*:[ ]*\{([^{}]*)""")
-_MEMBER = re.compile(r"""\\*["']\s*:\s*(\\*["'])""")
-_LINE = re.compile(r"""[\w.-]+\\*["']?:[ ]+((?:[^\s\\"]|\\(?!n))(?:[^\n\\"]|\\(?!n))*)""")
+_OTHER_OBJECT = re.compile(r"""\n---|\n[ ]*-[ ]|\}\s*,\s*\{|kind\\*["']?:""")
 
 
 def secret_object(text: str, at: int) -> Iterator[Taken]:
     """All data of a Secret's manifest, as JSON or YAML. `at` is the word Secret behind `kind`."""
-    kind = _KIND.search(text, max(text.rfind("\n", 0, at), at - 64, 0), at + 8)
-    if not kind or text.find("ata", max(0, at - 2 * NEAR), at + 2 * NEAR) < 0:
+    kind = _KIND.search(text, max(0, at - 16), at)
+    if not kind or text[at + 6 : at + 7].isalnum():
         return
-    low, high = _object(text, at)
-    for data in _DATA.finditer(text, low, high):
-        place = data.start(1)
-        while member := _MEMBER.search(text, place, data.end(1)):
-            place = quoted(member[1])(text, member.end())
-            if not harmless(text[member.end() : place]):
-                yield Taken(member.end(), place)
-            place += len(member[1])
-    if low == high:
-        yield from _yaml(text, at, r"\\n" if kind["break"] == "\\n" else r"\n", len(kind["indent"]))
-
-
-def _yaml(text: str, at: int, newline: str, indent: int) -> Iterator[Taken]:
-    """Lines below `data:` and `stringData:` beside this `kind: Secret`."""
-    start = rf"(?:{newline}|\A)[ ]{{{indent}}}"
-    body = rf"(?:data|stringData):(?=\s*{newline})((?>(?:\s*{newline}[ ]{{{indent + 1},}}(?>(?:(?!{newline}).)*))*))"
-    for data in re.finditer(start + body, text[max(0, at - 2 * NEAR) : at + 2 * NEAR]):
-        low = max(0, at - 2 * NEAR)
-        between = text[min(low + data.end(), at) : max(low + data.start(), at)]
-        for member in _LINE.finditer(text, low + data.start(1), low + data.end(1)):
-            if "---" not in between and not harmless(member[1]):
-                yield Taken(*member.span(1))
+    for data in _DATA.finditer(text, max(0, at - 2 * NEAR), at + 2 * NEAR):
+        end, found = data.end(), []
+        while member := _MEMBER.match(text, end):
+            end = member.end()
+            found += [] if harmless(member[member.lastindex or 0]) else [Taken(*member.span(member.lastindex or 0))]
+        between = text[end : kind.start()] if end < at else text[at : data.start()]
+        if not _OTHER_OBJECT.search(between) and (end < at or "metadata" in between):
+            yield from found

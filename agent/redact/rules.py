@@ -5,27 +5,24 @@ at once, in time proportional to the text; only where one is found does its rule
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import re2
 
 from agent.redact import forms, named
 from agent.redact.forms import by
-from agent.redact.values import Find, key_block, run, word
+from agent.redact.values import Find, key_lines, run, word
 
 Places = Callable[[str], Iterator[tuple[int, tuple["Rule", ...]]]]
 """Where in a text which rules are to look closer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One form of credential."""
 
-    kind: str
-    """Its name in counts, metrics, and the policy file's `redact_off`."""
-    anchors: str
-    """Words in small letters; none if it looks for itself."""
+    kind: str  # its name in counts, metrics, and the policy file's `redact_off`
+    anchors: str  # words in small letters; none if it looks for itself
     find: Find
     takes: str
     leaves: str
@@ -48,7 +45,7 @@ RULES = (
          "user:X@tcp(…)", "user and address", "Go's MySQL driver"),
     Rule("dsn", "thin:", by(r"""(?i:thin):[\w.-]+/"?([^\s"'@/]{1,256})"?@"""),
          "thin:user/X@…", "user and address", "Oracle's JDBC driver"),
-    Rule("private-key", "-----begin", by(forms.PRIVATE_KEY, key_block),
+    Rule("private-key", "-----begin", by(forms.PRIVATE_KEY, key_lines),
          "the lines of a private key", "BEGIN and END; certificates; the mere mention", "RFC 7468, OpenSSH, PGP"),
     Rule("encoded-file", "ls0tls1crudjti yxbpvmvyc2lvbjog eyj", forms.encoded,
          "a private key, kubeconfig or docker config in base64", "certificates, other files", "data of Secrets"),
@@ -68,8 +65,6 @@ RULES = (
          "private members of a JSON Web Key", "public members", "RFC 7517, 7518"),
     Rule("pgpass", ":5432:", by(r':5432:[\w*.-]+:[\w.-]+:([^\s\\"]+)', word),
          "host:5432:database:user:X", "the other four", "PostgreSQL's password file"),
-    Rule("repeated", "", lambda _text, _at: (),
-         "a value that `named` took, again without its name", "short and plain ones", "retries in logs"),
 )
 # fmt: on
 
@@ -86,15 +81,13 @@ def search(rules: tuple[Rule, ...]) -> Places:
         for word in words
     }
     everywhere = tuple(rule for rule in rules if not rule.anchors)
-    anchors = re2.compile("|".join(map(re2.escape, words)).encode())
+    anchors = re2.compile("|".join(map(re2.escape, words)).encode() or b"a^")
 
     def places(text: str) -> Iterator[tuple[int, tuple[Rule, ...]]]:
         yield 0, everywhere
-        letters = text.encode("ascii", "replace").lower()  # a byte for each character
-        found = anchors.search(letters)
-        while found and words:
-            start, end = found.span()
-            yield start, rules_of[letters[start:end]]
-            found = anchors.search(letters, start + 1)
+        letters, at = text.encode("ascii", "replace").lower(), 0  # a byte for each character
+        while found := anchors.search(letters, at):
+            yield found.start(), rules_of[found[0]]
+            at = found.start() + 1
 
     return places

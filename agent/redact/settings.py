@@ -6,14 +6,10 @@ from dataclasses import dataclass
 
 import re2
 
+from agent.redact import named
 from agent.redact.forms import linear
-from agent.redact.named import find as find_named
-from agent.redact.named import name_around
-from agent.redact.names import PASSWORD
 from agent.redact.rules import KINDS, RULES, Rule
-from agent.redact.values import Taken
-
-MAX_PATTERNS, MAX_KEYS, MAX_CHARS = 32, 64, 200
+from agent.redact.values import PASSWORD, Taken
 
 REDACT_KEYS = ("redact", "redact_off", "redact_patterns", "redact_keys")
 """Keys of the policy file."""
@@ -25,15 +21,11 @@ class RedactionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """Which rules are at work."""
+    """Which rules are at work, and the kinds of those that are not."""
 
     on: bool = True
     off: tuple[str, ...] = ()
-    """Kinds of rules that aren't."""
-    patterns: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = RULES
-    """What follows from the others."""
 
 
 DEFAULT = Redaction()
@@ -51,16 +43,15 @@ def parse_redaction(values: Mapping[str, object]) -> Redaction:
     off = _strings(values, "redact_off", len(KINDS))
     if unknown := [kind for kind in off if kind not in KINDS]:
         raise RedactionError(f"redact_off: there is no rule {unknown[0]!r}; there are {', '.join(KINDS)}")
-    patterns = _strings(values, "redact_patterns", MAX_PATTERNS)
-    keys = _strings(values, "redact_keys", MAX_KEYS)
-    own = [_pattern_rule(pattern) for pattern in patterns] + [_key_rule(key) for key in keys]
-    return Redaction(on, off, patterns, keys, tuple(rule for rule in (*RULES, *own) if rule.kind not in off))
+    patterns = [_pattern_rule(pattern) for pattern in _strings(values, "redact_patterns", 32)]
+    keys = [_key_rule(key) for key in _strings(values, "redact_keys", 64)]
+    return Redaction(on, off, tuple(rule for rule in (*RULES, *patterns, *keys) if rule.kind not in off))
 
 
 def _strings(values: Mapping[str, object], key: str, most: int) -> tuple[str, ...]:
     given = values.get(key, [])
-    if not isinstance(given, list) or not all(isinstance(one, str) and len(one) <= MAX_CHARS for one in given):
-        raise RedactionError(f"{key} is a list of strings, none longer than {MAX_CHARS} characters")
+    if not isinstance(given, list) or not all(isinstance(one, str) and len(one) <= 200 for one in given):
+        raise RedactionError(f"{key} is a list of strings, none longer than 200 characters")
     if len(given) > most:
         raise RedactionError(f"{key} has {len(given)} entries, more than {most}")
     return tuple(given)
@@ -71,18 +62,17 @@ def _key_rule(key: str) -> Rule:
         raise RedactionError(f"redact_keys: {key!r} is not a name: 3 to 64 letters, digits, and any of _ . -")
 
     def find(text: str, at: int) -> Iterable[Taken]:
-        begin, end = name_around(text, at)
-        return find_named(text, at, PASSWORD) if text[begin:end].lower().endswith(key.lower()) else []
+        begin, end = named.name_around(text, at)
+        return named.find(text, at, PASSWORD) if text[begin:end].lower().endswith(key.lower()) else ()
 
     return Rule("custom", key.lower(), find, f"the value of {key}", "", "the policy file")
 
 
 def _pattern_rule(pattern: str) -> Rule:
     try:
-        find = linear(pattern)
+        return Rule("custom", "", linear(pattern), f"what matches {pattern}", "", "the policy file")
     except re2.error as error:
         why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
         raise RedactionError(
             f"redact_patterns: {pattern!r} is no regular expression of RE2's syntax ({why})"
         ) from error
-    return Rule("custom", "", find, f"what matches {pattern}", "", "the policy file")

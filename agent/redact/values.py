@@ -1,43 +1,38 @@
-"""Where a value ends, in each of the forms that kubectl prints. A value may be longer than the text at hand: each of
-these can go on in the next, where it stopped.
+"""Values: where one ends, and whether it can be a credential, given how much its name promises.
 
-Patterns repeat a group as `(?>(?:…)*)`, never as `(?:…)*+`: before CPython 3.11.5 and 3.12 the latter ends amid what
-it should take (gh-106052). Debian 12 has 3.11.2.
+A value may be longer than the text at hand: each of the ends can go on in the next, where it stopped. Patterns repeat a
+group as `(?>(?:…)*)`, never as `(?:…)*+`: before CPython 3.11.5 and 3.12 the latter ends amid what it should take
+(gh-106052). Debian 12 has 3.11.2.
 """
 
+import base64
 import re
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 Ends = Callable[[str, int], int]
 """(text, at) → where the value ends that goes on at `at`. The text's length if it may go on after that."""
 
-NEAR = 4096
-"""Characters within which a value and its name, or the keys of one object, are looked for."""
-
 
 class Taken(NamedTuple):
-    """A credential."""
+    """A credential, and how it goes on where the text ends within it."""
 
     start: int
     end: int
     ends: Ends | None = None
-    kind: str = ""
-    """That of the rule that took it."""
 
 
 Find = Callable[[str, int], Iterable[Taken]]
 """(text, where the anchor begins) → credentials."""
 
+NEAR = 4096
+"""Characters within which a name and its value, or the keys of one object, are looked for."""
+
 
 def _to(pattern: str) -> Ends:
-    compiled = re.compile(pattern, re.VERBOSE | re.ASCII)
-
-    def ends(text: str, at: int) -> int:
-        match = compiled.match(text, at)
-        return match.end() if match else at
-
-    return ends
+    compiled = re.compile(pattern + "|", re.VERBOSE | re.ASCII)
+    return lambda text, at: compiled.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing at least
 
 
 word = _to(
@@ -50,68 +45,120 @@ bare_word = _to(r"(?>(?:[^\s&;,] | [&;,](?![\w.-]+=))*)")
 """The same where quotes are part of it: a line of an environment file."""
 run = _to(r"(?>(?:[\w+/=~-]|\.+(?=[\w+/=~-]|\Z))*)")
 """Characters of base64, of URLs' base64, and dots between them."""
-line = _to(r"(?>(?:[^\n\r\\]|\\(?!n\\?(?:\n|\Z)))*)")
-r"""The rest of the line. KYAML writes \n\ at its end."""
+line = _to(r"(?>(?:[^\n\r\\ ]|[ ](?!\#[ ])|\\(?!n\\?(?:\n|\Z)))*)")
+r"""The rest of the line, without a comment. KYAML writes \n\ at its end."""
 logical_line = _to(r'(?>(?:[^"\n\r\\]|\\(?![nrt"\\]))*)')
 r"""The rest of a line inside a quoted string, where line ends are written \n."""
-tag = _to(r"(?>(?:(?!\\+u003c)[^<\n])*)")
-"""The inside of an XML element."""
 
-_STAMP = r"(?:\[pod/[^\s\]]{1,400}\][ ])?(?:\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:\d\d)[ ])?"
+STAMP = r"(?:\[pod/[^\s\]]{1,400}\][ ])?(?:\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:\d\d)[ ])?"
 """What `kubectl logs --prefix --timestamps` writes before each line."""
-_HALF_STAMP = r"(?:\[[^\s\]]{0,400}(?:\][ ]?)?)?(?:\d[\dTZ:.+-]{0,40}[ ]?)?"
-_STAMPED, _HALF_STAMPED = re.compile(_STAMP), re.compile(_HALF_STAMP)
-
-BREAK = rf"""(?>(?:\\+[nrt])*)[\s>|"',]*+\\?+[\s>|"',]*+{_STAMP}"""
-_key_lines = _to(
-    rf"""[A-Za-z0-9+/=]*+ (?>(?: {BREAK} (?: (?:Proc-Type|DEK-Info|Version|Comment|Hash):[^\n\\]*+
+BREAK = rf"""(?>(?:\\+[nrt])*)[\s>|"',]*+\\?+[\s>|"',]*+{STAMP}"""
+key_lines = _to(
+    rf"""{STAMP} [A-Za-z0-9+/=]*+ (?>(?: {BREAK} (?: (?:Proc-Type|DEK-Info|Version|Comment|Hash):[^\n\\]*+
     | [A-Za-z0-9+/=]{{16,}}+ (?![ ]?[\w:])
-    | [A-Za-z0-9+/=]{{1,76}}+ (?={BREAK}(?:=[A-Za-z0-9+/]{{4}}{BREAK})?(?:-----END|$)) ) )*)
-    (?: \n {_HALF_STAMP} \Z )?"""
+    | [A-Za-z0-9+/=]{{1,76}}+ (?={BREAK}(?:=[A-Za-z0-9+/]{{4}}{BREAK})?(?:-----END|$)) ) )*) (?:\n\Z)?"""
 )
-"""At the text's end it takes the line's end too: a window that ends there mustn't end the key."""
-
-
-def key_block(text: str, at: int) -> int:
-    """Base64 in lines, however these end, and the headers of old keys. A window may begin within a line's stamp."""
-    start = text.rfind("\n", 0, at) + 1
-    if _HALF_STAMPED.fullmatch(text, start, at) and (stamp := _STAMPED.match(text, start)):
-        at = max(at, stamp.end())
-    return _key_lines(text, at)
-
-
-_UNFOLDED = re.compile(r"\n(?=[^\s])")
-"""A line end, but none at which YAML folds a long scalar: the next line is deeper then."""
+"""Base64 in lines, however these end, and the headers of old keys."""
 
 
 def quoted(quote: str) -> Ends:
     r"""Up to this closing quote, as `"`, `'`, or in JSON within JSON `\"` or `\\\"`.
 
-    In a string n levels deep a quote has 2^n - 1 backslashes; what stands within it has more, so a quote ends the
-    value if the backslashes before it are that many, after pairs for escaped backslashes are taken off.
+    In a string n levels deep a quote has 2^n - 1 backslashes, and what stands within it has more, after pairs for
+    escaped backslashes are taken off. YAML folds a long one over lines that are deeper.
     """
     mark, slashes = quote[-1], len(quote) - 1
-
-    def ends(text: str, at: int) -> int:
-        unfolded = _UNFOLDED.search(text, at)
-        stop = unfolded.start() if unfolded else len(text)
-        while (found := text.find(mark, at, stop)) >= 0:
-            before = len(text[max(0, found - 64) : found].rstrip("\\")) + max(0, found - 64)
-            doubled = mark == "'" and text[found + 1 : found + 2] == "'"
-            if (found - before) % (2 * slashes + 2) == slashes and not doubled:
-                return found - slashes
-            at = found + 1 + doubled
-        return stop
-
-    return ends
+    pairs, inner = rf"\\{{{2 * slashes + 2}}}", rf"(?!\\{{{slashes}}}{mark})\\++{mark}?"
+    return _to(rf"(?>(?:[^{mark}\\\n]++ | \n(?=\s|\Z) | {pairs} | {inner} | '')*)")
 
 
 def block(indent: int) -> Ends:
     """Lines that are deeper than `indent`, and empty ones between them."""
-    deeper = _to(rf"[^\n]*+(?>(?:\n[ \t\r]*+(?=\n)|\n[ ]{{{indent + 1},}}+[^\n]*+)*)(?:\n[ ]*+$)?")
+    return _to(rf"[^\n]*+(?>(?:\n[ \t\r]*+(?=\n)|\n[ ]{{{indent + 1},}}+[^\n]*+)*)(?:\n[ ]*+$)?")
 
-    def ends(text: str, at: int) -> int:
-        end = deeper(text, at)
-        return end if end == len(text) else len(text[:end].rstrip())
 
-    return ends
+PASSWORD, SECRET, WEAK, NOTHING = 3, 2, 1, 0
+"""How much a name promises.
+
+PASSWORD: any value is taken. SECRET (token, secret, API key): any but a plain word or an object's name, for such keys
+often name a Secret. WEAK (some key, signature, session): only a value that looks like chance.
+"""
+
+_HARMLESS = re.compile(
+    r"""[,;]?$ | \#[ ] | [<\[(]?redacted | \((?:sensitive|known|hidden|none|unset) | \*+$ | x{3,}$ | \.{3} | -+$
+    | (?:null|none|nil|true|false|yes|no|on|off|undefined|unset|n/a|~|string|str|bytes?|object|text|integer|boolean
+      |data\+omitted|varchar\S*)[,;]?$
+    | <[^<>]*> | \$\{(?:\w+(?:[:#%/}.?-]|$)|\{) | \$\([\w./ :-]+(?:\)|$) | \{\{ | \{[A-Za-z_][\w.]*\}?$
+    | (?-i:\$(?:[A-Z_][A-Z\d_]*|[a-z_][a-z\d_]*)(?:$|[/:.])) | %[\w%]+%$ | @\w+@$
+    | !(?:ref|sub|getatt|import\w*|vault|env|secret|file)\b
+    | [A-Za-z_][\w.]*(?:\((?:[\w\s,.'"=-]*\)+)?|\[(?:["']?[\w.-]*["']?\]?)?)$ | (?-i:[a-z_][a-z_.]{2,}\()
+    | (?:os|process|self|this|config|settings|args|options|params)\.
+    | (?:arn|ssm|vault|file|env|ref\+\w+|gcp-?sm|awssm|https?|secretref): | (?:sha\d+|md5)[:-]
+    | enc[\[(] | AAAA[A-Z][\w+/]{30} | \{cipher\} | ag[ab][\w+/=]{200,}$ | \d+\s+bytes$ | [~.]{1,2}/
+    | /(?:path|run|var|etc|opt|mnt|tmp|home|usr|vault|secrets?|tls|certs?|config|app|data|dev|proc|root|srv|keys?|ssl)
+      \b[\w./-]*$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Empty, a comment, masked already; a word or type; a placeholder, variable or tag; a call; an address or digest;
+encrypted by design (SOPS, jasypt, Spring, SealedSecrets); a public SSH key; the size that describe gives of a Secret's
+value; a file."""
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$", re.IGNORECASE)
+_TURN = re.compile(r"(?<=[a-z])[A-Z]|(?<=[A-Za-z])\d|(?<=\d)[A-Za-z]", re.ASCII)
+_OBJECT = re.compile(r"[a-z0-9]+(?:[-./_][a-z0-9]+)*$")
+_TYPED = re.compile(r"[a-z](?<!v)[013]+[a-z]")
+"""What Kubernetes and kustomize make up for the end of a name has no 0, 1 or 3; v1beta1 has."""
+_KEY = re.compile(
+    r"(?:[a-z0-9]+[-_./])*(?:passw(?:or)?d|pwd?|passphrase|token|secret|(?:api)?key|auth|tls|cert|cred\w*)$"
+)
+
+
+def harmless(value: str) -> bool:
+    """Whether this can't be a credential, whatever its name."""
+    return _HARMLESS.match(value) is not None
+
+
+def by_chance(value: str) -> bool:
+    """Whether this looks like chance: long, and small letters, capitals and digits take turns often."""
+    longest = max(re.split(r"[-./:,@]", value), key=len)
+    often = len(_TURN.findall(longest)) * 4.5 >= len(longest) >= 14 and any(c.isdigit() for c in longest)
+    return often and not re.search(r"\s", value)
+
+
+def plain(value: str) -> bool:
+    """Whether this is a word, a number, or the name of an object: `regcred`, `orders-db`, `shop/web-tls`, `expired`."""
+    if value.isdigit():
+        return len(value) < 8
+    if value.isalpha():
+        return len(value) < 20 and 3 * sum(a.isupper() != b.isupper() for a, b in pairwise(value)) <= len(value)
+    odd = _UUID.match(value) or _TYPED.search(value) or by_chance(value)
+    return bool(_OBJECT.match(value) and not odd and any(c in value for c in "-./_"))
+
+
+def says(value: str) -> bool:
+    """Whether this is itself a key's name, and says where the credential is: `passwordKey: admin-password`."""
+    return _KEY.match(value if value.islower() else value.replace("-", " ").lower()) is not None
+
+
+def taken(value: str, level: int, *, prose: bool) -> bool:
+    """Whether a value is a credential, given what its name promises. `prose`: it may as well be the next word.
+
+    One that reads like a label is one, in whatever language: `"password": "Mot de passe"`.
+    """
+    letters = value.replace(" ", "").rstrip("?!.:").isalpha()
+    label = letters and value[:1].isupper() and value[1:].islower()
+    if len(value) < 3 or harmless(value) or says(value) or label or value[0] in " :" or value.count(" ") > 7:
+        return False
+    if prose and (value[0] in "([" or value[-1] == ":" or (value.isalpha() and (value.islower() or value.isupper()))):
+        return False
+    if level > WEAK:
+        return level == PASSWORD or not plain(value)
+    return by_chance(value) or _is_basic(value)
+
+
+def _is_basic(value: str) -> bool:
+    """Whether this is user:password, or base64 of it, as in haproxy's `stats auth`, a docker config, .npmrc."""
+    try:
+        value = base64.b64decode(value, validate=True).decode("ascii")
+        return re.fullmatch(r"[ -~]+:[ -~]+", value) is not None
+    except ValueError:
+        return re.fullmatch(r"[\w.-]+:(?=[^:]*[A-Za-z])(?=[^:]*\d)[^\s:/]{6,}", value) is not None

@@ -778,8 +778,8 @@ PLANTED = (
     Planted(
         "text whose redaction fails is left out",
         "agent/redact/redactor.py",
-        '            out.append(f"\\n<{len(window)} characters',
-        '            out.append(window + f"\\n<{len(window)} characters',
+        'return len(text), f"\\n<{left_out}>\\n"',
+        'return len(text), text[begin:] + f"\\n<{left_out}>\\n"',
         ("tests/unit/redact/test_redact_cases.py", "-k", "rule_that_fails"),
     ),
     Planted(

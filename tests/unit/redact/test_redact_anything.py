@@ -28,7 +28,7 @@ text = st.lists(st.sampled_from(LINES) | st.sampled_from(PARTS) | st.text(max_si
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, size in {"WINDOW": 400, "AHEAD": 150, "NEAR": 100}.items():
+    for name, size in {"WINDOW": 400, "AHEAD": 150, "BEHIND": 100}.items():
         monkeypatch.setattr(redactor, name, size)
 
 

@@ -23,9 +23,8 @@ def test_all_of_it_off() -> None:
 
 
 def test_one_kind_off() -> None:
-    text = "redis://:kx92Lmq0@h password=kx81Lmq0 kx81Lmq0\n"
-    assert redacted(text, redact_off=["url"]) == "redis://:kx92Lmq0@h password=<redacted> <redacted>\n"
-    assert redacted(text, redact_off=["repeated"]) == "redis://:<redacted>@h password=<redacted> kx81Lmq0\n"
+    text = "redis://:kx92Lmq0@h password=kx81Lmq0\n"
+    assert redacted(text, redact_off=["url"]) == "redis://:kx92Lmq0@h password=<redacted>\n"
     assert redacted(text, redact_off=list(KINDS)) == text
 
 

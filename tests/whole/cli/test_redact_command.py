@@ -34,10 +34,11 @@ def test_text_to_text() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_explained_by_rule_and_place() -> None:
+def test_explained_by_rule_in_its_place() -> None:
     done = redact("--explain")
-    assert [line.partition(": ")[0] for line in done.stdout.decode().splitlines()] == ["2:13  named", "3:10  url"]
-    assert b"kx" not in done.stdout
+    assert done.stdout.decode().startswith(
+        "mode: fast\n  password: <redacted by named>\nredis://:<redacted by url>@h 終わり"
+    )
 
 
 def test_one_object_a_line() -> None:
@@ -47,7 +48,7 @@ def test_one_object_a_line() -> None:
     assert texts[1:] == ["", "token: <redacted>"]
     assert "kx" not in texts[0]
     done = redact("--json", "--explain", given=json.dumps(lines[2]).encode())
-    assert json.loads(done.stdout)["explained"][0].startswith("1:8  named: ")
+    assert json.loads(done.stdout) == {"text": "token: <redacted by named>"}
 
 
 @pytest.mark.parametrize("line", [b"text", b"{}", b"[]", b'{"text": 1}', b"\xff", b"[" * 100_000])
