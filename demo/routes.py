@@ -1,7 +1,6 @@
 """The reference API on the wire: who may ask, and the `poll` contract."""
 
 import secrets
-import typing
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
@@ -12,20 +11,18 @@ from starlette.routing import BaseRoute, Route
 
 from demo import contract, sse
 from demo.body import BadBody, Body
+from demo.central import ReferenceApi
 from demo.record import Answer, LinkName, Seen
 from demo.schema import OPENAPI
-
-if typing.TYPE_CHECKING:
-    from demo.api import ReferenceApi
 
 MOST_AT_ONCE = 10
 LONGEST_WAIT_SECONDS = 60
 _GONE = Response(status_code=499)  # the client went away before the answer; nobody reads this
 
-Handler = Callable[["ReferenceApi", Request], Awaitable[Response]]
+Handler = Callable[[ReferenceApi, Request], Awaitable[Response]]
 
 
-def app_of(api: "ReferenceApi", more: Sequence[BaseRoute] = ()) -> Starlette:
+def app_of(api: ReferenceApi, more: Sequence[BaseRoute] = ()) -> Starlette:
     """The routes of both contracts, and more."""
     return Starlette(
         routes=[
@@ -47,7 +44,7 @@ async def openapi(request: Request) -> Response:  # noqa: ARG001  # as all handl
     return Response(OPENAPI.read_bytes(), media_type="application/yaml")
 
 
-def _guarded(api: "ReferenceApi", link: LinkName, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(api: ReferenceApi, link: LinkName, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         at = trio.current_time()
         try:
@@ -62,7 +59,7 @@ def _guarded(api: "ReferenceApi", link: LinkName, handler: Handler) -> Callable[
     return endpoint
 
 
-async def _answer(api: "ReferenceApi", link: LinkName, handler: Handler, request: Request) -> Response:
+async def _answer(api: ReferenceApi, link: LinkName, handler: Handler, request: Request) -> Response:
     interference = await api.interfere(request) if api.interfere else None
     refusal = interference or _refusal(api, link, request)
     if refusal is not None:
@@ -72,7 +69,7 @@ async def _answer(api: "ReferenceApi", link: LinkName, handler: Handler, request
     return await handler(api, request)
 
 
-def _refusal(api: "ReferenceApi", link: LinkName, request: Request) -> Response | None:
+def _refusal(api: ReferenceApi, link: LinkName, request: Request) -> Response | None:
     if link not in api.links:
         return JSONResponse({"detail": "Not Found"}, 404)
     sent = request.headers.get("authorization", "").encode()
@@ -83,14 +80,14 @@ def _refusal(api: "ReferenceApi", link: LinkName, request: Request) -> Response 
     return None
 
 
-async def status(api: "ReferenceApi", request: Request) -> Response:  # noqa: ARG001  # as all handlers
+async def status(api: ReferenceApi, request: Request) -> Response:  # noqa: ARG001  # as all handlers
     """GET /agent/status."""
     return JSONResponse(
         {"cluster_id": api.cluster_id, "is_active": api.active, "queue_depth": api.queue_depth},
     )
 
 
-async def commands(api: "ReferenceApi", request: Request) -> Response:
+async def commands(api: ReferenceApi, request: Request) -> Response:
     """GET /agent/commands: what is queued, or the first command that comes within `wait` seconds."""
     asked = request.query_params.get("wait", "0")
     if not asked.isdecimal() or int(asked) > LONGEST_WAIT_SECONDS:
@@ -128,17 +125,17 @@ async def _while_connected(request: Request, waiting: Callable[[], Awaitable[Non
         raise ClientDisconnect
 
 
-async def results(api: "ReferenceApi", request: Request) -> Response:
+async def results(api: ReferenceApi, request: Request) -> Response:
     """POST /agent/results."""
     return await _result(api, request, "poll")
 
 
-async def executor_results(api: "ReferenceApi", request: Request) -> Response:
+async def executor_results(api: ReferenceApi, request: Request) -> Response:
     """POST /executor/results."""
     return await _result(api, request, "stream")
 
 
-async def _result(api: "ReferenceApi", request: Request, link: LinkName) -> Response:
+async def _result(api: ReferenceApi, request: Request, link: LinkName) -> Response:
     body = Body(api.folder)
     response = _GONE
     try:
@@ -149,7 +146,7 @@ async def _result(api: "ReferenceApi", request: Request, link: LinkName) -> Resp
     return response
 
 
-async def _store(api: "ReferenceApi", request: Request, link: LinkName, body: Body) -> Response:
+async def _store(api: ReferenceApi, request: Request, link: LinkName, body: Body) -> Response:
     await _each_chunk(request, lambda chunk: body.feed(chunk) if body.bytes <= api.max_body_bytes else None)
     if body.bytes > api.max_body_bytes:
         return JSONResponse({"detail": "Request Entity Too Large"}, 413)
@@ -180,6 +177,6 @@ async def _each_chunk(request: Request, take: Callable[[bytes], None]) -> None:
         more = message.get("more_body", False)
 
 
-def _bad(api: "ReferenceApi", link: LinkName, problems: list[str]) -> Response:
+def _bad(api: ReferenceApi, link: LinkName, problems: list[str]) -> Response:
     api.problems.extend(problems)
     return JSONResponse({"detail": problems}, 400 if link == "poll" else 422)

@@ -2,32 +2,30 @@
 
 import json
 import math
-import typing
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import trio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from demo import contract
+from demo.central import ReferenceApi
 from demo.record import Asked
-
-if typing.TYPE_CHECKING:
-    from demo.api import ReferenceApi
 
 PING_SECONDS = 15
 KEEPALIVE_SECONDS = 30
 TTL_SECONDS = 3600
 
 
-async def stream(api: "ReferenceApi", request: Request) -> Response:  # noqa: ARG001  # as all handlers
+async def stream(api: ReferenceApi, request: Request) -> Response:  # noqa: ARG001  # as all handlers
     """GET /executor/stream: every listener gets each command; what is sent while nobody listens is gone."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_events(api), media_type="text/event-stream; charset=utf-8", headers=headers)
 
 
-async def _events(api: "ReferenceApi") -> AsyncIterator[bytes]:
+async def _events(api: ReferenceApi) -> AsyncIterator[bytes]:
     send, receive = trio.open_memory_channel[Asked](math.inf)
     api.listeners.add(send)
     try:
@@ -55,11 +53,11 @@ async def _events(api: "ReferenceApi") -> AsyncIterator[bytes]:
         receive.close()
 
 
-def _event(name: str, data: dict[str, typing.Any]) -> bytes:
+def _event(name: str, data: dict[str, Any]) -> bytes:
     return f"event: {name}\r\ndata: {json.dumps(data)}\r\n\r\n".encode()
 
 
-async def capabilities(api: "ReferenceApi", request: Request) -> Response:
+async def capabilities(api: ReferenceApi, request: Request) -> Response:
     """POST /executor/capabilities."""
     if not api.reports_capabilities:
         return JSONResponse({"detail": "Not Found"}, 404)
@@ -76,7 +74,7 @@ async def capabilities(api: "ReferenceApi", request: Request) -> Response:
     return JSONResponse({"status": "success", "mode": body["mode"], "ttl_seconds": TTL_SECONDS})
 
 
-async def heartbeat(api: "ReferenceApi", request: Request) -> Response:  # noqa: ARG001  # as all handlers
+async def heartbeat(api: ReferenceApi, request: Request) -> Response:  # noqa: ARG001  # as all handlers
     """POST /executor/heartbeat."""
     if not api.reports_capabilities:
         return JSONResponse({"detail": "Not Found"}, 404)

@@ -105,7 +105,9 @@ class FakeApi(ReferenceApi):
     """Made by `fake_api`. Times are in seconds."""
 
     def __init__(self, links: Collection[LinkName], folder: Path, again_seconds: float, *, weighs: bool) -> None:
-        super().__init__(token="fake-token-0123456789abcdef", cluster_id="sample", links=links, folder=folder)
+        super().__init__(
+            token="fake-token-0123456789abcdef", cluster_id="sample", links=links, folder=folder, app=app_of
+        )
         self.again_seconds = again_seconds
         self.chance: Callable[[str], Fault | None] = lambda route: None
         """Draws a fault for a request to "commands", "results" or "status" if none is planned."""
