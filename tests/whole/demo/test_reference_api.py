@@ -31,6 +31,25 @@ def client(api: ReferenceApi, token: str = "t0ken", cluster: str = "c1") -> http
     return httpx.AsyncClient(base_url=api.url, headers=headers, trust_env=False)
 
 
+async def held_poll(api: ReferenceApi, agent: httpx.AsyncClient, nursery: trio.Nursery) -> list[httpx.Response]:
+    """Returns when a poll waits for a command; its answer comes into the list."""
+    got: list[httpx.Response] = []
+    waits, wait_for_queue = trio.Event(), api.wait_for_queue
+
+    async def noted() -> None:
+        waits.set()
+        await wait_for_queue()
+
+    async def poll() -> None:
+        got.append(await agent.get("/agent/commands?wait=20"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "wait_for_queue", noted)
+        nursery.start_soon(poll)
+        await waits.wait()
+    return got
+
+
 async def test_a_command_goes_out_and_its_result_comes_back(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
     command_id = await api.ask(["get", "pods"], timeout=5)
     reply = await agent.get("/agent/commands?wait=20")
@@ -48,14 +67,8 @@ async def test_at_most_ten_commands_at_once_and_one_after_waiting(api: Reference
         await api.ask(["version"])
     assert len((await agent.get("/agent/commands?wait=1")).json()["commands"]) == 10
     assert len((await agent.get("/agent/commands?wait=1")).json()["commands"]) == 2
-    got: list[httpx.Response] = []
-
-    async def poll() -> None:
-        got.append(await agent.get("/agent/commands?wait=20"))
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(poll)
-        await trio.sleep(0.05)
+        got = await held_poll(api, agent, nursery)
         await api.ask(["version"])
         await api.ask(["version"])
     assert len(got[0].json()["commands"]) == 1
@@ -64,11 +77,13 @@ async def test_at_most_ten_commands_at_once_and_one_after_waiting(api: Reference
 
 
 async def test_a_poll_whose_agent_is_gone_takes_no_command(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
-    with trio.move_on_after(0.1):
-        await agent.get("/agent/commands?wait=20")
-    await trio.sleep(0.05)
+    async with trio.open_nursery() as nursery:
+        await held_poll(api, agent, nursery)
+        nursery.cancel_scope.cancel()
+    with trio.fail_after(60):
+        while not api.requests:  # the server has no event for it
+            await trio.sleep(0.01)
     command_id = await api.ask(["version"])
-    await trio.sleep(0.05)
     assert not api.record[command_id].handed_out
     assert (await agent.get("/agent/commands?wait=5")).json()["commands"][0]["id"] == command_id
 
@@ -144,15 +159,10 @@ async def test_it_goes_away_and_comes_back_with_all_it_knew(api: ReferenceApi, a
 
 
 async def test_a_waiting_poll_breaks_when_it_goes_away(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
-    async with trio.open_nursery() as nursery:
-
-        @nursery.start_soon
-        async def poll() -> None:
-            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-                await agent.get("/agent/commands?wait=20")
-
-        await trio.sleep(0.1)
-        await api.stop()
+    with pytest.RaisesGroup(pytest.RaisesExc((httpx.RemoteProtocolError, httpx.ReadError))):
+        async with trio.open_nursery() as nursery:
+            await held_poll(api, agent, nursery)
+            await api.stop()
 
 
 async def test_a_large_result_is_kept_in_a_file(api: ReferenceApi, agent: httpx.AsyncClient) -> None:
