@@ -214,7 +214,7 @@ async def test_a_flood_ends_at_the_time_limit_and_lets_others_run(
         nursery.cancel_scope.cancel()
     assert ended.why == "time limit"
     assert ended.stdout_bytes > 1 << 20
-    assert turns > ended.stdout_bytes // (64 << 10)  # a turn for each read at least
+    assert turns > ended.stdout_bytes // child_module.PIPE_BYTES  # a turn for each read at least
 
 
 async def test_stderr_has_a_cap_of_its_own(scripted: Scripted, kept: Kept) -> None:
