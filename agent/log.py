@@ -22,7 +22,6 @@ BUFFER_BYTES = 1 << 20
 FLUSH_SECONDS = 1.0
 """How long the end of the process waits for such a reader."""
 
-_ERROR_FD = 2
 _PIECE_BYTES = select.PIPE_BUF  # so much goes into a pipe that is writable without waiting
 
 _TEXT_WIDTH = 34  # the longest common event, so that fields line up for the eye
@@ -123,6 +122,6 @@ def set_up(level: str, style: str | None) -> None:
         style: "json", "text", or None for text on a terminal and JSON elsewhere.
     """
     logger = logging.getLogger("kubently")
-    logger.handlers[:] = [_Output(_ERROR_FD, as_text=style == "text" or (style is None and sys.stderr.isatty()))]
+    logger.handlers[:] = [_Output(2, as_text=style == "text" or (style is None and sys.stderr.isatty()))]
     logger.setLevel(level)
     logger.propagate = False

@@ -23,7 +23,6 @@ from agent.link.stream import StreamLink
 from agent.link.tls import tls_context
 
 ANSWER_SECONDS = 10.0
-_LOOK_SECONDS = 5.0  # for a second look at a certificate that isn't trusted
 _SOON_DAYS = 14
 _NOT_YET, _EXPIRED, _WRONG_HOST, _WRONG_ADDRESS = 9, 10, 62, 64  # OpenSSL's X509_V_ERR_… (x509_vfy.h)
 
@@ -138,7 +137,7 @@ async def _explained(error: AgentError, config: Config, host: str) -> AgentError
 def _shown_by(host: str, port: int) -> Certificate | None:
     """The certificate of whoever answers there, trusted or not: nothing is sent. It blocks; None if there is none."""
     try:
-        pem = ssl.get_server_certificate((host, port), timeout=_LOOK_SECONDS)
+        pem = ssl.get_server_certificate((host, port), timeout=5.0)
     except (OSError, ValueError):
         return None
     with tempfile.NamedTemporaryFile("w") as file:

@@ -12,7 +12,7 @@ from agent.circuit import Breaker
 from agent.errors import KubectlError, SpoolError
 from agent.kubectl import Kubectl
 from agent.log import Log
-from agent.metrics import CONTENT_TYPE, Metrics
+from agent.metrics import Metrics
 from agent.probes import gauges
 from agent.probes.server import Page, Server, listen
 from agent.spool import Counts, Spool
@@ -113,9 +113,9 @@ class Probes:
                 in_short = ready and "verbose" not in query
                 return _said(ready, "ok\n" if in_short else f"{listed}{'ready' if ready else 'not ready'}\n")
             case "/metrics":
-                return Page(HTTPStatus.OK, await self._render(), CONTENT_TYPE)
+                return HTTPStatus.OK, await self._render()
             case _:
-                return Page(HTTPStatus.OK if path == "/" else HTTPStatus.NOT_FOUND, _INDEX)
+                return HTTPStatus.OK if path == "/" else HTTPStatus.NOT_FOUND, _INDEX
 
     async def look(self) -> tuple[list[Check], Counts | None]:
         """Every check, and the spool's figures if it gives any."""
@@ -164,4 +164,4 @@ class Probes:
 
 
 def _said(well: bool, words: str) -> Page:
-    return Page(HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, words)
+    return HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, words

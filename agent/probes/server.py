@@ -8,13 +8,13 @@ asks and listens like everybody else is always answered.
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 
 import trio
 
 from agent.errors import ConfigError
 from agent.log import Log
+from agent.metrics import CONTENT_TYPE
 
 log = Log("probes")
 
@@ -28,14 +28,8 @@ CONNECTIONS = 8
 """How many may be open at once. Each is a descriptor, and kubectl needs some too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """An answer."""
-
-    status: HTTPStatus
-    text: str
-    content_type: str = "text/plain; charset=utf-8"
-
+Page = tuple[HTTPStatus, str]
+"""An answer: text, as Prometheus reads it."""
 
 Answer = Callable[[str, str], Awaitable[Page]]
 """From the path and what follows its question mark to the page."""
@@ -67,13 +61,13 @@ class Server:
             head += more
         match head.partition(b"\n")[0].decode("latin-1").split():
             case ["GET", target, version] if version.startswith("HTTP/1."):
-                page = await self._page(*target.partition("?")[::2])
+                status, text = await self._page(*target.partition("?")[::2])
             case _:
-                page = Page(HTTPStatus.BAD_REQUEST, "Only GET is answered, by HTTP/1.1.\n")
-        body = page.text.encode()
+                status, text = HTTPStatus.BAD_REQUEST, "Only GET is answered, by HTTP/1.1.\n"
+        body = text.encode()
         response = (
-            f"HTTP/1.1 {page.status.value} {page.status.phrase}\r\n"
-            f"Content-Type: {page.content_type}\r\n"
+            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+            f"Content-Type: {CONTENT_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\n"
             "Connection: close\r\n\r\n"
         )
@@ -85,7 +79,7 @@ class Server:
             return await self._answer(path, query)
         except Exception as error:  # a page that can't be made must never end the agent
             log.error("page can't be made", path=path[:80], reason=f"{type(error).__name__}: {error}")
-            return Page(HTTPStatus.INTERNAL_SERVER_ERROR, "Look into the agent's log.\n")
+            return HTTPStatus.INTERNAL_SERVER_ERROR, "Look into the agent's log.\n"
 
 
 async def listen(address: tuple[str, int]) -> list[trio.SocketListener]:
