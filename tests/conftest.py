@@ -1,7 +1,8 @@
 """What holds in every test: a virtual clock doesn't jump while a thread is at work, however busy the machine is."""
 
-import os
+from collections.abc import Generator
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -16,6 +17,7 @@ def _jump_when_no_thread_works(clock: MockClock) -> None:
 MockClock._autojump = _jump_when_no_thread_works  # type: ignore[method-assign,assignment]
 
 
-def pytest_xdist_auto_num_workers() -> int:
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     """Two more than cores: many tests wait for a process or a pause."""
-    return (os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1) + 2
+    return (yield) + 2
