@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal, cast
@@ -33,6 +33,9 @@ KILLED_SECONDS = 5.0
 
 PIPE_BYTES = 256 * 1024
 """What the pipe of stdout holds, and what is read of it at once."""
+
+WEIGHED_SECONDS = 0.1
+"""How often running kubectls are weighed. At the manifest's 0.2 of a core one grows by 2 MB in that time."""
 
 LOOK_SECONDS = 0.02
 """How often it is looked whether a child has ended, where nothing tells that."""
@@ -94,27 +97,29 @@ class Child:
 
     async def read(self, stream: Stream) -> bytes:
         """What it has printed; nothing at the end, or if it is gone and something else still holds its pipe."""
-        await trio.lowlevel.checkpoint()  # a child that prints without pause must not keep others waiting
         pipe = self._pipes[stream].fileno()
-        while True:
-            try:
-                return os.read(pipe, PIPE_BYTES)
-            except BlockingIOError:
-                if self._gone:
-                    return b""
+        if not self._gone:
             with suppress(trio.ClosedResourceError):  # how `_end` wakes whoever waits here
                 await trio.lowlevel.wait_readable(pipe)
+        try:
+            return os.read(pipe, PIPE_BYTES)
+        except BlockingIOError:
+            return b""
 
-    async def ended(self, timeout: float, grace: float) -> int:  # noqa: ASYNC109  # it says why it was ended
+    async def ended(self, timeout: float, grace: float, too_large: Callable[[], bool]) -> int:  # noqa: ASYNC109
         """Wait until nothing of it is left, and return what `subprocess` calls the return code: -N for signal N.
 
-        After `timeout`, after `stop`, or when cancelled, it and what it has started are asked to end (SIGTERM), and
-        killed after `grace` (SIGKILL). Both are in seconds.
+        After `timeout`, after `stop`, when it is found too large or when cancelled, it and what it has started are
+        asked to end (SIGTERM), and killed after `grace` (SIGKILL). Both are in seconds.
         """
         self._limit.deadline = trio.current_time() + timeout
         try:
             with self._limit:
-                await self._exit()
+                while not self._gone:
+                    with trio.move_on_after(WEIGHED_SECONDS):
+                        await self._exit()
+                    if not self._gone and too_large():
+                        self.stop("crowd")
         finally:
             with trio.CancelScope(shield=True):
                 code = await self._end(grace)

@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -23,9 +24,6 @@ STDERR_BYTES = 64 * 1024
 
 FLOOD_CAPS, FLOOD_BYTES = 32, 64 * 1024 * 1024
 """A child is ended when it has printed so many times the cap, and at least so much: nobody will read it."""
-
-WEIGHED_SECONDS = 0.1
-"""How often running kubectls are weighed. At the manifest's 0.2 of a core one grows by 2 MB in that time."""
 
 _VERSION_SECONDS = 10.0
 _OUT_OF_MEMORY = re.compile(r"^fatal error: .*(out of memory|cannot allocate memory)", re.MULTILINE)  # Go's own words
@@ -100,9 +98,7 @@ class Kubectl:
             async with trio.open_nursery() as nursery:
                 for stream, text in texts.items():
                     nursery.start_soon(_carry, child, stream, text, sink, flood_bytes)
-                nursery.start_soon(self._weigh, child)
-                returned = await child.ended(timeout, grace)
-                nursery.cancel_scope.cancel()  # nothing is left to weigh
+                returned = await child.ended(timeout, grace, partial(self._is_too_large, child))
         finally:
             self._children.discard(child)
             child.close()
@@ -154,13 +150,10 @@ class Kubectl:
             self.trouble = str(error)
             raise
 
-    async def _weigh(self, child: Child) -> None:
-        """End it if all together hold more than the container has, and it the most. One alone has its own limit."""
-        held = {child: 0}
-        while len(held) < 2 or sum(held.values()) <= self.environment.data_bytes or held[child] < max(held.values()):
-            await trio.sleep(WEIGHED_SECONDS)  # first: most are over by then
-            held = {each: each.held_bytes() for each in self._children}
-        child.stop("crowd")
+    def _is_too_large(self, child: Child) -> bool:
+        """Whether all together hold more than the container has, and this one the most. One alone has its own limit."""
+        held = {each: each.held_bytes() for each in self._children}
+        return len(held) > 1 and sum(held.values()) > self.environment.data_bytes and held[child] == max(held.values())
 
 
 class Text:

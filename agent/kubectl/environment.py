@@ -1,4 +1,4 @@
-"""What the child may see: one kubeconfig, three folders of its own, five variables, and nothing else of the agent's.
+"""What the child may see: one kubeconfig, three folders of its own, seven variables, and nothing else of the agent's.
 
 Each is there for a reason:
 
@@ -11,6 +11,8 @@ Each is there for a reason:
 - HOME and KUBECACHEDIR are on the writable volume: kubectl keeps there what the API server can do, and would otherwise
   ask for all of that on every call.
 - KUBECTL_KUBERC and KUBERC switch off the preferences file, which can give every verb other defaults.
+- GOGC and GOMEMLIMIT let it collect garbage less often as long as it has much room, and more often near its limit. It
+  takes a fifth less processor time (`get pods`: 40 ms for 50, 1 MB more), and no smaller answers fit (measured, 1.37).
 """
 
 import json
@@ -78,7 +80,7 @@ class Environment:
             service_account: See `SERVICE_ACCOUNT`.
         """
         program = _find(kubectl, environ)
-        path, work = home / "path", home / "work"
+        path, work, memory = home / "path", home / "work", data_limit()
         _make_folders(home, path, work)
         variables = {
             "PATH": str(path),
@@ -86,6 +88,8 @@ class Environment:
             "KUBECACHEDIR": str(home / "cache"),
             "KUBECTL_KUBERC": "false",
             "KUBERC": "off",
+            "GOGC": "400",
+            "GOMEMLIMIT": str(memory // 2),
         }
         if kubeconfig is None:
             file, context = home / "kubeconfig", _CONTEXT
@@ -93,7 +97,7 @@ class Environment:
         else:
             file = kubeconfig.absolute()
             context = _current_context(program, file, variables, work)
-        return cls(program, (f"--kubeconfig={file}", f"--context={context}"), variables, work, data_limit())
+        return cls(program, (f"--kubeconfig={file}", f"--context={context}"), variables, work, memory)
 
 
 def data_limit(files: Iterable[Path] = CONTAINER_FILES) -> int:

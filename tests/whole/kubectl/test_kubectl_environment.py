@@ -43,6 +43,8 @@ async def test_the_environment_is_exactly_this(inside: Inside, tmp_path: Path, m
     given = (await seen(inside("/bin/cat /proc/$$/environ"))).replace("\ufffd", "\n").splitlines()
     home = tmp_path / "home"
     assert sorted(given) == [
+        "GOGC=400",
+        f"GOMEMLIMIT={data_limit() // 2}",
         f"HOME={home}",
         f"KUBECACHEDIR={home}/cache",
         "KUBECTL_KUBERC=false",
