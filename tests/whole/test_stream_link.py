@@ -1,6 +1,5 @@
 """The stream link on real sockets, against the reference API and against servers that misbehave."""
 
-import gzip
 import json
 import ssl
 import tracemalloc
@@ -36,23 +35,15 @@ async def api():
         yield api
 
 
-@pytest.fixture
-def token_file(tmp_path, api):
-    path = tmp_path / "token"
-    path.write_text(api.token)
-    return path
-
-
 @asynccontextmanager
-async def linked(url, folder, token_file=None, **environ):
-    token = {"KUBENTLY_TOKEN_FILE": str(token_file)} if token_file else {"KUBENTLY_TOKEN": "reference-token"}
+async def linked(url, folder, **environ):
     config = Config.from_environ(
         {
             "KUBENTLY_API_URL": url,
             "CLUSTER_ID": "sample",
             "KUBENTLY_LINK": "stream",
             "KUBENTLY_SPOOL_PATH": str(folder / "spool.db"),
-            **token,
+            "KUBENTLY_TOKEN": "reference-token",
             **environ,
         }
     )
@@ -64,8 +55,8 @@ async def linked(url, folder, token_file=None, **environ):
 
 
 @pytest.fixture
-async def link(api, tmp_path, token_file):
-    async with linked(api.url, tmp_path, token_file) as link:
+async def link(api, tmp_path):
+    async with linked(api.url, tmp_path) as link:
         yield link
 
 
@@ -88,24 +79,6 @@ async def until(condition):
             await trio.sleep(0.01)
 
 
-async def receive_until_down(link):
-    with trio.fail_after(60):
-        while True:
-            await link.receive(eager=False)
-
-
-async def test_a_command_comes_and_its_result_is_taken(api, link):
-    await link.receive(eager=True)
-    await until(lambda: api.listeners)
-    command_id = await api.ask(["get", "pods"], timeout=7, correlation_id="k")
-    taken = await receive_command(link)
-    assert (taken.id, taken.args, taken.timeout, taken.correlation_id) == (command_id, ("get", "pods"), 6.7, "k")
-    reply = await link.deliver(FakeReadyResult(OK, stdout=["NAME\n"], command_id=command_id, correlation_id="k"))
-    assert reply.verdict is Verdict.STORED
-    assert (await api.result(command_id)).output == "NAME\n"
-    assert api.problems == []
-
-
 async def test_an_id_that_is_unknown_or_expired_is_refused_for_good(api, link):
     reply = await link.deliver(FakeReadyResult(OK, command_id="never-issued"))
     assert (reply.verdict, reply.status) == (Verdict.REFUSED, 403)
@@ -117,47 +90,6 @@ async def test_an_id_that_is_unknown_or_expired_is_refused_for_good(api, link):
     api.forget(command_id)
     assert (await link.deliver(FakeReadyResult(OK, command_id=command_id))).verdict is Verdict.REFUSED
     assert api.problems == []
-
-
-async def test_a_result_outlives_a_restart_of_the_api(api, link):
-    await link.receive(eager=True)
-    await until(lambda: api.listeners)
-    before = await api.ask(["get", "pods"])
-    assert (await receive_command(link)).id == before
-    await api.stop()
-    with pytest.raises(LinkDown):
-        await receive_until_down(link)
-    reply = await link.deliver(FakeReadyResult(OK, command_id=before))
-    assert (reply.verdict, reply.status) == (Verdict.LATER, None)
-    await api.start()
-    await link.receive(eager=True)
-    assert (await link.deliver(FakeReadyResult(OK, command_id=before))).verdict is Verdict.STORED
-    await until(lambda: api.listeners)
-    after = await api.ask(["get", "pods"])
-    assert (await receive_command(link)).id == after
-
-
-async def test_rotation(api, link, token_file):
-    """The server goes on serving the stream and refuses the results; the agent ends the stream, then has it again."""
-    await link.receive(eager=True)
-    await until(lambda: api.listeners)
-    command_id = await api.ask(["get", "pods"])
-    await receive_command(link)
-    api.token = "another"
-    still = await api.ask(["get", "pods"])
-    assert (await receive_command(link)).id == still, "as the real server does"
-    assert (await link.deliver(FakeReadyResult(OK, command_id=command_id))).status == 401
-    with pytest.raises(LinkDown) as down:
-        await link.receive(eager=False)
-    assert down.value.refused
-    await until(lambda: not api.listeners)
-    token_file.write_text("another")
-    await link.receive(eager=True)
-    for each in (command_id, still):
-        assert (await link.deliver(FakeReadyResult(OK, command_id=each))).verdict is Verdict.STORED
-    await until(lambda: api.listeners)
-    again = await api.ask(["get", "pods"])
-    assert (await receive_command(link)).id == again
 
 
 async def test_two_agents_of_one_cluster_both_listen_and_both_may_answer(api, link, tmp_path):
@@ -180,67 +112,6 @@ async def test_one_agent_listens_once(api, link, monkeypatch):
     await until(lambda: len(api.listeners) == 1)
     await link.aclose()
     await until(lambda: not api.listeners)
-
-
-class HalfOpen:
-    """A way to the API that can lose connections without a word: no byte, no FIN, no RST."""
-
-    def __init__(self, port):
-        self._api_port = port
-        self._scopes = []
-        self.connections = 0
-
-    @asynccontextmanager
-    async def serving(self):
-        async with trio.open_nursery() as nursery:
-            (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-            nursery.start_soon(trio.serve_listeners, self._forward, [listener])
-            yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
-            nursery.cancel_scope.cancel()
-
-    def go_dark(self):
-        """All connections of now are dead from now on; later ones are well."""
-        for scope in self._scopes:
-            scope.cancel()
-
-    async def _forward(self, client):
-        self.connections += 1
-        async with await trio.open_tcp_stream("127.0.0.1", self._api_port) as api:
-            with trio.CancelScope() as scope:
-                self._scopes.append(scope)
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._pump, client, api, nursery.cancel_scope)
-                    await self._pump(api, client, nursery.cancel_scope)
-                return
-            await trio.sleep_forever()
-
-    async def _pump(self, source, sink, scope):
-        try:
-            async for chunk in source:
-                await sink.send_all(chunk)
-        except trio.BrokenResourceError:
-            pass
-        scope.cancel()
-
-
-async def test_a_half_open_connection_is_noticed(api, tmp_path, monkeypatch):
-    monkeypatch.setattr(stream_module, "SILENCE_SECONDS", 0.3)
-    monkeypatch.setattr(stream_module, "STEADY_SECONDS", 0.0)
-    way = HalfOpen(api._server.port)
-    async with way.serving() as url, linked(url, tmp_path) as link:
-        await link.receive(eager=True)
-        await until(lambda: api.listeners)
-        before = await api.ask(["get", "pods"])
-        assert (await receive_command(link)).id == before
-        way.go_dark()
-        lost = await api.ask(["get", "pods"])
-        await link.receive(eager=False)
-        assert way.connections == 2
-        await until(lambda: len(api.listeners) == 2)  # the API doesn't know yet that the first is dead
-        after = await api.ask(["get", "pods"])
-        assert (await receive_command(link)).id == after, "once, and not what was sent into the dark"
-        assert (await link.deliver(FakeReadyResult(OK, command_id=before))).verdict is Verdict.STORED
-        assert api.record[lost].handed_out
 
 
 @asynccontextmanager
@@ -295,85 +166,6 @@ async def test_what_the_agent_cant_take_yet_waits_outside_of_it(tmp_path):
     assert got == [f"c{n}" for n in range(total)]
 
 
-async def test_bytes_one_by_one(tmp_path):
-    async def drip(stream):
-        await stream.send_all(HEAD)
-        for byte in b": ping\r\n\r\n" + command(1) + command(2):
-            await stream.send_all(bytes([byte]))
-            await trio.lowlevel.checkpoint()
-        await trio.sleep_forever()
-
-    async with raw(drip) as address, linked(f"http://{address}", tmp_path) as link:
-        assert [(await receive_command(link)).id for _ in range(2)] == ["c1", "c2"]
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(b"", id="closed without an answer"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-st", id="closed within the head"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n", id="an endless head"),
-        pytest.param(b"HTTP/1.1 503 Busy\r\nRetry-After: 3\r\nContent-Length: 4\r\n\r\nwait", id="busy"),
-    ],
-)
-async def test_servers_that_give_no_stream(tmp_path, answer):
-    async def respond(stream):
-        await stream.send_all(answer)
-
-    async with raw(respond) as address, linked(f"http://{address}", tmp_path) as link:
-        with trio.fail_after(60), pytest.raises(LinkDown):
-            await link.receive(eager=True)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(b"", id="not a byte"),
-        pytest.param(HEAD[:-20], id="half the head"),
-        pytest.param(b"HTTP/1.1 500 Oh\r\nContent-Length: 9\r\n\r\nwait", id="half an error"),
-    ],
-)
-async def test_servers_that_take_the_connection_and_fall_silent(tmp_path, monkeypatch, answer):
-    monkeypatch.setattr(stream_module, "OPEN_SECONDS", 0.2)
-
-    async def respond(stream):
-        await stream.send_all(answer)
-        await trio.sleep_forever()
-
-    async with raw(respond) as address, linked(f"http://{address}", tmp_path) as link:
-        with trio.fail_after(60), pytest.raises(LinkDown, match=r"within 0\.2 s"):
-            await link.receive(eager=True)
-
-
-@pytest.mark.parametrize(
-    ("kind", "body", "words"),
-    [
-        ("text/html", b"<html>Log in", "text/html"),
-        ("application/json", b'{"commands": []}', "application/json"),
-        (
-            "text/event-stream\r\nContent-Encoding: gzip",
-            gzip.compress(command(1), mtime=0),
-            r"text/event-stream \(gzip\)",
-        ),
-    ],
-)
-async def test_what_is_no_stream_isnt_listened_to(tmp_path, kind, body, words):
-    """It stays open, as the real one would: a page that never ends, a proxy that compresses."""
-    left = trio.Event()
-
-    async def respond(stream):
-        await stream.send_all(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode() + body)
-        await stream.receive_some()
-        left.set()
-
-    async with raw(respond) as address, linked(f"http://{address}", tmp_path) as link:
-        with trio.fail_after(60):
-            with pytest.raises(LinkDown, match=words):
-                await link.receive(eager=True)
-            await left.wait()
-
-
 @pytest.mark.parametrize("begins", [b"event: command\r\ndata: ", b": "])
 async def test_an_event_of_20_mb_takes_no_memory(tmp_path, begins):
     size = 20 * 1024 * 1024
@@ -398,23 +190,6 @@ async def test_an_event_of_20_mb_takes_no_memory(tmp_path, begins):
     assert [c.id for c in batch.commands] == ["c2"]
     assert skipped + batch.skipped == (1 if begins.startswith(b"event") else 0)
     assert peak < 2 * 1024 * 1024
-
-
-@pytest.mark.parametrize(
-    "rest",
-    [
-        pytest.param(b"zz\r\n", id="not a chunk"),
-        pytest.param(b"5\r\nevent", id="closed within a chunk"),
-        pytest.param(b"0\r\n\r\n", id="ended"),
-    ],
-)
-async def test_streams_that_break(tmp_path, rest):
-    async def respond(stream):
-        await stream.send_all(HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n" + rest)
-
-    async with raw(respond) as address, linked(f"http://{address}", tmp_path) as link:
-        with pytest.raises(LinkDown, match="soon after it began"):
-            await receive_until_down(link)
 
 
 async def test_closing_amid_what_has_come_already(tmp_path):
