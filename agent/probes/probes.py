@@ -86,19 +86,19 @@ class Probes:
             task_status.started(ports)
 
     async def try_kubectl(self) -> None:
-        """Run kubectl until it works: no page starts a process. From then on commands tell if it can't be started."""
-        while not self._ran.ok:
+        """Run kubectl again and again while it doesn't work: no page starts a process."""
+        while True:
             before = self._ran
-            try:
-                self._version = await self._kubectl.version()
-            except KubectlError as error:
-                self._ran = Check("kubectl", ok=False, words=str(error))
-                if self._ran != before:
-                    log.error("not ready", check="kubectl", reason=error.problem, todo=error.hint or None)
-                await trio.sleep(AGAIN_SECONDS)
-            else:
-                self._ran = Check("kubectl", ok=True, words=self._version)
-                log.info("kubectl runs", version=self._version)
+            if not before.ok or self._kubectl.trouble is not None:
+                try:
+                    self._version = await self._kubectl.version()
+                    self._ran = Check("kubectl", ok=True, words=self._version)
+                    log.info("kubectl runs", version=self._version)
+                except KubectlError as error:
+                    self._ran = Check("kubectl", ok=False, words=str(error))
+                    if self._ran != before:
+                        log.error("not ready", check="kubectl", reason=error.problem, todo=error.hint or None)
+            await trio.sleep(AGAIN_SECONDS)
 
     async def _page(self, path: str, query: str) -> Page:
         match path:

@@ -233,8 +233,14 @@ async def test_kubectl_that_fails_is_tried_soon_and_told_once(
         await trio.sleep(25)
         assert (await looked.look())[0][1] == probes.Check("kubectl", ok=False, words="missing")
         bench.kubectl.fault = None
-    assert (await looked.look())[0][1] == probes.Check("kubectl", ok=True, words="v1.37.1")
-    assert bench.kubectl.runs == 4
+        await trio.sleep(1000)
+        assert (await looked.look())[0][1] == probes.Check("kubectl", ok=True, words="v1.37.1")
+        assert bench.kubectl.runs == 4
+        bench.kubectl.trouble = "it can't be started"
+        assert (await looked.look())[0][1] == probes.Check("kubectl", ok=False, words="it can't be started")
+        await trio.sleep(10)
+        assert bench.kubectl.runs == 5
+        nursery.cancel_scope.cancel()
     assert told == [("not ready", {"check": "kubectl", "reason": "missing", "todo": None})]
 
 
