@@ -85,7 +85,8 @@ def token(text: str) -> str:
     if not found:
         raise ConfigError("is empty.", "It must hold this cluster's token.")
     if not found.isascii() or not found.isprintable() or " " in found:
-        raise ConfigError("holds no token.", "It must be one word of ASCII: it travels in an HTTP header.")
+        problem = "holds no token: that is one word of ASCII, without a byte order mark."
+        raise ConfigError(problem, "It travels in an HTTP header.")
     if found[0] in "'\"" and found[-1] == found[0]:
         raise ConfigError("holds a token in quotes, and they would be part of it.", "Leave them away.")
     return found
