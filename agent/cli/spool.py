@@ -16,7 +16,7 @@ from agent.humanize import size
 from agent.model import Stream
 from agent.spool import retry
 from agent.spool.lock import is_held
-from agent.spool.reader import VIEWS, Reader, Row, Shown, open_reader
+from agent.spool.reader import Reader, Row, open_reader
 
 _STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 _ROWS = 20
@@ -48,18 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="what", metavar="WHAT", required=True)
 
     action = actions.add_parser("list", parents=[common], help="commands, the newest first")
-    action.add_argument("--view", choices=VIEWS[1:], default="recent", help="default: recent")
+    action.add_argument("--view", choices=LISTS, default="recent", help="default: recent")
     action.add_argument("--limit", type=int, default=_ROWS, metavar="N", help=f"rows at most (default: {_ROWS})")
     action.add_argument("--json", action="store_true", help="a JSON list, for programs")
     action.set_defaults(action=_list)
 
     action = actions.add_parser("show", parents=[common], help="one command and its output")
     action.add_argument("id", metavar="ID")
-    how = action.add_mutually_exclusive_group()
-    how.add_argument(
-        "--raw", action="store_true", help="its output alone, as it was: stdout to stdout, stderr to stderr"
-    )
-    how.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    action.add_argument("--json", action="store_true", help="one JSON object, for programs; stdout and stderr in it")
     action.set_defaults(action=_show)
 
     action = actions.add_parser("retry", parents=[common], help="send rejected results once more")
@@ -95,9 +91,7 @@ def _list(path: Path, args: argparse.Namespace) -> int:
 def _show(path: Path, args: argparse.Namespace) -> int:
     with open_reader(path) as reader:
         found = reader.show(_whole_id(reader, args.id))
-        if args.raw:
-            _raw(reader, found, path)
-        elif args.json:
+        if args.json:
             output = {stream: "".join(reader.pieces(found.seq, stream)) for stream in _STREAMS}
             asked = {name: json.loads(found.fields[name] or "null") for name in ("args", "request")}
             print(json.dumps({**found.fields, **asked, **output}, indent=2))
@@ -106,17 +100,6 @@ def _show(path: Path, args: argparse.Namespace) -> int:
             for stream in _STREAMS:
                 _print_output(stream, reader.pieces(found.seq, stream))
     return 0
-
-
-def _raw(reader: Reader, found: Shown, path: Path) -> None:
-    if not found.has_output:
-        command_id = found.fields["command_id"]
-        raise SpoolError(f"The output of {command_id} isn't in {path} any more.", "It was delivered: ask the API.")
-    for stream in _STREAMS:
-        out = getattr(sys, stream).buffer
-        for piece in reader.pieces(found.seq, stream):
-            out.write(piece.encode())
-        out.flush()
 
 
 def _print_output(stream: Stream, pieces: Iterator[str]) -> None:

@@ -165,11 +165,6 @@ def test_show_what_was_given_up_for_room(spool, cli):
     assert json.loads(cli("spool", "show", DELIVERED, "--json")[1])["args"] is None
 
 
-def test_show_raw_gives_both_streams_as_they_were(spool, cli):
-    assert cli("spool", "show", DELIVERED, "--raw") == (0, PODS, "Warning: \x1b[31mred\x1b[0m\n")
-    assert cli("spool", "show", REJECTED, "--raw") == (0, "first line\nlast line without its end", "")
-
-
 def test_show_for_programs(spool, cli):
     found = json.loads(cli("spool", "show", REJECTED, "--json")[1])
     assert found["args"] == ["logs", "web-0"]
@@ -291,7 +286,7 @@ def test_for_a_user_who_may_only_read():
         folder.chmod(0o755)
         (folder / "spool.db").chmod(0o644)
         before = sorted(p.name for p in folder.iterdir())
-        for command in ("status", "spool list", f"spool show {REJECTED} --raw"):
+        for command in ("status", "spool list", f"spool show {REJECTED}"):
             done = subprocess.run(
                 [sys.executable, "-c", AS_ANOTHER_USER, *command.split()],
                 env={**os.environ, "KUBENTLY_SPOOL_PATH": str(folder / "spool.db")},

@@ -18,7 +18,7 @@ COMMANDS = [
     "status",
     "check",
     "spool list",
-    f"spool show --raw {REJECTED}",
+    f"spool show --json {REJECTED}",
     "spool export -",
     "guard -- get pods",
     "redact <<< 'password: x9q2'",
