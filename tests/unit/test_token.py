@@ -37,11 +37,11 @@ def test_after_a_refusal_it_is_read_whatever_its_date_says(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("\ufeffother\n", "byte order mark"),
+        ("\ufeffother\n", "holds no token"),
         ("other\nand a comment\n", "holds no token"),
         ("'other'\n", "in quotes"),
         ("", "is empty"),
-        ("öther", "holds no token"),
+        ("öther one", "holds no token"),
         (None, "can't be read: No such file"),
     ],
 )
@@ -84,8 +84,10 @@ def test_rights_that_come_later_are_seen(tmp_path):
     path.write_text("first")
     token = Token(None, path)
     token.current()
-    path.write_text("other")
+    path.write_text("another")
     path.chmod(0)
     assert token.current() == "first"
-    path.chmod(0o600)
-    assert token.current() == "other"
+    before = path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == before:  # the clock of files stands still for some milliseconds
+        path.chmod(0o600)
+    assert token.current() == "another"
