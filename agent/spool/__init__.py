@@ -6,9 +6,10 @@
 Every command is here before it runs, every result before it is sent. The only room that knows SQLite.
 """
 
+from agent.spool.journal import Claim
 from agent.spool.spool import Spool
 from agent.spool.start import open_spool
-from agent.spool.values import SMALL_BYTES, Claim, Counts, Delivery, Intake, Limits, Recovery
+from agent.spool.values import SMALL_BYTES, Counts, Delivery, Intake, Limits, Recovery
 from agent.spool.waiting import until_written
 
 __all__ = [

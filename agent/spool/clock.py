@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-SET_MS = 5000
-"""A clock that is off by less was not set: it drifts, and is corrected a little at a time."""
-
+_SET_MS = 5000  # a clock that is off by less was not set: it drifts, and is corrected a little at a time
 _TIMES = {
     "commands": ("accepted_unix_ms", "started_unix_ms"),
     "results": ("finished_unix_ms", "settled_unix_ms", "next_attempt_unix_ms"),
@@ -34,16 +32,12 @@ def boot_id(path: Path = _BOOT_ID) -> str:
         return ""
 
 
-def _uptime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 @dataclass(frozen=True, slots=True)
 class Clock:
     """The clocks that the spool looks at, in seconds. Handed in, so that tests can step them."""
 
     wall: Callable[[], float] = time.time
-    uptime: Callable[[], float] = _uptime
+    uptime: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
     boot: str = field(default_factory=boot_id)
 
     def unix_ms(self) -> int:
@@ -59,7 +53,7 @@ def follow(db: sqlite3.Connection, clock: Clock) -> None:
     offset = clock.unix_ms() - round(clock.uptime() * 1000)  # the wall clock's time of the machine's start
     row = db.execute("select value from meta where key = 'clock'").fetchone()
     boot, _, before = (row[0] if row else "").partition(" ")
-    if row and boot == clock.boot and abs(offset - int(before)) < SET_MS:
+    if row and boot == clock.boot and abs(offset - int(before)) < _SET_MS:
         return
     if row and clock.boot and boot:
         change = f"+ {offset - int(before)}" if boot == clock.boot else None

@@ -3,14 +3,15 @@
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, field, replace
 
-from agent.model import Command, Malformed, Outcome, Result, Stream
+from agent.model import Command, Outcome, Result, Stream
 from agent.spool import results
 from agent.spool.clock import Clock, follow
 from agent.spool.schema import insert
-from agent.spool.text import NOTHING, checksum, clean, shown
-from agent.spool.values import Claim, Recovery
+from agent.spool.text import NOTHING, Written, checksum, clean, shown
+from agent.spool.values import Recovery
+from agent.spool.writer import Job
 
 MOST_RUNS = 2
 """A command that was under way each of this many times when the agent died isn't run again."""
@@ -23,7 +24,24 @@ _INTERRUPTED = (
 _DAMAGED = "The stored command was damaged on disk before it ran. Ask again."
 
 Accepted = tuple[list[tuple[int, Command]], list[str], list[tuple[int, int]]]
-"""What is new, with its `seq`; ids that are known; and results that are due once more, with the bytes of output."""
+"""What is new, with its `seq`; ids that are known, as given; and results that are due, with the bytes of output."""
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """A command to run now. Its last four fields are the spool's, who keeps it until the command has ended."""
+
+    command: Command
+    output_bytes: int
+    """How much output is sure to find room. More is for the executor to count and to cut."""
+    seq: int
+    started_unix_ms: int
+    written: dict[Stream, Written] = field(default_factory=dict)
+    """The output that was handed in so far."""
+    stored_bytes: int = 0
+    """Of it, what is known to be in the file."""
+    last: Job | None = None
+    """The last piece of it that was handed in."""
 
 
 def storable(command: Command) -> Command:
@@ -74,17 +92,22 @@ def read_command(row: sqlite3.Row) -> Command | None:
         return None
 
 
-def accept(db: sqlite3.Connection, commands: Sequence[Command], now_ms: int) -> Accepted:
-    """Take commands whose id is new; let known results be sent once more where there is something left to send."""
+def accept(db: sqlite3.Connection, commands: Sequence[Command], result: Result | None, now_ms: int) -> Accepted:
+    """Take commands whose id is new, with a `result` as ones that never run; let known results be sent once more where
+    there is something left to send.
+    """
     new: list[tuple[int, Command]] = []
     known: list[str] = []
     again: list[tuple[int, int]] = []
     for command in commands:
-        if (seq := insert_command(db, command, "accepted", now_ms)) is not None:
-            new.append((seq, command))
+        seq = insert_command(db, command, "spooled" if result else "accepted", now_ms)
+        if seq is None:
+            known.append(command.id)
+            again += due_again(db, "commands.command_id = ? and output <> 'gone'", clean(command.id))
             continue
-        known.append(command.id)
-        again += due_again(db, "commands.command_id = ? and output <> 'gone'", clean(command.id))
+        new.append((seq, storable(command)))
+        if result:
+            again.append((seq, results.store(db, seq, result, now_ms)))
     return new, known, again
 
 
@@ -96,17 +119,6 @@ def due_again(db: sqlite3.Connection, which: str, *values: object) -> list[tuple
         db.execute("update commands set state = 'spooled' where seq = ?", (seq,))
         db.execute("update results set output = 'whole', next_attempt_unix_ms = null where seq = ?", (seq,))
     return found
-
-
-def answer(db: sqlite3.Connection, command: Command | Malformed, result: Result, now_ms: int) -> Accepted:
-    """Journal a command that never runs, with its result. A known id is treated as when accepting."""
-    if isinstance(command, Malformed):
-        command = Command(command.id, (), None, command.correlation_id, command.session_id)
-    seq = insert_command(db, command, "spooled", now_ms)
-    if seq is None:
-        return accept(db, [command], now_ms)
-    results.store(db, seq, result, now_ms)
-    return [(seq, command)], [], []
 
 
 def start(db: sqlite3.Connection, seq: int, now_ms: int) -> None:

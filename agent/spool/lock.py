@@ -5,25 +5,24 @@ who that was, and whether it was done. Without a "closing" there has to be a wri
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from agent.errors import SpoolError
+from agent.spool.failure import said
 from agent.spool.space import beside
 
 OPEN, CLOSING = "open", "closing"
 SUSPECT = "suspect"
 """Of a holder that couldn't go on with the database: the next one looks at it more closely."""
 
-_TRIES, _PAUSE_SECONDS = 11, 0.05
+_TRIES, _PAUSE_SECONDS = 10, 0.05
 
 
-@contextmanager
+@contextlib.contextmanager
 def hold(path: Path) -> Iterator[Callable[[str], None]]:
     """Hold the lock of the spool at `path`. What is given writes the mark: OPEN, CLOSING or SUSPECT.
 
@@ -31,16 +30,8 @@ def hold(path: Path) -> Iterator[Callable[[str], None]]:
         SpoolError: another process holds it, or it can't be taken at all.
     """
     file = beside(path, ".lock")
-    try:
+    with said(f"The spool's lock {file} can't be opened"):  # never through a link: what it points at is written over
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            problem = f"{file} is a symbolic link, and what it points at would be written over."
-            raise SpoolError(problem, "Remove it.") from error
-        raise SpoolError(
-            f"The spool's folder {path.parent} can't be written ({error.strerror}).",
-            f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to a folder that is writable.",
-        ) from error
 
     def write(mark: str) -> None:
         text = f"{mark}, process {os.getpid()}\n".encode()
@@ -49,25 +40,25 @@ def hold(path: Path) -> Iterator[Callable[[str], None]]:
             os.ftruncate(fd, len(text))
 
     try:
-        try:
-            _take(fd)
-        except OSError as error:
-            raise SpoolError(
-                f"The spool {path} is in use by another process ({read_mark(path) or error.strerror}).",
-                "Only one agent may have it: stop the other one, or set KUBENTLY_SPOOL_PATH to a path of its own.",
-            ) from error
+        _take(fd, path)
         yield write
     finally:
         os.close(fd)
 
 
-def _take(fd: int) -> None:
+def _take(fd: int, path: Path) -> None:
     """Tried for a while: whoever only looks whether it is held (`is_held`) has it for a moment."""
-    for _ in range(_TRIES - 1):
-        with contextlib.suppress(BlockingIOError):
-            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(_PAUSE_SECONDS)
-    return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for left in reversed(range(_TRIES)):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if not left:
+                raise SpoolError(
+                    f"The spool {path} is in use by another process ({read_mark(path) or error.strerror}).",
+                    "Only one agent may have it: stop the other one, or set KUBENTLY_SPOOL_PATH to a path of its own.",
+                ) from error
+            time.sleep(_PAUSE_SECONDS)
 
 
 def read_mark(path: Path) -> str:
@@ -82,13 +73,10 @@ def read_mark(path: Path) -> str:
 def is_held(path: Path) -> bool:
     """Whether an agent has the spool at `path` now."""
     try:
-        fd = os.open(beside(path, ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+        with beside(path, ".lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
     except OSError:
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
     return False

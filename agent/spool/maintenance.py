@@ -1,14 +1,18 @@
-"""Keeps the file small: forgetting, giving up what is kept for people, shrinking. Functions of the database.
+"""Keeps the file small: forgetting, giving up what is kept for people, shrinking.
 
-Only what the API has answered for is ever touched here.
+Functions of the database, and `sweep`, which calls them. Only what the API has answered for is ever touched here.
 """
 
 # ruff: noqa: S608  # what is put into these statements is this file's own
 
 import sqlite3
 
+from agent.log import Log
 from agent.spool.clock import Clock, follow
 from agent.spool.space import PAGE_BYTES, Space
+from agent.spool.writer import Need, Writer
+
+log = Log("spool")
 
 BUSY_MS = 1000
 """How long a write waits for somebody at a prompt who holds the lock. Whoever waits for the spool waits with it."""
@@ -102,7 +106,7 @@ def shrink(db: sqlite3.Connection, space: Space) -> int:
     return pages
 
 
-def checkpoint(db: sqlite3.Connection, clock: Clock, space: Space, *, whole: bool) -> None:
+def checkpoint(db: sqlite3.Connection, clock: Clock, space: Space, whole: bool) -> None:
     """Bring the write-ahead log into the database, as far as no reader needs it. Outside of a transaction.
 
     If `whole`, or if it is too long, it is cut to nothing too, unless a reader keeps it from that. Else the file's
@@ -118,3 +122,22 @@ def checkpoint(db: sqlite3.Connection, clock: Clock, space: Space, *, whole: boo
         db.execute(f"pragma busy_timeout = {BUSY_MS}")
     space.reader_since_ms = (space.reader_since_ms or clock.unix_ms()) if busy and long else None
     space.load_ballast()
+
+
+async def sweep(writer: Writer, space: Space, clock: Clock, retention_seconds: float, full: str | None) -> None:
+    """One round, in small commits, so that others don't wait for long.
+
+    Raises:
+        SpoolFull: no room even for that; try again later.
+    """
+    space.grow()
+    removed = pages = 0
+    try:
+        while some := await writer.run(Need.STATE, tidy, clock, space, retention_seconds, full):
+            removed += some
+        while some := await writer.run(Need.ALONE, shrink, space):
+            pages += some
+    finally:
+        await writer.run(Need.ALONE, checkpoint, clock, space, pages > 0)
+    if removed or pages:
+        log.debug("old results removed", count=removed, freed_bytes=pages * PAGE_BYTES)

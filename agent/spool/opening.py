@@ -3,14 +3,13 @@
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from agent.errors import SpoolError, SpoolTooNew
-from agent.spool.failure import is_damage, translate
+from agent.spool.failure import is_damage, said, translate
 from agent.spool.lock import read_mark
 from agent.spool.maintenance import BUSY_MS
 from agent.spool.schema import KNOWN, SET, migrations
@@ -18,18 +17,6 @@ from agent.spool.space import PAGE_BYTES, Plan, beside, file_bytes
 
 _HEAD = b"SQLite format 3\0"
 _UNTOUCHED = "It wasn't touched. Set KUBENTLY_SPOOL_PATH to a path of the agent's own."
-
-
-@contextmanager
-def said(what: str) -> Iterator[None]:
-    """Errors of the file system as sentences: `what` couldn't be done."""
-    try:
-        yield
-    except OSError as error:
-        raise SpoolError(
-            f"{what} ({error.strerror}).",
-            f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to another path.",
-        ) from error
 
 
 def refuse_foreign(path: Path) -> None:

@@ -6,7 +6,7 @@ Nothing is written to it.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from agent.errors import SpoolError
 from agent.model import Stream
 from agent.spool.clock import readable
-from agent.spool.failure import missing, translate
+from agent.spool.failure import translate
 from agent.spool.opening import refuse_foreign
 from agent.spool.space import beside
 
@@ -42,34 +42,34 @@ def open_reader(path: Path) -> Iterator["Reader"]:
     Raises:
         SpoolError: there is none, or it can't be read.
     """
-    with ExitStack() as stack:
-        try:
-            with path.open("rb"):  # says best why not
-                pass
-            refuse_foreign(path)
-            db = _connect(path, stack)
-        except FileNotFoundError as error:
-            raise missing(path) from error
-        except OSError as error:
-            raise SpoolError(
-                f"The spool {path} can't be read ({error.strerror}: {error.filename}).",
-                "Name the file itself, and run this as a user who may read it.",
-            ) from error
-        except sqlite3.Error as error:
-            raise translate(error, path) from error
-        try:
-            yield Reader(path, db)
-        except sqlite3.Error as error:  # any other error is the caller's, such as an output that can't be written
-            raise translate(error, path) from error
-
-
-def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    try:
+        with path.open("rb"):  # says best why not
+            pass
+    except FileNotFoundError as error:
+        raise SpoolError(
+            f"There is no spool at {path}: no agent was started with that path yet, or it is elsewhere.",
+            "Name the file, or set KUBENTLY_SPOOL_PATH.",
+        ) from error
+    except OSError as error:
+        raise SpoolError(
+            f"The spool {path} can't be read ({error.strerror}: {error.filename}).",
+            "Name the file itself, and run this as a user who may read it.",
+        ) from error
+    refuse_foreign(path)
     # After a clean end there is no log, and then nobody needs to make its index to read the file.
     mode = "mode=ro" if beside(path, "-wal").exists() else "mode=ro&immutable=1"
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=5.0)
-    stack.enter_context(closing(db))
-    db.text_factory = lambda data: data.decode("utf-8", "replace")  # a damaged file is read as far as it goes
-    db.execute("pragma temp_store = memory")
+    uri = f"{path.absolute().as_uri()}?{mode}"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0)) as db:
+            db.text_factory = lambda data: data.decode("utf-8", "replace")  # a damaged file is read as far as it goes
+            db.execute("pragma temp_store = memory")
+            _refuse_unreadable(path, db)
+            yield Reader(path, db)
+    except sqlite3.Error as error:  # any other error is the caller's, such as an output that can't be written
+        raise translate(error, path) from error
+
+
+def _refuse_unreadable(path: Path, db: sqlite3.Connection) -> None:
     try:
         views = db.execute("select count(*) from sqlite_schema where name = 'status'").fetchone()
     except sqlite3.OperationalError as error:
@@ -81,10 +81,8 @@ def _connect(path: Path, stack: ExitStack) -> sqlite3.Connection:
             "Run this as the agent's user, or copy all files of the spool to a folder of your own.",
         ) from error
     if views != (1,):
-        raise SpoolError(
-            f"{path} is a database, but not a spool of this agent.", "Name the file, or set KUBENTLY_SPOOL_PATH."
-        )
-    return db
+        problem = f"{path} is a database, but not a spool of this agent."
+        raise SpoolError(problem, "Name the file, or set KUBENTLY_SPOOL_PATH.")
 
 
 class Reader:
@@ -133,7 +131,12 @@ class Reader:
                 f"Command {command_id} isn't in the spool {self._path}: it never came here, or it was delivered "
                 "so long ago that it was forgotten."
             )
-        fields = {_readable_name(name): _as_time(name, value) for name, value in rows[0].items()}
+        fields: Row = {}
+        for name, value in rows[0].items():
+            if name.endswith("_unix_ms"):
+                fields[name.replace("_unix_ms", "_at")] = None if value is None else readable(value)
+            else:
+                fields[name] = value
         return Shown(fields.pop("seq"), fields, rows[0]["output"] != "gone")
 
     def retriable(self, command_id: str | None) -> bool:
@@ -143,9 +146,8 @@ class Reader:
 
     def pieces(self, seq: int, stream: Stream) -> Iterator[str]:
         """The output of one stream, piece by piece; of a running command, what there is so far."""
-        found = self._db.execute("select text from pieces where seq = ? and stream = ? order by part", (seq, stream))
-        for (text,) in found:
-            yield text
+        query = "select text from pieces where seq = ? and stream = ? order by part"
+        return (text for (text,) in self._db.execute(query, (seq, stream)))
 
     def export(self, to: Path) -> None:
         """Write a consistent copy of everything, as one file.
@@ -167,13 +169,3 @@ class Reader:
         cursor = self._db.execute(query, values)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
-
-
-def _readable_name(name: str) -> str:
-    return name.removesuffix("_unix_ms") + "_at" if name.endswith("_unix_ms") else name
-
-
-def _as_time(name: str, value: Any) -> Any:
-    if name.endswith("_unix_ms") and value is not None:
-        return readable(value)
-    return value

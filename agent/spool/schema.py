@@ -39,8 +39,7 @@ create table commands (
   started_unix_ms integer,
   crc32 integer not null                   -- of id, args, timeout, correlation, session, tool, request
 ) strict;
-create index by_state on commands (state);   -- and seq, which every index ends with
-
+create index by_state on commands (state);
 create table results (
   seq integer primary key,
   command_id text not null,                -- once more, so that a result can be salvaged without its command
@@ -170,20 +169,11 @@ from commands c join results r using (seq) order by r.execution_time_ms desc lim
 """
 
 
-def _run(db: Database, script: str) -> None:
-    # One statement at a time: executescript() would first commit the migration's transaction.
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            db.execute(statement)
-            statement = ""
-
-
 @migrations()
 def version_1(db: Database) -> None:
     """Commands, results, pieces, meta; and the views for people at the prompt."""
-    _run(db, TABLES + VIEWS)
+    for statement in (TABLES + VIEWS).split(";\n"):  # executescript() would first commit the migration's transaction
+        db.execute(statement)
 
 
 KNOWN = frozenset({"version_1"})

@@ -41,30 +41,22 @@ class Plan:
     """The same with the headroom."""
     wal_bytes: int
     ballast_bytes: int
+    kept_bytes: int
+    """How much output of delivered results may stay for people to look at."""
+    rejected_bytes: int
+    """How much of rejected ones. An API that refuses everything must not fill the spool."""
+    kept_rows: int
+    """How many settled results may be remembered, of about 1 KB each with their indexes."""
 
     @classmethod
     def of(cls, capacity: int, pages: int = 0) -> "Plan":
         """Divide `capacity` bytes. A database that has more `pages` already can still change its states."""
-        ballast = min(8 * MB, capacity // 8)
-        wal = min(8 * MB, capacity // 4)
+        ballast, wal = min(8 * MB, capacity // 8), min(8 * MB, capacity // 4)
         hard = capacity - ballast - wal
         soft = hard - min(MB, capacity // 8)
-        return cls(capacity, soft, max(hard // PAGE_BYTES, pages + _SPARE_PAGES), wal, ballast)
-
-    @property
-    def kept_bytes(self) -> int:
-        """How much output of delivered results may stay for people to look at."""
-        return min(8 * MB, self.soft_bytes // 16)
-
-    @property
-    def kept_rows(self) -> int:
-        """How many settled results may be remembered: a quarter of the spool at about 1 KB each, with their indexes."""
-        return min(100_000, self.soft_bytes // 4 // 1024)
-
-    @property
-    def rejected_bytes(self) -> int:
-        """How much output of rejected results may stay. An API that refuses everything must not fill the spool."""
-        return self.soft_bytes // 4
+        hard_pages = max(hard // PAGE_BYTES, pages + _SPARE_PAGES)
+        kept, quarter = min(8 * MB, soft // 16), soft // 4
+        return cls(capacity, soft, hard_pages, wal, ballast, kept, quarter, min(100_000, quarter // 1024))
 
     def output_bytes(self, wanted: int) -> int:
         """The largest output of one command: with what is beside it, it has a quarter of the spool at most."""
@@ -103,8 +95,8 @@ def plan_for(path: Path, max_bytes: int) -> Plan:
     on_disk = (disk_free(path.parent) + own) * 15 // 16  # kubectl's cache and the lock are on this disk too
     aside = sum(file_bytes(file) for file in path.parent.glob(f"{path.name}.damaged-*"))
     capacity = min(on_disk, max(max_bytes - aside, max_bytes // 4))
-    if capacity < SMALLEST_BYTES and path.exists():
-        capacity = SMALLEST_BYTES  # what is here can still be delivered
+    if path.exists():
+        capacity = max(capacity, SMALLEST_BYTES)  # what is here can still be delivered
     if capacity < SMALLEST_BYTES:
         raise SpoolError(
             f"The spool {path} may have only {capacity // 1024} KiB "
@@ -121,7 +113,6 @@ class Space:
         self.path = path
         self._limits = limits
         self._ballast = beside(path, ".ballast")
-        self._identity: tuple[int, int] | None = None
         self.used_bytes = 0
         """Of the database, without its free pages."""
         self.file_bytes = self.wal_bytes = self.disk_free = 0
@@ -141,14 +132,13 @@ class Space:
 
         A disk that is full when the agent starts, and isn't later, mustn't leave it with a tiny spool for months.
         """
-        with contextlib.suppress(SpoolError):
-            plan = plan_for(self.path, self._limits.max_bytes)
-            if plan.capacity_bytes > self.plan.capacity_bytes:
-                self._divide(plan)
+        plan = plan_for(self.path, self._limits.max_bytes)
+        if plan.capacity_bytes > self.plan.capacity_bytes:
+            self._divide(plan)
 
     def opened(self, db: sqlite3.Connection) -> None:
         """Remember which file was opened, put the ballast beside it, and measure it."""
-        self._identity = _identity(self.path)
+        self._opened = self.path.stat()
         self.load_ballast()
         self.measure(db)
 
@@ -158,17 +148,18 @@ class Space:
         Raises:
             SpoolError: it was deleted or replaced.
         """
-        if _identity(self.path) != self._identity:
-            raise SpoolError(
-                f"The spool {self.path} was deleted or replaced while the agent had it open.",
-                "Never do that to a live agent's spool. It starts again over what is there now.",
-            )
+        with contextlib.suppress(OSError):
+            if os.path.samestat(self.path.stat(), self._opened):
+                return
+        raise SpoolError(
+            f"The spool {self.path} was deleted or replaced while the agent had it open.",
+            "Never do that to a live agent's spool. It starts again over what is there now.",
+        )
 
     def measure(self, db: sqlite3.Connection) -> None:
         """Look at the database, inside a transaction too, and at the other files."""
         (pages,), (free,) = (db.execute(f"pragma {name}").fetchone() for name in ("page_count", "freelist_count"))
-        self.file_bytes = pages * PAGE_BYTES
-        self.used_bytes = (pages - free) * PAGE_BYTES
+        self.file_bytes, self.used_bytes = pages * PAGE_BYTES, (pages - free) * PAGE_BYTES
         self.wal_bytes = file_bytes(beside(self.path, "-wal"))
         self.disk_free = disk_free(self.path.parent)
 
@@ -225,11 +216,11 @@ class Space:
 
     def drop_ballast(self) -> bool:
         """Delete the ballast if the disk is full. True if that made room."""
-        if not self._ballast.exists() or disk_free(self.path.parent) > _FULL_BYTES:
+        if disk_free(self.path.parent) > _FULL_BYTES:
             return False
         try:
             self._ballast.unlink()
-        except OSError:  # a disk that became read-only
+        except OSError:  # it is gone already, or the disk became read-only
             return False
         return True
 
@@ -243,11 +234,3 @@ class Space:
                 os.posix_fallocate(file.fileno(), 0, size)
         except OSError:
             self._ballast.unlink(missing_ok=True)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

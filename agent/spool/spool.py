@@ -15,15 +15,16 @@ from zlib import crc32
 
 import trio
 
-from agent.errors import DamagedResult, SpoolError
+from agent.errors import DamagedResult
 from agent.log import Log
 from agent.model import Command, Malformed, Outcome, Result, Stream
 from agent.spool import journal, maintenance, results
 from agent.spool.clock import Clock, readable
+from agent.spool.journal import Claim
 from agent.spool.retry import retry, take_requests
 from agent.spool.space import Space
 from agent.spool.text import NOTHING, clean, split
-from agent.spool.values import SMALL_BYTES, Claim, Counts, Delivery, Intake, Limits, Recovery
+from agent.spool.values import SMALL_BYTES, Counts, Delivery, Intake, Limits, Recovery
 from agent.spool.waiting import Pending, Signal
 from agent.spool.writer import Need, Writer
 
@@ -48,7 +49,6 @@ class Spool:
         clock: Clock,
         recovery: Recovery,
         waiting: Sequence[tuple[int, Command]],
-        pending: dict[int, int],
         *,
         inline: bool,
     ) -> None:
@@ -58,13 +58,13 @@ class Spool:
         self._clock = clock
         self._waiting = deque(waiting)
         self._running: dict[str, Claim] = {}
-        self._pending = Pending(pending, trio.current_time)
+        self._pending = pending = Pending(results.sizes(db), trio.current_time)
         self._unrecorded: dict[int, Callable[[sqlite3.Connection], None]] = {}  # verdicts that aren't in the file yet
         self.work = Signal(self._claimable)
         """Wakes executors: a command can be claimed."""
-        self.due = Signal(lambda: int(self._pending.next() is not None), self._pending.next_at)
+        self.due = Signal(lambda: int(pending.next() is not None), pending.next_at)
         """Wakes uploaders: a result can be taken."""
-        self.due_small = Signal(lambda: int(self._pending.next(SMALL_BYTES) is not None), self._pending.next_at)
+        self.due_small = Signal(lambda: int(pending.next(SMALL_BYTES) is not None), pending.next_at)
         """Wakes uploaders: a result of at most SMALL_BYTES can be taken."""
         self.space = Signal(lambda: self.room)
         """Wakes the poller: commands can be accepted."""
@@ -78,7 +78,7 @@ class Spool:
     @property
     def full_because(self) -> str | None:
         """Why, in a sentence; None if it isn't full."""
-        return self._space.why_full(self.pending, sum(self._pending.sizes.values())) if self.full else None
+        return self._space.why_full(self.pending, self._pending.bytes) if self.full else None
 
     @property
     def room(self) -> int:
@@ -104,28 +104,25 @@ class Spool:
         Raises:
             SpoolFull: nothing was taken.
         """
-
-        def then(accepted: journal.Accepted) -> None:
-            new, _, again = accepted
-            self._waiting.extend((seq, journal.storable(command)) for seq, command in new)
-            self._again(again)
-
-        work = partial(journal.accept, commands=commands, now_ms=self._clock.unix_ms())
-        new, known, _ = await self._writer.run(work, Need.GROW, then=then)
-        return Intake(tuple(command.id for _, command in new), tuple(known))
+        return await self._take_over(Need.GROW, commands, None)
 
     async def answer(self, command: Command | Malformed, result: Result) -> Intake:
         """Journal a command that never runs, together with its result. A known id is treated as when accepting."""
+        if isinstance(command, Malformed):
+            command = Command(command.id, (), None, command.correlation_id, command.session_id)
+        return await self._take_over(Need.STATE, [command], result)
 
+    async def _take_over(self, need: Need, commands: Sequence[Command], result: Result | None) -> Intake:
         def then(accepted: journal.Accepted) -> None:
-            new, _, again = accepted
-            self._again([(seq, 0) for seq, _ in new] + again)
+            new, _, due = accepted
+            if result is None:
+                self._waiting.extend(new)
+            self._due(due)
 
-        work = partial(journal.answer, command=command, result=result, now_ms=self._clock.unix_ms())
-        new, known, _ = await self._writer.run(work, Need.STATE, then=then)
-        return Intake(tuple(command.id for _ in new), tuple(known))
+        new, known, _ = await self._writer.run(need, journal.accept, commands, result, self._clock.unix_ms(), then=then)
+        return Intake(tuple(command.id for _, command in new), tuple(known))
 
-    def _again(self, found: Sequence[tuple[int, int]]) -> None:
+    def _due(self, found: Sequence[tuple[int, int]]) -> None:
         """Results are due, some of them once more."""
         for seq, size in found:
             if seq not in self._unrecorded:
@@ -140,9 +137,8 @@ class Spool:
         beside = self._space.reserve_bytes - self._space.output_bytes
         output_bytes = max(0, min(self._space.output_bytes, self._free_bytes() - beside))
         seq, command = self._waiting.popleft()
-        now_ms = self._clock.unix_ms()
-        claim = self._running[command.id] = Claim(command, output_bytes, seq, now_ms)
-        self._writer.hand_in(partial(journal.start, seq=seq, now_ms=now_ms), Need.STATE)
+        claim = self._running[command.id] = Claim(command, output_bytes, seq, self._clock.unix_ms())
+        self._writer.hand_in(Need.STATE, journal.start, seq, claim.started_unix_ms)
         return claim
 
     async def append(self, command_id: str, stream: Stream, text: str) -> bool:
@@ -154,24 +150,14 @@ class Spool:
         run = self._running[clean(command_id)]
         for piece in split(text):
             if run.last is not None:
-                await run.last.wait()
-            if run.lost:
-                return False
-            self._hand_in_piece(run, stream, piece)
-        return not run.lost
-
-    def _hand_in_piece(self, run: Claim, stream: Stream, piece: str) -> None:
-        before = run.written.get(stream, NOTHING)
-        after = run.written[stream] = before.plus(piece)
-
-        def landed(_: object) -> None:
-            run.stored_bytes += after.bytes - before.bytes
-
-        def refused(_: SpoolError) -> None:
-            run.lost = True
-
-        work = partial(journal.append, seq=run.seq, stream=stream, part=before.parts, text=piece)
-        run.last = self._writer.hand_in(work, Need.GROW, then=landed, failed=refused)
+                await run.last.done.wait()
+                if run.last.failed:
+                    break
+            run.stored_bytes = sum(written.bytes for written in run.written.values())
+            before = run.written.get(stream, NOTHING)
+            run.written[stream] = before.plus(piece)
+            run.last = self._writer.hand_in(Need.GROW, journal.append, run.seq, stream, before.parts, piece)
+        return run.last is None or not run.last.failed
 
     async def finish(self, command_id: str, result: Result, tail: Sequence[tuple[Stream, str]] = ()) -> None:
         """Store the last pieces of output and the result in one durable commit; it is due to be sent from then on.
@@ -191,8 +177,7 @@ class Spool:
                 self._pending.add(run.seq, size)
 
         pieces = [(stream, piece) for stream, text in tail for piece in split(text)]
-        work = partial(journal.finish, run=run, result=result, tail=pieces, now_ms=self._clock.unix_ms())
-        await self._writer.run(work, Need.STATE, then=then)
+        await self._writer.run(Need.STATE, journal.finish, run, result, pieces, self._clock.unix_ms(), then=then)
 
     # Results go out.
 
@@ -205,11 +190,11 @@ class Spool:
             return None
         self._changed()  # there may be another for somebody else
         try:
-            found = await self._writer.run(partial(results.read, seq=seq), Need.READ)
+            found = await self._writer.run(Need.READ, results.read, seq)
         except BaseException:
             self.release(seq)
             raise
-        self._writer.hand_in(partial(results.count_attempt, seq=seq), Need.NOTE)
+        self._writer.hand_in(Need.NOTE, results.count_attempt, seq)
         if not found.whole:
             self._replace(found)
             return Delivery(seq, found.command_id, Result(Outcome.DAMAGED, error=_DAMAGED), found.attempts)
@@ -219,8 +204,7 @@ class Spool:
         stored = delivery.output[stream]
         part = size = crc = 0
         while size < stored.bytes:
-            work = partial(results.piece, seq=delivery.seq, stream=stream, part=part)
-            data = await self._writer.run(work, Need.READ)
+            data = await self._writer.run(Need.READ, results.piece, delivery.seq, stream, part)
             part, size, crc = part + 1, size + len(data), crc32(data, crc)
             if not data or size > stored.bytes or (size == stored.bytes and crc != stored.crc):
                 self._replace(delivery)
@@ -235,7 +219,7 @@ class Spool:
             results.replace_damaged(db, damaged.seq, _DAMAGED, now_ms)
             maintenance.note(db, damage=f"{readable(now_ms)}: the result of {damaged.command_id} was damaged on disk")
 
-        self._writer.hand_in(work, Need.STATE, then=lambda _: self._pending.resize(damaged.seq, 0))
+        self._writer.hand_in(Need.STATE, work, then=lambda _: self._pending.resize(damaged.seq, 0))
 
     def delivered(self, seq: int, http_status: int) -> None:
         """The API has it. A small output stays for a while, for people to look at, while there is room."""
@@ -250,15 +234,8 @@ class Spool:
             return
         small = self._pending.remove(seq) <= _KEPT_BYTES
         keep = state == "rejected" or (small and not self._space.short)
-        self._unrecorded[seq] = partial(
-            results.settle,
-            seq=seq,
-            state=state,
-            http_status=http_status,
-            error=error,
-            now_ms=self._clock.unix_ms(),
-            keep=keep,
-        )
+        verdict = (seq, state, http_status, error, self._clock.unix_ms())
+        self._unrecorded[seq] = lambda db: results.settle(db, *verdict, keep=keep)
         self._record(seq)
 
     def _record(self, seq: int) -> None:
@@ -267,22 +244,21 @@ class Spool:
         def then(_: object) -> None:
             self._unrecorded.pop(seq, None)
 
-        self._writer.hand_in(self._unrecorded[seq], Need.NOTE, then=then)
+        self._writer.hand_in(Need.NOTE, self._unrecorded[seq], then=then)
 
     def postponed(self, seq: int, seconds: float, http_status: int | None, error: str) -> None:
         """It wasn't delivered; it is due again after `seconds`. What is written down is for people only."""
         self._pending.postpone(seq, seconds)
         until_ms = self._clock.unix_ms() + round(seconds * 1000)
-        work = partial(results.postpone, seq=seq, until_unix_ms=until_ms, http_status=http_status, error=error)
-        self._writer.hand_in(work, Need.NOTE)
+        self._writer.hand_in(Need.NOTE, results.postpone, seq, until_ms, http_status, error)
         self.due.poke(everyone=True)
         self.due_small.poke(everyone=True)
 
     async def cut(self, seq: int, max_bytes: int) -> None:
         """Shorten the output to at most `max_bytes` a stream and mark it; it is due again at once, cut or not."""
         try:
-            work = partial(results.cut, seq=seq, max_bytes=max_bytes)
-            await self._writer.run(work, Need.STATE, then=partial(self._pending.resize, seq))
+            then = partial(self._pending.resize, seq)
+            await self._writer.run(Need.STATE, results.cut, seq, max_bytes, then=then)
         finally:
             self.release(seq)
 
@@ -294,7 +270,7 @@ class Spool:
     # Kept in order, and looked at.
 
     async def sweep(self) -> None:
-        """One round of maintenance, in small commits, so that others don't wait for long.
+        """One round of maintenance.
 
         Raises:
             SpoolFull: no room even for that; try again later.
@@ -306,36 +282,23 @@ class Spool:
         for seq in list(self._unrecorded):
             self._record(seq)
         if wanted := take_requests(self._space.path):
-            await self._writer.run(partial(retry, ids=wanted), Need.STATE, then=self._again)
-        clock, space = self._clock, self._space
-        space.grow()
+            await self._writer.run(Need.STATE, retry, wanted, then=self._due)
         seconds = self._limits.retention_seconds
-        tidy = partial(maintenance.tidy, clock=clock, space=space, retention_seconds=seconds, full=self.full_because)
-        removed = freed = 0
-        try:
-            while some := await self._writer.run(tidy, Need.STATE):
-                removed += some
-            while pages := await self._writer.run(partial(maintenance.shrink, space=space), Need.ALONE):
-                freed += pages
-        finally:
-            work = partial(maintenance.checkpoint, clock=clock, space=space, whole=freed > 0)
-            await self._writer.run(work, Need.ALONE)
-        if removed or freed:
-            log.debug("old results removed", count=removed, freed_pages=freed)
+        await maintenance.sweep(self._writer, self._space, self._clock, seconds, self.full_because)
 
     async def try_write(self) -> None:
         """Write one small thing durably, to know whether that is possible. Raises SpoolFull or SpoolError."""
         now = readable(self._clock.unix_ms())
-        await self._writer.run(partial(maintenance.note, checked_at=now), Need.GROW)
+        await self._writer.run(Need.GROW, lambda db: maintenance.note(db, checked_at=now))
 
     async def counts(self) -> Counts:
         """The spool in numbers. Cheap, and doesn't wait behind a caller that gave up."""
-        delivered, rejected, oldest_ms = await self._writer.run(results.count, Need.READ)
+        delivered, rejected, oldest_ms = await self._writer.run(Need.READ, results.count)
         return Counts(
             accepted=len(self._waiting),
             running=len(self._running),
             pending=self.pending,
-            pending_bytes=sum(self._pending.sizes.values()),
+            pending_bytes=self._pending.bytes,
             oldest_pending_age_seconds=0 if oldest_ms is None else max(0, self._clock.unix_ms() - oldest_ms) / 1000,
             delivered=delivered,
             rejected=rejected,
@@ -348,7 +311,7 @@ class Spool:
 
     async def undelivered(self, limit: int) -> list[str]:
         """The command ids of the oldest results that aren't delivered, at most so many."""
-        return await self._writer.run(partial(results.undelivered, limit=limit), Need.READ)
+        return await self._writer.run(Need.READ, results.undelivered, limit)
 
     async def close(self) -> None:
         """Carry out what was handed in and close the file."""

@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from agent.spool.clock import Clock, readable
-from agent.spool.failure import is_damage, translate
+from agent.spool.failure import is_damage, said, translate
 from agent.spool.journal import recover
 from agent.spool.lock import CLOSING, OPEN, SUSPECT, hold, read_mark
 from agent.spool.maintenance import note
-from agent.spool.opening import connect, create, look, refuse_foreign, said
-from agent.spool.results import sizes
+from agent.spool.opening import connect, create, look, refuse_foreign
 from agent.spool.salvage import move_aside, salvage
 from agent.spool.space import PAGE_BYTES, Space, beside
 from agent.spool.spool import Spool
@@ -68,7 +67,7 @@ def _open(path: Path, limits: Limits, clock: Clock, mark: Callable[[str], None],
             db.execute("commit")
             mark(OPEN)
             space.opened(db)
-            return Spool(db, space, limits, clock, report, waiting, sizes(db), inline=inline)
+            return Spool(db, space, limits, clock, report, waiting, inline=inline)
         except BaseException:
             db.close()
             raise

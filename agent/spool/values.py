@@ -5,9 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import trio
-
-from agent.model import Command, Result, Stream
+from agent.model import Result, Stream
 from agent.spool.text import NOTHING, Written
 
 STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
@@ -59,25 +57,6 @@ class Intake:
     new: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
     """Seen before, in this batch or earlier. Nothing runs again; a known result is due to be sent once more."""
-
-
-@dataclass(slots=True, eq=False)
-class Claim:
-    """A command to run now; the rest is the spool's own, who keeps it until the command has ended."""
-
-    command: Command
-    output_bytes: int
-    """How much output is sure to find room. More is for the executor to count and to cut."""
-    seq: int
-    started_unix_ms: int
-    written: dict[Stream, Written] = field(default_factory=dict)
-    """The output that was handed in so far."""
-    stored_bytes: int = 0
-    """Of it, what is known to be in the file."""
-    last: trio.Event | None = None
-    """Set when the last piece of it has been looked after."""
-    lost: bool = False
-    """Whether a piece found no room. What comes after it isn't stored either: an output has no holes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,11 @@ class Pending:
         self._now = now
         self._not_before: dict[int, float] = {}  # those that are being sent or postponed
 
+    @property
+    def bytes(self) -> int:
+        """Of their output, together."""
+        return sum(self.sizes.values())
+
     def add(self, seq: int, size: int) -> None:
         """One more. One that is here already is due at once, unless it is being sent."""
         self.sizes[seq] = size

@@ -1,14 +1,12 @@
 """The spool's one connection, behind one thread.
 
 SQLite has one writer at a time, and a durable commit waits for the disk. So every operation is handed to this thread,
-which carries them out in order and puts all that wait into one transaction. There are two ways to hand one in:
+which carries them out in order and puts all that wait into one transaction. If one of them fails, the transaction is
+undone and each is tried on its own, so operations must be functions of the database alone.
 
-- `run` waits for its commit, and that one waits for the disk;
+- `run` waits for the commit, and that one waits for the disk. It is made even if the task that waits is cancelled.
 - `hand_in` waits for nothing. Its commit is on the disk with the next one that somebody waits for: only a power loss
   can take it back, and then all that came after it too.
-
-If one operation of a transaction fails, the transaction is undone and each is tried on its own, so operations must be
-functions of the database alone. What was handed in is carried out even if the task that waits for it is cancelled.
 """
 
 import contextlib
@@ -19,9 +17,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import partial
 from itertools import groupby
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 
 import outcome
 import trio
@@ -31,7 +28,7 @@ from agent.spool.failure import translate
 from agent.spool.space import Space
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
+Ts = TypeVarTuple("Ts")
 
 COMPANY_SECONDS = 0.02
 """How long a note waits for another commit to go along with."""
@@ -53,14 +50,20 @@ class Need(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
-    work: Work[Any]
+class Job:
+    """One operation on its way."""
+
     need: Need
+    work: Callable[[sqlite3.Connection], Any]
     then: Callable[[Any], None] | None
-    failed: Callable[[SpoolError], None] | None = None
     durable: bool = False
     result: outcome.Maybe[Any] | None = None
     done: trio.Event = field(default_factory=trio.Event)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was tried in vain."""
+        return isinstance(self.result, outcome.Error)
 
 
 class Writer:
@@ -82,7 +85,7 @@ class Writer:
         self._space = space
         self._changed = changed
         self._synchronous = ""
-        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
         self._token = trio.lowlevel.current_trio_token()
         self._ended = trio.Event()
@@ -90,12 +93,19 @@ class Writer:
         if self._thread is not None:
             self._thread.start()
 
-    async def run(self, work: Work[T], need: Need, *, then: Callable[[T], None] | None = None) -> T:
+    async def run(
+        self,
+        need: Need,
+        work: Callable[[sqlite3.Connection, Unpack[Ts]], T],
+        *args: *Ts,
+        then: Callable[[T], None] | None = None,
+    ) -> T:
         """Hand in an operation and wait for its commit.
 
         Args:
-            work: gets the connection inside a transaction; may be called twice.
             need: what it needs.
+            work: gets the connection inside a transaction, and the arguments; may be called twice.
+            args: of `work`.
             then: called with its value on the event loop, in the order of commits, before anybody hears of it.
 
         Raises:
@@ -105,47 +115,41 @@ class Writer:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
             raise SpoolError("The spool is closed.")
-        job = _Job(work, need, then, durable=need is not Need.READ)
-        self._put(job)
+        job = self._put(Job(need, lambda db: work(db, *args), then, durable=need is not Need.READ))
         with trio.CancelScope(shield=need is not Need.READ):
             await job.done.wait()
         return cast("outcome.Maybe[T]", job.result).unwrap()
 
     def hand_in(
         self,
-        work: Work[T],
         need: Need,
-        *,
+        work: Callable[[sqlite3.Connection, Unpack[Ts]], T],
+        *args: *Ts,
         then: Callable[[T], None] | None = None,
-        failed: Callable[[SpoolError], None] | None = None,
-    ) -> trio.Event:
-        """Hand in an operation and don't wait. The event is set when it has been tried.
+    ) -> Job:
+        """Hand in an operation and don't wait. What goes wrong and won't pass is in `failure`."""
+        return self._put(Job(need, lambda db: work(db, *args), then))
 
-        `failed` is told what went wrong; what won't pass is in `failure`.
-        """
-        job = _Job(work, need, then, failed)
-        if not self._closed:
-            self._put(job)
-        return job.done
-
-    def _put(self, job: _Job) -> None:
-        if self._thread is None:
+    def _put(self, job: Job) -> Job:
+        if self._thread is not None and not self._closed:
+            self._waiting.put(job)
+        elif not self._closed:
             self._carry_out([job])
             self._tell([job])
-        else:
-            self._waiting.put(job)
+        return job
 
     async def close(self) -> None:
         """Carry out what was handed in, close the connection, end the thread."""
-        if not self._closed:
-            self._closed = True
-            if self._thread is None:
-                self._connection.close()
-            else:
-                self._waiting.put(None)
-                with trio.CancelScope(shield=True):
-                    await self._ended.wait()
-                self._thread.join()
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread is None:
+            self._connection.close()
+            return
+        self._waiting.put(None)
+        with trio.CancelScope(shield=True):
+            await self._ended.wait()
+        self._thread.join()
 
     # On the thread.
 
@@ -157,11 +161,11 @@ class Writer:
                 closing = found[-1] is None
                 jobs = [job for job in found if job is not None]
                 self._carry_out(jobs)
-                self._token.run_sync_soon(partial(self._tell, jobs))
+                self._token.run_sync_soon(self._tell, jobs)
             self._connection.close()
             self._token.run_sync_soon(self._ended.set)
 
-    def _next(self) -> list[_Job | None]:
+    def _next(self) -> list[Job | None]:
         """All that waits; as long as that is notes alone, for a moment more comes."""
         found = [self._waiting.get()]
         until = time.monotonic() + COMPANY_SECONDS
@@ -172,7 +176,7 @@ class Writer:
                 found.append(self._waiting.get_nowait())
         return found
 
-    def _carry_out(self, jobs: list[_Job]) -> None:
+    def _carry_out(self, jobs: list[Job]) -> None:
         for alone, group in groupby(jobs, lambda job: job.need is Need.ALONE):
             together = list(group)
             if len(together) > 1 and not alone:
@@ -183,7 +187,7 @@ class Writer:
             for job in together:
                 job.result = outcome.capture(self._by_itself, job)
 
-    def _by_itself(self, job: _Job) -> Any:
+    def _by_itself(self, job: Job) -> Any:
         try:
             try:
                 return self._attempt([job])[0]
@@ -194,24 +198,22 @@ class Writer:
         except sqlite3.Error as error:
             raise translate(error, self._space.path) from error
 
-    def _attempt(self, jobs: list[_Job]) -> list[Any]:
-        db, needs = self._connection, {job.need for job in jobs}
-        if needs == {Need.READ}:
-            return [job.work(db) for job in jobs]
-        if needs == {Need.ALONE}:
-            value = jobs[0].work(db)
-            self._space.measure(db)
-            return [value]
-        return self._commit(jobs, needs)
+    def _attempt(self, jobs: list[Job]) -> list[Any]:
+        needs = {job.need for job in jobs}
+        if not needs <= {Need.READ, Need.ALONE}:
+            return self._commit(jobs, needs)
+        values = [job.work(self._connection) for job in jobs]
+        if Need.ALONE in needs:
+            self._space.measure(self._connection)
+        return values
 
-    def _commit(self, jobs: list[_Job], needs: set[Need]) -> list[Any]:
-        db = self._connection
+    def _commit(self, jobs: list[Job], needs: set[Need]) -> list[Any]:
+        db, before = self._connection, self._space.used_bytes
         # `normal` leaves the wait for the disk to the next commit that has to wait for it.
         synchronous = "full" if any(job.durable for job in jobs) else "normal"
         if synchronous != self._synchronous:
             db.execute(f"pragma synchronous = {synchronous}")
             self._synchronous = synchronous
-        before = self._space.used_bytes
         db.execute("begin immediate")
         try:
             values = [job.work(db) for job in jobs]
@@ -230,20 +232,18 @@ class Writer:
 
     # On the event loop.
 
-    def _tell(self, jobs: list[_Job]) -> None:
+    def _tell(self, jobs: list[Job]) -> None:
         for job in jobs:
             if isinstance(job.result, outcome.Error):
-                self._note(job, job.result.error)
+                self._note(job.result.error)
             elif isinstance(job.result, outcome.Value) and job.then is not None:
                 job.then(job.result.value)
         self._changed()
         for job in jobs:
             job.done.set()
 
-    def _note(self, job: _Job, error: BaseException) -> None:
+    def _note(self, error: BaseException) -> None:
         if not isinstance(error, SpoolError):
             error = SpoolError(f"The spool's thread failed: {type(error).__name__}: {error}.")
         if not isinstance(error, SpoolFull):
             self.failure = self.failure or error
-        if job.failed is not None:
-            job.failed(error)

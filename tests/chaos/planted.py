@@ -749,7 +749,7 @@ PLANTED = (
     Planted(
         "a stepped clock decides nothing",
         "agent/spool/clock.py",
-        "    if row and boot == clock.boot and abs(offset - int(before)) < SET_MS:",
+        "    if row and boot == clock.boot and abs(offset - int(before)) < _SET_MS:",
         "    if True:",
         (f"{SPOOL}/test_spool_restart.py", f"{SPOOL}/test_spool_upkeep.py", "-k", "stepped_clock"),
     ),

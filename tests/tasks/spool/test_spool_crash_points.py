@@ -80,9 +80,9 @@ async def test_an_operation_has_happened_or_not(
         await start(spool, "running")
         await spool.append("running", "stdout", "begun\n")
         await spool.accept([command("accepted")])
-        await spool._writer.run(lambda db: db.set_trace_callback(copy), Need.ALONE)
+        await spool._writer.run(Need.ALONE, lambda db: db.set_trace_callback(copy))
         await operation(spool)
-        await spool._writer.run(lambda db: db.set_trace_callback(None), Need.ALONE)
+        await spool._writer.run(Need.ALONE, lambda db: db.set_trace_callback(None))
     assert len(copies) > 3
     for file in copies:
         await check(file, hands, operation.__name__)

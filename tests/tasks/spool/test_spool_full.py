@@ -139,7 +139,7 @@ async def test_a_spool_that_breaks_says_so(path: Path) -> None:
             db.execute("select * from missing")
 
         with pytest.raises(SpoolError, match="can't be used: no such table: missing") as caught:
-            await spool._writer.run(gone, Need.READ)
+            await spool._writer.run(Need.READ, gone)
         assert not isinstance(caught.value, SpoolFull)
 
 

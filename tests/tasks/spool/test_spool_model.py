@@ -112,7 +112,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.copy: Path | None = None
         self.statements = 0
         self.log_before = 0
-        self.loop.run(lambda: self.spool._writer.run(lambda db: db.set_trace_callback(self.watch), Need.ALONE))
+        self.loop.run(lambda: self.spool._writer.run(Need.ALONE, lambda db: db.set_trace_callback(self.watch)))
 
     def watch(self, _: str) -> None:
         """Called by SQLite, in the writer's thread, before each statement."""
@@ -247,7 +247,7 @@ class SpoolMachine(RuleBasedStateMachine):
     def the_clock_steps(self, seconds: int) -> None:
         self.hands.wall += seconds
         self.crash = None
-        self.loop.run(partial(self.spool._writer.run, partial(follow, clock=self.spool._clock), Need.STATE))
+        self.loop.run(lambda: self.spool._writer.run(Need.STATE, follow, self.spool._clock))
         self.move(lambda stamp: stamp + seconds)
 
     def move(self, change: Callable[[float], float]) -> None:

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ class Bench:
             db.execute("insert into t values (?, ?)", (x, y))
             return x
 
-        return await self.writer.run(work, need, then=then)
+        return await self.writer.run(need, work, then=then)
 
     def rows(self) -> list[int]:
         with closing(sqlite3.connect(self.path)) as db:
@@ -56,7 +57,7 @@ class Bench:
         """What is started inside waits for the thread together."""
         go = threading.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: self.writer.run(lambda _: go.wait(10), Need.READ))
+            nursery.start_soon(lambda: self.writer.run(Need.READ, lambda _: go.wait(10)))
             await trio.testing.wait_all_tasks_blocked()
             try:
                 yield nursery
@@ -103,7 +104,7 @@ async def test_an_error_of_the_work_itself_is_the_callers(bench: Bench) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await bench.writer.run(work, Need.STATE)
+        await bench.writer.run(Need.STATE, work)
     assert bench.rows() == []
 
 
@@ -112,9 +113,9 @@ async def test_a_commit_waits_for_the_disk_only_if_somebody_waits_for_it(bench: 
         return lambda db: db.execute("insert into t values (?, '')", (x,))
 
     async with bench.held():
-        bench.writer.hand_in(insert(1), Need.STATE)
-        bench.writer.hand_in(insert(2), Need.NOTE)
-    await bench.writer.run(lambda _: None, Need.READ)
+        bench.writer.hand_in(Need.STATE, insert(1))
+        bench.writer.hand_in(Need.NOTE, insert(2))
+    await bench.writer.run(Need.READ, lambda _: None)
     assert [s for s in bench.statements if "synchronous" in s] == ["pragma synchronous = normal"]
     await bench.insert(3)
     assert [s for s in bench.statements if "synchronous" in s][-1] == "pragma synchronous = full"
@@ -122,19 +123,18 @@ async def test_a_commit_waits_for_the_disk_only_if_somebody_waits_for_it(bench: 
 
 
 async def test_what_is_handed_in_and_fails_is_told(bench: Bench) -> None:
-    told: list[object] = []
     await bench.insert(1)
-    bench.writer.hand_in(lambda db: db.execute("insert into t values (1, '')"), Need.STATE, failed=told.append)
-    await bench.writer.run(lambda _: None, Need.READ)
-    assert "UNIQUE" in str(told[0])
-    assert bench.writer.failure is told[0]
+    job = bench.writer.hand_in(Need.STATE, lambda db: db.execute("insert into t values (1, '')"))
+    await job.done.wait()
+    assert job.failed
+    assert "UNIQUE" in str(bench.writer.failure)
 
 
 async def test_what_must_be_alone_is(bench: Bench) -> None:
     seen: list[bool] = []
 
     async def alone() -> None:
-        await bench.writer.run(lambda db: seen.append(db.in_transaction), Need.ALONE)
+        await bench.writer.run(Need.ALONE, lambda db: seen.append(db.in_transaction))
 
     async with bench.held() as nursery:
         for n in range(3):
@@ -147,24 +147,24 @@ async def test_what_must_be_alone_is(bench: Bench) -> None:
 async def test_an_abandoned_look_holds_up_nobody(bench: Bench) -> None:
     with trio.CancelScope() as scope:
         async with bench.held() as nursery:
-            nursery.start_soon(lambda: bench.writer.run(lambda _: 1, Need.READ))
+            nursery.start_soon(lambda: bench.writer.run(Need.READ, lambda _: 1))
             await trio.testing.wait_all_tasks_blocked()
             scope.cancel()
     assert scope.cancelled_caught
-    assert await bench.writer.run(lambda _: 2, Need.READ) == 2
+    assert await bench.writer.run(Need.READ, lambda _: 2) == 2
 
 
 async def test_notes_wait_for_company_and_not_for_long(bench: Bench) -> None:
     def insert(x: int) -> Callable[[sqlite3.Connection], object]:
         return lambda db: db.execute("insert into t values (?, '')", (x,))
 
-    bench.writer.hand_in(insert(1), Need.NOTE)
+    bench.writer.hand_in(Need.NOTE, insert(1))
     await trio.sleep(0.001)
-    bench.writer.hand_in(insert(2), Need.NOTE)
+    bench.writer.hand_in(Need.NOTE, insert(2))
     await bench.insert(3)
     assert bench.commits() == 1
     with trio.fail_after(10):
-        await bench.writer.hand_in(insert(4), Need.NOTE).wait()
+        await bench.writer.hand_in(Need.NOTE, insert(4)).done.wait()
     assert bench.rows() == [1, 2, 3, 4]
 
 
@@ -196,7 +196,7 @@ async def test_close_carries_out_what_waits(bench: Bench) -> None:
 
 
 async def test_growth_stops_below_what_a_change_of_state_may_use(tmp_path: Path) -> None:
-    plan = Plan(2 * MB, soft_bytes=50 * 4096, hard_pages=80, wal_bytes=MB, ballast_bytes=0)
+    plan = replace(Plan.of(2 * MB), soft_bytes=50 * 4096, hard_pages=80)
     bench = Bench(tmp_path / "w.db", plan)
     try:
         with pytest.raises(SpoolFull, match="no room left"):  # noqa: PT012
@@ -222,18 +222,18 @@ async def test_a_disk_that_others_have_filled_shows_in_the_room(bench: Bench, mo
     assert bench.space.free_bytes > 0
     monkeypatch.setattr("agent.spool.space.disk_free", lambda _: 0)
     with pytest.raises(SpoolFull):
-        await bench.writer.run(fail, Need.GROW)
+        await bench.writer.run(Need.GROW, fail)
     assert bench.space.free_bytes == 0
 
 
 async def test_a_lock_that_somebody_keeps_is_full_for_now(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "w.db", Plan.of(32 * MB))
-    await bench.writer.run(lambda db: db.execute("pragma busy_timeout = 10"), Need.ALONE)
+    await bench.writer.run(Need.ALONE, lambda db: db.execute("pragma busy_timeout = 10"))
     with closing(sqlite3.connect(bench.path, isolation_level=None)) as other:
         other.execute("begin immediate")
         with pytest.raises(SpoolFull, match="another program keeps it locked"):
             await bench.insert(1)
-        assert await bench.writer.run(lambda db: db.execute("select 1").fetchone(), Need.READ) == (1,)
+        assert await bench.writer.run(Need.READ, lambda db: db.execute("select 1").fetchone()) == (1,)
     await bench.insert(1)
     await bench.writer.close()
 
@@ -246,7 +246,7 @@ def test_a_thread_whose_loop_is_gone_ends_quietly(tmp_path: Path) -> None:
         bench = Bench(tmp_path / "w.db", Plan.of(32 * MB))
         benches.append(bench)
         with trio.move_on_after(0.05):
-            await bench.writer.run(lambda _: go.wait(10), Need.READ)
+            await bench.writer.run(Need.READ, lambda _: go.wait(10))
 
     trio.run(main)
     go.set()

@@ -49,7 +49,7 @@ def test_somebody_who_only_looks_keeps_no_agent_from_starting(tmp_path: Path) ->
 
 
 def test_a_folder_that_isnt_there(tmp_path: Path) -> None:
-    words = r"folder .* can't be written \(No such file or directory\)\. Give it to user"
+    words = r"lock .* can't be opened \(No such file or directory\)\. Give it to user"
     with pytest.raises(SpoolError, match=words), hold(tmp_path / "none" / "spool.db"):
         raise AssertionError
 
