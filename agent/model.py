@@ -130,6 +130,6 @@ class Capabilities:
     verbs: tuple[str, ...]
     """As in "get" and "rollout status"."""
     restricted_types: tuple[str, ...]
-    """Resource types that are never read, in the plural."""
+    """Resource types that are never read."""
     flags: tuple[str, ...]
     """With their dashes, as in "--selector"."""

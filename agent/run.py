@@ -25,7 +25,7 @@ from agent.circuit import Breaker, Circuit, Trust
 from agent.config import Config, unknown_variables
 from agent.errors import AgentError, SpoolError, leaves
 from agent.executor import Executor
-from agent.guard.capabilities import capabilities
+from agent.guard.explain import capabilities
 from agent.kubectl import Environment, Kubectl
 from agent.link import Link, open_link
 from agent.link.proxy import proxy_shown

@@ -25,10 +25,6 @@ input and answers each with one line: {"args", "allowed", "argv", "reason"}.
 Exit codes: 0 allowed (or all lines answered), 1 refused, 2 a mistake.
 """
 
-_ASKS = """\
-Type one JSON object a line, such as {"args": ["get", "pods"]}; Ctrl-D ends.
-For arguments as you type them: kubently-agent guard -- get pods"""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Complete the command's own parser."""
@@ -45,37 +41,30 @@ def run(options: argparse.Namespace) -> int:
         ConfigError: the policy file can't be used.
     """
     path = options.policy or os.environ.get("KUBENTLY_POLICY_FILE")
-    policy = PolicyFile(Path(path) if path else None, Log("guard"))
+    policy = PolicyFile(Path(path) if path else None, Log("guard")).current()
     if options.explain:
-        print(explain(policy.current()), end="")
-        return 0
-    if options.args:
-        return _answer_person(options.args, policy.current())
-    if sys.stdin.buffer.isatty():
-        print(_ASKS, file=sys.stderr)
-    for line in sys.stdin.buffer:
-        print(_answer_program(line, policy.current()), flush=True)  # at once: the asker may wait before it goes on
+        print(explain(policy), end="")
+    elif options.args:
+        try:
+            print(f"allowed: kubectl {shlex.join(decide(options.args, policy).argv)}")
+        except Refused as refusal:
+            print(f"refused ({refusal.rule}): {refusal.sentence}")
+            return 1
+    else:
+        if sys.stdin.buffer.isatty():
+            print('One JSON object a line, such as {"args": ["get", "pods"]}; Ctrl-D ends.', file=sys.stderr)
+        for line in sys.stdin.buffer:
+            print(_answer(line, policy), flush=True)  # at once: the asker may wait before it goes on
     return 0
 
 
-def _answer_person(args: list[str], policy: Policy) -> int:
-    try:
-        plan = decide(args, policy)
-    except Refused as refusal:
-        print(f"refused ({refusal.rule}): {refusal.sentence}")
-        return 1
-    print(f"allowed: kubectl {shlex.join(plan.argv)}")
-    return 0
-
-
-def _answer_program(line: bytes, policy: Policy) -> str:
+def _answer(line: bytes, policy: Policy) -> str:
     answer: dict[str, object] = {"args": None, "allowed": False, "argv": None, "reason": None}
     try:
-        asked = json.loads(line)
-        answer["args"] = asked["args"] if isinstance(asked, dict) else None
+        answer["args"] = json.loads(line)["args"]
         answer |= {"argv": decide(answer["args"], policy).argv, "allowed": True}
     except Refused as refusal:
         answer["reason"] = refusal.sentence
-    except (ValueError, KeyError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         answer["reason"] = 'the line is not a JSON object with "args", as in {"args": ["get", "pods"]}'
     return json.dumps(answer)

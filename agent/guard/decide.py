@@ -1,16 +1,20 @@
 """Arguments in, a plan or a refusal out."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.guard.grammar import names, parse
-from agent.guard.hints import shell_hint
+from agent.guard.grammar import parse
 from agent.guard.operands import Flags, check_pair
 from agent.guard.policy import DEFAULT_POLICY, Policy
 from agent.guard.refused import Refused, shown
 from agent.guard.resources import is_table_only
-from agent.guard.shape import check_shape
 from agent.guard.tables import Verb
+
+MAX_ARGUMENTS = 64  # the longest line of a person that we know of has 23
+MAX_BYTES = 16 * 1024  # in all, as UTF-8; Linux takes at most 128 KiB for one argument, a line for people is far below
+
+_SHELL = re.compile(r"[|&;<].*|\d?>.*|.*\$\(.*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,64 +33,66 @@ def decide(args: object, policy: Policy = DEFAULT_POLICY) -> GuardPlan:
     Raises:
         Refused: these arguments don't run. Nothing else is ever raised, whatever `args` is.
     """
-    words = check_shape(args)
-    foreign = shell_hint(words)
-    try:
-        plan = _decide(words, policy)
-        if not foreign or "$(" not in foreign[0]:  # which kubectl would take for text
-            return plan
-    except Refused:
-        if not foreign:  # else that is what is wrong: "| tail -5" is not about a flag -5
-            raise
-    raise Refused.word("shape", foreign[0], f"is not allowed: {foreign[1]}")
-
-
-def _decide(args: Sequence[str], policy: Policy) -> GuardPlan:
-    parsed = parse(args)
-    verb = parsed.verb
+    parsed = parse(_checked(args))
+    verb, asked = parsed.verb, dict(parsed.flags)
     policy.check_verb(verb)
-    if parsed.flags.get("help") == ["true"]:
+    if asked.get("help") == ["true"]:
         return GuardPlan(verb.name, _line(verb, {"help": ["true"]}, ()))
-    asked = _with_template(parsed.flags)
-    if verb.name == "rollout status" and "timeout" in asked:
-        asked.pop("watch", None)  # with a time limit it does end; what is written is --watch=false
+    if "template" in asked:  # the text of -o go-template, with or without it; of no other format
+        [template], [form] = asked.pop("template"), asked.get("output", ["template"])
+        goes = form in ("go-template", "template")
+        asked["output"] = [f"go-template={template}" if goes else f"--template with -o {form}"]
     involved = [check_pair(value) for value in asked.get("for", ())]  # the type of `events --for`
     types = [*verb.reads, *verb.operands.check(parsed.operands, asked), *involved]
     _check_values(verb, asked)
+    is_table = verb.name == "events" or (verb.name == "get" and asked.get("output", ["wide"])[0] in ("wide", "name"))
     for kind in types:
-        _check_shown(verb, kind, asked)
-    flags = {name: [value] for name, value in verb.unless_asked} | dict(policy.narrow(verb, types, asked))
-    flags |= {name: [value] for name, value in verb.always}
+        if is_table_only(kind) and not is_table:
+            why = "can hold credentials, so it is shown only as a table"
+            raise Refused("type", f"{shown(kind)} {why}: get {shown(kind)} -o wide")
+    flags = {name: [value] for name, value in verb.unless_asked.items()} | dict(policy.narrow(verb, types, asked))
+    flags |= {name: [value] for name, value in verb.always.items()}
     return GuardPlan(verb.name, _line(verb, flags, parsed.operands))
 
 
-def _with_template(flags: Flags) -> dict[str, Sequence[str]]:
-    """`--template=…`, alone or with `-o go-template` or `-o template`, is the same as `-o go-template=…`."""
-    rest = {name: values for name, values in flags.items() if name != "template"}
-    if "template" in flags:
-        [output] = rest.get("output", ["go-template"])
-        if output not in ("go-template", "template"):
-            given = shown(f"-o {output}")
-            why = f"--template doesn't go with {given}; write -o go-template=… and no --template"
-            raise Refused("output", given, why)
-        rest["output"] = [f"go-template={flags['template'][0]}"]
-    return rest
+def _checked(args: object) -> list[str]:
+    """The arguments as a list of strings that any child process can be given, and that are meant for kubectl.
+
+    A NUL, a lone surrogate or an argument of 200 KB would make starting the child fail with ValueError,
+    UnicodeEncodeError or OSError; control characters could move the cursor of whoever reads the log.
+    """
+    if not isinstance(args, list | tuple) or not all(isinstance(argument, str) for argument in args):
+        raise Refused("shape", "the arguments must be a list of strings, without kubectl itself")
+    if not args:
+        raise Refused("shape", 'there are no arguments; a verb is needed, as in ["get", "pods"]')
+    if len(args) > MAX_ARGUMENTS:
+        raise Refused("shape", f"{len(args)} arguments are too many; {MAX_ARGUMENTS} are allowed")
+    if sum(len(each.encode(errors="surrogatepass")) for each in args) > MAX_BYTES:
+        raise Refused("shape", f"the arguments are too long; {MAX_BYTES} bytes in all are allowed")
+    for argument in args:
+        if not argument.isprintable():
+            why = "has characters that can't be printed, such as line breaks; in jsonpath and templates write \\n"
+        elif (
+            "--kuberc" in argument
+        ):  # kubectl 1.33 and later look for this inside every argument, before they parse any
+            why = "contains --kuberc, which makes kubectl load a local file; drop it"
+        elif re.fullmatch(r"<[A-Za-z][\w .-]*>", argument):
+            why = "stands for a name; get TYPE lists the real ones"
+        elif _SHELL.fullmatch(argument):
+            why = "is for a shell, and there is none here; send each command by itself, and for fewer lines use "
+            why += "-l, --field-selector, --tail or -o jsonpath=…"
+        else:
+            continue
+        raise Refused("shape", f'"{shown(argument)}" {why}')
+    return list(args)
 
 
-def _check_values(verb: Verb, flags: Flags) -> None:
-    known = names(verb.name).long
+def _check_values(verb: Verb, flags: Mapping[str, Sequence[str]]) -> None:
     for name, value in ((name, value) for name, values in flags.items() for value in values):
-        if wrong := known[name].rule.complaint(value):
+        if wrong := verb.known[name].rule.complaint(value):
             given = shown(f"--{name}={value}" if value != "true" else f"--{name}")
             rule = name if name in ("output", "raw", "namespace") else "value"
-            raise Refused(rule, given, f"{given} is not allowed: {wrong}")
-
-
-def _check_shown(verb: Verb, kind: str, flags: Flags) -> None:
-    is_table = verb.name == "get" and flags.get("output", ["wide"])[0] in ("wide", "name")
-    if is_table_only(kind) and not is_table and verb.name != "events":
-        sentence = f"{shown(kind)} can hold credentials, so it is shown only as a table: get {shown(kind)} -o wide"
-        raise Refused("type", kind, sentence)
+            raise Refused(rule, f"{given} is not allowed: {wrong}")
 
 
 def _line(verb: Verb, flags: Flags, operands: Sequence[str]) -> tuple[str, ...]:

@@ -1,81 +1,71 @@
-"""The effective policy, written out for people."""
+"""The effective policy, for people and for the API."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 
-from agent.guard.policy import Policy
-from agent.guard.resources import CREDENTIALS, TABLE_ONLY, is_own
-from agent.guard.tables import GLOBAL, VERBS, Flag
-from agent.guard.values import FlagType
-from agent.redact import Redaction
+from agent.guard.policy import DEFAULT_POLICY, KEYS, Policy
+from agent.guard.resources import CREDENTIALS, OWN_TYPES, TABLE_ONLY, is_namespaced
+from agent.guard.tables import AGENTS_OWN, GLOBAL, VERBS, Flag, Verb
+from agent.model import Capabilities
 
 
 def explain(policy: Policy) -> str:
     """Every verb and flag that may run, what each value may be, and what is never read."""
-    return "".join(f"{line}\n" for line in _lines(policy))
+    narrowed = {key: getattr(policy, key) for key in KEYS if getattr(policy, key)}
+    redaction = policy.redaction
+    taken = "taken out of what kubectl prints, before it is kept or sent"
+    off = "redaction is off: credentials that kubectl prints are kept and sent. Only this a policy file can widen."
+    paragraphs = (
+        *(_verb(verb) for verb in VERBS.values() if policy.verbs is None or verb.name in policy.verbs),
+        _paragraph("with every verb", map(_flag, (flag for flag in GLOBAL.values() if flag.name != "v"))),
+        _paragraph("never read, whatever the spelling", (
+            "types whose name ends in secret, token, password, credential, kubeconfig or keypair (or begins with",
+            "kongcredential), unless they only point to one, as externalsecrets and sealedsecrets do",
+            f"types that hold whole Secrets or what signs in: {' '.join(CREDENTIALS.split())}",
+            f"and only as a table: {' '.join(TABLE_ONLY.split())}",
+        )),
+        _paragraph(
+            "narrowed by the policy file" if narrowed else "not narrowed by a policy file",
+            (f"{key}: {', '.join(v) if isinstance(v, tuple) else v}" for key, v in narrowed.items()),
+        ),
+        _paragraph(taken, (f"{rule.kind:<16} {rule.takes}" for rule in redaction.rules)) if redaction.on else off,
+        *(f"switched off by the policy file: {kind}" for kind in redaction.off),
+        "Whatever else kubectl has is refused: what writes, what opens files or other servers, what doesn't end.",
+    )  # fmt: skip
+    return "\n\n".join(paragraphs) + "\n"
 
 
-def _lines(policy: Policy) -> Iterator[str]:
-    for verb in VERBS:
-        if policy.verbs is None or verb.name in policy.verbs:
-            yield f"kubectl {verb.name} {verb.operands.says}".rstrip()
-            yield from _flags(verb.flags)
-            for when, given in (("always", verb.always), ("unless asked otherwise", verb.unless_asked)):
-                if given:
-                    yield f"    {when} with " + " ".join(f"--{name}={value}" for name, value in given)
-            yield ""
-    yield "with every verb"
-    yield from _flags([flag for flag in GLOBAL if flag.name != "v"])
-    yield ""
-    yield "never read, whatever the spelling"
-    yield "    types whose name ends in secret, token, password, credential, kubeconfig or keypair (or begins with"
-    yield "    kongcredential), unless they only point to one, as externalsecrets and sealedsecrets do"
-    for holds, names in CREDENTIALS.items():
-        yield f"    {holds}: {' '.join(names.split())}"
-    yield f"    and only as a table: {' '.join(TABLE_ONLY.split())}"
-    yield ""
-    narrowed = list(_narrowed(policy))
-    yield "narrowed by the policy file" if narrowed else "not narrowed by a policy file"
-    yield from narrowed
-    yield ""
-    yield from _redaction(policy.redaction)
-    yield ""
-    yield "Whatever else kubectl has is refused: what writes, what opens files or other servers, what doesn't end."
+def _paragraph(first: str, rest: Iterable[str]) -> str:
+    return "\n    ".join((first.rstrip(), *rest))
 
 
-def _flags(flags: Sequence[Flag]) -> Iterator[str]:
-    for flag in flags:
-        name = f"-{flag.short} --{flag.name}" if flag.short else f"   --{flag.name}"
-        says = flag.rule.says or ("" if flag.type is FlagType.BOOL else flag.type.value)
-        yield f"    {name:<32} {says}".rstrip()
+def _verb(verb: Verb) -> str:
+    written = (("always", verb.always), ("unless asked otherwise", verb.unless_asked))
+    added = (f"{when} with {' '.join(f'--{k}={v}' for k, v in given.items())}" for when, given in written if given)
+    return _paragraph(f"kubectl {verb.name} {verb.operands.says}", (*map(_flag, verb.flags.values()), *added))
 
 
-def _narrowed(policy: Policy) -> Iterator[str]:
-    rows: dict[str, Iterable[str] | None] = {
-        "only these types are read": policy.types,
-        "these types aren't read": policy.denied_types,
-        "only these namespaces are read": policy.namespaces,
-        "these types are read though they don't live in a namespace": policy.cluster_types,
-        "these custom types live in namespaces": policy.namespaced_types,
-    }
-    for says, names in rows.items():
-        if names:
-            yield f"    {says}: {' '.join(sorted(names))}"
-    if any(not is_own(kind) for kind in policy.denied_types):
-        yield "    custom types are read only by plural and group, as in gateways.gateway.networking.k8s.io"
-    if policy.verbs is not None:
-        yield f"    only these verbs run: {', '.join(sorted(policy.verbs))}"
-    if policy.max_output_bytes is not None:
-        yield f"    output is cut after {policy.max_output_bytes} bytes"
-    if policy.max_timeout_seconds is not None:
-        yield f"    a command is ended after {policy.max_timeout_seconds:g} s"
+def _flag(flag: Flag) -> str:
+    return f"{f'-{flag.short}' if flag.short else '  '} {f'--{flag.name}':<29} {flag.rule.says}".rstrip()
 
 
-def _redaction(redaction: Redaction) -> Iterator[str]:
-    if not redaction.on:
-        yield "redaction is off: credentials that kubectl prints are kept and sent. Only this a policy file can widen."
-        return
-    yield "taken out of what kubectl prints, before it is kept or sent"
-    for rule in redaction.rules:
-        yield f"    {rule.kind:<16} {rule.takes}"
-    if redaction.off:
-        yield f"    switched off by the policy file: {', '.join(redaction.off)}"
+def capabilities(policy: Policy = DEFAULT_POLICY) -> Capabilities:
+    """What the API shows to people and models before they ask. The most important first: it takes only so many."""
+    verbs = [verb for verb in VERBS.values() if policy.verbs is None or verb.name in policy.verbs]
+    never_offered = AGENTS_OWN if policy.namespaces is None else AGENTS_OWN | {"all-namespaces"}
+    known = [flag for each in (GLOBAL, *(verb.flags for verb in verbs)) for flag in each.values()]
+    flags = [flag for flag in known if flag.name not in never_offered]
+    unread = [kind for kind in OWN_TYPES if not _reads(policy, kind)]
+    named = [name for name in CREDENTIALS.split() if len(name) > 4]  # shorter ones mean nothing to a reader
+    told = (
+        # "rollout status" says what runs; "rollout" alone is there for readers that compare a command's first word.
+        [*(verb.name for verb in verbs), *(verb.name.split()[0] for verb in verbs)],
+        ["secrets", *policy.denied_types, *unread, "tokens", "passwords", "credentials", *named],
+        [*(f"--{flag.name}" for flag in flags), *(f"-{flag.short}" for flag in flags if flag.short)],
+    )
+    return Capabilities(*(tuple(dict.fromkeys(names)) for names in told))
+
+
+def _reads(policy: Policy, kind: str) -> bool:
+    if policy.types is not None and kind not in policy.types:
+        return False
+    return policy.namespaces is None or is_namespaced(kind) or kind in policy.cluster_types

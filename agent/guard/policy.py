@@ -1,51 +1,46 @@
 """What may run here: everything of the tables, or less.
 
-A policy file is TOML. It can only narrow what the tables allow, and say what of kubectl's output is taken out.
-
-verbs = ["get", "describe", "logs", "events"]      # of those that `guard --explain` lists
-types = ["pods", "deployments", "nodes"]           # read these only …
-denied_types = ["configmaps"]                      # … or, without `types`, everything but these
-namespaces = ["prod", "staging"]                   # no -A, no other namespace, no cluster-scoped type …
-cluster_types = ["nodes", "/readyz"]               # … but these
-namespaced_types = ["certificates"]                # custom types that live in namespaces
-max_output_bytes = 1048576
-max_timeout_seconds = 30
-redact = true                                      # the keys of redaction: docs/redaction.md
+A policy file is TOML; docs/guard.md has its keys. It can only narrow what the tables allow, and say what of kubectl's
+output is taken out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from agent.guard import resources
-from agent.guard.grammar import groups, verbs
 from agent.guard.operands import Flags
 from agent.guard.refused import Refused, shown
-from agent.guard.tables import NAMESPACE, RAW_PATHS, Verb
+from agent.guard.tables import NAMESPACE, RAW_PATHS, VERBS, Verb, subcommands
 from agent.redact import DEFAULT, REDACT_KEYS, Redaction, RedactionError, parse_redaction
 
-_DESCRIBED_WITH: Mapping[str, str] = {
-    "nodes": "the pods of all namespaces",
-    "namespaces": "the quotas and limits of any namespace",
-}
-"""Types without a namespace, and what describe reads in namespaces for them."""
+Names = tuple[str, ...]
+
+_DESCRIBED_WITH_MORE = ("nodes", "namespaces")
+"""Types without a namespace whose describe reads in namespaces: pods, quotas and limits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How the tables are narrowed, by the keys of the policy file. None and empty mean: not narrowed."""
 
-    verbs: frozenset[str] | None = None  # full names, as in "rollout status"
-    types: frozenset[str] | None = None
-    denied_types: frozenset[str] = frozenset()
+    verbs: Names | None = None  # full names, as in "rollout status"
+    types: Names | None = None
+    denied_types: Names = ()
     """Plurals without their group. With a custom type among them, custom types must be written as plural and group: its
     short names are known to its cluster alone."""
-    namespaces: tuple[str, ...] | None = None
-    cluster_types: frozenset[str] = frozenset()  # and paths for `--raw`
-    namespaced_types: frozenset[str] = frozenset()
+    namespaces: Names | None = None
+    cluster_types: Names = ()  # and paths for `--raw`
+    namespaced_types: Names = ()
     max_output_bytes: int | None = None
     max_timeout_seconds: float | None = None
     redaction: Redaction = DEFAULT  # switching it off is all that a policy file can widen
+
+    def check_verb(self, verb: Verb) -> None:
+        """Raise Refused if the policy file doesn't allow this verb."""
+        if self.verbs is not None and verb.name not in self.verbs:
+            allows = ", ".join(self.verbs)
+            raise Refused("policy", f"{verb.name} is not allowed by this agent's policy file; it allows {allows}")
 
     def narrow(self, verb: Verb, types: Sequence[str], flags: Flags) -> Flags:
         """The flags to run with. Raises Refused, with the rule "policy", if the policy file takes this away."""
@@ -56,77 +51,58 @@ class Policy:
         for kind in types:
             self._check_scope(verb, kind)
         if verb.name == "cluster-info" and "kube-system" not in self.namespaces:
-            sentence = "cluster-info reads the namespace kube-system, which the policy file doesn't allow"
-            raise Refused("policy", verb.name, sentence)
+            why = "cluster-info reads the namespace kube-system, which the policy file doesn't allow"
+            raise Refused("policy", why)
         if not verb.namespaced:
             return flags
+        asked, choice = flags.get("namespace", self.namespaces[:1])[0], " or ".join(self.namespaces)
         # Types that live in no namespace: -n and -A mean nothing, as for kubectl. Events of a node do have a namespace.
-        if types and verb.name in ("get", "describe") and all(self._is_cluster_type(kind) for kind in types):
-            given = [name for name in flags.get("namespace", ()) if name in self.namespaces]
-            rest = {name: values for name, values in flags.items() if name != "all-namespaces"}
-            return {**rest, "namespace": [*given, self.namespaces[0]][:1]}
-        if flags.get("all-namespaces") == ["true"]:
-            sentence = f"--all-namespaces is not allowed here; use -n with {self._choice()}"
-            raise Refused("policy", "--all-namespaces", sentence)
-        return {**flags, "namespace": [self._namespace(flags, self.namespaces)]}
-
-    def check_verb(self, verb: Verb) -> None:
-        """Raise Refused if the policy file doesn't allow this verb."""
-        if self.verbs is not None and verb.name not in self.verbs:
-            allows = ", ".join(sorted(self.verbs))
-            sentence = f"{verb.name} is not allowed by this agent's policy file; it allows {allows}"
-            raise Refused("policy", verb.name, sentence)
+        if types and verb.name in ("get", "describe") and all(map(self._is_cluster_type, types)):
+            asked = asked if asked in self.namespaces else self.namespaces[0]
+            flags = {name: values for name, values in flags.items() if name != "all-namespaces"}
+        elif flags.get("all-namespaces") == ["true"]:
+            raise Refused("policy", f"--all-namespaces is not allowed here; use -n with {choice}")
+        elif "namespace" not in flags and len(self.namespaces) > 1:
+            raise Refused("policy", f"-n is missing; this agent reads {choice}")
+        elif asked not in self.namespaces:
+            raise Refused("policy", f"namespace {shown(asked)} is not allowed here; use -n with {choice}")
+        return {**flags, "namespace": [asked]}
 
     def _check_type(self, verb: Verb, kind: str) -> None:
         if kind.startswith("/"):
             if "metrics.k8s.io" in kind and (self.types is not None or self.denied_types):
-                raise Refused("policy", kind, "this agent's policy file names types, not paths; use top instead")
+                raise Refused("policy", "this agent's policy file names types, not paths; use top instead")
             return
-        known = resources.plural(kind)
         # Who may read pods may ask `top` what they use.
-        if self.types is not None and known not in self.types and not (kind in verb.reads and verb.reads[0] != kind):
-            allows = ", ".join(sorted(self.types))
-            sentence = f"{shown(kind)} may not be read by this agent's policy file; it allows {allows}"
-            raise Refused("policy", kind, sentence)
-        if self.denied_types and (resources.is_among(kind, self.denied_types) or known in resources.CATEGORIES):
-            raise Refused("policy", kind, f"{shown(kind)} may not be read by this agent's policy file")
-        if resources.may_be_custom(kind, self.denied_types):
-            how = "write its plural and group, as in gateways.gateway.networking.k8s.io (api-resources lists them)"
-            raise Refused("policy", kind, f"{shown(kind)} may be a type that this agent's policy file denies; {how}")
+        if self.types is not None and resources.plural(kind) not in self.types and kind not in verb.reads[1:]:
+            allows = ", ".join(self.types)
+            raise Refused("policy", f"{shown(kind)} may not be read by this agent's policy file; it allows {allows}")
+        if self.denied_types and resources.may_be_among(kind, self.denied_types):
+            how = "custom types are read only by plural and group, as in gateways.gateway.networking.k8s.io"
+            raise Refused("policy", f"{shown(kind)} is denied by this agent's policy file, or may be; {how}")
 
     def _is_cluster_type(self, kind: str) -> bool:
         known = resources.plural(kind)
-        return not self.cluster_types.isdisjoint({known, resources.METRICS.get(known, known)})
+        return known in self.cluster_types or resources.MEASURED.get(known) in self.cluster_types
 
     def _check_scope(self, verb: Verb, kind: str) -> None:
         known = resources.plural(kind)
         if self._is_cluster_type(kind):
-            known = resources.METRICS.get(known, known)
-            if verb.name == "describe" and known in _DESCRIBED_WITH:
-                also = _DESCRIBED_WITH[known]
-                sentence = f"describe {known} lists {also}, which the policy file doesn't allow; use get {known}"
-                raise Refused("policy", kind, sentence)
+            if verb.name == "describe" and resources.MEASURED.get(known, known) in _DESCRIBED_WITH_MORE:
+                why = "lists what is in other namespaces, which the policy file doesn't allow"
+                raise Refused("policy", f"describe {shown(kind)} {why}; use get {shown(kind)}")
         elif not resources.is_namespaced(kind) and known not in self.namespaced_types:
-            lives, keys = "is not known to live in a namespace", "cluster_types or namespaced_types"
-            if resources.is_cluster_scoped(kind):
-                lives, keys = "is of the whole cluster", "cluster_types"
-            only = f"this agent reads only {self._choice()}; its policy file can name it under {keys}"
-            raise Refused("policy", kind, f"{shown(kind)} {lives}, and {only}")
-
-    def _namespace(self, flags: Flags, allowed: tuple[str, ...]) -> str:
-        if "namespace" not in flags and len(allowed) > 1:
-            raise Refused("policy", "", f"-n is missing; this agent reads {self._choice()}")
-        [name] = flags.get("namespace", allowed)
-        if name not in allowed:
-            sentence = f"namespace {shown(name)} is not allowed here; use -n with {self._choice()}"
-            raise Refused("policy", name, sentence)
-        return name
-
-    def _choice(self) -> str:
-        return " or ".join(self.namespaces or ())
+            only = f"this agent reads only {' or '.join(self.namespaces or ())}"
+            keys = "its policy file can name it under cluster_types or, if it does live in one, namespaced_types"
+            raise Refused("policy", f"{shown(kind)} is not known to live in a namespace, and {only}; {keys}")
 
 
 DEFAULT_POLICY = Policy()
+KEYS = [field.name for field in fields(Policy) if field.name != "redaction"]
+_LIMITS = {
+    "max_output_bytes": ((int,), "a whole number of bytes from 1 up"),
+    "max_timeout_seconds": ((int, float), "a number of seconds above 0"),
+}
 
 
 class PolicyError(Exception):
@@ -146,9 +122,9 @@ def parse_policy(text: str) -> Policy:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise PolicyError(f"the policy file is not valid TOML: {error}") from error
     for key in found:
-        if key not in _READERS and key not in REDACT_KEYS:
-            raise PolicyError(f"{key} is not a key of a policy file; it knows {', '.join((*_READERS, *REDACT_KEYS))}")
-    read = {key: _READERS[key](key, value) for key, value in found.items() if key in _READERS}
+        if key not in KEYS and key not in REDACT_KEYS:
+            raise PolicyError(f"{key} is not a key of a policy file; it knows {', '.join((*KEYS, *REDACT_KEYS))}")
+    read: dict[str, Any] = {key: _read(key, found[key]) for key in KEYS if key in found}
     try:
         read["redaction"] = parse_redaction(found)
     except RedactionError as error:
@@ -159,77 +135,36 @@ def parse_policy(text: str) -> Policy:
     return Policy(**read)
 
 
-def _texts(key: str, value: object) -> list[str]:
+def _read(key: str, value: Any) -> Any:
+    if key in _LIMITS:
+        types, says = _LIMITS[key]
+        if type(value) not in types or not 0 < value < float("inf"):
+            raise PolicyError(f"{key} must be {says}")
+        return value
     if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
         raise PolicyError(f'{key} must be a list of at least one text, as in {key} = ["…"]')
-    return value
+    return tuple(dict.fromkeys(each for name in value for each in _names(key, name)))
 
 
-def _verbs(key: str, value: object) -> frozenset[str]:
-    chosen: set[str] = set()
-    for name in _texts(key, value):
-        if name not in verbs():
-            known = ", ".join(verbs())
-            raise PolicyError(f'{key}: "{name}" can\'t be allowed, a policy file only narrows; it may name {known}')
-        chosen |= {name, *(f"{name} {sub}" for sub in groups().get(name, ()))}
-    return frozenset(chosen)
-
-
-def _types(key: str, value: object) -> frozenset[str]:
-    return frozenset(_type(key, kind) for kind in _texts(key, value))
-
-
-def _type(key: str, kind: str) -> str:
-    if not resources.TYPE.fullmatch(kind):
-        raise PolicyError(f'{key}: "{kind}" is not a resource type, as in pods or certificates.cert-manager.io')
-    if resources.credentials(kind):
-        raise PolicyError(f'{key}: "{kind}" is never read, such objects hold credentials; drop it')
-    return resources.plural(kind)
-
-
-def _namespaced_types(key: str, value: object) -> frozenset[str]:
-    found = _types(key, value)
-    for kind in filter(resources.is_cluster_scoped, found):
-        raise PolicyError(f'{key}: "{kind}" lives in no namespace; to have it read, name it under cluster_types')
-    return found
-
-
-def _cluster_types(key: str, value: object) -> frozenset[str]:
-    paths = {each for each in _texts(key, value) if each.startswith("/")}
-    for path in filter(RAW_PATHS.complaint, paths):
-        raise PolicyError(f'{key}: the path "{path}" is never read; it may be one of {RAW_PATHS.says}')
-    types = frozenset(_type(key, each) for each in _texts(key, value) if each not in paths)
-    for kind in filter(resources.is_namespaced, types):
-        raise PolicyError(f'{key}: "{kind}" lives in namespaces, and those of `namespaces` are read anyway; drop it')
-    return types | paths
-
-
-def _namespaces(key: str, value: object) -> tuple[str, ...]:
-    names = _texts(key, value)
-    for name in filter(NAMESPACE.complaint, names):
-        raise PolicyError(f'{key}: "{name}" is not {NAMESPACE.says}')
-    return tuple(dict.fromkeys(names))
-
-
-def _bytes(key: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise PolicyError(f"{key} must be a whole number of bytes from 1 up")
-    return value
-
-
-def _seconds(key: str, value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
-        raise PolicyError(f"{key} must be a number of seconds above 0")
-    return float(value)
-
-
-_READERS: Mapping[str, Callable[[str, object], Any]] = {
-    "verbs": _verbs,
-    "types": _types,
-    "denied_types": lambda key, value: frozenset(kind.partition(".")[0] for kind in _types(key, value)),
-    "namespaces": _namespaces,
-    "cluster_types": _cluster_types,
-    "namespaced_types": _namespaced_types,
-    "max_output_bytes": _bytes,
-    "max_timeout_seconds": _seconds,
-}
+def _names(key: str, name: str) -> Iterable[str]:
+    """What one name of a list stands for."""
+    if key == "verbs":
+        if name not in VERBS and not subcommands(name):
+            why = "can't be allowed, a policy file only narrows"
+            raise PolicyError(f'{key}: "{name}" {why}; it may name {", ".join(VERBS)}')
+        return subcommands(name) or [name]
+    if key == "namespaces" or (key == "cluster_types" and name.startswith("/")):
+        rule = NAMESPACE if key == "namespaces" else RAW_PATHS
+        if rule.complaint(name):
+            raise PolicyError(f'{key}: "{name}" is not {rule.says}')
+        return [name]
+    if not resources.TYPE.fullmatch(name):
+        raise PolicyError(f'{key}: "{name}" is not a resource type, as in pods or certificates.cert-manager.io')
+    if resources.holds_credentials(name):
+        raise PolicyError(f'{key}: "{name}" is never read, such objects hold credentials; drop it')
+    if key == "cluster_types" and resources.is_namespaced(name):
+        raise PolicyError(f'{key}: "{name}" lives in namespaces, and those of `namespaces` are read anyway; drop it')
+    if key == "namespaced_types" and resources.is_own(name) and not resources.is_namespaced(name):
+        raise PolicyError(f'{key}: "{name}" lives in no namespace; to have it read, name it under cluster_types')
+    known = resources.plural(name)
+    return [known.partition(".")[0] if key == "denied_types" else known]

@@ -1,7 +1,7 @@
 """Resource types: which are never read, and what a policy file needs to know of Kubernetes' own."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 
 TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z0-9.-]*)?")
 """TYPE, TYPE.GROUP, TYPE.VERSION.GROUP, and the odd forms with a dot at the end, which kubectl takes too."""
@@ -18,21 +18,18 @@ _POINTERS = re.compile(
 _POINTER_GROUPS = ("generators.external-secrets.io", "operator.openshift.io")
 """Groups in which all such names are pointers (or, as OpenShift's `cloudcredential`, an operator's settings)."""
 
-CREDENTIALS: Mapping[str, str] = {
-    "whole Secrets, or their content": """
-        csec object.kubernetes.crossplane.io content.fleet.cattle.io manifest.apps.clusternet.io generatorstate
-        manifestwork manifestworkreplicaset mwrs work wk resourcetracker rt.core.oam.dev
-        resourcesnapshot clusterresourcesnapshot syncset selectorsyncset downloadrequest""",
-    "what joins or opens a cluster": """
-        tokenrequest tokenreview kubeadmconfig kubeadmconfigtemplate talosconfig talosconfigtemplate controllerconfig
-        shootstate controllerregistration controllerdeployment clustergateway clusterregistrationrequest
-        submariner servicediscovery""",
-    "what signs in as a user or a client": """
-        oauthclient oauth2client.dex.coreos.com offlinesessions authcode authrequest devicerequest signingkey
-        basicauth namespacedbasicauth sshauth namespacedsshauth
-        keycloakuser keycloakclient keycloakrealm keycloakrealmimport apisixconsumer consumer.apisix.apache.org""",
-}
-"""Other types whose objects hold credentials: singular or short name, with the group where others use the same word."""
+CREDENTIALS = """
+    csec object.kubernetes.crossplane.io content.fleet.cattle.io manifest.apps.clusternet.io generatorstate
+    manifestwork manifestworkreplicaset mwrs work wk resourcetracker rt.core.oam.dev
+    resourcesnapshot clusterresourcesnapshot syncset selectorsyncset downloadrequest
+    tokenrequest tokenreview kubeadmconfig kubeadmconfigtemplate talosconfig talosconfigtemplate controllerconfig
+    shootstate controllerregistration controllerdeployment clustergateway clusterregistrationrequest
+    submariner servicediscovery
+    oauthclient oauth2client.dex.coreos.com offlinesessions authcode authrequest devicerequest signingkey
+    basicauth namespacedbasicauth sshauth namespacedsshauth
+    keycloakuser keycloakclient keycloakrealm keycloakrealmimport apisixconsumer consumer.apisix.apache.org"""
+"""Other types whose objects hold whole Secrets, what joins or opens a cluster, or what signs in as a user or a client:
+singular or short name, with the group where others use the same word."""
 
 TABLE_ONLY = """
     machineconfig.machineconfiguration.openshift.io mc.machineconfiguration.openshift.io bundle.fleet.cattle.io
@@ -57,21 +54,19 @@ _CLUSTER_SCOPED_TYPES = """
     nodes no, persistentvolumes pv, priorityclasses pc, prioritylevelconfigurations, resourceslices, runtimeclasses,
     servicecidrs, storageclasses sc, validatingadmissionpolicies, validatingadmissionpolicybindings,
     validatingwebhookconfigurations, volumeattachments, volumeattributesclasses vac"""
-_GROUPS = frozenset({
-    "", "apps", "batch", "autoscaling", "policy", "events.k8s.io", "networking.k8s.io", "rbac.authorization.k8s.io",
-    "storage.k8s.io", "discovery.k8s.io", "coordination.k8s.io", "resource.k8s.io", "metrics.k8s.io",
-    "apiextensions.k8s.io", "apiregistration.k8s.io", "admissionregistration.k8s.io", "certificates.k8s.io",
-    "scheduling.k8s.io", "node.k8s.io", "flowcontrol.apiserver.k8s.io",
-})  # fmt: skip
+_GROUPS = """
+    apps batch autoscaling policy events.k8s.io networking.k8s.io rbac.authorization.k8s.io storage.k8s.io
+    discovery.k8s.io coordination.k8s.io resource.k8s.io metrics.k8s.io apiextensions.k8s.io apiregistration.k8s.io
+    admissionregistration.k8s.io certificates.k8s.io scheduling.k8s.io node.k8s.io flowcontrol.apiserver.k8s.io"""
 """Kubernetes' own. A shortened group (kubectl takes "deployments.ap") might mean a custom type, so it isn't known."""
 
 CATEGORIES = frozenset({"all", "api-extensions"})
 """Words that kubectl takes for several types."""
 
-METRICS = {"podmetrics": "pods", "nodemetrics": "nodes"}
+MEASURED = {"podmetrics": "pods", "nodemetrics": "nodes"}
 """Types that measure another's objects."""
 
-_SAME_OBJECTS = {**METRICS, "projects": "namespaces", "project": "namespaces"}
+_SAME_OBJECTS = {**MEASURED, "projects": "namespaces", "project": "namespaces"}
 """Types that tell much the same as another: who denies that one denies these."""
 
 _GROUP_OF = re.compile(r"[^.]*\.(?:v\d+(?:(?:alpha|beta)\d+)?\.)?(.*)")
@@ -91,26 +86,17 @@ OWN_TYPES = tuple(dict.fromkeys(_OWN.values()))
 """Every type of Kubernetes' own, by its plural: those in namespaces first."""
 
 
-def credential_types() -> tuple[str, ...]:
-    """The plurals of the types that are never read, as far as they are known by name."""
-    names = [name.partition(".")[0] for name in " ".join(CREDENTIALS.values()).split()]
-    plurals = [re.sub("ss$", "s", re.sub("([^ae])ys$", r"\1ies", f"{name}s")) for name in names if len(name) > 4]
-    return ("secrets", "tokens", "passwords", "credentials", "kubeconfigs", *plurals)
-
-
-def credentials(kind: str) -> str | None:
-    """What a type's objects hold that nobody may read, or None.
+def holds_credentials(kind: str) -> bool:
+    """Whether a type's objects are credentials, which nobody may read.
 
     kubectl finds a type by plural, singular, short name and kind, whatever the case, and takes the kind of a list
     (SecretList) for a type, too.
     """
-    for holds, names in CREDENTIALS.items():
-        if _is_listed(kind, names):
-            return holds
     bases = _bases(kind)
+    if "secret" in bases or _is_listed(kind, CREDENTIALS):
+        return True
     points = any(map(_POINTERS.fullmatch, bases)) or _group(kind) in _POINTER_GROUPS
-    named = any(map(_NAMED_FOR_IT.fullmatch, bases)) and not is_table_only(kind)
-    return "credentials" if "secret" in bases or (named and not points) else None
+    return any(map(_NAMED_FOR_IT.fullmatch, bases)) and not points and not is_table_only(kind)
 
 
 def is_table_only(kind: str) -> bool:
@@ -138,11 +124,6 @@ def _singulars(name: str) -> set[str]:
     return {name, name.removesuffix("s"), name.removesuffix("es"), re.sub("ies$", "y", name)}
 
 
-def _spellings(name: str) -> set[str]:
-    """A plural with its singular, a singular with its plurals, and a few that English doesn't know."""
-    return {name, name + "s", name + "es", name[:-1] + "ies", *_singulars(name)}
-
-
 def _group(kind: str) -> str:
     """The group of TYPE.GROUP or TYPE.VERSION.GROUP, "" for none."""
     found = _GROUP_OF.fullmatch(kind.lower())
@@ -155,30 +136,28 @@ def plural(kind: str) -> str:
     A type of another group is returned as written, in lower case: only its cluster knows how else it may be spelled.
     """
     known = _OWN.get(kind.lower().partition(".")[0])
-    if known is None or _group(kind) not in _GROUPS:
+    if known is None or _group(kind) not in ("", *_GROUPS.split()):
         return kind.lower()
     measured = f"{known[:-1]}metrics"  # pods.metrics.k8s.io are the kind PodMetrics
     return measured if _group(kind) == "metrics.k8s.io" and measured in _OWN else known
 
 
-def is_among(kind: str, types: frozenset[str]) -> bool:
-    """Whether a type might be one of these, in whatever group: by plural, singular or kind, or known short name."""
+def may_be_among(kind: str, types: Collection[str]) -> bool:
+    """Whether a type might be one of these, in whatever group, by any of its names.
+
+    Of a custom type only its cluster knows the short names, and which categories it is in. So where some of these are
+    custom, a custom type must be written as plural and group, and not be what a short name is: some letters of one of
+    these, in their order.
+    """
     base = kind.lower().partition(".")[0]
     names = {_OWN.get(base, base), plural(kind)}
     names |= {_SAME_OBJECTS[name] for name in names if name in _SAME_OBJECTS}
-    return any(not types.isdisjoint(_spellings(name)) for name in names)
-
-
-def may_be_custom(kind: str, types: frozenset[str]) -> bool:
-    """Whether a custom type might be one of these that are custom too.
-
-    Only its cluster knows its short names, and which categories it is in. So it must be written as plural and group,
-    and not be what a short name is: some letters of the type's, in their order.
-    """
+    spellings = {each for name in names for each in (*_singulars(name), name + "s", name + "es", name[:-1] + "ies")}
     custom = [each for each in types if not is_own(each)]
+    if not spellings.isdisjoint(types) or plural(kind) in CATEGORIES:
+        return True
     if not custom or is_own(kind):
         return False
-    base = kind.lower().partition(".")[0]
     return not _GROUP.fullmatch(_group(kind)) or any(_abbreviates(base, each) for each in custom)
 
 
@@ -195,8 +174,3 @@ def is_own(kind: str) -> bool:
 def is_namespaced(kind: str) -> bool:
     """Whether a type is known to live in namespaces. Of custom types nothing is known."""
     return plural(kind) in _NAMESPACED
-
-
-def is_cluster_scoped(kind: str) -> bool:
-    """Whether a type is known to live in no namespace."""
-    return is_own(kind) and not is_namespaced(kind)

@@ -1,19 +1,19 @@
 """Verbs and flags that run. What isn't here is refused.
 
-Adding a flag is one line: its name as kubectl spells it, its type, what its value may be, its short name.
+Adding a flag is a word in its verb's list: its short name if it has one, its name as kubectl spells it, and the words
+that it takes, if those are few. Else `_RULES` has what its value may be; a flag that isn't there is a switch.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from agent.guard import output
-from agent.guard.hints import DEBUG, NO_FOLLOW, NO_WATCH
-from agent.guard.operands import FIELD, LOG, NOTHING, ONE_NAME, QUESTION, RESOURCES, SUBCOMMAND, Operands
-from agent.guard.values import FlagType, ValueRule, age, anything, matching, number, only, patience, timeout, words
+from agent.guard.formats import OUTPUT, jsonpath_complaint
+from agent.guard.operands import FIELD, LOG, NOTHING, ONE_NAME, QUESTION, RESOURCES, Operands
+from agent.guard.refused import NEVER
+from agent.guard.values import FlagType, ValueRule, expecting, lasting, matching, number, seconds, words
 
-BOOL, INT, DURATION, TEXT, LIST = FlagType.BOOL, FlagType.INT, FlagType.DURATION, FlagType.TEXT, FlagType.LIST
-ANY = anything()
+BOOL, TEXT, LIST = FlagType.BOOL, FlagType.TEXT, FlagType.LIST
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,74 @@ class Flag:
     """One flag of one verb."""
 
     name: str
-    type: FlagType
-    rule: ValueRule = ANY
+    rule: ValueRule
     short: str = ""
 
 
-def switches(*names: str) -> tuple[Flag, ...]:
-    """Flags that take no value and may stand."""
-    return tuple(Flag(name, BOOL) for name in names)
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_KEY = r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?"
+_WORD = r"[A-Za-z0-9*][A-Za-z0-9-]*"
+_RFC_3339 = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)"
+
+_ONE_NAMESPACE = "the name of one namespace (small letters, digits and -)"
+NAMESPACE = matching(_LABEL, _ONE_NAMESPACE, f"expected {_ONE_NAMESPACE}; -A reads all")
+RAW_PATHS = matching(
+    r"/(?:livez|readyz|healthz)(?:/[a-z0-9-]+)*(?:\?verbose)?|/version|/apis"
+    r"|/\.well-known/openid-configuration"
+    r"|/apis/(?:(?:custom|external)\.)?metrics\.k8s\.io(?:/(?!\.+(?:/|$)|proxy(?:/|$))[A-Za-z0-9._:*-]+)*/?",
+    "/livez, /readyz, /healthz (also /CHECK and ?verbose), /version, /apis, /.well-known/openid-configuration, "
+    "or /apis/metrics.k8s.io/… (also custom. and external.)",
+    "only health and metrics are read by path; use get TYPE NAME -o json",
+)
+_RULES: Mapping[str, ValueRule] = {
+    # --template becomes -o go-template=…, which is checked; and --for is checked like an operand.
+    **dict.fromkeys(("field-selector", "template", "for"), ValueRule(TEXT, "text")),
+    **dict.fromkeys(("chunk-size", "limit-bytes", "max-depth", "revision"), number(0)),
+    **dict.fromkeys(
+        ("categories", "verbs"), matching(rf"{_WORD}(?:,{_WORD})*", "words with commas, as in get,list", type_=LIST)
+    ),
+    "namespace": NAMESPACE,
+    "request-timeout": expecting(  # 0 means for ever
+        TEXT,
+        "more than 0 and at most 300s, as in 10s",
+        lambda value: 0 < (seconds(f"{value}s" if value.isdigit() else value) or 0) <= 300,
+    ),
+    "v": expecting(TEXT, "only 0", "0".__eq__, NEVER["v"]),
+    "selector": matching(r"[A-Za-z0-9._/=!,()<> -]*", "a label selector, as in app=web,tier!=db"),
+    "output": OUTPUT,
+    "label-columns": matching(rf"{_KEY}(?:,{_KEY}){{0,31}}", "label names with commas, as in app,tier", type_=LIST),
+    "sort-by": ValueRule(TEXT, "a jsonpath, as in .metadata.name", jsonpath_complaint),
+    "raw": RAW_PATHS,
+    "watch": expecting(BOOL, "only false", "false".__eq__, NEVER["watch"]),
+    "follow": expecting(BOOL, "only false", "false".__eq__, NEVER["follow"]),
+    "container": matching(_LABEL, "a container's name"),
+    "tail": number(-1),
+    "since": expecting(
+        FlagType.DURATION, "a duration such as 30s or 1h30m, from 0 up", lambda value: (seconds(value) or 0) >= 0
+    ),
+    "since-time": matching(_RFC_3339, "a time such as 2026-01-31T12:00:00Z"),
+    "max-log-requests": number(1, 50),
+    "pod-running-timeout": lasting("30s"),
+    "timeout": lasting("168h"),  # may be asked for; what is written is always 10s
+    "types": matching(
+        r"(?i:normal|warning)(?:,(?i:normal|warning))*", "Normal, Warning or both with a comma", type_=LIST
+    ),
+    "api-group": matching(r"(?:[a-z0-9][a-z0-9.-]*)?", "an API group, as in apps"),
+    "api-version": matching(r"[a-z0-9][a-z0-9.-]*(?:/[a-z0-9]+)?", "a version such as apps/v1"),
+    "subresource": matching(rf"{_WORD}(?:/{_WORD})*", "a subresource, as in log"),
+}
+
+
+def _flags(text: str) -> Mapping[str, Flag]:
+    found = re.findall(r"(?:-(\w) )?([a-z][a-z-]*)(?:=(\S+))?", text)
+    return {
+        name: Flag(name, words(*allowed.split("|")) if allowed else _RULES.get(name, ValueRule(BOOL)), short)
+        for short, name, allowed in found
+    }
+
+
+GLOBAL = _flags("-n namespace -h help request-timeout v")
+"""--v=0 is in every line that the guard writes, which may be asked for as written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,146 +97,66 @@ class Verb:
 
     name: str
     operands: Operands
-    flags: tuple[Flag, ...] = ()
+    flags: Mapping[str, Flag] = field(default_factory=dict)
     reads: tuple[str, ...] = ()  # types that it reads, whatever its operands
     namespaced: bool = False  # whether `-n` makes a difference to what it reads
-    always: tuple[tuple[str, str], ...] = ()  # flags that it never runs without, whatever was asked
-    unless_asked: tuple[tuple[str, str], ...] = ()
+    always: Mapping[str, str] = field(default_factory=dict)  # flags that it never runs without, whatever was asked
+    unless_asked: Mapping[str, str] = field(default_factory=dict)
     """Flags that it gets if they weren't asked for. (kubectl waits 20 s, on a watch, for the pods of a workload.)"""
 
+    @property
+    def known(self) -> Mapping[str, Flag]:
+        """Its own flags and those of every verb, by long name."""
+        return {**self.flags, **GLOBAL}
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_KEY = r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?"
-_WORD = r"[A-Za-z0-9*][A-Za-z0-9-]*"
 
-NAMESPACE = matching(_LABEL, "the name of one namespace (small letters, digits and -)", "; -A reads all")
-SELECTOR = matching(r"[A-Za-z0-9._/=!,()<> -]*", "a label selector, as in app=web,tier!=db")
-KEYS = matching(rf"{_KEY}(?:,{_KEY}){{0,31}}", "label names with commas, as in app,tier")
-CONTAINER = matching(_LABEL, "a container's name")
-GROUP = matching(r"(?:[a-z0-9][a-z0-9.-]*)?", "an API group, as in apps")
-VERSION = matching(r"[a-z0-9][a-z0-9.-]*(?:/[a-z0-9]+)?", "a version such as apps/v1")
-WORD_LIST = matching(rf"{_WORD}(?:,{_WORD})*", "words with commas, as in get,list")
-EVENT_TYPES = matching(r"(?i:normal|warning)(?:,(?i:normal|warning))*", "Normal, Warning or both with a comma")
-PATH = ValueRule("a jsonpath, as in .metadata.name", output.jsonpath_complaint)
-_RFC_3339 = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)"
-MOMENT = matching(_RFC_3339, "a time such as 2026-01-31T12:00:00Z")
-_RAW = re.compile(
-    r"/(?:livez|readyz|healthz)(?:/[a-z0-9-]+)*(?:\?verbose)?|/version|/apis"
-    r"|/\.well-known/openid-configuration"
-    r"|/apis/(?:(?:custom|external)\.)?metrics\.k8s\.io(?:/(?!\.+(?:/|$)|proxy(?:/|$))[A-Za-z0-9._:*-]+)*/?"
-)
-_RAW_ONLY = "only health and metrics are read by path; use get TYPE NAME -o json"
-RAW_PATHS = ValueRule(
-    "/livez, /readyz, /healthz (also /CHECK and ?verbose), /version, /apis, /.well-known/openid-configuration, "
-    "or /apis/metrics.k8s.io/… (also custom. and external.)",
-    lambda path: None if _RAW.fullmatch(path) else _RAW_ONLY,
-)
-
-ALL_NAMESPACES = Flag("all-namespaces", BOOL, short="A")
-BY_LABEL = Flag("selector", TEXT, SELECTOR, short="l")
-CHUNK_SIZE = Flag("chunk-size", INT, number(0))
-NO_HEADERS = Flag("no-headers", BOOL)
-REVISION = Flag("revision", INT, number(0))
-OUTPUT = Flag("output", TEXT, output.OUTPUTS, short="o")
-OBJECT_OUTPUT = Flag("output", TEXT, words("json", "yaml", "kyaml"), short="o")
-BY_FIELD = Flag("field-selector", TEXT)
-WATCH = Flag("watch", BOOL, only("false", NO_WATCH), short="w")
-TEMPLATE = Flag("template", TEXT)  # becomes -o go-template=…, which is checked
-
-GLOBAL = (
-    Flag("namespace", TEXT, NAMESPACE, short="n"),
-    Flag("help", BOOL, short="h"),
-    Flag("request-timeout", TEXT, timeout(300)),
-    Flag("v", TEXT, only("0", DEBUG)),  # every line that the guard writes has it, and may be asked for as written
-)
-
-VERBS: tuple[Verb, ...] = (
-    Verb("get", RESOURCES, namespaced=True, flags=(
-        ALL_NAMESPACES, BY_LABEL, OUTPUT, TEMPLATE, CHUNK_SIZE, NO_HEADERS,
-        Flag("label-columns", LIST, KEYS, short="L"),
-        BY_FIELD,
-        Flag("sort-by", TEXT, PATH),
-        *switches("show-labels", "show-kind", "show-managed-fields"),
-        *switches("ignore-not-found", "allow-missing-template-keys", "server-print"),
-        Flag("subresource", TEXT, words("status", "scale", "resize")),
-        WATCH,
-        Flag("raw", TEXT, RAW_PATHS),
+_VERBS = (
+    Verb("get", RESOURCES, namespaced=True, flags=_flags(
+        "-A all-namespaces -l selector -o output template chunk-size no-headers -L label-columns field-selector "
+        "sort-by show-labels show-kind show-managed-fields ignore-not-found allow-missing-template-keys server-print "
+        "subresource=status|scale|resize -w watch raw"
     )),
-    Verb("describe", RESOURCES, namespaced=True, flags=(
-        ALL_NAMESPACES, BY_LABEL, CHUNK_SIZE, *switches("show-events"),
+    Verb("describe", RESOURCES, namespaced=True, flags=_flags("-A all-namespaces -l selector chunk-size show-events")),
+    Verb("logs", LOG, namespaced=True, unless_asked={"pod-running-timeout": "1s"}, flags=_flags(
+        "-l selector -c container -p previous all-containers all-pods prefix timestamps ignore-errors tail since "
+        "since-time limit-bytes max-log-requests pod-running-timeout -f follow"
     )),
-    Verb("logs", LOG, namespaced=True, unless_asked=(("pod-running-timeout", "1s"),), flags=(
-        BY_LABEL,
-        Flag("container", TEXT, CONTAINER, short="c"),
-        Flag("previous", BOOL, short="p"),
-        *switches("all-containers", "all-pods", "prefix", "timestamps", "ignore-errors"),
-        Flag("tail", INT, number(-1)),
-        Flag("since", DURATION, age()),
-        Flag("since-time", TEXT, MOMENT),
-        Flag("limit-bytes", INT, number(0)),
-        Flag("max-log-requests", INT, number(1, 50)),
-        Flag("pod-running-timeout", DURATION, patience("30s")),
-        Flag("follow", BOOL, only("false", NO_FOLLOW), short="f"),
+    Verb("top pod", ONE_NAME, reads=("pods", "podmetrics"), namespaced=True, flags=_flags(
+        "-A all-namespaces -l selector no-headers containers sum field-selector sort-by=cpu|memory show-swap "
+        "use-protocol-buffers"
     )),
-    Verb("top pod", ONE_NAME, reads=("pods", "podmetrics"), namespaced=True, flags=(
-        ALL_NAMESPACES, BY_LABEL, NO_HEADERS, *switches("containers", "sum"), BY_FIELD,
-        Flag("sort-by", TEXT, words("cpu", "memory")),
-        *switches("show-swap", "use-protocol-buffers"),
+    Verb("top node", ONE_NAME, reads=("nodes", "nodemetrics"), flags=_flags(
+        "-l selector no-headers sort-by=cpu|memory show-capacity show-swap use-protocol-buffers"
     )),
-    Verb("top node", ONE_NAME, reads=("nodes", "nodemetrics"), flags=(
-        BY_LABEL, NO_HEADERS,
-        Flag("sort-by", TEXT, words("cpu", "memory")),
-        *switches("show-capacity", "show-swap", "use-protocol-buffers"),
+    Verb("events", NOTHING, reads=("events",), namespaced=True, flags=_flags(
+        "-A all-namespaces chunk-size no-headers -o output template for types -w watch"
     )),
-    Verb("events", NOTHING, reads=("events",), namespaced=True, flags=(
-        ALL_NAMESPACES, CHUNK_SIZE, NO_HEADERS, OUTPUT, TEMPLATE,
-        Flag("for", TEXT),  # TYPE/NAME, which is checked like an operand
-        Flag("types", LIST, EVENT_TYPES),
-        WATCH,
-    )),
-    Verb("api-resources", NOTHING, flags=(
-        NO_HEADERS,
-        Flag("api-group", TEXT, GROUP),
-        Flag("cached", BOOL),
-        Flag("categories", LIST, WORD_LIST),
-        Flag("namespaced", BOOL),
-        Flag("output", TEXT, words("wide", "name", "json", "yaml", "kyaml"), short="o"),
-        Flag("show-managed-fields", BOOL),
-        Flag("sort-by", TEXT, words("name", "kind")),
-        Flag("verbs", LIST, WORD_LIST),
+    Verb("api-resources", NOTHING, flags=_flags(
+        "no-headers api-group cached categories namespaced -o output=wide|name|json|yaml|kyaml show-managed-fields "
+        "sort-by=name|kind verbs"
     )),
     Verb("api-versions", NOTHING),
-    Verb("explain", FIELD, flags=(
-        Flag("api-version", TEXT, VERSION),
-        Flag("max-depth", INT, number(0)),
-        Flag("output", TEXT, words("plaintext", "plaintext-openapiv2"), short="o"),
-        Flag("recursive", BOOL, short="R"),
+    Verb("explain", FIELD, flags=_flags(
+        "api-version max-depth -o output=plaintext|plaintext-openapiv2 -R recursive"
     )),
-    Verb("version", NOTHING, flags=(
-        Flag("client", BOOL),
-        Flag("output", TEXT, words("json", "yaml"), short="o"),
-        Flag("short", BOOL),
+    Verb("version", NOTHING, flags=_flags("client -o output=json|yaml short")),
+    Verb("auth can-i", QUESTION, namespaced=True, flags=_flags(
+        "-A all-namespaces no-headers list -q quiet subresource"
     )),
-    Verb("auth can-i", QUESTION, namespaced=True, flags=(
-        ALL_NAMESPACES, NO_HEADERS, *switches("list"),
-        Flag("quiet", BOOL, short="q"),
-        Flag("subresource", TEXT, matching(rf"{_WORD}(?:/{_WORD})*", "a subresource, as in log")),
-    )),
-    Verb("auth whoami", NOTHING, flags=(OBJECT_OUTPUT,)),
-    Verb("rollout history", RESOURCES, namespaced=True, flags=(BY_LABEL, REVISION, OBJECT_OUTPUT)),
-    Verb("rollout status", RESOURCES, namespaced=True, always=(("watch", "false"), ("timeout", "10s")), flags=(
-        BY_LABEL, REVISION, WATCH,
-        Flag("timeout", DURATION, patience("168h")),  # may be asked for; what is written is always 10s
+    Verb("auth whoami", NOTHING, flags=_flags("-o output=json|yaml|kyaml")),
+    Verb("rollout history", RESOURCES, namespaced=True, flags=_flags("-l selector revision -o output=json|yaml|kyaml")),
+    Verb("rollout status", RESOURCES, namespaced=True, always={"watch": "false", "timeout": "10s"}, flags=_flags(
+        "-l selector revision -w watch timeout"
     )),
     Verb("cluster-info", NOTHING, reads=("services",)),
-    # These need a subcommand; alone they only know -h.
-    Verb("top", SUBCOMMAND),
-    Verb("auth", SUBCOMMAND),
-    Verb("rollout", SUBCOMMAND),
 )  # fmt: skip
+VERBS: Mapping[str, Verb] = {verb.name: verb for verb in _VERBS}
 
-WHOLE_VERBS = tuple(verb for verb in VERBS if verb.operands is not SUBCOMMAND)
-"""Those that do something, with their subcommand."""
+
+def subcommands(group: str) -> list[str]:
+    """The verbs that begin with this word, as "top pod" does with "top"; none for a verb that stands alone."""
+    return [name for name in VERBS if name.startswith(f"{group} ")]
+
 
 SUBCOMMAND_ALIASES: Mapping[str, str] = {
     "top pods": "top pod", "top po": "top pod", "top nodes": "top node", "top no": "top node",

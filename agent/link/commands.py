@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from agent.guard.shape import MAX_ARGUMENTS, MAX_BYTES
+from agent.guard import MAX_ARGUMENTS, MAX_BYTES
 from agent.link.contract import Batch
 from agent.model import MAX_ID_CHARS, Command, Malformed
 

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from agent.config import Config
-from agent.guard.capabilities import capabilities
+from agent.guard.explain import capabilities
 from agent.kubectl import Environment, Kubectl
 from agent.link import Link, open_link
 from agent.log import Log

@@ -785,8 +785,8 @@ PLANTED = (
     Planted(
         "a type that holds credentials is never read",
         "agent/guard/resources.py",
-        "        if _is_listed(kind, names):\n            return holds",
-        "        if False:\n            return holds",
+        '    if "secret" in bases or _is_listed(kind, CREDENTIALS):',
+        '    if "secret" in bases:',
         ("tests/unit/guard/test_guard_policy.py", "tests/unit/guard/test_guard_cases.py"),
     ),
     Planted(

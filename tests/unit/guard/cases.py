@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
-from agent.guard import DEFAULT_POLICY, Policy, Refused, decide, grammar, parse_policy
-from agent.guard.tables import Verb
+from agent.guard import DEFAULT_POLICY, Policy, Refused, decide, parse_policy
+from agent.guard.tables import VERBS, Verb
 
 HERE = Path(__file__).parent
 
@@ -54,12 +54,8 @@ KUBECTL_FLAGS: dict[str, dict[str, tuple[str, str, list[str]]]] = json.loads((HE
 
 
 @contextmanager
-def verbs_replaced(verbs: tuple[Verb, ...]) -> Iterator[None]:
-    """The grammar with other tables."""
-    caches = (grammar.verbs, grammar.groups, grammar.names)
-    for cache in caches:
-        cache.cache_clear()
-    with patch.object(grammar, "VERBS", verbs):
+def verb_replaced(name: str, verb: Verb | None) -> Iterator[None]:
+    """The tables with another verb of this name, or without it."""
+    others = {each: old for each, old in VERBS.items() if each != name}
+    with patch.dict(VERBS, others | ({name: verb} if verb else {}), clear=True):
         yield
-    for cache in caches:
-        cache.cache_clear()

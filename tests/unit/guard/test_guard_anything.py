@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from agent.guard import GuardPlan, Policy, Refused, decide, parse_policy
 from agent.guard.grammar import parse
-from agent.guard.hints import NEVER
+from agent.guard.refused import NEVER
 from agent.guard.resources import is_own
-from agent.guard.tables import GLOBAL, VERBS
+from agent.guard.tables import VERBS
 from tests.unit.guard.cases import CASES
 
 LINES = int(os.environ.get("GUARD_LINES", "3000"))
@@ -28,13 +28,11 @@ lines = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-ALLOWED = {
-    verb.name: {flag.name for flag in (*verb.flags, *GLOBAL)} | {name for name, _ in verb.always} for verb in VERBS
-}
+ALLOWED = {verb.name: verb.known.keys() | verb.always.keys() for verb in VERBS.values()}
 GOOD = [case for case in CASES if case.allowed]
 WORDS = sorted({word for case in CASES for word in case.args if len(word) < 80})
-FLAGS = sorted({flag.name for verb in VERBS for flag in (*verb.flags, *GLOBAL)} | set(NEVER))
-SHORTS = sorted({flag.short for verb in VERBS for flag in (*verb.flags, *GLOBAL) if flag.short} | set("fkRsvxt"))
+FLAGS = sorted({name for verb in VERBS.values() for name in verb.known} | set(NEVER))
+SHORTS = sorted({flag.short for verb in VERBS.values() for flag in verb.known.values() if flag.short} | set("fkRsvxt"))
 NARROW = parse_policy('namespaces = ["prod", "dev"]\ncluster_types = ["nodes"]\ntypes = ["pods", "nodes", "deploy"]')
 DENIES = parse_policy('denied_types = ["certificates", "pods"]')
 
@@ -53,7 +51,9 @@ short_flags = st.builds(
 )
 argument = word | long_flag | short_flags | odd
 built = st.builds(
-    lambda verb, rest: [*verb.name.split(), *rest], st.sampled_from(VERBS), st.lists(argument, max_size=8)
+    lambda verb, rest: [*verb.name.split(), *rest],
+    st.sampled_from(list(VERBS.values())),
+    st.lists(argument, max_size=8),
 )  # begins well, goes on anyhow
 
 
@@ -87,7 +87,6 @@ def plan_of(args: object, policy: Policy | None = None) -> GuardPlan | None:
     except Refused as refused:
         refusal = refused
     assert refusal.sentence.isprintable()
-    assert refusal.argument.isprintable()
     return None
 
 

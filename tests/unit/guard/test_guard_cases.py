@@ -70,8 +70,8 @@ def test_a_written_line_has_its_shape() -> None:
         ("get pods", "shape", "list of strings"),
         ({"get": "pods"}, "shape", "list of strings"),
         (None, "shape", "list of strings"),
-        (["get", 5], "shape", "argument 2 is of type int"),
-        (["get", ["pods"]], "shape", "argument 2 is of type list"),
+        (["get", 5], "shape", "list of strings"),
+        (["get", ["pods"]], "shape", "list of strings"),
         (["get", "pods", "a\0b"], "shape", "can't be printed"),
         (["get", "pods", "\ud800"], "shape", "can't be printed"),
         (["get", "pods", "-o", "jsonpath={a}\n"], "shape", "write \\n"),
@@ -83,16 +83,16 @@ def test_a_written_line_has_its_shape() -> None:
         (["-A", "get", "pods"], "verb", 'put "-A" after it'),
         (["-n", "prod"], "verb", "a verb is missing"),
         (["rollout", "undo", "deploy/web"], "subcommand", "use rollout history or rollout status"),
-        (["top"], "subcommand", "a subcommand is missing: it must follow its verb"),
+        (["top"], "subcommand", "use top pod or top node"),
         (["kubectl", "kubectl", "get"], "verb", "once is enough"),
         (["get pods -A"], "verb", "every word is an argument of its own"),
-        (["Get", "pods"], "verb", "a verb is written in small letters"),
-        ([" get", "pods"], "verb", "without blanks"),
+        (["Get", "pods"], "verb", "did you mean get?"),
+        ([" get", "pods"], "verb", "did you mean get?"),
         (["help", "get"], "verb", "-h after a verb shows its help"),
         (["-s", "get", "version"], "flag", "-s is not allowed: the agent speaks only to its own cluster"),
         (["--as_group=x", "get", "pods"], "flag", "answer for others; get rolebindings,clusterrolebindings -A -o wide"),
-        (["top", "-A", "pods"], "subcommand", "flags come after the subcommand, and that is top pod or top node"),
-        (["rollout", "-n", "history", "restart", "deploy/web"], "subcommand", '"restart" comes too late'),
+        (["top", "-A", "pods"], "subcommand", "use top pod or top node, and flags after that"),
+        (["rollout", "-n", "history", "restart", "deploy/web"], "subcommand", "use rollout history or rollout status"),
         (["get", "pods", "-w"], "value", "--watch is not allowed: the agent answers once and never watches; drop -w"),
         (["logs", "web", "-f"], "value", "drop -f"),
         (["get", "-f", "x"], "flag", "opens local files"),
@@ -103,11 +103,11 @@ def test_a_written_line_has_its_shape() -> None:
         (["explain", "a", "b"], "operand", '"b" is one too many: explain takes one TYPE'),
         (["get", "pods", "-Atrue"], "flag", "-t in -Atrue is not a flag"),
         (["events", "-As=https://x"], "flag", "-s in -As=https://x is not allowed: the agent speaks only to its own"),
-        (["get", "pods,,svc"], "operand", '"" in "pods,,svc" is not a resource type, as in pods'),
+        (["get", "pods,,svc"], "operand", '"" is not a resource type, as in pods'),
         (["logs", "a", "b", "c"], "operand", '"c" is one too many'),
         (["top", "pod", "a", "b"], "operand", '"b" is one too many'),
-        (["get", "--raw", "/livez", "pods"], "operand", 'drop "pods"'),
-        (["auth", "can-i", "--list", "get"], "operand", 'drop "get"'),
+        (["get", "--raw", "/livez", "pods"], "operand", "--raw takes a path and nothing else"),
+        (["auth", "can-i", "--list", "get"], "operand", "or --list"),
         (["get", "pods", "-n"], "flag", "-n needs a value"),
         (["get", "pods", "-Aw=x"], "value", "takes true or false"),
         (["logs", "web", "--since=yesterday"], "value", "a duration such as 30s"),
@@ -135,8 +135,6 @@ def test_a_refusal_can_be_shown_anywhere() -> None:
                 decide(case.args, case.policy)
             assert refusal.value.sentence.isprintable(), case
             assert len(refusal.value.sentence) < 600, case
-            assert refusal.value.argument.isprintable(), case
-            assert len(refusal.value.argument) < 100, case
 
 
 def test_the_bounds_of_the_shape_are_exact() -> None:

@@ -67,7 +67,7 @@ def test_the_effective_policy_is_explained(tmp_path: Path, capsys: pytest.Captur
     file.write_text('verbs = ["logs"]')
     assert main(["guard", "--policy", str(file), "--explain"]) == 0
     out = capsys.readouterr().out
-    assert "only these verbs run: logs" in out
+    assert "    verbs: logs\n" in out
     assert "kubectl get" not in out
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from agent.cli import main
 from agent.guard import Refused, decide, parse_policy
-from agent.guard.hints import NEVER
-from agent.guard.resources import TABLE_ONLY, credentials, is_table_only
-from agent.guard.tables import WHOLE_VERBS
+from agent.guard.refused import NEVER
+from agent.guard.resources import TABLE_ONLY, holds_credentials, is_table_only
+from agent.guard.tables import VERBS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "guard.md").read_text()
@@ -36,7 +36,7 @@ def test_the_guard_says_what_the_page_shows(
 
 def test_the_verbs_are_those_that_run() -> None:
     allowed, never = row("verbs")
-    verbs = {verb.name.replace("top pod", "top").replace("top node", "top") for verb in WHOLE_VERBS}
+    verbs = {name.replace("top pod", "top").replace("top node", "top") for name in VERBS}
     assert set(allowed.strip().split(", ")) == verbs
     for word in re.findall(r"[a-z]+(?=,|$)", never.partition(":")[2]):
         with pytest.raises(Refused):
@@ -53,7 +53,7 @@ def test_the_flags_that_never_run_are_refused() -> None:
 def test_the_types_are_judged_so() -> None:
     for kind in re.findall(r"`([a-z]+)`", row("types")[1]):
         pointer = kind in ("externalsecrets", "sealedsecrets")
-        assert bool(credentials(kind)) is not pointer, kind
+        assert holds_credentials(kind) is not pointer, kind
     listed = re.findall(r"`([a-z-]+)`", row("as a table only")[0])
     assert {"machineconfigs", "managed", "bundles"} <= set(listed)
     assert all(map(is_table_only, listed))

@@ -6,7 +6,6 @@ import shlex
 import pytest
 
 from agent.guard import Refused, decide
-from agent.guard.operands import SUBCOMMAND
 from agent.guard.tables import AGENTS_OWN, VERBS
 from tests.unit.guard.cases import EVERY_CASE
 
@@ -20,42 +19,32 @@ def sentence(line: str | list[str]) -> str:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("logs web-0 '|' tail -5", "no shell here: nothing can be piped; to see less use -l, --field-selector, --tail"),
-        ("get pods '|' grep -v Running", "no shell here"),
-        ("get pods -A '|grep' x", "no shell here"),
-        ("get pods '&&' get svc", "send each command by itself"),
-        ("get pods '||' true", "nothing can be piped"),
-        ("get 'pods;' get svc", "send each command by itself"),
-        ("get pods '>' out.txt", "drop it, what kubectl prints comes back as the result"),
-        ("get pods '2>/dev/null'", "drop it, what kubectl prints"),
-        ("get pods '2>&1'", "drop it, what kubectl prints"),
-        ("logs web-0 '<' x", "write it out"),
-        ("describe pod '$(get pods)'", "send the inner command first"),
-        ("get pods -o 'jsonpath=$(cat x)'", "send the inner command first"),
-        ("get pods '--field-selector=metadata.name=$(cat x)'", "send the inner command first"),
-        ("get secrets '|' grep x", "no shell here"),
-        ("logs '<pod-name>'", "it stands for a name; get TYPE lists the real ones"),
+        ("logs web-0 '|' tail -5", "is for a shell, and there is none here; send each command by itself"),
+        ("get pods -A '|grep' x", "use -l, --field-selector, --tail or -o jsonpath"),
+        ("get pods '2>/dev/null'", "is for a shell"),
+        ("get pods -o 'jsonpath=$(cat x)'", "is for a shell"),
+        ("get secrets '|' grep x", "is for a shell"),
+        ("logs '<pod-name>'", "stands for a name; get TYPE lists the real ones"),
         ("auth can-i get pods --as=jane", "get rolebindings,clusterrolebindings -A -o wide shows"),
         ("auth can-i --list --as system:serviceaccount:a:b", "can't answer for others"),
         ("wait --for=condition=Ready pod/x", "rollout status TYPE/NAME or get TYPE NAME -o jsonpath={.status.c"),
         ("config current-context", "cluster-info says which server"),
-        ("get pods --for=pod/x", "events --for=TYPE/NAME"),
-        ("events --sort-by=.lastTimestamp", "get events takes it"),
-        ("describe pod x -o yaml", "get TYPE NAME -o yaml"),
+        ("get pods --for=pod/x", "events takes it"),
+        ("events --sort-by=.lastTimestamp", "get, top pod, top node take it"),
+        ("describe pod x -o yaml", "get, events, api-resources take it"),
         ("describe pods --field-selector=a=b", "get, top pod take it"),
-        ("logs x -A", "logs reads one namespace, named with -n"),
         ("get pods --tail=5", "logs takes it"),
         ("get pods --outptu=json", "did you mean --output?"),
         ("get pods --labels=app", "did you mean --show-labels?"),
         ("get pods --nonsense", "--nonsense is not a flag of kubectl get: drop it"),
         ("describe pod x -w", "never watches; drop -w"),
         ("top pods -f", "opens local files"),
-        ("cluster-info dump", "ask for what you need, as in get pods -A -o wide, get events -A or logs POD"),
+        ("cluster-info dump", "ask for what you need, as in get pods -A -o wide"),
         ("logs 'web-*'", "there are no wildcards; -l chooses by label"),
         ("get pods 'web-*'", "get TYPE lists all names"),
         ("log web-0", "did you mean logs?"),
         ("exec web-0 -- ls", "logs, describe pod and events"),
-        ("adm top nodes", "this is kubectl, not oc"),
+        ("adm top nodes", "this is kubectl without plug-ins, and not oc"),
         ("get secrets", "what goes wrong for want of one shows in describe pod and get events"),
         ("get 'pods -A'", "every word is an argument of its own"),
         ("get mc -o yaml", "shown only as a table: get mc -o wide"),
@@ -91,8 +80,6 @@ def test_a_flag_that_is_recommended_is_not_refused() -> None:
             decide(case.args, case.policy)
         near = re.search(r"of kubectl ([a-z -]+): did you mean --([a-z-]+)", refusal.value.sentence)
         if near:
-            verb = next(verb for verb in VERBS if verb.name == near[1])
-            assert verb.operands is not SUBCOMMAND
-            assert near[2] not in AGENTS_OWN
+            assert near[2] in VERBS[near[1]].known.keys() - AGENTS_OWN
             said += 1
     assert said > 10

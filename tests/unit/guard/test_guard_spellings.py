@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.guard import decide
-from agent.guard.grammar import Parsed, names, parse
-from agent.guard.shape import MAX_ARGUMENTS
+from agent.guard import MAX_ARGUMENTS, decide
+from agent.guard.grammar import Parsed, parse
 from agent.guard.tables import SUBCOMMAND_ALIASES, Flag
 from agent.guard.values import FlagType
 from tests.unit.guard.cases import CASES
@@ -21,7 +20,7 @@ def spelt(flag: Flag, value: str, chance: random.Random) -> list[str]:
     """One flag in one of its forms."""
     long = "--" + "".join(chance.choice("-_") if letter == "-" else letter for letter in flag.name)
     short = f"-{flag.short}" if flag.short else long
-    if flag.type is FlagType.BOOL:
+    if flag.rule.type is FlagType.BOOL:
         given = chance.choice(TRUE if value == "true" else FALSE)
         bare = [[long], [short]] if value == "true" else []
         return chance.choice([*bare, [f"{long}={given}"], [f"{short}={given}"]])
@@ -35,15 +34,14 @@ def spelt(flag: Flag, value: str, chance: random.Random) -> list[str]:
 
 def spelt_flags(parsed: Parsed, chance: random.Random) -> Iterator[tuple[str, list[str]]]:
     """Every flag, in any order; some texts twice, as the last one wins; some switches in clusters."""
-    known = names(parsed.verb.name).long
     cluster = ""
     for name in chance.sample(sorted(parsed.flags), len(parsed.flags)):
-        flag = known[name]
+        flag = parsed.verb.known[name]
         for value in parsed.flags[name]:
-            if flag.type is FlagType.TEXT and chance.random() < 0.2:
+            if flag.rule.type is FlagType.TEXT and chance.random() < 0.2:
                 yield name, spelt(flag, "overruled", chance)
             words = spelt(flag, value, chance)
-            if words == [f"-{flag.short}"] and flag.type is FlagType.BOOL:
+            if words == [f"-{flag.short}"] and flag.rule.type is FlagType.BOOL:
                 cluster += flag.short
             elif cluster and not words[0].startswith("--"):
                 yield "", [f"-{cluster}{words[0][1:]}", *words[1:]]
