@@ -248,11 +248,6 @@ def test_a_template_goes_over_a_list_within_itself(place: Bench) -> None:
     assert len(refused_but_run(place, "get", "pods", "-o", f"go-template={nested}").out) == 2**9
 
 
-def test_whole_objects_are_printed_as_often_as_they_are_named(place: Bench) -> None:
-    once = place.run(["get", "pods", "-o", "jsonpath={.}"]).out
-    assert len(refused_but_run(place, "get", "pods", "-o", "jsonpath=" + "{.}" * 50).out) == 50 * len(once)
-
-
 def test_a_union_multiplies_what_was_fetched(place: Bench) -> None:
     name = "[" + ",".join(["'name'"] * 40) + "]"
     items = "[" + ",".join(["'metadata'"] * 40) + "]"
