@@ -27,8 +27,9 @@ demo:  ## the main job, told as a story, in about 30 s (LINK=stream; CLUSTER=kub
 playground:  ## API, sample cluster and agent stay up until Ctrl-C, to be asked by curl
 	$(RUN_DEMO) -m demo --playground$(CHOSEN)
 
-test:  ## all tests but those that need a cluster or root
-	$(RUN) -m pytest -n auto --dist worksteal -m "not cluster and not image"
+THOROUGH :=
+test:  ## all tests but those that need a cluster or root (THOROUGH=1: with many more examples)
+	$(RUN) $(if $(THOROUGH),THOROUGH=1 )-m pytest -n auto --dist worksteal -m "not cluster and not image"
 
 SEED    := $(shell shuf -i 1-999999 -n 1 2>/dev/null || echo 1)
 MINUTES := 2

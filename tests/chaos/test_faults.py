@@ -1,6 +1,5 @@
 """After each thing that an API can do, everything is delivered or visibly refused, and a fresh command works."""
 
-import os
 import random
 import sqlite3
 from contextlib import asynccontextmanager, closing
@@ -13,7 +12,7 @@ from agent.link.http import MAX_BODY_BYTES
 from tests.chaos.inside import agent_inside
 from tests.chaos.record import judge
 from tests.chaos.standin import prints
-from tests.kit import faults
+from tests.kit import THOROUGH, faults
 from tests.kit.api import fake_api
 
 pytestmark = pytest.mark.chaos
@@ -285,7 +284,7 @@ WRONG: list[dict[str, Any]] = [
 """The id is readable: each gets an error result."""
 
 
-ROUNDS = 100 if os.environ.get("CHAOS_FULL") else 40
+ROUNDS = 100 if THOROUGH else 40
 
 
 async def test_many_malformed_answers(api, agent, link):

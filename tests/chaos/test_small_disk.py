@@ -1,7 +1,5 @@
 """The whole agent on a file system of 16 MB, against an API that hands out commands and takes no results."""
 
-import os
-
 import pytest
 import trio
 
@@ -11,14 +9,14 @@ from tests.chaos.disk import MEBIBYTE, small_disk
 from tests.chaos.inside import agent_inside
 from tests.chaos.record import judge
 from tests.chaos.standin import prints
-from tests.kit import faults
+from tests.kit import THOROUGH, faults
 from tests.kit.api import fake_api
 
 pytestmark = pytest.mark.chaos
 
 EXECUTORS = 4
 JOURNAL = {"poll": PollLink.journal + PollLink.burst, "stream": StreamLink.journal}
-RESULTS = 500 if os.environ.get("CHAOS_FULL") else 100
+RESULTS = 500 if THOROUGH else 100
 """Of 200 KB each: the short form is more than the disk holds too."""
 
 

@@ -1,7 +1,6 @@
 """Days pass, clocks are stepped, the process sleeps: memory, descriptors and the file stay as they are."""
 
 import gc
-import os
 import resource
 import signal
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from agent.policy import PolicyFile
 from agent.run import Agent
 from agent.spool import Limits, open_spool
 from tests.chaos.standin import ChaosAgent, prints
+from tests.kit import THOROUGH
 from tests.kit.api import fake_api
 from tests.tasks.fakes import FakeKubectl, FakeLink, until
 
@@ -44,10 +44,9 @@ class Rhythm:
     """How many of its tasks find out for themselves that the API is away."""
 
 
-LONG = bool(os.environ.get("CHAOS_FULL"))
 RHYTHMS = {  # on a stream more happens in an hour
-    "poll": Rhythm(7_200.0, DAY if LONG else DAY / 4, 20.0, 60.0, 1),
-    "stream": Rhythm(1_800.0, DAY if LONG else DAY / 24, 15.0, 10.0, 2),
+    "poll": Rhythm(7_200.0, DAY if THOROUGH else DAY / 4, 20.0, 60.0, 1),
+    "stream": Rhythm(1_800.0, DAY if THOROUGH else DAY / 24, 15.0, 10.0, 2),
 }
 
 

@@ -8,3 +8,8 @@ wire.py       HTTP on a bare socket, with nothing hidden
 agent.py      the agent as a process: started, watched, killed
 process.py    what Linux knows of a process
 """
+
+import os
+
+THOROUGH = "THOROUGH" in os.environ
+"""`make test THOROUGH=1`, which CI does every night: many more examples of everything that is tried by chance."""

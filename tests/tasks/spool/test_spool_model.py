@@ -27,6 +27,7 @@ from agent.spool import Delivery, Limits, Spool, open_spool
 from agent.spool.clock import follow
 from agent.spool.space import beside, file_bytes
 from agent.spool.writer import Need
+from tests.kit import THOROUGH
 from tests.tasks.spool.kit import MB, Hands, command, take, text
 
 T = TypeVar("T")
@@ -458,7 +459,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
 TestSpoolModel = SpoolMachine.TestCase
 TestSpoolModel.settings = settings(
-    max_examples=int(os.environ.get("SPOOL_MODEL_EXAMPLES", "15")),
+    max_examples=300 if THOROUGH else 15,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -1,9 +1,8 @@
 """Whatever comes in: a refusal or a plan, and a plan that means what it says.
 
-Hypothesis looks for the smallest line that breaks this; a plain generator runs many more (`GUARD_LINES=100000`).
+Hypothesis looks for the smallest line that breaks this; a plain generator runs many more.
 """
 
-import os
 import random
 import re
 
@@ -16,9 +15,10 @@ from agent.guard.grammar import parse
 from agent.guard.refused import NEVER
 from agent.guard.resources import is_own
 from agent.guard.tables import VERBS
+from tests.kit import THOROUGH
 from tests.unit.guard.cases import CASES
 
-LINES = int(os.environ.get("GUARD_LINES", "3000"))
+LINES = 100_000 if THOROUGH else 3000
 lines = settings(
     max_examples=200,
     deadline=None,

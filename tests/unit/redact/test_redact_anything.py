@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from agent.redact import MARK, RULES, Redactor, redactor
 from agent.redact.forms import TOKENS, linear
 from agent.redact.rules import search
+from tests.kit import THOROUGH
 from tests.unit.redact.cases import CASES
 
 anything = settings(
-    max_examples=150,
+    max_examples=3000 if THOROUGH else 150,
     deadline=None,
     derandomize=True,
     database=None,

@@ -1,9 +1,8 @@
 """What the guard writes does what was asked: real kubectls make the same requests and print the same for both lines.
 
-One allowed case in thirty is run; `GUARD_DIFFERENTIAL=1` runs all, `GUARD_KUBECTLS` more kubectls.
+One allowed case in thirty is run, or all if the tests are thorough; with `GUARD_KUBECTLS` on more kubectls.
 """
 
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,12 +11,13 @@ from queue import SimpleQueue
 import pytest
 
 from agent.guard import decide
+from tests.kit import THOROUGH
 from tests.unit.guard.cases import CASES, Case
 from tests.whole.guard.bench import KUBECTLS, Bench, Ran, bench
 
 WORKERS = 4
 ALLOWED = [case for case in CASES if case.allowed]
-CHOSEN = ALLOWED if os.environ.get("GUARD_DIFFERENTIAL") else ALLOWED[::30]
+CHOSEN = ALLOWED if THOROUGH else ALLOWED[::30]
 
 
 def is_changed_on_purpose(args: list[str]) -> bool:
