@@ -186,7 +186,6 @@ class Executor:
 
 INTERRUPTED = "The agent was stopped while this ran. What kubectl had printed so far is kept; ask again for the rest."
 _ASK_FOR_LESS = "Ask for less: one namespace, a selector (-l), one object, or only names (-o name)."
-TOO_LARGE = f"kubectl ran out of memory: the answer was too large for it. {_ASK_FOR_LESS}"
 CROWDED = (
     "kubectl was ended: its answer and those of others that ran at the same time were too large for the agent's memory "
     f"together. Ask again when they are done. {_ASK_FOR_LESS}"
@@ -194,27 +193,25 @@ CROWDED = (
 
 
 def _from_exit(ended: Exit, timeout: float) -> Result:
-    outcome, error = Outcome.FAILED, None
+    error = None
     if ended.why == "time limit":
-        outcome = Outcome.TIMED_OUT
         error = f"kubectl was ended after {timeout:g} s, the command's time limit. What it had printed is kept."
     elif ended.why == "flood":
         printed = f"it had printed {ended.stdout_bytes >> 20} MiB and went on"
         error = f"kubectl was ended: {printed}. The beginning is kept. {_ASK_FOR_LESS}"
     elif ended.why == "crowd":
         error = CROWDED
+    elif ended.why == "memory":
+        error = f"kubectl ran out of memory: the answer was too large for it. {_ASK_FOR_LESS}"
     elif ended.signal is not None:
         guess = ": probably by the kernel, for want of memory" if ended.signal == "SIGKILL" else ""
         error = f"kubectl was ended by {ended.signal}, not by the agent{guess}."
-    elif ended.out_of_memory:
-        error = TOO_LARGE
-    elif ended.code == 0:
-        outcome = Outcome.SUCCEEDED
+    outcome = Outcome.FAILED if ended.code or error else Outcome.SUCCEEDED
     return Result(
-        outcome,
-        exit_code=ended.code,
-        error=error,
-        execution_time_ms=ended.duration_ms,
-        output_bytes=ended.stdout_bytes,
-        truncated=ended.truncated,
+        Outcome.TIMED_OUT if ended.why == "time limit" else outcome,
+        ended.code,
+        error,
+        ended.duration_ms,
+        ended.stdout_bytes,
+        ended.truncated,
     )

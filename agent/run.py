@@ -14,7 +14,7 @@ import os
 import random
 import signal
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from agent.model import Outcome, Result
 from agent.policy import PolicyFile
 from agent.poller import Poller
 from agent.probes import Probes
-from agent.spool import Limits, Spool, open_spool
+from agent.spool import Limits, Recovery, Spool, open_spool
 from agent.uploader import Troubles, Uploader
 from agent.watchdog import Watchdog
 
@@ -50,12 +50,6 @@ results/s and 1 delivers 30 (measured)."""
 
 EXECUTORS_SHARE = 0.6
 """The part of the drain that running commands may take; the rest is for delivering their results."""
-
-NAMED_AT_MOST = 20
-"""How many undelivered results are named in the last log line."""
-
-FRAMES = 3
-"""How many places of an unexpected error are named."""
 
 LAST_WRITES_SECONDS = 3.0
 """How long a stopping task may go on writing down what it has. kubectl's own end, 2 s after SIGTERM, is part of it."""
@@ -71,7 +65,7 @@ class Stage:
     a full disk: a process that never ends is killed, and can't even say what is left.
     """
 
-    def __init__(self, root: trio.Nursery, tasks: Mapping[str, Task], abandon: Callable[[], None]) -> None:
+    def __init__(self, root: trio.Nursery, tasks: Mapping[str, Task], *abandon: Callable[[], None]) -> None:
         self._abandon = abandon
         self._scopes = [trio.CancelScope() for _ in tasks]
         self._running = len(tasks)
@@ -96,7 +90,8 @@ class Stage:
             scope.cancel()
         with trio.move_on_after(LAST_WRITES_SECONDS):
             await self._ended.wait()
-        self._abandon()
+        for abandon in self._abandon:
+            abandon()
         await self._ended.wait()
 
 
@@ -129,40 +124,33 @@ class Agent:
 
     async def run(self) -> None:
         """Run until a signal has been obeyed, or a task fails."""
-        async with trio.open_nursery() as root:
-            # From the first task on a signal drains: before that there is nothing to lose.
-            stop: trio.Event = await root.start(self._signals, name="signals")
-            await root.start(self._probes.serve, name="probes")
-            root.start_soon(self._maintenance.run, name="maintenance")
-            root.start_soon(self._link.run, name="link")
-            uploaders = {f"uploader {n}": each.run for n, each in enumerate(self._uploaders, 1)}
-            executors = {f"executor {n}": self._executor.run for n in range(1, self._config.executors + 1)}
-            uploading = Stage(root, uploaders, self._link.abandon)
-            executing = Stage(root, executors, self._executor.abandon)
-            polling = Stage(root, {"poller": self._poller.run}, self._abandon_receiving)
-            try:
-                await stop.wait()
-                await self._drain(polling, executing, uploading)
-            except trio.Cancelled:  # a task has failed: the others write down what they have
-                with trio.CancelScope(shield=True):
-                    for stage in (polling, executing, uploading):
-                        await stage.stop()
-                raise
-            root.cancel_scope.cancel()
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with trio.open_nursery() as root:
+                await root.start(self._probes.serve, name="probes")
+                root.start_soon(self._maintenance.run, name="maintenance")
+                root.start_soon(self._link.run, name="link")
+                uploaders = {f"uploader {n}": each.run for n, each in enumerate(self._uploaders, 1)}
+                executors = {f"executor {n}": self._executor.run for n in range(1, self._config.executors + 1)}
+                uploading = Stage(root, uploaders, self._link.abandon)
+                executing = Stage(root, executors, self._executor.abandon)
+                polling = Stage(root, {"poller": self._poller.run}, self._link.abandon, self._poller.abandon)
+                try:
+                    name = signal.Signals(await anext(signals)).name
+                    log.info("signal, draining", signal=name, within_seconds=self._config.drain_seconds)
+                    root.start_soon(self._end_at_once, signals, name="second signal")
+                    await self._drain(polling, executing, uploading)
+                except trio.Cancelled:  # a task has failed: the others write down what they have
+                    with trio.CancelScope(shield=True):
+                        for stage in (polling, executing, uploading):
+                            await stage.stop()
+                    raise
+                root.cancel_scope.cancel()
 
-    async def _signals(self, *, task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED) -> None:
-        """Set the event it starts with at the first SIGTERM or SIGINT. A second one ends the process at once."""
-        first = trio.Event()
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as numbers:
-            task_status.started(first)
-            async for number in numbers:
-                name = signal.Signals(number).name
-                if first.is_set():
-                    log.warning("second signal, stopping at once", signal=name)
-                    self._kubectl.kill()
-                    os._exit(SIGNALLED + number)
-                log.info("signal, draining", signal=name, within_seconds=self._config.drain_seconds)
-                first.set()
+    async def _end_at_once(self, signals: AsyncIterator[int]) -> None:
+        number = await anext(signals)
+        log.warning("second signal, stopping at once", signal=signal.Signals(number).name)
+        self._kubectl.kill()
+        os._exit(SIGNALLED + number)
 
     async def _drain(self, polling: Stage, executing: Stage, uploading: Stage) -> None:
         deadline = trio.current_time() + self._config.drain_seconds
@@ -176,10 +164,6 @@ class Agent:
             uploader.drain()
         await uploading.stop(within=deadline - trio.current_time())
         await self._tell_what_is_left()
-
-    def _abandon_receiving(self) -> None:
-        self._link.abandon()
-        self._poller.abandon()
 
     async def _answer_unstarted(self) -> None:
         """Answer what was accepted and never started: the pod's volume may go with the pod, and somebody waits."""
@@ -195,7 +179,7 @@ class Agent:
             log.warning(
                 "stopped with results undelivered: they go with the volume, or are sent at the next start",
                 count=self._spool.pending,
-                command_ids=await self._spool.undelivered(NAMED_AT_MOST),
+                command_ids=await self._spool.undelivered(20),
             )
         else:
             log.info("drained, everything is delivered")
@@ -207,9 +191,7 @@ async def run(config: Config) -> int:
     Raises:
         AgentError: it couldn't even start; the sentence says why.
     """
-    kubectl = Kubectl(
-        Environment.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)
-    )
+    kubectl = Kubectl(Environment.prepare(config.kubectl, config.kubeconfig, config.kubectl_home))
     policies = PolicyFile(config.policy_file, Log("policy"))
     link = open_link(config, lambda: capabilities(policies.current()))
     limits = Limits(
@@ -227,7 +209,7 @@ async def run(config: Config) -> int:
         spool = await stack.enter_async_context(open_spool(config.spool_path, limits))
         stack.push_async_callback(link.aclose)
         log.info("spool opened", results_waiting=spool.pending)
-        _tell_recovery(spool)
+        _tell_recovery(spool.recovery)
         try:
             await Agent(config, kubectl, policies, spool, link).run()
         except Exception as failure:  # the last stop: one clear line and an exit code, whatever it was
@@ -238,8 +220,7 @@ async def run(config: Config) -> int:
     return STOPPED
 
 
-def _tell_recovery(spool: Spool) -> None:
-    found = spool.recovery
+def _tell_recovery(found: Recovery) -> None:
     if found.moved_aside is not None:
         log.error(
             "the spool was damaged: moved aside, a new one begun",
@@ -249,12 +230,8 @@ def _tell_recovery(spool: Spool) -> None:
             damaged=found.damaged,
         )
     if found.rerun or found.interrupted or found.gave_up:
-        log.warning(
-            "commands were unfinished when the agent ended last",
-            run_again=found.rerun,
-            answered_interrupted=found.interrupted,
-            given_up=found.gave_up,
-        )
+        counts = {"run_again": found.rerun, "answered_interrupted": found.interrupted, "given_up": found.gave_up}
+        log.warning("commands were unfinished when the agent ended last", **counts)
 
 
 def _sentence(error: BaseException) -> str:
@@ -262,5 +239,5 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, AgentError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
-    at = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames[-FRAMES:]))
+    at = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames[-3:]))
     return f"{type(error).__name__}: {error} (at {at})"

@@ -22,8 +22,10 @@ from agent.errors import KubectlError
 from agent.kubectl.environment import MOST_BYTES, Environment
 from agent.model import Stream
 
-Why = Literal["time limit", "flood", "crowd"]
-"""Why a child was ended: its time was up, it printed a large multiple of the cap, or all took too much memory."""
+Why = Literal["time limit", "flood", "crowd", "memory"]
+"""Why a child ended early: its time was up, it printed a large multiple of the cap, all of them took too much memory
+together, or it alone did. In the last case the system refused it more; else the agent ended it.
+"""
 
 OOM_SCORE = "800"
 """When memory runs out, the kernel takes the child before the agent (0)."""
@@ -43,14 +45,8 @@ LOOK_SECONDS = 0.02
 _START_ERRORS = {
     errno.ENOENT: "it isn't there any more, or the interpreter that its first line names isn't",
     errno.EACCES: "it may not be executed: look at its mode, and whether its volume is mounted noexec",
-    errno.EPERM: "it may not be executed: look at its mode, and whether its volume is mounted noexec",
     errno.ENOEXEC: "it isn't a program for this machine: the wrong architecture, or a damaged download",
-    errno.ETXTBSY: "it is being written at the moment",
-    errno.EMFILE: "the agent has too many files open",
-    errno.ENFILE: "the node has too many files open",
     errno.EAGAIN: "no more processes may be started: look at the pod's pids limit",
-    errno.ENOMEM: "there is no memory left for it",
-    errno.E2BIG: "its arguments are too long",
 }
 
 
@@ -183,8 +179,7 @@ class Child:
 
 
 def _unstartable(environment: Environment, error: OSError) -> KubectlError:
-    if str(error.filename) == str(environment.folder):
-        words = f"{environment.folder}, its working folder: {error.strerror}"
-        return KubectlError(f"kubectl can't be started: {words}.", "Restart the agent.")
     reason = _START_ERRORS.get(error.errno or 0, error.strerror)
+    if error.filename == str(environment.folder):
+        reason = f"{environment.folder}, its working folder, is gone; restart the agent"
     return KubectlError(f"{environment.program} can't be started: {reason}.")

@@ -41,14 +41,12 @@ class Exit:
     signal: str | None
     """The signal's name ("SIGKILL"), if one ended it."""
     why: Why | None
-    """Why the agent ended it, if it did. What was printed until then has been handed on."""
+    """Why it ended early, if it did. What was printed until then has been handed on."""
     duration_ms: int
     stdout_bytes: int
     """All that it printed, those beyond the cap included."""
     truncated: bool
     """Some of stdout was beyond the cap."""
-    out_of_memory: bool = False
-    """It ended because it may have no more memory: the answer was too large for it."""
 
 
 class Kubectl:
@@ -103,14 +101,9 @@ class Kubectl:
             self._children.discard(child)
             child.close()
         stdout, stderr = texts.values()
-        return Exit(
-            *_as_shell(returned),
-            child.why,
-            round((trio.current_time() - began) * 1000),
-            stdout.total,
-            stdout.truncated,
-            returned == _GO_FATAL and _OUT_OF_MEMORY.search(stderr.head) is not None,
-        )
+        why: Why | None = "memory" if returned == _GO_FATAL and _OUT_OF_MEMORY.search(stderr.head) else child.why
+        duration_ms = round((trio.current_time() - began) * 1000)
+        return Exit(*_as_shell(returned), why, duration_ms, stdout.total, stdout.truncated)
 
     def kill(self) -> None:
         """Kill all children at once, for an agent that ends at once."""

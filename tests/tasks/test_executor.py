@@ -86,7 +86,7 @@ async def test_a_command_runs_and_its_output_is_kept(executing, events):
         (replace(DONE, code=143, why="time limit", signal="SIGTERM"), Outcome.TIMED_OUT, 143, "ended after 10 s"),
         (replace(DONE, code=137, signal="SIGKILL"), Outcome.FAILED, 137, "SIGKILL, not by the agent: probably by the"),
         (replace(DONE, code=139, signal="SIGSEGV"), Outcome.FAILED, 139, "SIGSEGV, not by the agent."),
-        (replace(DONE, code=2, out_of_memory=True), Outcome.FAILED, 2, "was too large for it. Ask for less"),
+        (replace(DONE, code=2, why="memory"), Outcome.FAILED, 2, "was too large for it. Ask for less"),
         (
             replace(DONE, code=143, signal="SIGTERM", why="crowd"),
             Outcome.FAILED,

@@ -65,7 +65,7 @@ class Life:
 @pytest.fixture
 def life(config, link, kubectl, monkeypatch, events):
     monkeypatch.setattr(run_module, "open_link", lambda *_: link)
-    monkeypatch.setattr("agent.run.Environment.prepare", lambda **_: None)
+    monkeypatch.setattr("agent.run.Environment.prepare", lambda *_: None)
     monkeypatch.setattr("agent.run.Kubectl", lambda _: kubectl)
     monkeypatch.setattr("agent.run.open_spool", partial(open_spool, inline=True))
     return Life(config)

@@ -106,13 +106,17 @@ def test_kubectl_in_no_folder_of_path(tmp_path: Path, account: Path) -> None:
 
 
 def test_kubectl_named_by_a_file_that_is_not_there(tmp_path: Path, account: Path) -> None:
-    with pytest.raises(KubectlError, match=r"There is no file .*/kubectl. Correct KUBENTLY_KUBECTL"):
+    with pytest.raises(
+        KubectlError, match=r"There is no file .*/kubectl that may be executed. Correct KUBENTLY_KUBECTL"
+    ):
         prepare(tmp_path, account)
 
 
 def test_kubectl_that_is_not_executable(tmp_path: Path, account: Path, program: Path) -> None:
     program.chmod(0o644)
-    with pytest.raises(KubectlError, match=r"isn't executable. chmod \+x"):
+    with pytest.raises(
+        KubectlError, match=r"There is no file .*/kubectl that may be executed. Correct KUBENTLY_KUBECTL or its mode"
+    ):
         prepare(tmp_path, account)
 
 

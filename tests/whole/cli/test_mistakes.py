@@ -176,7 +176,7 @@ MISTAKES = [
         "kubectl missing",
         environ={"KUBENTLY_KUBECTL": "{folder}/nowhere/kubectl"},
         run=1,
-        says=r"There is no file .*/nowhere/kubectl\. Correct KUBENTLY_KUBECTL",
+        says=r"There is no file .*/nowhere/kubectl that may be executed\. Correct KUBENTLY_KUBECTL",
         check="kubectl",
     ),
     Mistake(

