@@ -41,6 +41,12 @@ def json_text(text: str) -> bytes:
     return data
 
 
+MAX_ARGUMENTS = 64
+"""Of one command. The longest line of a person that we know of has 23."""
+
+MAX_ARGUMENT_BYTES = 16 * 1024
+"""Of all arguments of one command, as UTF-8. Linux takes at most 128 KiB for one; a line for people is far below."""
+
 MAX_ID_CHARS = 256
 """A longer command id is answered with an error. UUIDs have 36; the bound keeps ids readable in tables and logs."""
 

@@ -5,9 +5,8 @@
 Arguments are parsed as kubectl parses them, checked as parsed, and written anew from what was parsed; only that runs.
 """
 
-from agent.guard.decide import MAX_ARGUMENTS, MAX_BYTES, GuardPlan, decide
+from agent.guard.decide import GuardPlan, decide
 from agent.guard.policy import DEFAULT_POLICY, Policy, PolicyError, parse_policy
 from agent.guard.refused import Refused
 
-__all__ = ["DEFAULT_POLICY", "MAX_ARGUMENTS", "MAX_BYTES", "GuardPlan", "Policy", "PolicyError", "Refused", "decide"]
-__all__ += ["parse_policy"]
+__all__ = ["DEFAULT_POLICY", "GuardPlan", "Policy", "PolicyError", "Refused", "decide", "parse_policy"]

@@ -10,9 +10,7 @@ from agent.guard.policy import DEFAULT_POLICY, Policy
 from agent.guard.refused import Refused, shown
 from agent.guard.resources import is_table_only
 from agent.guard.tables import Verb
-
-MAX_ARGUMENTS = 64  # the longest line of a person that we know of has 23
-MAX_BYTES = 16 * 1024  # in all, as UTF-8; Linux takes at most 128 KiB for one argument, a line for people is far below
+from agent.model import MAX_ARGUMENT_BYTES, MAX_ARGUMENTS
 
 _SHELL = re.compile(r"[|&;<].*|\d?>.*|.*\$\(.*", re.DOTALL)
 
@@ -67,14 +65,12 @@ def _checked(args: object) -> list[str]:
         raise Refused("shape", 'there are no arguments; a verb is needed, as in ["get", "pods"]')
     if len(args) > MAX_ARGUMENTS:
         raise Refused("shape", f"{len(args)} arguments are too many; {MAX_ARGUMENTS} are allowed")
-    if sum(len(each.encode(errors="surrogatepass")) for each in args) > MAX_BYTES:
-        raise Refused("shape", f"the arguments are too long; {MAX_BYTES} bytes in all are allowed")
+    if sum(len(each.encode(errors="surrogatepass")) for each in args) > MAX_ARGUMENT_BYTES:
+        raise Refused("shape", f"the arguments are too long; {MAX_ARGUMENT_BYTES} bytes in all are allowed")
     for argument in args:
         if not argument.isprintable():
             why = "has characters that can't be printed, such as line breaks; in jsonpath and templates write \\n"
-        elif (
-            "--kuberc" in argument
-        ):  # kubectl 1.33 and later look for this inside every argument, before they parse any
+        elif "--kuberc" in argument:  # kubectl looks for this inside every argument, before it parses any
             why = "contains --kuberc, which makes kubectl load a local file; drop it"
         elif re.fullmatch(r"<[A-Za-z][\w .-]*>", argument):
             why = "stands for a name; get TYPE lists the real ones"

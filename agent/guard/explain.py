@@ -56,13 +56,16 @@ def capabilities(policy: Policy = DEFAULT_POLICY) -> Capabilities:
     flags = [flag for flag in known if flag.name not in never_offered]
     unread = [kind for kind in OWN_TYPES if not _reads(policy, kind)]
     named = [name for name in CREDENTIALS.split() if len(name) > 4]  # shorter ones mean nothing to a reader
-    told = (
+    return Capabilities(
         # "rollout status" says what runs; "rollout" alone is there for readers that compare a command's first word.
-        [*(verb.name for verb in verbs), *(verb.name.split()[0] for verb in verbs)],
-        ["secrets", *policy.denied_types, *unread, "tokens", "passwords", "credentials", *named],
-        [*(f"--{flag.name}" for flag in flags), *(f"-{flag.short}" for flag in flags if flag.short)],
+        verbs=_once(*(verb.name for verb in verbs), *(verb.name.split()[0] for verb in verbs)),
+        restricted_types=_once("secrets", *policy.denied_types, *unread, "tokens", "passwords", "credentials", *named),
+        flags=_once(*(f"--{flag.name}" for flag in flags), *(f"-{flag.short}" for flag in flags if flag.short)),
     )
-    return Capabilities(*(tuple(dict.fromkeys(names)) for names in told))
+
+
+def _once(*names: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 def _reads(policy: Policy, kind: str) -> bool:

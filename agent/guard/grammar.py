@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
-from agent.guard.refused import NEVER, NEVER_SHORT, Refused, flag_hint, shown, verb_hint
+from agent.guard.refused import NEVER, NEVER_SHORT, Refused, shown, verb_hint
 from agent.guard.tables import AGENTS_OWN, SUBCOMMAND_ALIASES, VERBS, Flag, Verb, subcommands
 from agent.guard.values import FlagType
 
@@ -60,9 +61,8 @@ def _find_verb(words: Sequence[str]) -> int:
         word = words[at]
         is_whole = "=" in word if word.startswith("--") else len(word) > 2
         if not is_whole and word.replace("_", "-") not in takes_next:
-            if why := NEVER.get(
-                NEVER_SHORT.get(word[1], word[2:].replace("_", "-"))
-            ):  # it is refused after the verb, too
+            name = NEVER_SHORT.get(word[1], word[2:].replace("_", "-"))
+            if why := NEVER.get(name):  # it is refused after the verb, too
                 raise Refused("flag", f"{shown(word)} is not allowed: {why}")
             raise Refused("verb", f'a verb must come first; put "{shown(word)}" after it')
         at += 1 if is_whole else 2
@@ -127,5 +127,6 @@ def _unknown(given: str, name: str, verb: Verb) -> Refused:
     if name in NEVER:
         return Refused("flag", f"{shown(given)} is not allowed: {NEVER[name]}")
     owners = [each.name for each in VERBS.values() if name in each.flags]
-    hint = flag_hint(name, [flag for flag in verb.known if flag not in AGENTS_OWN], owners)
+    near = get_close_matches(name, [flag for flag in verb.known if flag not in AGENTS_OWN], 1, 0.6)
+    hint = f"it belongs to {', '.join(owners[:3])}" if owners else f"did you mean --{near[0]}?" if near else "drop it"
     return Refused("flag", f"{shown(given)} is not a flag of kubectl {verb.name}: {hint}")

@@ -74,11 +74,3 @@ def verb_hint(verb: str, known: Sequence[str]) -> str:
         return "every word is an argument of its own"
     near = get_close_matches(verb.strip().lower(), known, 1, 0.75)
     return f"did you mean {near[0]}?" if near else f"the agent only reads; use {', '.join(known)}"
-
-
-def flag_hint(flag: str, known: Sequence[str], owners: Sequence[str]) -> str:
-    """What to do instead of a flag that this verb doesn't take: by whoever takes it, or by a near miss."""
-    if owners:
-        return f"{', '.join(owners[:3])} {'takes' if len(owners) == 1 else 'take'} it"
-    near = get_close_matches(flag, known, 1, 0.6)
-    return f"did you mean --{near[0]}?" if near else "drop it"

@@ -48,11 +48,7 @@ _RULES: Mapping[str, ValueRule] = {
         ("categories", "verbs"), matching(rf"{_WORD}(?:,{_WORD})*", "words with commas, as in get,list", type_=LIST)
     ),
     "namespace": NAMESPACE,
-    "request-timeout": expecting(  # 0 means for ever
-        TEXT,
-        "more than 0 and at most 300s, as in 10s",
-        lambda value: 0 < (seconds(f"{value}s" if value.isdigit() else value) or 0) <= 300,
-    ),
+    "request-timeout": lasting("300s", TEXT),
     "v": expecting(TEXT, "only 0", "0".__eq__, NEVER["v"]),
     "selector": matching(r"[A-Za-z0-9._/=!,()<> -]*", "a label selector, as in app=web,tier!=db"),
     "output": OUTPUT,

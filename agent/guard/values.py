@@ -83,8 +83,10 @@ def number(low: int, high: int = 2**63) -> ValueRule:
     return expecting(FlagType.INT, says, lambda value: low <= int(value) <= high)
 
 
-def lasting(most: str) -> ValueRule:
-    """A duration to wait, of more than 0 and at most another."""
-    limit = seconds(most) or 0
-    says = f"a duration of more than 0 and at most {most}"
-    return expecting(FlagType.DURATION, says, lambda value: 0 < (seconds(value) or 0) <= limit)
+def lasting(most: str, type_: FlagType = FlagType.DURATION) -> ValueRule:
+    """A time to wait, of more than 0 (which means for ever) and at most another; as a text, plain seconds will do."""
+
+    def holds(value: str) -> bool:
+        return 0 < (seconds(f"{value}s" if value.isdigit() else value) or 0) <= (seconds(most) or 0)
+
+    return expecting(type_, f"a duration of more than 0 and at most {most}", holds)

@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from agent.guard import MAX_ARGUMENTS, MAX_BYTES
 from agent.link.contract import Batch
-from agent.model import MAX_ID_CHARS, Command, Malformed
+from agent.model import MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ID_CHARS, Command, Malformed
 
 MAX_ENTRIES = 1000
 """So many entries of one answer are looked at. The contract says 10; each that can't be run costs a durable answer."""
@@ -111,8 +110,8 @@ def _args_problem(args: object) -> str | None:
     if not all(_encodable(arg) for arg in args):
         return 'The command\'s "args" hold a lone surrogate, which is no character.'
     size = sum(len(arg.encode()) for arg in args)
-    if size > MAX_BYTES:
-        return f"The command's arguments have {size} bytes; at most {MAX_BYTES} are allowed."
+    if size > MAX_ARGUMENT_BYTES:
+        return f"The command's arguments have {size} bytes; at most {MAX_ARGUMENT_BYTES} are allowed."
     return None
 
 
@@ -122,8 +121,8 @@ def _request_problem(request: object) -> str | None:
     if not _encodable(json.dumps(request, ensure_ascii=False)):
         return 'The command\'s "request" holds a lone surrogate, which is no character.'
     size = len(json.dumps(request))
-    if size > MAX_BYTES:
-        return f"The command's request has {size} bytes; at most {MAX_BYTES} are allowed."
+    if size > MAX_ARGUMENT_BYTES:
+        return f"The command's request has {size} bytes; at most {MAX_ARGUMENT_BYTES} are allowed."
     return None
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.guard import MAX_ARGUMENTS, decide
+from agent.guard import decide
 from agent.guard.grammar import Parsed, parse
 from agent.guard.tables import SUBCOMMAND_ALIASES, Flag
 from agent.guard.values import FlagType
+from agent.model import MAX_ARGUMENTS
 from tests.unit.guard.cases import CASES
 
 TRUE = ["1", "t", "T", "TRUE", "true", "True"]
