@@ -77,6 +77,8 @@ class FakeLink:
         """Command id, result and output of each delivery that was tried."""
         self.closed = False
         self.abandoned = False
+        self.reading = []
+        """Scopes of answers that have begun, which `abandon` cancels."""
 
     async def receive(self, *, eager):
         self.eager.append(eager)
@@ -98,6 +100,8 @@ class FakeLink:
 
     def abandon(self):
         self.abandoned = True
+        for scope in self.reading:
+            scope.cancel()
 
     async def aclose(self):
         self.closed = True

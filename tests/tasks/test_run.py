@@ -165,13 +165,13 @@ async def test_an_answer_that_doesnt_end_ends_with_the_stop(life, link, virtual_
 
     async def endless():
         with trio.CancelScope(shield=True) as reading:
-            link.abandon = reading.cancel
+            link.reading.append(reading)
             await trio.sleep_forever()
         return Batch()
 
     link.receives.append(endless)
     began = trio.current_time()
-    assert await life.until_signalled(lambda: "abandon" in vars(link)) == STOPPED
+    assert await life.until_signalled(lambda: link.reading) == STOPPED
     assert trio.current_time() - began < 10
 
 
