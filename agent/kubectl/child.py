@@ -180,6 +180,6 @@ class Child:
 
 def _unstartable(environment: Environment, error: OSError) -> KubectlError:
     reason = _START_ERRORS.get(error.errno or 0, error.strerror)
-    if error.filename == str(environment.folder):
+    if error.filename == environment.folder:
         reason = f"{environment.folder}, its working folder, is gone; restart the agent"
     return KubectlError(f"{environment.program} can't be started: {reason}.")
