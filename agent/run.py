@@ -25,7 +25,6 @@ from agent.circuit import Breaker, Circuit, Trust
 from agent.config import Config, unknown_variables
 from agent.errors import AgentError, SpoolError, leaves
 from agent.executor import Executor
-from agent.guard.explain import capabilities
 from agent.kubectl import Environment, Kubectl
 from agent.link import Link, open_link
 from agent.link.proxy import proxy_shown
@@ -193,7 +192,7 @@ async def run(config: Config) -> int:
     """
     kubectl = Kubectl(Environment.prepare(config.kubectl, config.kubeconfig, config.kubectl_home))
     policies = PolicyFile(config.policy_file, Log("policy"))
-    link = open_link(config, lambda: capabilities(policies.current()))
+    link = open_link(config, lambda: policies.current().capabilities())
     limits = Limits(
         max_bytes=config.spool_max_bytes,
         retention_seconds=config.retention_seconds,

@@ -7,8 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from agent.guard import Policy, Refused, decide
-from agent.guard.explain import explain
+from agent.guard import Policy, Refused, decide, explain
 from agent.log import Log
 from agent.policy import PolicyFile
 

@@ -6,7 +6,7 @@ Arguments are parsed as kubectl parses them, checked as parsed, and written anew
 """
 
 from agent.guard.decide import GuardPlan, decide
-from agent.guard.policy import DEFAULT_POLICY, Policy, PolicyError, parse_policy
+from agent.guard.policy import DEFAULT_POLICY, Policy, PolicyError, explain, parse_policy
 from agent.guard.refused import Refused
 
-__all__ = ["DEFAULT_POLICY", "GuardPlan", "Policy", "PolicyError", "Refused", "decide", "parse_policy"]
+__all__ = ["DEFAULT_POLICY", "GuardPlan", "Policy", "PolicyError", "Refused", "decide", "explain", "parse_policy"]

@@ -40,8 +40,7 @@ def decide(args: object, policy: Policy = DEFAULT_POLICY) -> GuardPlan:
         [template], [form] = asked.pop("template"), asked.get("output", ["template"])
         goes = form in ("go-template", "template")
         asked["output"] = [f"go-template={template}" if goes else f"--template with -o {form}"]
-    involved = [check_pair(value) for value in asked.get("for", ())]  # the type of `events --for`
-    types = [*verb.reads, *verb.operands.check(parsed.operands, asked), *involved]
+    types = [*verb.reads, *verb.operands.check(parsed.operands, asked), *map(check_pair, asked.get("for", ()))]
     _check_values(verb, asked)
     is_table = verb.name == "events" or (verb.name == "get" and asked.get("output", ["wide"])[0] in ("wide", "name"))
     for kind in types:

@@ -11,7 +11,8 @@ from typing import Any
 from agent.guard import resources
 from agent.guard.operands import Flags
 from agent.guard.refused import Refused, shown
-from agent.guard.tables import NAMESPACE, RAW_PATHS, VERBS, Verb, subcommands
+from agent.guard.tables import AGENTS_OWN, GLOBAL, NAMESPACE, RAW_PATHS, VERBS, Flag, Verb, subcommands
+from agent.model import Capabilities
 from agent.redact import DEFAULT, REDACT_KEYS, Redaction, RedactionError, parse_redaction
 
 Names = tuple[str, ...]
@@ -35,6 +36,10 @@ class Policy:
     max_output_bytes: int | None = None
     max_timeout_seconds: float | None = None
     redaction: Redaction = DEFAULT  # switching it off is all that a policy file can widen
+
+    def allowed_verbs(self) -> list[Verb]:
+        """The verbs that may run."""
+        return [verb for verb in VERBS.values() if self.verbs is None or verb.name in self.verbs]
 
     def check_verb(self, verb: Verb) -> None:
         """Raise Refused if the policy file doesn't allow this verb."""
@@ -96,6 +101,34 @@ class Policy:
             keys = "its policy file can name it under cluster_types or, if it does live in one, namespaced_types"
             raise Refused("policy", f"{shown(kind)} is not known to live in a namespace, and {only}; {keys}")
 
+    def capabilities(self) -> Capabilities:
+        """What the API shows to people and models before they ask. The most important first: it takes only so many."""
+        verbs = self.allowed_verbs()
+        never_offered = AGENTS_OWN if self.namespaces is None else AGENTS_OWN | {"all-namespaces"}
+        known = [flag for each in (GLOBAL, *(verb.flags for verb in verbs)) for flag in each.values()]
+        flags = [flag for flag in known if flag.name not in never_offered]
+        unread = [
+            kind
+            for kind in resources.OWN_TYPES
+            if (self.types is not None and kind not in self.types)
+            or (self.namespaces is not None and not resources.is_namespaced(kind) and kind not in self.cluster_types)
+        ]
+        named = [
+            name for name in resources.CREDENTIALS.split() if len(name) > 4
+        ]  # shorter ones mean nothing to a reader
+        return Capabilities(
+            # "rollout status" says what runs; "rollout" alone is there for readers that compare a command's first word.
+            verbs=_once(*(verb.name for verb in verbs), *(verb.name.split()[0] for verb in verbs)),
+            restricted_types=_once(
+                "secrets", *self.denied_types, *unread, "tokens", "passwords", "credentials", *named
+            ),
+            flags=_once(*(f"--{flag.name}" for flag in flags), *(f"-{flag.short}" for flag in flags if flag.short)),
+        )
+
+
+def _once(*names: str) -> Names:
+    return tuple(dict.fromkeys(names))
+
 
 DEFAULT_POLICY = Policy()
 KEYS = [field.name for field in fields(Policy) if field.name != "redaction"]
@@ -143,7 +176,7 @@ def _read(key: str, value: Any) -> Any:
         return value
     if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
         raise PolicyError(f'{key} must be a list of at least one text, as in {key} = ["…"]')
-    return tuple(dict.fromkeys(each for name in value for each in _names(key, name)))
+    return _once(*(each for name in value for each in _names(key, name)))
 
 
 def _names(key: str, name: str) -> Iterable[str]:
@@ -168,3 +201,43 @@ def _names(key: str, name: str) -> Iterable[str]:
         raise PolicyError(f'{key}: "{name}" lives in no namespace; to have it read, name it under cluster_types')
     known = resources.plural(name)
     return [known.partition(".")[0] if key == "denied_types" else known]
+
+
+def explain(policy: Policy) -> str:
+    """Every verb and flag that may run, what each value may be, and what is never read."""
+    narrowed = {key: getattr(policy, key) for key in KEYS if getattr(policy, key)}
+    redaction = policy.redaction
+    taken = "taken out of what kubectl prints, before it is kept or sent"
+    off = "redaction is off: credentials that kubectl prints are kept and sent. Only this a policy file can widen."
+    paragraphs = (
+        *map(_verb, policy.allowed_verbs()),
+        _paragraph("with every verb", map(_flag, (flag for flag in GLOBAL.values() if flag.name != "v"))),
+        _paragraph("never read, whatever the spelling", (
+            "types whose name ends in secret, token, password, credential, kubeconfig or keypair (or begins with",
+            "kongcredential), unless they only point to one, as externalsecrets and sealedsecrets do",
+            f"types that hold whole Secrets or what signs in: {' '.join(resources.CREDENTIALS.split())}",
+            f"and only as a table: {' '.join(resources.TABLE_ONLY.split())}",
+        )),
+        _paragraph(
+            "narrowed by the policy file" if narrowed else "not narrowed by a policy file",
+            (f"{key}: {', '.join(v) if isinstance(v, tuple) else v}" for key, v in narrowed.items()),
+        ),
+        _paragraph(taken, (f"{rule.kind:<16} {rule.takes}" for rule in redaction.rules)) if redaction.on else off,
+        *(f"switched off by the policy file: {kind}" for kind in redaction.off),
+        "Whatever else kubectl has is refused: what writes, what opens files or other servers, what doesn't end.",
+    )  # fmt: skip
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _paragraph(first: str, rest: Iterable[str]) -> str:
+    return "\n    ".join((first.rstrip(), *rest))
+
+
+def _verb(verb: Verb) -> str:
+    written = (("always", verb.always), ("unless asked otherwise", verb.unless_asked))
+    added = (f"{when} with {' '.join(f'--{k}={v}' for k, v in given.items())}" for when, given in written if given)
+    return _paragraph(f"kubectl {verb.name} {verb.operands.says}", (*map(_flag, verb.flags.values()), *added))
+
+
+def _flag(flag: Flag) -> str:
+    return f"{f'-{flag.short}' if flag.short else '  '} {f'--{flag.name}':<29} {flag.rule.says}".rstrip()

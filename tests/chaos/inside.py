@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from agent.config import Config
-from agent.guard.explain import capabilities
+from agent.guard import DEFAULT_POLICY
 from agent.kubectl import Environment, Kubectl
 from agent.link import Link, open_link
 from agent.log import Log
@@ -94,7 +94,7 @@ async def agent_inside(
             **environ,
         }
     )
-    link = open_link(replace(config, heartbeat_seconds=HEARTBEAT_SECONDS), capabilities)
+    link = open_link(replace(config, heartbeat_seconds=HEARTBEAT_SECONDS), DEFAULT_POLICY.capabilities)
     limits = Limits(max_bytes, journal=config.executors + link.journal, output_bytes=config.max_output_bytes)
     client = Kubectl(
         Environment.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)

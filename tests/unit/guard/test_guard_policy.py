@@ -2,8 +2,7 @@
 
 import pytest
 
-from agent.guard import DEFAULT_POLICY, Policy, PolicyError, Refused, decide, parse_policy
-from agent.guard.explain import explain
+from agent.guard import DEFAULT_POLICY, Policy, PolicyError, Refused, decide, explain, parse_policy
 
 
 def runs(policy: str, line: str) -> str:

@@ -6,8 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from agent.guard import DEFAULT_POLICY, formats, grammar, operands, resources
-from agent.guard.explain import explain
+from agent.guard import DEFAULT_POLICY, explain, formats, grammar, operands, resources
 from agent.guard.operands import Operands
 from agent.guard.refused import NEVER, NEVER_SHORT
 from agent.guard.tables import GLOBAL, SUBCOMMAND_ALIASES, VERBS, Flag, Verb

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.guard import PolicyError, parse_policy
-from agent.guard.explain import explain
+from agent.guard import PolicyError, explain, parse_policy
 from agent.log import Log
 from agent.policy import PolicyFile
 from agent.redact import Redaction
