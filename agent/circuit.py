@@ -5,12 +5,11 @@ zero to the bound): after an outage of minutes the attempts of 10,000 agents are
 API isn't knocked over again as it comes back.
 
     Breaker   pure: open or closed, since when, how long to wait
-    Circuit   the poller's: waits for its turn, tells when an outage begins, lasts and ends
+    Circuit   a breaker that waits for its turn, and tells when an outage begins, lasts and ends
     Trust     the uploaders': after any failure no result is sent until something has been recognised as the API's
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import trio
 
@@ -27,8 +26,8 @@ FIRST_SECONDS = 1.0
 RETRY_AFTER_CAP_SECONDS = 300.0
 """The longest delay that a server may ask for. A larger Retry-After is a mistake more often than a wish."""
 
-REMINDERS_SECONDS = (60.0, 300.0, 600.0)
-"""How long into an outage it is mentioned again; from the last on, at that distance."""
+REMINDERS_SECONDS = (60.0, 300.0)
+"""How long into an outage it is mentioned again; from then on every 10 minutes."""
 
 LOOK_SECONDS = 1.0
 """How often those who wait for the poller look whether it is still there."""
@@ -43,14 +42,6 @@ def backoff(failures: int, random: Callable[[], float], cap: float = CAP_SECONDS
     """The delay in seconds after so many failures in a row: uniform between 0 and min(cap, 2^(failures - 1))."""
     doublings = min(max(failures, 1) - 1, 32)  # 2^32 s is beyond any cap; the bound keeps the power finite
     return random() * min(cap, FIRST_SECONDS * float(2**doublings))
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """An outage that is over: how long it lasted, in seconds, and how many attempts failed in it."""
-
-    seconds: float
-    failures: int
 
 
 class Breaker:
@@ -86,106 +77,86 @@ class Breaker:
         """Seconds until the next attempt may begin."""
         return max(0.0, self._not_before - self._now())
 
-    def failed(self, reason: str, retry_after: float | None = None) -> bool:
-        """An attempt failed. True when this begins an outage. `retry_after`: seconds that the server asked for."""
-        begins = not self.down
-        if begins:
+    def failed(self, down: LinkDown) -> None:
+        """An attempt failed."""
+        if self._since is None:
             self._since = self._now()
         self.failures += 1
-        self.reason = reason
+        self.reason = down.problem
         delay = backoff(self.failures, self._random, self._cap)
-        if retry_after is not None:
+        if down.retry_after is not None:
             # A tenth of jitter on top: the server told the same to everybody, who shouldn't all come back at once.
-            asked = min(max(retry_after, 0.0), RETRY_AFTER_CAP_SECONDS)
+            asked = min(max(down.retry_after, 0.0), RETRY_AFTER_CAP_SECONDS)
             delay = max(delay, asked * (1 + self._random() / 10))
         self._not_before = self._now() + delay
-        return begins
 
-    def hurry(self) -> None:
-        """There is a sign that the next attempt may go well: make it within a second."""
-        self._not_before = min(self._not_before, self._now() + self._random() * FIRST_SECONDS)
-
-    def succeeded(self) -> Ended | None:
-        """An attempt was answered. Returns the outage that this ends, if there was one."""
+    def succeeded(self) -> None:
+        """An attempt was answered as the contract says."""
         self.last_success = self._now()
-        ended = Ended(self.seconds, self.failures) if self.down else None
         self._since = self.reason = None
         self.failures = 0
         self._not_before = 0.0
-        return ended
 
 
-class Circuit:
-    """The poller's breaker, with the waiting and the telling.
+class Circuit(Breaker):
+    """A breaker with the waiting and the telling.
 
     Args:
-        breaker: whether the API can be reached.
+        random: uniform draws from [0, 1).
         waiting: how many results wait for delivery, for the log.
+        cap: the longest delay that is chosen here, in seconds.
         what: what can't be reached, in the log.
     """
 
-    def __init__(self, breaker: Breaker, waiting: Callable[[], int], what: str = "API") -> None:
-        self.breaker = breaker
+    def __init__(
+        self, random: Callable[[], float], waiting: Callable[[], int], cap: float = CAP_SECONDS, what: str = "API"
+    ) -> None:
+        super().__init__(trio.current_time, random, cap)
         self._waiting = waiting
         self._what = what
         self._unanswered = False
         self._hurried = trio.Event()
-        self._reminders = 0
+        self._remind_at = 0.0
 
     async def turn(self) -> None:
         """Wait until the next attempt may begin."""
-        while (wait := self.breaker.wait()) > 0:
+        while (wait := self.wait()) > 0:
             self._hurried = trio.Event()
             with trio.move_on_after(wait):
                 await self._hurried.wait()
 
     def hurry(self) -> None:
-        """The API has just answered somebody else: if nothing at all answered here, try again soon."""
-        if self.breaker.down and self._unanswered:
+        """The API has just answered somebody else: if nothing at all answered here, try again within a second."""
+        if self.down and self._unanswered:
             self._unanswered = False  # once for each failure
-            self.breaker.hurry()
+            self._not_before = min(self._not_before, self._now() + self._random() * FIRST_SECONDS)
             self._hurried.set()
 
     def succeeded(self) -> None:
         """An attempt was answered as the contract says."""
-        ended = self.breaker.succeeded()
-        if ended is not None:
+        if self.down:
+            figures = {"outage_seconds": round(self.seconds, 1), "failed_attempts": self.failures}
             event = f"{self._what} reached again"
-            log.info(
-                event,
-                outage_seconds=round(ended.seconds, 1),
-                failed_attempts=ended.failures,
-                results_waiting=self._waiting(),
-            )
+            log.info(event, **figures, results_waiting=self._waiting())
+        super().succeeded()
 
     def failed(self, down: LinkDown) -> None:
         """An attempt failed."""
-        breaker = self.breaker
-        begins = breaker.failed(down.problem, down.retry_after)
+        begins = not self.down
+        super().failed(down)
         self._unanswered = down.status is None
+        told = {"reason": down.problem, "results_waiting": self._waiting()}
         if begins:
-            self._reminders = 0
-            todo = None if breaker.last_success is not None else "`kubently-agent check` goes the way step by step"
+            self._remind_at = REMINDERS_SECONDS[0]
+            check = "`kubently-agent check` goes the way step by step"
+            todo = check if self.last_success is None else down.hint or None
             event = f"{self._what} can't be reached"
-            log.warning(
-                event,
-                reason=down.problem,
-                results_waiting=self._waiting(),
-                todo=todo or down.hint or None,
-            )
-        elif breaker.seconds >= self._next_reminder():
-            self._reminders += 1
-            event = f"{self._what} still can't be reached after {age(breaker.seconds)}"
-            log.warning(
-                event,
-                reason=down.problem,
-                failed_attempts=breaker.failures,
-                results_waiting=self._waiting(),
-            )
-
-    def _next_reminder(self) -> float:
-        beyond = max(0, self._reminders - (len(REMINDERS_SECONDS) - 1))
-        return REMINDERS_SECONDS[min(self._reminders, len(REMINDERS_SECONDS) - 1)] + REMINDERS_SECONDS[-1] * beyond
+            log.warning(event, **told, todo=todo)
+        elif self.seconds >= self._remind_at:
+            later = [at for at in REMINDERS_SECONDS if at > self._remind_at]
+            self._remind_at = later[0] if later else self._remind_at // 600 * 600 + 600
+            event = f"{self._what} still can't be reached after {age(self.seconds)}"
+            log.warning(event, **told, failed_attempts=self.failures)
 
 
 class Trust:
@@ -210,23 +181,18 @@ class Trust:
         self._asking = trio.Lock()
         self._recognised = trio.Event()
 
-    @property
-    def known(self) -> bool:
-        """Whether the API has been recognised since the last failure."""
-        return self._recognised.is_set()
-
     def recognised(self) -> None:
         """Something came that is the API's own."""
         self._own.succeeded()
         self._recognised.set()
         self._receiving.hurry()
 
-    def doubt(self, reason: str, retry_after: float | None = None) -> None:
-        """Something failed. `retry_after`: seconds that the server asked for."""
-        if self.known:
+    def doubt(self, down: LinkDown) -> None:
+        """Something failed."""
+        if self._recognised.is_set():
             self._recognised = trio.Event()
-        if retry_after is not None:
-            self._own.failed(LinkDown(reason, retry_after=retry_after))
+        if down.retry_after is not None:
+            self._own.failed(down)
 
     def alone(self) -> None:
         """The poller has stopped: from now on only those who wait find out."""
@@ -235,9 +201,9 @@ class Trust:
     async def wait(self) -> None:
         """Return once the API is known. One of those who wait asks for all."""
         async with self._asking:
-            while not self.known:
-                pause = self._own.breaker.wait()
-                if not self._aside and self._receiving.breaker.down:
+            while not self._recognised.is_set():
+                pause = self._own.wait()
+                if not self._aside and self._receiving.down:
                     pause = LOOK_SECONDS
                 elif pause == 0:
                     pause = await self._ask()
@@ -252,6 +218,6 @@ class Trust:
                 return 0
         except LinkDown as down:
             self._own.failed(down)
-            return self._own.breaker.wait()
+            return self._own.wait()
         log.debug("results wait: nothing in the answer shows that it is the API's")
         return UNRECOGNISED_SECONDS

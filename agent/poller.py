@@ -22,7 +22,7 @@ ABANDONED_SECONDS = 0.5
 """How long commands are tried to be journalled once they were to be given up."""
 
 REPEATED_SECONDS = 1.0
-"""The pause after commands that were all known: an API that repeats itself mustn't be asked 4,000 times a second."""
+"""The pause after commands of which none is run: an API that repeats itself mustn't be asked 4,000 times a second."""
 
 ANSWERED_AT_ONCE = 64
 """How many commands that can't run are answered in one go. Each is a task of its own while it lasts."""
@@ -46,6 +46,8 @@ class Poller:
         self._metrics = metrics
         self._watchdog = watchdog
         self._refusal: str | None = None
+        self._in_hand: dict[str, None] = {}
+        """Ids of what was received and isn't journalled, in their order."""
         self._journalling = trio.CancelScope(shield=True)
         self._abandoned = False
 
@@ -70,7 +72,7 @@ class Poller:
 
     async def _receive(self) -> Batch | None:
         try:
-            batch = await self._link.receive(eager=self._circuit.breaker.down)
+            batch = await self._link.receive(eager=self._circuit.down)
         except LinkDown as down:
             self._metrics.poll("refused" if down.refused else "failed")
             log.debug("asked in vain", reason=down.problem)
@@ -78,7 +80,7 @@ class Poller:
                 self._refusal = down.problem
                 log.error("API refuses this agent", reason=down.problem, todo=down.hint)
             self._circuit.failed(down)
-            self._trust.doubt(down.problem)
+            self._trust.doubt(LinkDown(down.problem))
             return None
         self._refusal = None
         self._circuit.succeeded()
@@ -90,87 +92,64 @@ class Poller:
 
     async def _take_over(self, batch: Batch) -> bool:
         """Journal all of it: the API has handed it out, and a stop must not lose it. True if anything was new."""
-        intake = _Intake(self._spool, self._metrics, self._watchdog, batch)
+        if batch.skipped:
+            self._metrics.skipped(batch.skipped)
+            log.warning("commands passed over: no readable id, or far too many", count=batch.skipped)
+        for malformed in batch.malformed:
+            log.warning("malformed command refused", command_id=malformed.id[:64], reason=malformed.reason)
+        room = self._spool.room + self._link.burst
+        taken, beyond = batch.commands[:room], batch.commands[room:]
+        if beyond:
+            log.warning("more commands than room", answered_busy=len(beyond), room=room)
+        answers: list[tuple[Command | Malformed, Result]] = []
+        answers += [(m, Result(Outcome.REFUSED, error=m.reason, rule="shape")) for m in batch.malformed]
+        answers += [(command, Result(Outcome.BUSY, error=BUSY)) for command in beyond]
+        self._in_hand = dict.fromkeys([*(c.id for c in taken), *(each.id for each, _ in answers)])
+        new = False
         with trio.CancelScope(shield=True) as self._journalling:
             if self._abandoned:  # before there was anything: it is tried once
                 self._journalling.deadline = trio.current_time() + ABANDONED_SECONDS
             try:
-                await intake.run(self._spool.room + self._link.burst)
+                new = bool(taken and await self._accept(taken))
+                # Several at once, because the spool writes those in one commit.
+                for first in range(0, len(answers), ANSWERED_AT_ONCE):
+                    async with trio.open_nursery() as nursery:
+                        for command, result in answers[first : first + ANSWERED_AT_ONCE]:
+                            nursery.start_soon(self._answer, command, result)
             finally:
-                intake.tell_lost()
-        return intake.new
+                if self._in_hand:
+                    lost = list(self._in_hand)
+                    log.error(
+                        "commands received but not journalled: the API must hand them out again", command_ids=lost
+                    )
+        return new
 
-
-class _Intake:
-    """One batch on its way into the journal."""
-
-    def __init__(self, spool: Spool, metrics: Metrics, watchdog: Watchdog, batch: Batch) -> None:
-        self._spool = spool
-        self._metrics = metrics
-        self._watchdog = watchdog
-        self._batch = batch
-        self._in_hand = dict.fromkeys([c.id for c in batch.commands] + [m.id for m in batch.malformed])
-        """Ids of what isn't journalled, in their order."""
-        self.new = False
-
-    async def run(self, room: int) -> None:
-        batch = self._batch
-        if batch.skipped:
-            self._metrics.skipped(batch.skipped)
-            log.warning("commands passed over: no readable id, or far too many", count=batch.skipped)
-        taken, beyond = batch.commands[:room], batch.commands[room:]
-        if taken:
-            await self._accept(taken)
-        for malformed in batch.malformed:
-            log.warning("malformed command refused", command_id=malformed.id[:64], reason=malformed.reason)
-        await self._answer_all([(m, Result(Outcome.REFUSED, error=m.reason, rule="shape")) for m in batch.malformed])
-        if beyond:
-            log.warning("more commands than room", answered_busy=len(beyond), room=room)
-            await self._answer_all([(command, Result(Outcome.BUSY, error=BUSY)) for command in beyond])
-
-    def tell_lost(self) -> None:
-        if self._in_hand:
-            ids = list(self._in_hand)
-            log.error("commands received but not journalled: the API must hand them out again", command_ids=ids)
-
-    async def _accept(self, commands: Sequence[Command]) -> None:
-        intake = await self._until_written(lambda: self._spool.accept(commands))
-        for command in commands:
-            self._in_hand.pop(command.id, None)
+    async def _accept(self, commands: Sequence[Command]) -> bool:
+        intake = await self._until_written(commands, lambda: self._spool.accept(commands))
         await trio.lowlevel.checkpoint()  # executors first: the next poll can wait until kubectl runs
-        new = set(intake.new)
-        self.new |= bool(new)
-        for command in commands:
-            if command.id in new:
-                new.discard(command.id)
-                self._metrics.accepted()
-                log.info(
-                    "command accepted",
-                    command_id=command.id,
-                    correlation_id=command.correlation_id,
-                    session_id=command.session_id,
-                )
+        first = {command.id: command for command in reversed(commands)}
+        for command in map(first.__getitem__, intake.new):
+            self._metrics.accepted()
+            trace = {"correlation_id": command.correlation_id, "session_id": command.session_id}
+            log.info("command accepted", command_id=command.id, **trace)
         for known in intake.known:
             log.info("command known already, not run again", command_id=known)
-
-    async def _answer_all(self, answers: Sequence[tuple[Command | Malformed, Result]]) -> None:
-        """Answer what never runs. Several at once, because the spool writes those in one commit."""
-        for first in range(0, len(answers), ANSWERED_AT_ONCE):
-            async with trio.open_nursery() as nursery:
-                for command, result in answers[first : first + ANSWERED_AT_ONCE]:
-                    nursery.start_soon(self._answer, command, result)
+        return bool(intake.new)
 
     async def _answer(self, command: Command | Malformed, result: Result) -> None:
-        intake = await self._until_written(lambda: self._spool.answer(command, result))
-        self._in_hand.pop(command.id, None)
-        self.new |= bool(intake.new)
+        await self._until_written([command], lambda: self._spool.answer(command, result))
         self._metrics.finished(result)
 
-    async def _until_written(self, write: Callable[[], Awaitable[Intake]]) -> Intake:
+    async def _until_written(
+        self, what: Sequence[Command | Malformed], write: Callable[[], Awaitable[Intake]]
+    ) -> Intake:
         """What was received is in memory only, and mustn't be dropped."""
 
         async def attempt() -> Intake:
             self._watchdog.beat("poller")
             return await write()
 
-        return await until_written(attempt, log, "commands can't be journalled, trying again")
+        intake = await until_written(attempt, log, "commands can't be journalled, trying again")
+        for each in what:
+            self._in_hand.pop(each.id, None)
+        return intake

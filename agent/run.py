@@ -16,12 +16,13 @@ import signal
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from agent import __version__
-from agent.circuit import Breaker, Circuit, Trust
+from agent.circuit import Circuit, Trust
 from agent.config import Config, unknown_variables
 from agent.errors import AgentError, SpoolError, leaves
 from agent.executor import Executor
@@ -36,7 +37,7 @@ from agent.policy import PolicyFile
 from agent.poller import Poller
 from agent.probes import Probes
 from agent.spool import Limits, Recovery, Spool, open_spool
-from agent.uploader import Troubles, Uploader
+from agent.uploader import Uploader
 from agent.watchdog import Watchdog
 
 log = Log("agent")
@@ -104,22 +105,17 @@ class Agent:
         self._link = link
         self.metrics = Metrics()
         self.watchdog = Watchdog(trio.current_time)
-        self.breaker = Breaker(trio.current_time, random.random, link.pause_seconds)
+        what, whose = ("API", "API's status") if link.pulls else ("stream of commands", "API")
+        shared = (random.random, lambda: spool.pending, link.pause_seconds)
+        self.circuit = Circuit(*shared, what)
         """The poller's: an agent that gets no commands isn't ready, whoever takes its results."""
-        receiving = Circuit(self.breaker, lambda: spool.pending, "API" if link.pulls else "stream of commands")
-        asking = Breaker(trio.current_time, random.random, link.pause_seconds)
-        recognising = Circuit(asking, lambda: spool.pending, "API's status" if link.pulls else "API")
-        self._trust = trust = Trust(recognising, receiving, link.recognise, aside=not link.pulls)
-        self._poller = Poller(link, spool, receiving, trust, metrics=self.metrics, watchdog=self.watchdog)
+        self._trust = Trust(Circuit(*shared, whose), self.circuit, link.recognise, aside=not link.pulls)
+        self._poller = Poller(link, spool, self.circuit, self._trust, metrics=self.metrics, watchdog=self.watchdog)
         longest = config.command_timeout_max
         self._executor = Executor(spool, kubectl, policies, self.metrics, count=config.executors, timeout_max=longest)
-        troubles = Troubles()
-        self._uploaders = [
-            Uploader(link, spool, trust, troubles, metrics=self.metrics, random=random.random, small=n > 0)
-            for n in range(UPLOADERS)
-        ]
+        self._uploader = Uploader(link, spool, self._trust, metrics=self.metrics, random=random.random)
         self._maintenance = Maintenance(spool, policies.current, watchdog=self.watchdog)
-        self._probes = Probes(config.health_address, self.breaker, self.metrics, self.watchdog, spool, kubectl)
+        self._probes = Probes(config.health_address, self.circuit, self.metrics, self.watchdog, spool, kubectl)
 
     async def run(self) -> None:
         """Run until a signal has been obeyed, or a task fails."""
@@ -128,9 +124,9 @@ class Agent:
                 await root.start(self._probes.serve, name="probes")
                 root.start_soon(self._maintenance.run, name="maintenance")
                 root.start_soon(self._link.run, name="link")
-                uploaders = {f"uploader {n}": each.run for n, each in enumerate(self._uploaders, 1)}
+                senders = {f"uploader {n + 1}": partial(self._uploader.run, small=n > 0) for n in range(UPLOADERS)}
                 executors = {f"executor {n}": self._executor.run for n in range(1, self._config.executors + 1)}
-                uploading = Stage(root, uploaders, self._link.abandon)
+                uploading = Stage(root, senders, self._link.abandon)
                 executing = Stage(root, executors, self._executor.abandon)
                 polling = Stage(root, {"poller": self._poller.run}, self._link.abandon, self._poller.abandon)
                 try:
@@ -159,8 +155,7 @@ class Agent:
         self._executor.drain()
         await executing.stop(within=self._config.drain_seconds * EXECUTORS_SHARE)
         await self._answer_unstarted()
-        for uploader in self._uploaders:
-            uploader.drain()
+        self._uploader.drain()
         await uploading.stop(within=deadline - trio.current_time())
         await self._tell_what_is_left()
 

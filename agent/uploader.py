@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import trio
 
 from agent.circuit import Trust, backoff
-from agent.errors import DamagedResult, SpoolFull
+from agent.errors import DamagedResult, LinkDown, SpoolFull
 from agent.link import Link, Reply, Verdict
 from agent.log import Log
 from agent.metrics import Metrics
@@ -31,8 +31,8 @@ REFUSALS = 8
 pauses between that takes one or two minutes."""
 
 BREAKS, BREAKS_ALONE = 4, 8
-"""So often the sending of a large result may break off before it counts as too large: while smaller ones pass, and
-while there are no others."""
+"""So often the sending of a large result may break off before it counts as too large: while others pass, and while
+there are none."""
 
 BREAKS_OF_SMALL = 16
 """So often that of a small one may, while others pass, before it is set aside."""
@@ -53,94 +53,63 @@ RETRY_SPOOL_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Trouble:
-    """What has befallen one result since it was first sent."""
+    """What has befallen one result since it was first sent. Forgotten with the process."""
 
-    size: int
+    taken_before: int
+    """How many results had been taken when it began."""
     times: int = 0
     refusals: int = 0
     breaks: int = 0
     cut_short: int = 0
     """Of these, the ones that may be about its size."""
-    others_passed: bool = False
-
-
-class Troubles:
-    """Those of all results that wait. Shared by all senders, and forgotten with the process."""
-
-    def __init__(self) -> None:
-        self._by_seq: dict[int, Trouble] = {}
-        self.smallest_passed: float = math.inf
-        """Bytes of the smallest result that was ever taken."""
-
-    def of(self, delivery: Delivery) -> Trouble:
-        """One result's; an empty one at first."""
-        return self._by_seq.setdefault(delivery.seq, Trouble(_size(delivery)))
-
-    def passed(self, delivery: Delivery) -> None:
-        """A result has been taken."""
-        self.forget(delivery)
-        self.smallest_passed = min(self.smallest_passed, _size(delivery))
-        for trouble in self._by_seq.values():
-            trouble.others_passed = True
-
-    def forget(self, delivery: Delivery) -> None:
-        """It is settled, or another one now."""
-        self._by_seq.pop(delivery.seq, None)
 
 
 class Uploader:
-    """One of several senders.
+    """The tasks: each `run` is one of several senders.
 
     Args:
         link: the way to the API.
         spool: where the results are.
         trust: whether what answers is the API.
-        troubles: shared by all senders.
         metrics: what is counted.
         random: uniform draws from [0, 1).
-        small: send only results of at most `SMALL_BYTES`, so that those pass a large one.
     """
 
     def __init__(
-        self,
-        link: Link,
-        spool: Spool,
-        trust: Trust,
-        troubles: Troubles,
-        *,
-        metrics: Metrics,
-        random: Callable[[], float],
-        small: bool = False,
+        self, link: Link, spool: Spool, trust: Trust, *, metrics: Metrics, random: Callable[[], float]
     ) -> None:
         self._link = link
         self._spool = spool
         self._trust = trust
-        self._troubles = troubles
         self._metrics = metrics
         self._random = random
-        self._due = spool.due_small if small else spool.due
-        self._most_bytes = SMALL_BYTES if small else math.inf
+        self._troubles: dict[int, Trouble] = {}
+        self._taken = 0
         self._draining = False
-        self._waiting = trio.CancelScope()
+        self._waiting: set[trio.CancelScope] = set()
 
     def drain(self) -> None:
         """From now on `run` ends as soon as everything is delivered."""
         self._draining = True
-        self._waiting.cancel()
+        for scope in self._waiting:
+            scope.cancel()
 
-    async def run(self) -> None:
-        """Deliver what is due, until `drain`."""
-        failing = False
+    async def run(self, *, small: bool = False) -> None:
+        """Deliver what is due, until `drain`. `small`: only what passes a large one."""
+        due, failing = self._spool.due_small if small else self._spool.due, False
         while not (self._draining and self._spool.pending == 0):
-            with trio.CancelScope() as self._waiting:
-                if self._draining:  # somebody else may deliver the last one, which wakes nobody here
-                    self._waiting.deadline = trio.current_time() + DRAIN_LOOK_SECONDS
-                await self._due.wait()
-            if self._waiting.cancelled_caught:
+            # While draining somebody else may deliver the last one, which wakes nobody here.
+            with trio.move_on_after(DRAIN_LOOK_SECONDS if self._draining else math.inf) as waiting:
+                self._waiting.add(waiting)
+                try:
+                    await due.wait()
+                finally:
+                    self._waiting.discard(waiting)
+            if waiting.cancelled_caught:
                 continue
             await self._trust.wait()
             try:
-                await self._deliver_one()
+                await self._deliver_one(SMALL_BYTES if small else math.inf)
                 failing = False
             except DamagedResult as error:  # an error has taken its place, and is sent instead
                 log.debug("damaged result not sent", reason=error.problem)
@@ -150,8 +119,8 @@ class Uploader:
                 failing = True
                 await trio.sleep(RETRY_SPOOL_SECONDS)
 
-    async def _deliver_one(self) -> None:
-        delivery = await self._spool.take(self._most_bytes)
+    async def _deliver_one(self, most_bytes: float) -> None:
+        delivery = await self._spool.take(most_bytes)
         if delivery is None:
             return
         try:
@@ -165,7 +134,8 @@ class Uploader:
 
     async def _settle(self, delivery: Delivery, reply: Reply) -> None:
         if reply.verdict is Verdict.STORED:
-            self._troubles.passed(delivery)
+            self._troubles.pop(delivery.seq, None)
+            self._taken += 1
             self._spool.delivered(delivery.seq, reply.status or 0)
             log.info("result delivered", attempts=delivery.attempts, **_names(delivery))
         elif reply.verdict is Verdict.TOO_LARGE:
@@ -173,21 +143,21 @@ class Uploader:
         elif reply.verdict is Verdict.REFUSED:
             self._reject(delivery, reply)
         else:
-            self._trust.doubt(reply.words, reply.retry_after)
+            self._trust.doubt(LinkDown(reply.words, retry_after=reply.retry_after))
             await self._not_taken(delivery, reply)
 
     async def _not_taken(self, delivery: Delivery, reply: Reply) -> None:
-        trouble = self._troubles.of(delivery)
+        trouble = self._troubles.setdefault(delivery.seq, Trouble(self._taken))
         trouble.times += 1
         if reply.status is None or reply.status >= 500:
             trouble.breaks += 1
             trouble.cut_short += reply.status in CUT_SHORT
-            large = trouble.size > SMALL_BYTES
-            smaller_pass = self._troubles.smallest_passed < trouble.size
-            if large and trouble.cut_short >= (BREAKS if smaller_pass else BREAKS_ALONE):
+            large = sum(map(delivery.json_bytes, delivery.output)) > SMALL_BYTES
+            others_pass = self._taken > trouble.taken_before
+            if large and trouble.cut_short >= (BREAKS if others_pass else BREAKS_ALONE):
                 await self._cut(delivery, reply)
                 return
-            given_up = not large and trouble.others_passed and trouble.breaks >= BREAKS_OF_SMALL
+            given_up = not large and others_pass and trouble.breaks >= BREAKS_OF_SMALL
         else:
             trouble.refusals += reply.status not in THROTTLED
             given_up = trouble.refusals >= REFUSALS
@@ -210,24 +180,15 @@ class Uploader:
         # What is cut are bytes of text, and what was too large is JSON, where a control character takes six.
         most = stored * FIRST_CUT_BYTES // size if size > 2 * FIRST_CUT_BYTES else stored // 2
         await self._spool.cut(delivery.seq, most)
-        self._troubles.forget(delivery)
+        self._troubles.pop(delivery.seq, None)
         words = {"reason": reply.words, "bytes": size, "cut_to_bytes": most}
         log.warning("result too large on its way, cut", **words, **_names(delivery))
 
     def _reject(self, delivery: Delivery, reply: Reply) -> None:
-        self._troubles.forget(delivery)
+        self._troubles.pop(delivery.seq, None)
         self._spool.rejected(delivery.seq, reply.status or 0, reply.words)
         log.warning("result refused by the API, kept", status=reply.status, reason=reply.words, **_names(delivery))
 
 
-def _size(delivery: Delivery) -> int:
-    """Of its body, about."""
-    return sum(delivery.json_bytes(stream) for stream in delivery.output)
-
-
 def _names(delivery: Delivery) -> dict[str, str | None]:
-    return {
-        "command_id": delivery.command_id,
-        "correlation_id": delivery.correlation_id,
-        "session_id": delivery.session_id,
-    }
+    return {name: getattr(delivery, name) for name in ("command_id", "correlation_id", "session_id")}

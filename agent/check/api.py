@@ -1,6 +1,5 @@
 """The central API, asked by the agent's own client: how far that came, and what it says if it didn't come through."""
 
-import json
 import random
 import ssl
 import tempfile
@@ -16,8 +15,8 @@ from agent.check.findings import Area, Mark
 from agent.config import Config
 from agent.errors import AgentError
 from agent.link.answer import ELSEWHERE, unhappy
-from agent.link.connection import Seen
 from agent.link.http import Http
+from agent.link.network import Seen
 from agent.link.proxy import proxy_shown
 from agent.link.stream import StreamLink
 from agent.link.tls import tls_context
@@ -59,11 +58,8 @@ async def _status(http: Http, config: Config) -> str:
     answer = await http.request("GET", "/agent/status", seconds=ANSWER_SECONDS)
     if answer.status != 200:
         raise unhappy(answer)
-    try:
-        status = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        status = None
-    if not isinstance(status, dict):
+    status = answer.said
+    if status is None:
         raise AgentError("HTTP 200, but no JSON object.", ELSEWHERE)
     if status.get("cluster_id", config.cluster_id) != config.cluster_id:
         raise AgentError(

@@ -1,10 +1,12 @@
 """One HTTP answer: whether it is the API's at all, and what it says to people."""
 
+import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from agent.errors import LinkDown
 
@@ -38,9 +40,13 @@ class Answer:
         return "".join(c if c.isprintable() else " " for c in text)[:_WORDS].strip()
 
     @property
-    def is_html(self) -> bool:
-        """Whether a browser was meant to read this: then it isn't the API's."""
-        return self.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
+    def said(self) -> dict[str, Any] | None:
+        """The body's JSON object; None if it is anything else."""
+        try:
+            said = json.loads(self.body)
+        except (ValueError, RecursionError):  # ValueError: broken JSON, broken UTF-8, numbers of 5,000 digits
+            return None
+        return said if isinstance(said, dict) else None
 
     @property
     def retry_after(self) -> float | None:
@@ -71,17 +77,14 @@ def decoded(body: bytes, coding: str, most_bytes: int) -> bytes:
     """
     if coding in {"", "identity"}:
         return body
-    problem = f"the answer is coded as {coding[:40]!r}, though Accept-Encoding says identity"
-    hint = "Something on the way compresses answers: switch that off for the API."
-    if coding not in {"gzip", "x-gzip", "deflate"}:
-        raise LinkDown(problem, hint)
+    unpack = zlib.decompressobj(_ZLIB_OR_GZIP)
     try:
-        unpack = zlib.decompressobj(_ZLIB_OR_GZIP)
         plain = unpack.decompress(body, most_bytes + 1)
-    except zlib.error as error:
-        raise LinkDown(f"{problem}, and can't be decoded: {error}", hint) from error
+    except zlib.error:
+        plain = b""
     if len(plain) > most_bytes or not unpack.eof:
-        raise LinkDown(f"{problem}, and is cut off or larger than {most_bytes >> 20} MiB", hint)
+        problem = f"the answer is coded as {coding[:40]!r}, though Accept-Encoding says identity, and can't be decoded"
+        raise LinkDown(problem, "Something on the way compresses answers: switch that off for the API.")
     return plain
 
 
@@ -94,30 +97,20 @@ def from_api(answer: Answer) -> Answer:
     """
     if 300 <= answer.status < 400:
         hint = "Name the address that it leads to in KUBENTLY_API_URL: the token doesn't go wherever a redirect points."
-        raise LinkDown(
-            f"HTTP {answer.status}: a redirect, and redirects are never followed", hint, status=answer.status
-        )
+        problem = f"HTTP {answer.status}: a redirect, and redirects are never followed"
+        raise LinkDown(problem, hint, status=answer.status)
     # A proxy's 413 is in HTML, nginx's for one, and says all there is to know: a smaller one would pass.
-    if answer.is_html and answer.status != 413:
-        raise LinkDown(
-            f"HTTP {answer.status} in HTML: not the API's answer",
-            ELSEWHERE,
-            status=answer.status,
-            retry_after=answer.retry_after,
-        )
+    if answer.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and answer.status != 413:
+        problem = f"HTTP {answer.status} in HTML: not the API's answer"
+        raise LinkDown(problem, ELSEWHERE, status=answer.status, retry_after=answer.retry_after)
     return answer
 
 
 def unhappy(answer: Answer) -> LinkDown:
     """The error for an answer that isn't what the contract promises."""
-    words = f": {answer.words}" if answer.words else ""
     hint = _HINTS.get(answer.status, ELSEWHERE)
     if answer.status >= 500:
         hint = "The API is there but not well. Nothing can be done here: the agent goes on trying, and loses nothing."
-    return LinkDown(
-        f"HTTP {answer.status}{words}",
-        hint,
-        status=answer.status,
-        retry_after=answer.retry_after,
-        refused=answer.status in {401, 403},
-    )
+    refused = answer.status in {401, 403}
+    problem = f"HTTP {answer.status}: {answer.words}" if answer.words else f"HTTP {answer.status}"
+    return LinkDown(problem, hint, status=answer.status, retry_after=answer.retry_after, refused=refused)

@@ -44,8 +44,6 @@ class Reporter:
         self._every_seconds = every_seconds
         self._connected = trio.Event()
         self._reported: Capabilities | None = None
-        self.refused: Callable[[str], None] = lambda _: None
-        """Is called with a token that the API doesn't take any more."""
 
     def connected(self) -> None:
         """A stream has been opened: the API may be another one than before, so tell it without delay."""
@@ -59,50 +57,29 @@ class Reporter:
                 await self._connected.wait()
             self._connected = trio.Event()
             try:
-                pause = await self._tell()
-            except LinkDown as down:
-                log.debug("capabilities not reported", reason=down.problem)
-                pause = RETRY_SECONDS
+                status = await self._tell(self._capabilities())
+            except LinkDown:
+                status = 0
+            if status == 404:
+                self._reported = None
+            elif status != 200:
+                log.debug("capabilities not reported", status=status)
+            pause = {200: self._every_seconds, 404: math.inf}.get(status, RETRY_SECONDS)
 
-    async def _tell(self) -> float:
-        """Report or send a heartbeat; return in how many seconds to come back."""
-        capabilities = self._capabilities()
+    async def _tell(self, capabilities: Capabilities) -> int:
+        """Report or send a heartbeat; return the answer's status."""
         if capabilities == self._reported:
-            status, answer = await self._post("/executor/heartbeat", {})
-            if status != 200 or answer != "not_found":
-                return self._pause(status)
+            answer = await self._http.request("POST", "/executor/heartbeat", seconds=REQUEST_SECONDS, body=b"{}")
+            if answer.status != 200 or (answer.said or {}).get("status") != "not_found":
+                return answer.status
             log.info("the API has forgotten this agent's capabilities")
         self._reported = None
-        status, _ = await self._post("/executor/capabilities", report(capabilities))
-        if status == 200:
+        body = json.dumps(report(capabilities), separators=(",", ":")).encode()
+        answer = await self._http.request("POST", "/executor/capabilities", seconds=REQUEST_SECONDS, body=body)
+        if answer.status == 200:
             self._reported = capabilities
             log.info("capabilities reported", verbs=len(capabilities.verbs), flags=len(capabilities.flags))
-        return self._pause(status)
-
-    def _pause(self, status: int) -> float:
-        if status == 200:
-            return self._every_seconds
-        if status == 404:
-            self._reported = None
-            return math.inf
-        log.debug("capabilities not reported", status=status)
-        return RETRY_SECONDS
-
-    async def _post(self, path: str, body: dict[str, object]) -> tuple[int, str | None]:
-        """The HTTP status, and the word that the answer gives as its own status."""
-        token = self._http.token.current()
-        answer = await self._http.request(
-            "POST", path, seconds=REQUEST_SECONDS, body=json.dumps(body, separators=(",", ":")).encode()
-        )
-        if answer.status == 401:
-            self._http.token.reread()
-            self.refused(token)
-        try:
-            told = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            return answer.status, None
-        word = told.get("status") if isinstance(told, dict) else None
-        return answer.status, word if isinstance(word, str) else None
+        return answer.status
 
 
 def report(capabilities: Capabilities) -> dict[str, object]:

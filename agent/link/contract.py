@@ -1,4 +1,4 @@
-"""What every link gives and takes."""
+"""What a link gives and takes."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -46,74 +46,24 @@ class Reply:
 class ReadyResult(Protocol):
     """One result that is on its way, with its output as pieces that are read when they are sent."""
 
+    # fmt: off
     @property
-    def command_id(self) -> str:
-        """Whose result it is."""
-
+    def command_id(self) -> str: ...  # noqa: D102
     @property
     def result(self) -> Result:
         """Everything but the output."""
-
     @property
-    def correlation_id(self) -> str | None:
-        """As the command brought it."""
-
+    def correlation_id(self) -> str | None: ...  # noqa: D102
     @property
-    def session_id(self) -> str | None:
-        """As the command brought it."""
-
+    def session_id(self) -> str | None: ...  # noqa: D102
     @property
     def executed_at(self) -> float | None:
         """When the command was started or else answered, in seconds since the epoch; None if nobody knows any more."""
-
     @property
     def attempts(self) -> int:
         """How often it was sent, this time included."""
-
     def json_bytes(self, stream: Stream) -> int:
         """How many bytes the stream's text has as the inside of a JSON string (see `agent.model.json_text`)."""
-
     def pieces(self, stream: Stream) -> AsyncGenerator[str, None]:
         """The stream's text, piece by piece, in order."""
-
-
-class Link(Protocol):
-    """A way to the central API. All waiting has a limit, and every fault of the API's is a `LinkDown` or a `Reply`."""
-
-    pulls: bool
-    """Whether commands stay at the API until they are asked for. If not, they are pushed, and must be answered."""
-    journal: int
-    """How many commands may wait here beyond those that the executors run."""
-    burst: int
-    """How many commands one receive may bring although less room was left."""
-    pause_seconds: float
-    """The longest pause between two attempts while the API can't be reached."""
-
-    async def recognise(self) -> bool:
-        """Ask for something cheap that only the API can answer. False if that doesn't show in the answer.
-
-        Raises:
-            LinkDown: nothing answered.
-        """
-
-    async def receive(self, *, eager: bool) -> Batch:
-        """Wait for commands, for a while. An empty batch is normal.
-
-        Args:
-            eager: answer as soon as the API is known to be there, rather than wait for commands.
-
-        Raises:
-            LinkDown: the API couldn't be reached, or what answered wasn't the API.
-        """
-
-    async def deliver(self, ready: ReadyResult) -> Reply:
-        """Send one result."""
-
-    async def run(self) -> None:
-        """Whatever must go on beside receiving and delivering; ends only when cancelled."""
-
-    def abandon(self) -> None:
-        """Give up answers that have begun. They are read to their end otherwise, even if the caller is cancelled."""
-
-    async def aclose(self) -> None:
-        """Close connections."""
+    # fmt: on

@@ -10,9 +10,10 @@ What this room protects from, each seen in the wild or measured:
   cancelled while it waited for the pool (httpcore 1.0.9, trio 0.35, measured). Who sends how much is bounded above.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, nullcontext, suppress
 from typing import cast
+from urllib.parse import urlsplit
 
 import h11
 import httpx
@@ -23,11 +24,10 @@ from agent.config import Config
 from agent.errors import ConfigError, LinkDown
 from agent.filewatch import FileWatch
 from agent.link.answer import ELSEWHERE, Answer, decoded, from_api, unhappy
-from agent.link.connection import LIMIT, StaleConnection
-from agent.link.network import Network
+from agent.link.network import CONNECT_SECONDS, NAME_SECONDS, TLS_SECONDS, Network, StaleConnection
 from agent.link.proxy import proxy_for
+from agent.link.tls import tls_context
 from agent.link.token import Token
-from agent.link.transport import Way, parsed, transport_to, unrooted
 from agent.log import Log
 
 log = Log("link")
@@ -36,16 +36,20 @@ MAX_BODY_BYTES = 3 * 1024 * 1024
 """The largest answer that is read: 10,000 commands of 300 bytes. Parsed, one of nothing but `{}` takes 30 times its
 size (8 MiB took 272, measured), and the pod has 256."""
 
-WRITE_SECONDS = 60.0
-"""How long 64 KiB of a body may take: a line slower than 1 KiB/s counts as dead."""
+CONNECTING_SECONDS = NAME_SECONDS + CONNECT_SECONDS + TLS_SECONDS
+"""How long a connection may take, beside the time that a request has."""
 
 WHOLE_SECONDS = 10.0
 """How much longer than the silence before it an answer may last."""
 
 LEAST_BYTES_PER_SECOND = 1024
 
+_KEPT = httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=5.0)
+"""An unused connection is kept for 5 s: some NATs forget a flow that was idle for 10 s, and say nothing."""
+
 _CAUSES = 8  # how deep an error's causes are looked into; contexts may even go round in a circle
 _REDACTED = "(token)"
+_FAULTS = (trio.TooSlowError, httpx.HTTPError, h11.ProtocolError, OSError, UnicodeError)
 
 Pieces = Callable[[], AsyncGenerator[bytes, None]]
 """A body that is read while it is sent; called again if it must be sent again."""
@@ -60,17 +64,19 @@ class Http:
 
     def __init__(self, config: Config) -> None:
         self.token = Token(config.token, config.token_file)
+        self.refused = ""
+        """The token that a request was answered with 401 for last."""
         self._config = config
-        parsed("KUBENTLY_API_URL", config.api_url)  # what is wrong with it is said once, not at each request
-        self._base, rooted = unrooted(config.api_url)
-        self.network = Network(rooted, proxy=proxy_for(config.api_url) is not None)
         self._certificates = FileWatch(config.ca_cert, config.client_cert, config.client_key)
         self._certificates.changed()
+        self.network = Network(tls_context(config), proxy=proxy_for(config.api_url) is not None)
+        _parsed("KUBENTLY_API_URL", config.api_url)  # what is wrong with it is said once, not at each request
         # The transport alone: a client around it would look for redirects, cookies and passwords that are never wanted,
         # and parse every URL anew, which together take a third of a request's time.
-        self._way = Way(transport_to(config, self.network))
+        self._transport = transport_to(config, self.network)
         self._begun: set[trio.CancelScope] = set()
         self._headers = {
+            "Host": urlsplit(config.api_url).netloc.replace(".:", ":").rstrip("."),  # as certificates have it
             "User-Agent": f"kubently-agent/{__version__}",
             "X-Cluster-ID": config.cluster_id,
             "Accept-Encoding": "identity",
@@ -103,46 +109,47 @@ class Http:
             LinkDown: no answer, or not the API's: HTML, a redirect, or larger than `MAX_BODY_BYTES`.
         """
         sent = dict(headers or {})
-        if isinstance(body, bytes):
-            length = len(body)
         if body is not None:
+            length = len(body) if isinstance(body, bytes) else length
             sent |= {"Content-Type": "application/json", "Content-Length": str(length)}
-        limit = seconds + WHOLE_SECONDS + length / LEAST_BYTES_PER_SECOND
-        timeout = httpx.Timeout(seconds, write=WRITE_SECONDS, pool=None)
-        try:
-            return await self._exchange(method, path, sent, timeout, body, limit)
-        except StaleConnection as stale:
-            if not again:
-                raise LinkDown(str(stale)) from stale
-            return await self._exchange(method, path, sent, timeout, body, limit)
+        limit = seconds + WHOLE_SECONDS + length / LEAST_BYTES_PER_SECOND + CONNECTING_SECONDS
+        while True:
+            try:
+                return from_api(await self._exchange(method, path, sent, body, seconds, limit))
+            except StaleConnection as stale:
+                self.network.renew()  # the other kept ones are as old
+                if not again:
+                    raise LinkDown(str(stale)) from stale
+                again = False
 
     async def _exchange(
         self,
         method: str,
         path: str,
         headers: Mapping[str, str],
-        timeout: httpx.Timeout,  # noqa: ASYNC109  # httpx's
         body: bytes | Pieces | None,
+        seconds: float,
         limit: float,
     ) -> Answer:
-        async with AsyncExitStack() as stack:
-            content = await stack.enter_async_context(aclosing(body())) if callable(body) else body
-            request = self._request(method, path, headers, timeout, content)
-            token = _token_of(request)
-            way = (await self._current_way()).enter()
-            stack.push_async_callback(way.leave)
+        self._look_at_certificates()
+        token = self.token.current()
+        async with aclosing(body()) if callable(body) else nullcontext(body) as content:
+            request = self._request(method, path, token, headers, content, seconds)
             try:
-                with _as_link_down(limit, timeout.read, token), _limited(limit) as scope:
-                    response = await way.transport.handle_async_request(request)
-                    answer = await self._whole(response, scope, token)
-            except (StaleConnection, LinkDown) as error:
-                if not isinstance(error, LinkDown) or error.silent:  # the other kept ones are as old
-                    await self._renew()
-                raise
-        return from_api(answer)
+                with trio.fail_after(limit) as scope:
+                    response = await self._transport.handle_async_request(request)
+                    answer = await self._whole(response, scope.deadline, token)
+            except _FAULTS as error:
+                if isinstance(error, httpx.ReadTimeout):
+                    self.network.renew()
+                raise _link_down(error, seconds, limit, token) from error
+        if answer.status in {401, 403}:
+            self.token.reread()
+            self.refused = token if answer.status == 401 else self.refused
+        return answer
 
     async def open_stream(self, path: str, *, media_type: str, seconds: float) -> "OpenStream":
-        """Begin a GET whose answer has no end.
+        """Begin a GET whose answer has no end, on a connection of its own.
 
         Args:
             path: from the API's base on.
@@ -152,62 +159,59 @@ class Http:
         Raises:
             LinkDown: no answer, or another one.
         """
-        request = self._request("GET", path, {"Accept": media_type}, httpx.Timeout(None))
-        token = _token_of(request)
-        await self._renew()  # so that it begins on a connection of its own
-        way = self._way.enter()
+        self._look_at_certificates()
+        self.network.renew()
+        token, limit = self.token.current(), seconds + CONNECTING_SECONDS
+        request = self._request("GET", path, token, {"Accept": media_type}, None, seconds)
         try:
-            with _as_link_down(seconds, token=token), _limited(seconds) as scope:
-                response = await way.transport.handle_async_request(request)
+            with trio.fail_after(limit) as scope:
+                response = await self._transport.handle_async_request(request)
                 got = response.headers.get("content-type", "no content type").partition(";")[0].strip()
                 coding = response.headers.get("content-encoding", "identity")
-                answer = None if response.status_code == 200 else await self._whole(response, scope, token)
-        except BaseException:
-            await way.leave()
-            raise
-        stream = OpenStream(response, way)
-        if answer is None and got.lower() == media_type and coding == "identity":
+                answer = None if response.status_code == 200 else await self._whole(response, scope.deadline, token)
+        except _FAULTS as error:
+            raise _link_down(error, seconds, limit, token) from error
+        if answer is not None:
+            if answer.status in {401, 403}:
+                self.token.reread()
+            raise unhappy(from_api(answer))
+        stream = OpenStream(response)
+        if got.lower() == media_type and coding == "identity":
+            request.extensions["timeout"]["read"] = None  # httpcore looks at it anew: the body has its own limits
             return stream
         await stream.aclose()
-        if answer is not None:
-            raise unhappy(from_api(answer))
         raise LinkDown(f"HTTP 200 with {got} ({coding}) where {media_type} was expected", ELSEWHERE, status=200)
 
-    async def _current_way(self) -> Way:
+    def _look_at_certificates(self) -> None:
         if self._certificates.changed():
             try:
-                await self._renew()
+                self.network.tls = tls_context(self._config)
             except ConfigError as error:
                 log.warning("certificates can't be used, the old ones stay", reason=error.problem, todo=error.hint)
             else:
+                self.network.renew()
                 log.info("certificates read again")
-        return self._way
-
-    async def _renew(self) -> None:
-        """Let the next request begin on a new connection. Those under way end on theirs."""
-        old, self._way = self._way, Way(transport_to(self._config, self.network))
-        old.replaced = True
-        await old.close_unused()
 
     def _request(
         self,
         method: str,
         path: str,
+        token: str,
         headers: Mapping[str, str],
-        timeout: httpx.Timeout,
-        body: bytes | AsyncIterator[bytes] | None = None,
+        content: bytes | AsyncGenerator[bytes, None] | None,
+        seconds: float,
     ) -> httpx.Request:
-        sent = {"Authorization": f"Bearer {self.token.current()}", **self._headers, **headers}
-        extensions = {"timeout": timeout.as_dict()}
-        if path not in self._urls:  # parsed once: there are half a dozen, and parsing one takes longer than sending it
-            self._urls[path] = httpx.URL(self._base + path)
-        return httpx.Request(method, self._urls[path], headers=sent, content=body, extensions=extensions)
+        sent = {**self._headers, "Authorization": f"Bearer {token}", **headers}
+        if path not in self._urls:  # parsed once: there are two dozen, and parsing one takes longer than sending it
+            self._urls[path] = httpx.URL(self._config.api_url + path)
+        timeouts = {"timeout": {"read": seconds}}
+        return httpx.Request(method, self._urls[path], headers=sent, content=content, extensions=timeouts)
 
-    async def _whole(self, response: httpx.Response, limit: trio.CancelScope, token: str) -> Answer:
+    async def _whole(self, response: httpx.Response, deadline: float, token: str) -> Answer:
         # Once an answer has begun it is read to its end, even if the agent is being stopped: it may hold commands, and
         # the API has already counted them as handed out.
-        body = bytearray()
-        with trio.CancelScope(shield=True, deadline=limit.deadline) as reading:
+        body, status = bytearray(), response.status_code
+        with trio.CancelScope(shield=True, deadline=deadline) as reading:
             self._begun.add(reading)
             try:
                 async for chunk in _stream(response):
@@ -218,14 +222,16 @@ class Http:
                 self._begun.discard(reading)
                 await response.aclose()
         if len(body) > MAX_BODY_BYTES:
-            problem = f"HTTP {response.status_code} with more than {MAX_BODY_BYTES >> 20} MiB: not the API's answer"
-            raise LinkDown(problem, ELSEWHERE, status=response.status_code)
+            problem = f"HTTP {status} with more than {MAX_BODY_BYTES >> 20} MiB: not the API's answer"
+            raise LinkDown(problem, ELSEWHERE, status=status)
         if reading.cancelled_caught:
             raise trio.TooSlowError
+        if status == 204 and response.headers.get("content-length", "0") != "0":
+            self.network.renew()  # some servers send `null` all the same, which would be taken for the next answer
         plain = decoded(bytes(body), response.headers.get("content-encoding", "").strip().lower(), MAX_BODY_BYTES)
-        if response.status_code != 200:  # then people are told its words
+        if status != 200:  # then people are told its words
             plain = plain.replace(token.encode(), _REDACTED.encode())
-        return Answer(response.status_code, response.headers, plain)
+        return Answer(status, response.headers, plain)
 
     def abandon(self) -> None:
         """Give up the answers that have begun: the agent must end, and a server may take its time."""
@@ -234,16 +240,15 @@ class Http:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._way.transport.aclose()
+        await self._transport.aclose()
 
 
 class OpenStream:
     """An answer without an end, read as it comes. Not decompressed, and nothing of it is kept."""
 
-    def __init__(self, response: httpx.Response, way: Way) -> None:
+    def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self._chunks = aiter(_stream(response))
-        self._way = way
 
     async def read(self) -> bytes | None:
         """The next bytes, at most 64 KiB; None at the end. Can't be read any more once it was cancelled.
@@ -251,8 +256,10 @@ class OpenStream:
         Raises:
             LinkDown: the connection is lost.
         """
-        with _as_link_down(0):
+        try:
             return await anext(self._chunks, None)
+        except _FAULTS as error:
+            raise _link_down(error) from error
 
     async def aclose(self) -> None:
         """Close the connection, at once, even when cancelled."""
@@ -264,7 +271,22 @@ class OpenStream:
                 pass
         with trio.CancelScope(shield=True):
             await self._response.aclose()
-            await self._way.leave()
+
+
+def transport_to(config: Config, network: Network) -> httpx.AsyncBaseTransport:
+    """The way to the API: straight, or through the proxy that the environment names. Raises ConfigError."""
+    proxy = proxy_for(config.api_url)
+    way = None if proxy is None else httpx.Proxy(_parsed("The proxy that the environment names", proxy))
+    transport = httpx.AsyncHTTPTransport(verify=network.tls, proxy=way, limits=_KEPT, trust_env=False)
+    transport._pool._network_backend = network  # noqa: SLF001  # httpx has no argument for it
+    return transport
+
+
+def _parsed(of_what: str, url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:  # such as https://10.0.0.300
+        raise ConfigError(f"{of_what}: {error}.", "Name a host, or an address that there can be.") from error
 
 
 def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
@@ -272,42 +294,20 @@ def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
     return cast("httpx.AsyncByteStream", response.stream)
 
 
-def _token_of(request: httpx.Request) -> str:
-    return request.headers["Authorization"].removeprefix("Bearer ")
-
-
-@contextmanager
-def _limited(seconds: float) -> Iterator[trio.CancelScope]:
-    """So much time for what is inside. It stands still while a connection is made, which has limits of its own."""
-    with trio.fail_after(seconds) as scope:
-        before = LIMIT.set(scope)
-        try:
-            yield scope
-        finally:
-            LIMIT.reset(before)
-
-
-@contextmanager
-def _as_link_down(seconds: float, silence: float | None = 0, token: str | None = None) -> Iterator[None]:
+def _link_down(error: Exception, silence: float = 0, limit: float = 0, token: str = "") -> LinkDown:
+    """What people are told of a fault. `silence` and `limit` are the seconds that there were."""
     hint = "Connections are taken but not answered: look at the API itself, and at load balancers in front of it."
-    try:
-        yield
-    except trio.TooSlowError:
-        raise LinkDown(f"no whole answer within {seconds:g} s", hint) from None
-    except httpx.ReadTimeout:
-        raise LinkDown(f"no answer within {silence:g} s", hint, silent=True) from None
-    except httpx.ProxyError as error:
-        hint = _proxy_hint(str(error))
-        raise LinkDown(f"the proxy refuses: {error}", hint) from error
-    except (httpx.HTTPError, h11.ProtocolError, OSError, UnicodeError) as error:  # UnicodeError: a proxy like a..b
-        reason = _reason(error)  # may quote what the server has sent
-        raise LinkDown(reason.replace(token, _REDACTED) if token else reason, hint) from error
-
-
-def _proxy_hint(words: str) -> str:
-    if words.startswith("407"):
-        return "It wants a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
-    return "Does it allow the API's host and port? NO_PROXY names hosts that are reached without it."
+    if isinstance(error, trio.TooSlowError):
+        return LinkDown(f"no whole answer within {limit:g} s", hint)
+    if isinstance(error, httpx.ReadTimeout):
+        return LinkDown(f"no answer within {silence:g} s", hint, silent=True)
+    if isinstance(error, httpx.ProxyError):
+        hint = "Does it allow the API's host and port? NO_PROXY names hosts that are reached without it."
+        if str(error).startswith("407"):
+            hint = "It wants a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
+        return LinkDown(f"the proxy refuses: {error}", hint)
+    reason = _reason(error)  # may quote what the server has sent
+    return LinkDown(reason.replace(token, _REDACTED) if token else reason, hint)
 
 
 def _reason(error: BaseException) -> str:

@@ -1,19 +1,25 @@
-"""How httpx gets to a host: names with a budget of their own, and every address of it.
+"""How httpx gets to a host, and one connection to it: names, TCP, TLS and each write and read have limits of their own.
 
 httpx's own backend gives name, connection and TLS one limit together. In a cluster a look-up takes 5 s whenever one
 packet is lost, so names have a longer one, and the last good addresses are remembered.
 """
 
+import errno
+import math
+import os
+import select
 import socket
+import ssl
 from collections.abc import Iterable
-from itertools import zip_longest
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, cast
 
 import httpcore
 import trio
 
 from agent.errors import LinkDown
-from agent.link.connection import Seen, Stream, standing_still, words_of
+from agent.link.tls import handshake_failure
 
 NAME_SECONDS = 18.0
 """How long a look-up may take: the resolver's 5 s, twice, for two nameservers, nearly."""
@@ -22,10 +28,15 @@ KNOWN_NAME_SECONDS = 3.0
 """How long it may take where an address is remembered."""
 
 CONNECT_SECONDS = 10.0
-"""How long all addresses together may take."""
+"""How long all addresses together may take, each as long as the others."""
 
-NEXT_ADDRESS_SECONDS = 0.25
-"""The head start of one address before the next (RFC 8305, "happy eyeballs")."""
+TLS_SECONDS = 10.0
+"""How long the handshake may take."""
+
+WRITE_SECONDS = 60.0
+"""How long 64 KiB of a body may take: a line slower than 1 KiB/s counts as dead."""
+
+PIECE_BYTES = 64 * 1024
 
 _OPTIONS = tuple(
     (level, getattr(socket, name), value)
@@ -35,26 +46,45 @@ _OPTIONS = tuple(
         (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 8),
         (socket.IPPROTO_TCP, "TCP_KEEPCNT", 6),
         (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 60_000),  # ms without an acknowledgement
-        (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", 64 * 1024),  # so that what was written is nearly what was sent
+        (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", 128 * 1024),  # so that what was written is nearly what was sent
     )
     if hasattr(socket, name)  # they are Linux's
 )
+
+
+class StaleConnection(Exception):  # noqa: N818  # reads as what it says
+    """A connection that had served before has ended, without a byte of an answer to this request."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """How far the last connection came, for `kubently-agent check`."""
+
+    addresses: tuple[str, ...] = ()
+    connected: str = ""
+    tls_version: str = ""
+    certificate: dict[str, Any] | None = None
 
 
 class Network(httpcore.AsyncNetworkBackend):
     """What httpx connects with.
 
     Args:
-        rooted: a host that was given with a dot at its end, without it: its look-up tries no search domains.
+        tls: whom new connections trust.
         proxy: whether what is connected to is a proxy.
     """
 
-    def __init__(self, rooted: str | None = None, *, proxy: bool = False) -> None:
-        self._rooted = rooted
+    def __init__(self, tls: ssl.SSLContext, *, proxy: bool = False) -> None:
+        self.tls = tls
+        self.renewals = 0
+        self.seen = Seen()
         self._what = "the proxy" if proxy else "the API's host"
         self._good: dict[str, list[str]] = {}
         self._looking_up = trio.CapacityLimiter(4)  # a look-up that is given up keeps its thread until it ends
-        self.seen = Seen()
+
+    def renew(self) -> None:
+        """Let the next request begin on a new connection. Those under way end on theirs."""
+        self.renewals += 1
 
     async def connect_tcp(
         self,
@@ -64,81 +94,184 @@ class Network(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,  # noqa: ARG002
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> "Stream":
-        """Look the name up and connect.
+        """Look the name up and connect: first to the address that was good last, then to the others in turn.
 
         Raises:
             LinkDown: it can't be done; the sentence says whether it was the name.
         """
         self.seen = Seen()
-        with standing_still():
-            addresses = await self._look_up(host)
-            self.seen.addresses = tuple(addresses)
-            stream = await self._connect(addresses, host, port)
-        self._good[host] = addresses
-        self.seen.connected = f"{stream.socket.getpeername()[0]}:{port}"
-        return Stream(stream, self.seen)
+        addresses = await self._look_up(host)
+        self.seen.addresses = tuple(addresses)
+        words: list[str] = []
+        for address in addresses:
+            with trio.move_on_after(CONNECT_SECONDS / len(addresses)):
+                try:
+                    stream = await trio.open_tcp_stream(address, port)
+                except OSError as error:
+                    words.append(words_of(error))
+                    continue
+                for option in _OPTIONS:
+                    stream.setsockopt(*option)
+                self._good[host] = [address, *(other for other in addresses if other != address)]
+                self.seen.connected = f"{address}:{port}"
+                return Stream(self, stream.socket, _Unbreakable(stream))
+            words.append("no connection in time")
+        hint = f"Is {self._what} up, is {port} its port, and does a firewall or a NetworkPolicy let this pod out?"
+        netloc = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise LinkDown(f"{netloc}: {', '.join(dict.fromkeys(words))}", hint)
 
     async def _look_up(self, host: str) -> list[str]:
-        known = self._good.get(host)
-        name = f"{host}." if host == self._rooted else host
+        known = self._good.get(host, [])
         try:
             with trio.fail_after(KNOWN_NAME_SECONDS if known else NAME_SECONDS):
                 found = await trio.to_thread.run_sync(
-                    _addresses, name, abandon_on_cancel=True, limiter=self._looking_up
+                    _addresses, host, abandon_on_cancel=True, limiter=self._looking_up
                 )
         except (OSError, UnicodeError, RuntimeError, trio.TooSlowError) as error:  # RuntimeError: no thread is left
             if known:
                 return known
             words = f"no answer within {NAME_SECONDS:g} s" if isinstance(error, trio.TooSlowError) else words_of(error)
             hint = "Look at its spelling, and at the DNS that this machine uses: kubectl exec has `getent hosts NAME`."
-            raise LinkDown(f"the name {host} can't be looked up: {words}", hint) from error
-        return found
+            raise LinkDown(f"the name {host.rstrip('.')} can't be looked up: {words}", hint) from error
+        return sorted(found, key=lambda address: address not in known[:1])
 
-    async def _connect(self, addresses: list[str], host: str, port: int) -> trio.SocketStream:
-        errors: list[OSError] = []
-        streams: list[trio.SocketStream] = []
 
-        async def attempt(address: str, failed: trio.Event) -> None:
-            try:
-                stream = await trio.open_tcp_stream(address, port)
-            except OSError as error:
-                errors.append(error)
-                failed.set()
-                return
-            streams.append(stream)
-            nursery.cancel_scope.cancel()
+class Stream(httpcore.AsyncNetworkStream):
+    """One connection.
 
-        chosen = 0
+    Args:
+        network: what made it.
+        sock: its socket.
+        below: what is spoken over, plainly or with `tls`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        sock: trio.socket.SocketType,
+        below: "_Unbreakable",
+        tls: "trio.SSLStream[trio.SocketStream] | None" = None,
+    ) -> None:
+        self._network = network
+        self._renewals = network.renewals
+        self._socket = sock
+        self._below = below
+        self._tls = tls
+        self._stream = tls or below
+        self._unsent = b""
+        self._served = self._unanswered = False
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        """Send it, or keep it until there is more: httpcore hands over head and body one by one."""
+        self._unanswered = True
+        self._unsent += buffer
+        if len(self._unsent) >= PIECE_BYTES:
+            await self._send()
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        """The next bytes; none at the end."""
+        if self._unsent:
+            with suppress(httpcore.WriteError):  # it may have answered all the same
+                await self._send()
         try:
-            with trio.move_on_after(CONNECT_SECONDS):
-                async with trio.open_nursery() as nursery:
-                    for address in addresses:
-                        failed = trio.Event()
-                        nursery.start_soon(attempt, address, failed)
-                        with trio.move_on_after(NEXT_ADDRESS_SECONDS):
-                            await failed.wait()
-            chosen = 1
-        finally:  # all of them if this is cancelled, else those that came late
-            for late in streams[chosen:]:
-                late.socket.close()
-        if not streams:
-            words = dict.fromkeys(map(words_of, errors)) if errors else [f"no connection within {CONNECT_SECONDS:g} s"]
-            hint = f"Is {self._what} up, is {port} its port, and does a firewall or a NetworkPolicy let this pod out?"
-            raise LinkDown(f"{_netloc(host, port)}: {', '.join(words)}", hint)
-        for option in _OPTIONS:
-            streams[0].setsockopt(*option)
-        return streams[0]
+            with trio.move_on_after(timeout or math.inf) as limit:
+                data = bytes(await self._stream.receive_some(max_bytes))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            kind = StaleConnection if self._served and self._unanswered else httpcore.ReadError
+            raise kind(words_of(self._below.broken or error)) from error
+        if limit.cancelled_caught:
+            raise httpcore.ReadTimeout(f"silent for {timeout:g} s")
+        if not data and self._served and self._unanswered:
+            raise StaleConnection("the connection was closed meanwhile")
+        self._served, self._unanswered = True, False
+        return data
+
+    async def _send(self) -> None:
+        data, self._unsent = self._unsent, b""
+        seconds = WRITE_SECONDS * max(1, len(data) / PIECE_BYTES)
+        with trio.move_on_after(seconds) as limit:
+            await self._stream.send_all(data)
+        if limit.cancelled_caught:
+            raise httpcore.WriteTimeout(f"{len(data)} bytes weren't taken within {seconds:g} s")
+        if self._below.broken:
+            raise httpcore.WriteError(words_of(self._below.broken))
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,  # noqa: ARG002  # the network's own may be newer
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109
+    ) -> "Stream":
+        """The same connection with TLS on it.
+
+        Raises:
+            LinkDown: it can't be done; the sentence says why.
+        """
+        below = self._below if self._tls is None else _Unbreakable(self._tls)
+        name = (server_hostname or "").rstrip(".")  # certificates have names without a dot at the end
+        tls = trio.SSLStream(
+            cast("trio.SocketStream", below), self._network.tls, server_hostname=name, https_compatible=True
+        )
+        try:
+            with trio.fail_after(TLS_SECONDS):
+                await tls.do_handshake()
+        except BaseException as error:
+            self._socket.close()
+            if isinstance(error, (trio.TooSlowError, trio.BrokenResourceError)):
+                cause = below.broken or error
+                raise handshake_failure(cause, words_of(cause), TLS_SECONDS) from error
+            raise
+        self._network.seen.tls_version = tls.version() or ""
+        self._network.seen.certificate = tls.getpeercert()
+        return Stream(self._network, self._socket, below, tls)
+
+    async def aclose(self) -> None:
+        """Close it, at once and without a word."""
+        self._socket.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        """What httpcore asks for: before it uses a kept connection, whether there is something to read. Nobody was
+        asked anything, so that would be its end; and one that is to be used no more says the same.
+        """
+        if info != "is_readable":
+            return self._tls if info == "ssl_object" else None
+        waiting = select.poll()
+        waiting.register(self._socket.fileno(), select.POLLIN)
+        return self._renewals != self._network.renewals or bool(waiting.poll(0))
+
+
+class _Unbreakable:
+    """As much of a stream as is needed here, and one whose writes don't fail. After one that does trio's TLS reads
+    nothing any more, and what the server said before it closed, such as 413, is lost.
+    """
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.receive_some = stream.receive_some
+        self.broken: Exception | None = None
+        """Why nothing can be written any more."""
+        self._send_all = stream.send_all
+
+    async def send_all(self, data: bytes) -> None:
+        """Write it, or remember why not."""
+        try:
+            await self._send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self.broken = error
+
+
+def words_of(error: BaseException) -> str:
+    """The system's own words: trio tries an address and puts what became of it into the cause."""
+    cause = error.__cause__ or error
+    tried = cause.exceptions if isinstance(cause, BaseExceptionGroup) else (cause,)
+    return ", ".join(dict.fromkeys(map(_word, tried)))
+
+
+def _word(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno and error.errno in errno.errorcode:  # a look-up has others
+        return os.strerror(error.errno)
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
 def _addresses(name: str) -> list[str]:
-    """All of them, the two families in turn, in the resolver's order."""
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    families: dict[int, list[str]] = {}
-    for family, _, _, _, address in found:
-        families.setdefault(family, []).append(cast("str", address[0]))
-    turns = zip_longest(*families.values())
-    return list(dict.fromkeys(address for turn in turns for address in turn if address))
-
-
-def _netloc(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return list(dict.fromkeys(cast("str", address[0]) for *_, address in found))

@@ -1,46 +1,89 @@
-"""A result as each contract wants it: JSON in segments, whose long texts are read from the spool as they are sent."""
+"""A result as each contract wants it, and its sending. Its long texts are read from the spool while they are sent.
+
+The spool knows every text's escaped size, so the Content-Length is known before anything is read.
+"""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
 from agent.humanize import size
+from agent.link.answer import Answer
 from agent.link.contract import ReadyResult
-from agent.model import Stream, json_text
+from agent.link.http import Http, Pieces
+from agent.model import Result, Stream, json_text
 
-Segment = bytes | Stream
-"""Bytes as they are, or the name of a stream whose text goes there, escaped."""
+RESULT_SECONDS = 10.0
+"""How long the answer to a small result may take."""
+
+PATIENCE_SECONDS = 120
 
 SHOWN_CHARS = 8192
 """How much of each stream is repeated in `error`, which is all that some readers show of a failure."""
+
+_WHOLE_BYTES = 64 * 1024  # up to here a body is sent as one value: one write instead of several
+
+_STDOUT, _STDERR = "\ud800", "\ud801"
+"""Stand in a body for the whole of a stream's text. No text in the spool has half a surrogate pair."""
+_STREAMS: dict[str, Stream] = {_STDOUT: "stdout", _STDERR: "stderr"}
 
 _ASK_FOR_LESS = (
     "Ask for less: one namespace or one object, --selector, -o name, and for logs --tail=100 or --since=10m."
 )
 
 
-async def poll_result(ready: ReadyResult) -> list[Segment]:
+async def send(http: Http, path: str, ready: ReadyResult, body: dict[str, Any]) -> Answer:
+    """Post the body of a result.
+
+    Raises:
+        LinkDown: there was no answer.
+    """
+    written = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    segments = [_STREAMS.get(part) or part.encode() for part in re.split(f"([{_STDOUT}{_STDERR}])", written)]
+    length = sum(len(each) if isinstance(each, bytes) else ready.json_bytes(each) for each in segments)
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        for segment in segments:
+            if isinstance(segment, bytes):
+                yield segment
+            else:
+                async with aclosing(ready.pieces(segment)) as texts:
+                    async for text in texts:
+                        yield json_text(text)
+
+    content: bytes | Pieces = pieces
+    if length <= _WHOLE_BYTES:
+        content = b"".join([piece async for piece in pieces()])
+    # So many seconds more the answer may take: something on the way may have taken all, and pass it on at 1 KiB/s. A
+    # large one counts as hanging sooner, but each attempt waits four times as long.
+    patience = min(length / 1024, PATIENCE_SECONDS << 2 * (min(max(ready.attempts, 1), 4) - 1))
+    # The command's own tracing ids, so that the API's log and the agent's can be read side by side.
+    ids = {"X-Correlation-ID": ready.correlation_id, "X-Session-ID": ready.session_id}
+    headers = {name: value for name, value in ids.items() if value}
+    seconds = RESULT_SECONDS + patience
+    return await http.request("POST", path, seconds=seconds, body=content, length=length, headers=headers)
+
+
+async def poll_body(ready: ReadyResult) -> dict[str, Any]:
     """`{"command_id", "result": {…}}`. `output` is stdout; what kubectl says beside a success is in `warnings`, and in
     `output` too where that would be empty.
     """
-    result = ready.result
-    fields = _numbers(ready)
+    result, stdout, stderr = ready.result, _whole(ready, _STDOUT), _whole(ready, _STDERR)
+    fields = _numbers(result)
     if result.redactions:
         fields["redactions"] = result.redactions
-    body: list[Segment] = [b'{"command_id":"', json_text(ready.command_id), b'","result":', _opened(fields)]
-    warns = result.success and ready.json_bytes("stderr") > 0
-    if warns:
-        body += [b',"warnings":"', "stderr", b'"']
-    printed: list[Segment] = ["stdout"] if ready.json_bytes("stdout") else ["stderr"] if warns else []
-    begins = await _beginning(ready, "stdout", SHOWN_CHARS) if result.truncated else ""
-    output = [*_json_note(ready, begins), *_lines(printed, _cut_note(ready))]
-    error = None if result.success else _aside(ready)
-    return [*body, b',"output":', *_quoted(output), b',"error":', *_quoted(error), b"}}"]
+    if result.success and stderr:
+        fields["warnings"] = stderr
+    begins = await _beginning(ready, "stdout") if result.truncated else ""
+    fields["output"] = _json_note(result, begins) + _lines(stdout or fields.get("warnings"), _cut_note(result))
+    fields["error"] = None if result.success else _lines(result.error, stderr)
+    return {"command_id": ready.command_id, "result": fields}
 
 
-async def stream_result(ready: ReadyResult, now: float) -> list[Segment]:
+async def stream_body(ready: ReadyResult, now: float) -> dict[str, Any]:
     """One flat object. It has no fields for what was cut and for stderr, and of a failure Kubently's model sees `error`
     alone (2.x): so `output` says everything in words, and `error` goes on with what was printed.
 
@@ -48,25 +91,39 @@ async def stream_result(ready: ReadyResult, now: float) -> list[Segment]:
         ready: the result and its output.
         now: seconds since the epoch, for what has lost its own time.
     """
-    result = ready.result
+    result, begins = ready.result, await _beginning(ready, "stdout")
     at = datetime.fromtimestamp(now if ready.executed_at is None else ready.executed_at, UTC)
-    fields = {"command_id": ready.command_id, "executed_at": at.isoformat(timespec="milliseconds"), **_numbers(ready)}
-    begins = await _beginning(ready, "stdout", SHOWN_CHARS)
-    notes = [_cut_note(ready), _redactions_note(ready)]
-    output = [*_json_note(ready, begins), *_lines(["stdout"] if begins else [], _aside(ready), *notes)]
-    error: list[Segment] | None = None
+    said = (result.error, _whole(ready, _STDERR))
+    notes = (_cut_note(result), _redactions_note(result))
+    output = _json_note(result, begins) + _lines(_whole(ready, _STDOUT), *said, *notes)
+    error = None
     if not result.success:
-        error = _lines(*([json_text(text)] for text in (await _told(ready), begins) if text), *notes)
-    return [_opened(fields), b',"output":', *_quoted(output), b',"error":', *_quoted(error), b"}"]
+        error = _lines(result.error, await _beginning(ready, "stderr"), begins, *notes)
+    fields = {"command_id": ready.command_id, "executed_at": at.isoformat(timespec="milliseconds"), **_numbers(result)}
+    return {**fields, "output": output, "error": error}
 
 
-def _numbers(ready: ReadyResult) -> dict[str, Any]:
-    result = ready.result
-    fields: dict[str, Any] = {
-        "success": result.success,
-        "exit_code": result.exit_code,
-        "execution_time_ms": result.execution_time_ms,
-    }
+def _whole(ready: ReadyResult, stands_for: str) -> str:
+    return stands_for if ready.json_bytes(_STREAMS[stands_for]) else ""
+
+
+async def _beginning(ready: ReadyResult, stream: Stream) -> str:
+    text = ""
+    async with aclosing(ready.pieces(stream)) as pieces:
+        async for piece in pieces:
+            text += piece[: SHOWN_CHARS - len(text)]
+            if len(text) >= SHOWN_CHARS:
+                break
+    return text
+
+
+def _lines(*parts: str | None) -> str:
+    return "\n".join(filter(None, parts))
+
+
+def _numbers(result: Result) -> dict[str, Any]:
+    names = ("success", "exit_code", "execution_time_ms")
+    fields: dict[str, Any] = {name: getattr(result, name) for name in names}
     if result.timed_out:
         fields["timed_out"] = True
     if result.truncated:
@@ -74,62 +131,18 @@ def _numbers(ready: ReadyResult) -> dict[str, Any]:
     return fields
 
 
-def _json_note(ready: ReadyResult, begins: str) -> list[Segment]:
+def _json_note(result: Result, begins: str) -> str:
     """What stands before JSON that was cut: whoever parses it should see why he can't."""
-    if not ready.result.truncated or begins.lstrip()[:1] not in ("{", "["):
-        return []
-    return [json_text("[This JSON is cut: it isn't whole and can't be parsed.]\n")]
+    cut = result.truncated and begins.lstrip().startswith(("{", "["))
+    return "[This JSON is cut: it isn't whole and can't be parsed.]\n" if cut else ""
 
 
-def _cut_note(ready: ReadyResult) -> list[Segment]:
-    if not ready.result.truncated:
-        return []
-    return [json_text(f"[Cut: this is the beginning of {size(ready.result.output_bytes)}. {_ASK_FOR_LESS}]")]
+def _cut_note(result: Result) -> str:
+    beginning = f"[Cut: this is the beginning of {size(result.output_bytes)}. {_ASK_FOR_LESS}]"
+    return beginning if result.truncated else ""
 
 
-def _redactions_note(ready: ReadyResult) -> list[Segment]:
-    count = ready.result.redactions
-    if not count:
-        return []
-    were = "value was" if count == 1 else "values were"
-    words = f"[{count} {were} redacted on purpose, as they look like credentials. Asking again in another form changes "
-    return [json_text(f"{words}nothing.]")]
-
-
-def _aside(ready: ReadyResult) -> list[Segment]:
-    """What was said beside stdout: the agent's sentence, and stderr."""
-    said: list[Segment] = [json_text(ready.result.error)] if ready.result.error else []
-    return _lines(said, ["stderr"] if ready.json_bytes("stderr") else [])
-
-
-async def _told(ready: ReadyResult) -> str:
-    """The same, bounded."""
-    stderr = await _beginning(ready, "stderr", SHOWN_CHARS)
-    return "\n".join(text for text in (ready.result.error, stderr) if text)
-
-
-async def _beginning(ready: ReadyResult, stream: Stream, most: int) -> str:
-    text = ""
-    if ready.json_bytes(stream):
-        async with aclosing(ready.pieces(stream)) as pieces:
-            async for piece in pieces:
-                text += piece[: most - len(text)]
-                if len(text) >= most:
-                    break
-    return text
-
-
-def _lines(*parts: Sequence[Segment]) -> list[Segment]:
-    """Those that aren't empty, a line break between them."""
-    lines: list[Segment] = []
-    for part in filter(None, parts):
-        lines += [json_text("\n"), *part] if lines else part
-    return lines
-
-
-def _opened(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, separators=(",", ":"))[:-1].encode()
-
-
-def _quoted(text: Sequence[Segment] | None) -> list[Segment]:
-    return [b"null"] if text is None else [b'"', *text, b'"']
+def _redactions_note(result: Result) -> str:
+    were = "value was" if result.redactions == 1 else "values were"
+    why = "redacted on purpose, as they look like credentials. Asking again in another form changes nothing."
+    return f"[{result.redactions} {were} {why}]" if result.redactions else ""

@@ -15,19 +15,19 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import trio
 
 from agent.errors import LinkDown
-from agent.link.body import Body, reply
 from agent.link.capabilities import Reporter
-from agent.link.commands import as_batch, read_command
-from agent.link.contract import Batch, ReadyResult, Reply, Verdict
+from agent.link.commands import as_batch
+from agent.link.contract import Batch, ReadyResult, Reply
 from agent.link.http import Http, OpenStream
-from agent.link.result import stream_result
+from agent.link.link import Link
+from agent.link.result import stream_body
 from agent.link.sse import Event, EventParser
 from agent.log import Log
-from agent.model import Command, Malformed
 
 log = Log("link")
 
@@ -55,25 +55,19 @@ what the last answers needed to travel, but at least this share of it."""
 TRAVEL_SECONDS = 0.3
 """What is thought that an answer needs until one was measured."""
 
-REFUSING = frozenset({400, 403, 409, 410, 411, 414, 415, 422, 431})
-"""Statuses that mean this one result, for good, if the API itself says so. 404 isn't among them: unknown ids are 403
-here, so it means that something else answers in the API's place, and that passes."""
 
-
-@dataclass
+@dataclass(slots=True)
 class _Listening:
-    """One stream."""
+    """One stream. `wanted` is false once the agent itself ends it."""
 
     stream: OpenStream
     token: str
     since: float
     parser: EventParser = field(default_factory=EventParser)
-    reading: trio.CancelScope = field(default_factory=trio.CancelScope)
-    unwanted: str | None = None
-    """Why the agent itself wants it to end."""
+    wanted: bool = True
 
 
-class StreamLink:
+class StreamLink(Link):
     """Server-Sent Events.
 
     Args:
@@ -87,28 +81,30 @@ class StreamLink:
     journal = 60
     burst = 0
     pause_seconds = PAUSE_SECONDS
+    results = "/executor/results"
+    refusing = frozenset({400, 403, 409, 410, 411, 414, 415, 422, 431})
+    """404 isn't among them: unknown ids are 403 here, so it means that something else answers in the API's place, and
+    that passes."""
 
     def __init__(
         self, http: Http, reporter: Reporter | None, *, now: Callable[[], float], random: Callable[[], float]
     ) -> None:
-        self._http = http
+        super().__init__(http)
         self._reporter = reporter
         self._now = now
         self._random = random
         self._listening: _Listening | None = None
         self._brief = 0
-        self._doubted: str | None = None
+        self._left_for = ""
         self._travel = TRAVEL_SECONDS
-        if reporter is not None:
-            reporter.refused = self._doubt
 
     async def receive(self, *, eager: bool) -> Batch:  # noqa: ARG002  # it never waits for commands alone
         """Open the stream, or read on. Returns with each sign of life, so at least every 15 s while all is well."""
-        if self._listening is None:
-            return await self._open()
         listening = self._listening
+        if listening is None:
+            return await self._open()
         try:
-            return self._batch(listening.parser.feed(await self._read(listening, SILENCE_SECONDS)))
+            return self._batch(await self._read(listening, SILENCE_SECONDS))
         except trio.Cancelled:
             await self._close()  # whoever sends to it now should know at once that nobody listens
             raise
@@ -124,29 +120,23 @@ class StreamLink:
         """Whether a heartbeat is answered as only the API does."""
         try:
             answer = await self._http.request("POST", "/executor/heartbeat", seconds=RECOGNISE_SECONDS, body=b"{}")
-            said = json.loads(answer.body) if answer.status == 200 else None
         except LinkDown as down:
             if down.status is None:
                 raise
             return False
-        except (ValueError, RecursionError):
-            return False
-        return isinstance(said, dict) and said.get("status") in {"success", "not_found"}
+        return answer.status == 200 and (answer.said or {}).get("status") in ("success", "not_found")
+
+    async def body(self, ready: ReadyResult) -> dict[str, Any]:
+        """A result as the contract has it."""
+        return await stream_body(ready, time.time())
 
     async def deliver(self, ready: ReadyResult) -> Reply:
-        """Send one result."""
+        """Send one result, and remember how long that took."""
         began = self._now()
-        try:
-            token = self._http.token.current()
-            body = Body(ready, await stream_result(ready, time.time()))
-            answer = await body.post(self._http, "/executor/results")
-        except LinkDown as down:
-            return Reply(Verdict.LATER, down.status, down.problem, down.retry_after)
-        self._travel = max(self._now() - began, self._travel * 0.9)  # one slow one is remembered for a while
-        if answer.status == 401:
-            self._http.token.reread()
-            self._doubt(token)
-        return reply(answer, ready.command_id, REFUSING)
+        reply = await super().deliver(ready)
+        if reply.status is not None:
+            self._travel = max(self._now() - began, self._travel * 0.9)  # one slow one is remembered for a while
+        return reply
 
     async def run(self) -> None:
         """Report what may be run here."""
@@ -154,31 +144,23 @@ class StreamLink:
             await self._reporter.run()
         await trio.sleep_forever()
 
-    def abandon(self) -> None:
-        """Give up answers that have begun."""
-        self._http.abandon()
-
     async def aclose(self) -> None:
         """Close connections."""
         await self._close()
-        await self._http.aclose()
+        await super().aclose()
 
     async def _open(self) -> Batch:
         """Open it and wait for its first sign of life: many a proxy passes on the head, and holds back the rest."""
         token = self._http.token.current()
-        try:
-            stream = await self._http.open_stream(
-                "/executor/stream", media_type="text/event-stream", seconds=OPEN_SECONDS
-            )
-        except LinkDown as down:
-            if down.refused:
-                self._http.token.reread()
-            raise
+        stream = await self._http.open_stream("/executor/stream", media_type="text/event-stream", seconds=OPEN_SECONDS)
         self._listening = listening = _Listening(stream, token, self._now())
         events: list[Event] = []
         try:
             while not listening.parser.begun:
-                events += listening.parser.feed(await self._read(listening, FIRST_SECONDS))
+                events += await self._read(listening, FIRST_SECONDS)
+        except trio.Cancelled:
+            await self._close()
+            raise
         except LinkDown as down:
             await self._close()
             if down.silent:
@@ -189,9 +171,6 @@ class StreamLink:
                 ) from down
             self._check_brief(listening, down)
             raise
-        except trio.Cancelled:
-            await self._close()
-            raise
         if self._reporter is not None:
             self._reporter.connected()
         return self._batch(events)
@@ -201,53 +180,49 @@ class StreamLink:
         if listening is not None:
             await listening.stream.aclose()
 
-    async def _read(self, listening: _Listening, silence: float) -> bytes:
-        """The next bytes.
+    async def _read(self, listening: _Listening, silence: float) -> list[Event]:
+        """What comes next.
 
         Raises:
-            LinkDown: there won't be any.
+            LinkDown: the stream has ended, or is to be ended.
         """
-        if self._http.token.current() != listening.token:
-            listening.unwanted = "the token has changed"
-        if listening.unwanted is None:
-            with trio.move_on_after(silence) as listening.reading:
-                chunk = await listening.stream.read()
-                if chunk is None:
-                    raise LinkDown("the API has ended the stream")
-                return chunk
-        raise LinkDown(listening.unwanted or f"nothing came for {silence:g} s", silent=listening.unwanted is None)
+        token = self._http.token.current()
+        listening.wanted = False
+        if token != listening.token:
+            raise LinkDown("the token has changed")
+        if token == self._http.refused != self._left_for:
+            # The API itself goes on serving a stream whose token was withdrawn. Once for each token: if it takes it for
+            # a stream again and not for results, ending more streams won't help.
+            self._left_for = token
+            raise LinkDown("the API has refused the token that it was opened with")
+        listening.wanted = True
+        with trio.move_on_after(silence):
+            chunk = await listening.stream.read()
+            if chunk is None:
+                raise LinkDown("the API has ended the stream")
+            return listening.parser.feed(chunk)
+        raise LinkDown(f"nothing came for {silence:g} s", silent=True)
 
     def _check_brief(self, listening: _Listening, ended: LinkDown) -> None:
         """Raise LinkDown if the stream ended too soon to open another at once."""
-        if listening.unwanted or self._now() - listening.since >= STEADY_SECONDS:
+        if not listening.wanted or self._now() - listening.since >= STEADY_SECONDS:
             self._brief = 0
             return
         pause = self._random() * min(PAUSE_SECONDS, float(2 ** min(self._brief, 10)))
         self._brief += 1
         raise LinkDown(f"a stream ended soon after it began: {ended.problem}", retry_after=pause) from ended
 
-    def _doubt(self, token: str) -> None:
-        """End the stream that was opened with a token which isn't taken any more: the API itself goes on serving it.
-
-        Once for each token. If the API takes it for a stream again and not for results, ending more streams won't help.
-        """
-        listening = self._listening
-        if listening is not None and token == listening.token != self._doubted:
-            self._doubted = token
-            listening.unwanted = "the API has refused the token that it was opened with"
-            listening.reading.cancel()
-
     def _batch(self, events: list[Event]) -> Batch:
-        return as_batch(self._command(event) for event in events if event.name == "command")
+        batch = as_batch([_json(event.data) for event in events if event.name == "command"])
+        granted = [
+            replace(c, timeout=max(c.timeout * LEAST_SHARE, c.timeout - self._travel)) if c.timeout else c
+            for c in batch.commands
+        ]
+        return replace(batch, commands=granted)
 
-    def _command(self, event: Event) -> Command | Malformed | None:
-        if event.data is None:
-            return None
-        try:
-            command = read_command(json.loads(event.data))
-        except (ValueError, RecursionError):
-            return None
-        if isinstance(command, Command) and command.timeout is not None:
-            left = max(command.timeout * LEAST_SHARE, command.timeout - self._travel)
-            return replace(command, timeout=left)
-        return command
+
+def _json(data: str | None) -> object:
+    try:
+        return json.loads(data or "")
+    except (ValueError, RecursionError):
+        return None

@@ -53,16 +53,16 @@ PLANTED = (
     # A result leaves the spool only after a 2xx.
     Planted(
         "what the API answers without a 2xx isn't delivered",
-        "agent/link/body.py",
-        "    if 200 <= answer.status < 300:",
-        "    if 200 <= answer.status < 600:",
+        "agent/link/link.py",
+        "        if 200 <= status < 300:",
+        "        if 200 <= status < 600:",
         ("tests/tasks/test_poll_link.py", "-k", "what_each_answer"),
     ),
     Planted(
         "a 2xx in other words than the API's is no acknowledgement",
-        "agent/link/body.py",
-        "if not answer.body.strip() or (said",
-        "if True or (said",
+        "agent/link/link.py",
+        "own = not answer.body.strip() or (said",
+        "own = True or (said",
         (
             "tests/tasks/test_poll_link.py",
             "-k",
@@ -71,7 +71,7 @@ PLANTED = (
     ),
     Planted(
         "an acknowledgement of another result isn't this one's",
-        "agent/link/body.py",
+        "agent/link/link.py",
         'said.get("command_id", command_id) == command_id',
         "True",
         (
@@ -82,9 +82,9 @@ PLANTED = (
     ),
     Planted(
         "a status that anything may say refuses nothing for good",
-        "agent/link/body.py",
-        "    if answer.status in refusing and said is not None:",
-        "    if answer.status in refusing:",
+        "agent/link/link.py",
+        "        if status in self.refusing and said is not None:",
+        "        if status in self.refusing:",
         (
             "tests/tasks/test_poll_link.py",
             "-k",
@@ -101,7 +101,7 @@ PLANTED = (
     Planted(
         "a failure is a reason to doubt",
         "agent/uploader.py",
-        "            self._trust.doubt(reply.words, reply.retry_after)\n",
+        "            self._trust.doubt(LinkDown(reply.words, retry_after=reply.retry_after))\n",
         "",
         ("tests/tasks/test_uploader.py",),
     ),
@@ -119,8 +119,8 @@ PLANTED = (
     Planted(
         "a page for browsers is no API's answer, whatever its status",
         "agent/link/answer.py",
-        "    if answer.is_html and answer.status != 413:",
-        "    if False:",
+        '[:1] == b"<" and answer.status != 413:',
+        "[:1] == 1:",
         ("tests/tasks/test_poll_link.py", "-k", "isnt_the_contract or what_each_answer"),
     ),
     Planted(
@@ -216,23 +216,23 @@ PLANTED = (
     Planted(
         "what was received is tried again while the disk takes nothing",
         "agent/poller.py",
-        """        return await until_written(attempt, log, "commands can't be journalled, trying again")""",
-        "        return await attempt()",
+        """await until_written(attempt, log, "commands can't be journalled, trying again")""",
+        "await attempt()",
         ("tests/tasks/test_poller.py", "-k", "outlasts_a_full_disk_and_a_stop"),
     ),
     # One result never holds up the others.
     Planted(
         "a result that is refused is set aside",
         "agent/link/poll.py",
-        "REFUSING = frozenset({400, 404,",
-        "REFUSING = frozenset({400,",
+        "refusing = frozenset({400, 404,",
+        "refusing = frozenset({400,",
         ("tests/tasks/test_poll_link.py", "-k", "what_each_answer"),
     ),
     Planted(
         "a result that is too large is cut",
-        "agent/link/body.py",
-        "    if answer.status == 413:",
-        "    if answer.status == 414:",
+        "agent/link/link.py",
+        "        if status == 413:",
+        "        if status == 414:",
         ("tests/chaos/test_faults.py", "-k", "too_large"),
     ),
     Planted(
@@ -415,7 +415,7 @@ PLANTED = (
     Planted(
         "Retry-After is obeyed",
         "agent/circuit.py",
-        "        if retry_after is not None:\n            # A tenth",
+        "        if down.retry_after is not None:\n            # A tenth",
         "        if False:\n            # A tenth",
         ("tests/unit/test_circuit.py",),
     ),
@@ -485,9 +485,9 @@ PLANTED = (
     ),
     Planted(
         "a look-up has a budget of its own",
-        "agent/link/network.py",
-        "        with standing_still():",
-        "        if True:",
+        "agent/link/http.py",
+        " + CONNECTING_SECONDS\n        while",
+        "\n        while",
         (
             "tests/tasks/test_connections.py",
             "-k",
@@ -497,8 +497,8 @@ PLANTED = (
     Planted(
         "the last good address is remembered",
         "agent/link/network.py",
-        "        self._good[host] = addresses\n",
-        "",
+        "                self._good[host] = [address, *(",
+        "                self._good[host] = [*(",
         (
             "tests/tasks/test_connections.py",
             "-k",
@@ -507,7 +507,7 @@ PLANTED = (
     ),
     Planted(
         "a 413 amid a TLS body is heard",
-        "agent/link/connection.py",
+        "agent/link/network.py",
         "            self.broken = error\n",
         "            raise\n",
         (
@@ -526,8 +526,8 @@ PLANTED = (
     Planted(
         "a result that trickles is given up",
         "agent/link/http.py",
-        "timeout.read, token), _limited(limit) as scope",
-        "timeout.read, token), _limited(limit * 1e6) as scope",
+        "                with trio.fail_after(limit) as scope:",
+        "                with trio.fail_after(limit * 1e6) as scope:",
         (
             "tests/tasks/test_poll_link.py",
             "-k",
@@ -538,8 +538,8 @@ PLANTED = (
     Planted(
         "a stream that falls silent is left",
         "agent/link/stream.py",
-        "            with trio.move_on_after(silence)",
-        "            with trio.move_on_after(1e9)",
+        "        with trio.move_on_after(silence)",
+        "        with trio.move_on_after(1e9)",
         (
             STREAM,
             "-k",
@@ -574,36 +574,29 @@ PLANTED = (
     Planted(
         "streams that end as they begin aren't opened without a pause",
         "agent/link/stream.py",
-        "        if listening.unwanted or self._now() - listening.since >= STEADY_SECONDS:",
+        "        if not listening.wanted or self._now() - listening.since >= STEADY_SECONDS:",
         "        if True:",
         (STREAM, "-k", "ever_more_slowly"),
     ),
     Planted(
-        "a 401 for a result ends the stream",
+        "a 401 for a result or a heartbeat ends the stream",
         "agent/link/stream.py",
-        "            self._doubt(token)\n",
-        "",
-        (STREAM, "-k", "401"),
-    ),
-    Planted(
-        "a 401 for a heartbeat ends the stream",
-        "agent/link/capabilities.py",
-        "            self.refused(token)\n",
-        "",
+        "        if token == self._http.refused != self._left_for:",
+        "        if False:",
         (STREAM, "-k", "401"),
     ),
     Planted(
         "a rotated token opens another stream",
         "agent/link/stream.py",
-        "        if self._http.token.current() != listening.token:",
+        "        if token != listening.token:",
         "        if False:",
         (STREAM, "-k", "rotat"),
     ),
     Planted(
         "a result that comes too late is set aside",
         "agent/link/stream.py",
-        "REFUSING = frozenset({400, 403,",
-        "REFUSING = frozenset({400,",
+        "refusing = frozenset({400, 403,",
+        "refusing = frozenset({400,",
         ("tests/whole/test_stream_link.py", "-k", "expired"),
     ),
     Planted(
@@ -627,8 +620,8 @@ PLANTED = (
     Planted(
         "a command ends while the API still waits for it",
         "agent/link/stream.py",
-        "            return replace(command, timeout=left)",
-        "            return command",
+        "        return replace(batch, commands=granted)",
+        "        return batch",
         (
             STREAM,
             "-k",
@@ -652,8 +645,8 @@ PLANTED = (
     Planted(
         "output that was cut says so",
         "agent/link/result.py",
-        "    if not ready.result.truncated:\n",
-        "    if True:\n",
+        "    return beginning if result.truncated else",
+        "    return beginning if False else",
         (
             STREAM,
             "-k",
@@ -663,8 +656,8 @@ PLANTED = (
     Planted(
         "a failure says what was printed",
         "agent/link/result.py",
-        "(await _told(ready), begins) if",
-        "(await _told(ready),) if",
+        'await _beginning(ready, "stderr"), begins, *notes)',
+        'await _beginning(ready, "stderr"), *notes)',
         (
             STREAM,
             "-k",
@@ -674,15 +667,15 @@ PLANTED = (
     Planted(
         "forgotten capabilities are told again",
         "agent/link/capabilities.py",
-        'answer != "not_found"',
-        "answer != 404",
+        'get("status") != "not_found"',
+        'get("status") != 404',
         (STREAM, "-k", "forgotten"),
     ),
     Planted(
         "an event of any size takes no memory",
         "agent/link/sse.py",
-        "        if len(self._line) > MAX_EVENT_BYTES:",
-        "        if False:",
+        "self._line += text[: MAX_EVENT_BYTES + 1 - len(self._line)]",
+        "self._line += text",
         ("tests/unit/test_sse.py",),
     ),
     Planted(

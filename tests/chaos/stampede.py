@@ -21,6 +21,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from agent.circuit import Breaker
+from agent.errors import LinkDown
 from agent.link.poll import STATUS_EVERY_IDLE, WAIT_ACTIVE, WAIT_IDLE
 
 AGENTS = 10_000
@@ -84,7 +85,7 @@ def _next(agent: Agent, clock: Clock, down: float, up: float, seconds: list[int]
     if down <= clock.now < up:
         began = clock.now
         clock.now += FAILING_SECONDS
-        breaker.failed("refused")
+        breaker.failed(LinkDown("refused"))
         wait = breaker.wait()
         clock.now = began
         return began + FAILING_SECONDS + wait

@@ -140,7 +140,7 @@ async def test_refused_connections(api, agent):
     async with agent() as running:
         await stored(say(api, "before"))
         api.refuse()
-        while running.agent.breaker.failures < 3:
+        while running.agent.circuit.failures < 3:
             await trio.sleep(0.01)
         waiting = [say(api, f"c{n}") for n in range(3)]
         api.listen()
@@ -151,7 +151,7 @@ async def test_connecting_hangs(api, agent):
     async with agent() as running:
         await stored(say(api, "before"))
         api.stall()
-        while "no connection within" not in (running.agent.breaker.reason or ""):
+        while "no connection in time" not in (running.agent.circuit.reason or ""):
             await trio.sleep(0.01)
         api.listen()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent import circuit
+from agent.errors import LinkDown
 from agent.link.stream import PAUSE_SECONDS
 from tests.chaos.stampede import FAILING_SECONDS, OUTAGES, STEADY, Clock, peak, run, simulate, title
 
@@ -42,7 +43,7 @@ def test_streams_that_come_back_are_spread_over_their_cap():
         clock.now, breaker = 0.0, circuit.Breaker(clock, chance.random, PAUSE_SECONDS)
         while clock.now < 60.0:
             clock.now += FAILING_SECONDS
-            breaker.failed("refused")
+            breaker.failed(LinkDown("refused"))
             clock.now += breaker.wait()
         opened[int(clock.now - 60.0)] += 1
     assert sum(opened) == agents

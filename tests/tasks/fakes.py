@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from agent.kubectl import Exit
-from agent.link import Reply, Verdict
+from agent.link import Link, Reply, Verdict
 from agent.model import Result, json_text
 
 
@@ -55,17 +55,17 @@ class Chance:
         return self.value
 
 
-class FakeLink:
+class FakeLink(Link):
     """An API that answers as the test has planned, and after that keeps polls waiting and stores results.
 
     What is planned is a value to return, an error to raise, or an async function to call.
     """
 
-    def __init__(self, *, pulls=True, journal=4, burst=10):
-        self.pulls = pulls
-        self.journal = journal
-        self.burst = burst
-        self.pause_seconds = 60.0
+    journal = 4
+    pause_seconds = 60.0
+
+    def __init__(self, *, pulls=True, burst=10):
+        self.pulls, self.burst = pulls, burst
         self.receives: deque[Any] = deque()
         self.replies: deque[Any] = deque()
         self.answers: deque[Any] = deque()
@@ -95,8 +95,8 @@ class FakeLink:
         self.delivered.append((parcel.command_id, parcel.result, texts))
         return await _do(self.replies.popleft()) if self.replies else Reply(Verdict.STORED, 200)
 
-    async def run(self):
-        await trio.sleep_forever()
+    async def body(self, ready):
+        raise NotImplementedError
 
     def abandon(self):
         self.abandoned = True

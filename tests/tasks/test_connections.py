@@ -3,9 +3,7 @@
 import contextlib
 import gzip
 import re
-import socket
 import ssl
-import threading
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -16,9 +14,10 @@ import trustme
 
 from agent.config import Config
 from agent.errors import LinkDown
-from agent.link import connection, http, network, transport
+from agent.link import http, network
 from agent.link.http import Http
 from agent.link.poll import PollLink
+from tests.tasks.fakes import Chance
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LARGE_BYTES = 20_000_000
@@ -220,13 +219,13 @@ async def test_the_limit_of_everything_is_one(opened, virtual_clock):
 
     async with running(Server(trickles)) as url, opened(url) as client:
         began = trio.current_time()
-        with pytest.raises(LinkDown, match="no whole answer within 15 s"):
+        with pytest.raises(LinkDown, match="no whole answer within 53 s"):
             await ask(client)
-        assert trio.current_time() - began < 15.5
+        assert trio.current_time() - began < 53.5
 
 
 async def test_an_old_connection_is_not_used(opened, monkeypatch):
-    monkeypatch.setattr(transport, "_LIMITS", httpx.Limits(keepalive_expiry=-1))
+    monkeypatch.setattr(http, "_KEPT", httpx.Limits(keepalive_expiry=-1))
     server = Server(OK)
     async with running(server) as url, opened(url) as client:
         for _ in range(2):
@@ -235,7 +234,7 @@ async def test_an_old_connection_is_not_used(opened, monkeypatch):
 
 
 async def test_a_body_where_there_can_be_none_isnt_taken_for_the_next_answer(opened):
-    server = Server(b"HTTP/1.1 204 No Content\r\n\r\nnull")
+    server = Server(b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nnull")
     async with running(server) as url, opened(url) as client:
         for _ in range(2):
             assert await ask(client) == (204, b"")
@@ -254,27 +253,23 @@ async def test_connections_with_requests_under_way_outlive_the_end_of_the_others
     async with running(server) as url, opened(url) as client, trio.open_nursery() as nursery:
         nursery.start_soon(ask, client)
         await begun.wait()
-        await client._renew()
+        client.network.renew()
         assert await ask(client) == (200, b"ok")
         go_on.set()
 
 
 ZIPPED = gzip.compress(b"ok", mtime=0)
-HEADS = [
+SHAPES = [
     b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(ZIPPED) + ZIPPED,
     b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + OK,
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nX Bad Name: 1\r\nContent-Length: 2\r\n\r\nok",
-    b"HTTP/1.1 200 OK\r\nX/Bad: 1\r\nContent-Length: 2\r\n\r\nok",
-    b"HTTP/1.1 200 OK\r\nno colon\r\n: no name\r\nContent-Length : 2\r\n\r\nok",
-    b"HTTP/1.1 200 OK\nX-Bell: \x07\nX-Folded: a\n  b\nContent-Length: 2\n\nok",
-    b"HTTP/1.1 103 Early Hints\r\nA b: c\r\n\r\nHTTP/1.1 200 OK\r\n\xff\xfe: 1\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 200 OK\nX-Folded: a\n  b\nContent-Length: 2\n\nok",
 ]
 
 
-@pytest.mark.parametrize("answer", HEADS)
+@pytest.mark.parametrize("answer", SHAPES)
 @pytest.mark.parametrize("step", [1, 100_000])
-async def test_what_curl_reads_is_read(opened, answer, step):
+async def test_answers_in_other_shapes(opened, answer, step):
     async def in_steps(stream):
         for at in range(0, len(answer), step):
             await stream.send_all(answer[at : at + step])
@@ -330,9 +325,9 @@ async def test_a_server_that_closes_amid_a_body_without_a_word(opened, secure):
 
 
 async def test_a_server_that_takes_nothing(opened, monkeypatch):
-    monkeypatch.setattr(http, "WRITE_SECONDS", 0.2)
+    monkeypatch.setattr(network, "WRITE_SECONDS", 0.1)
     async with running(Silent()) as url, opened(url) as client:
-        with pytest.raises(LinkDown, match=r"nothing was taken for 0\.2 s"):
+        with pytest.raises(LinkDown, match=r"100\d\d\d bytes weren\'t taken within 0\.15\d+ s"):
             await ask(client, large_body, length=LARGE_BYTES)
 
 
@@ -360,36 +355,27 @@ async def test_nobody_there(opened):
     assert caught.value.problem == f"127.0.0.1:{port}: Connection refused"
 
 
-async def test_one_address_that_is_dead_costs_a_moment(opened, monkeypatch):
-    """And one that takes the connection later is closed again."""
-    server = Server(OK)
-    async with running(server) as url:
-        resolves(monkeypatch, lambda _: ["::1", "127.0.0.1", "127.0.0.2"])
-        async with opened(url.replace("127.0.0.1", "api.example")) as client:
+async def test_of_several_addresses_the_one_that_was_good_last_is_tried_first(
+    opened, resolver, monkeypatch, virtual_clock
+):
+    """A dead one costs a part of the time for all of them, once."""
+    tried, connect = [], trio.open_tcp_stream
+
+    async def some_are_dead(address, port):
+        tried.append(address)
+        if address == "::1":
+            await trio.sleep_forever()
+        return await connect(address, port)
+
+    resolver.addresses = ["::1", "127.0.0.2", "127.0.0.1"]
+    monkeypatch.setattr(trio, "open_tcp_stream", some_are_dead)
+    async with running(Server(OK)) as url, opened(url.replace("127.0.0.1", "api.example")) as client:
+        for _ in range(2):
             assert await ask(client) == (200, b"ok")
-            assert client.network.seen.addresses == ("::1", "127.0.0.1", "127.0.0.2")
-
-
-async def test_of_two_addresses_that_take_it_at_once_one_is_kept(opened, monkeypatch):
-    server, connect, both = Server(OK), trio.open_tcp_stream, trio.Event()
-    made: list[trio.SocketStream] = []
-
-    async def together(*args):
-        with trio.CancelScope(shield=True):
-            stream = await connect(*args)
-            made.append(stream)
-            if len(made) == 2:
-                both.set()
-            await both.wait()
-        return stream
-
-    async with running(server) as url:
-        monkeypatch.setattr(network, "_addresses", lambda _: ["127.0.0.1", "127.0.0.1"])
-        monkeypatch.setattr(trio, "open_tcp_stream", together)
-        async with opened(url.replace("127.0.0.1", "api.example")) as client:
-            assert await ask(client) == (200, b"ok")
-    assert sorted(stream.socket.fileno() < 0 for stream in made) == [True, True]
-    assert len(server.requests) == 1
+            client.network.renew()
+        assert tried == ["::1", "127.0.0.2", "127.0.0.1", "127.0.0.1"]
+        assert client.network.seen.addresses == ("127.0.0.1", "::1", "127.0.0.2")
+        assert trio.current_time() < 5
 
 
 async def test_a_held_poll_on_a_dead_connection_is_followed_by_a_short_one(opened):
@@ -397,7 +383,7 @@ async def test_a_held_poll_on_a_dead_connection_is_followed_by_a_short_one(opene
     nothing = b"HTTP/1.1 204 No Content\r\n\r\n"
     server = Server(status, None, nothing)
     async with running(server) as url, opened(url) as client:
-        link = PollLink(client, trio.current_time)
+        link = PollLink(client, now=trio.current_time, random=Chance(1.0))
         assert (await link.receive(eager=False)).commands == []
     assert [head.split()[1] for head, _ in server.requests] == [
         b"/agent/status",
@@ -423,64 +409,49 @@ async def test_a_look_up_that_cant_be_done_is_an_outage(opened, monkeypatch, why
             await ask(client)
 
 
-def resolves(monkeypatch, look_up):
-    """Let the system's resolver say this of names that are asked for without a port, as the client does."""
-    system = socket.getaddrinfo
+class Resolver:
+    """The system's, without a thread: it answers after so many seconds."""
 
-    def getaddrinfo(name, port, *args, **more):
-        if port is not None:
-            return system(name, port, *args, **more)
-        return [system(address, 0, type=socket.SOCK_STREAM)[0] for address in look_up(name)]
+    def __init__(self):
+        self.addresses = ["127.0.0.1"]
+        self.seconds = 0.0
+        self.asked = []
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    async def __call__(self, _, name, **__):
+        self.asked.append(name)
+        await trio.sleep(self.seconds)
+        return self.addresses
 
 
 @pytest.fixture
 def resolver(monkeypatch):
-    """The system's, which answers with this machine's address as soon as it is let."""
-    answers = threading.Event()
-    asked = []
-
-    def look_up(name):
-        asked.append(name)
-        answers.wait(20)
-        return ["127.0.0.1"]
-
-    resolves(monkeypatch, look_up)
-    yield answers, asked
-    answers.set()
+    resolver = Resolver()
+    monkeypatch.setattr(trio.to_thread, "run_sync", resolver)
+    return resolver
 
 
-async def test_a_look_up_may_take_its_time_and_the_request_all_of_its_own(nursery, opened, resolver, virtual_clock):
-    answers, _ = resolver
-
-    async def answer_late(answers):
-        await trio.sleep(network.NAME_SECONDS - 1)
-        answers.set()
-
+async def test_a_look_up_may_take_its_time_and_the_request_all_of_its_own(opened, resolver, virtual_clock):
     async def answers_late(stream):
         await trio.sleep(4)
         await stream.send_all(OK)
 
+    resolver.seconds = network.NAME_SECONDS - 1
     async with running(Server(answers_late)) as url, opened(url.replace("127.0.0.1", "api.example")) as client:
-        nursery.start_soon(answer_late, answers)
         assert await ask(client) == (200, b"ok")
 
 
 async def test_a_look_up_that_never_ends_is_told_as_one(opened, resolver, virtual_clock):
+    resolver.seconds = 1e9
     async with opened("http://api.example") as client:
         with pytest.raises(LinkDown, match=r"the name api\.example can't be looked up: no answer within 18 s"):
             await ask(client)
 
 
-async def test_the_last_good_address_is_remembered(opened, resolver, virtual_clock, monkeypatch):
-    answers, _ = resolver
-    answers.set()
-    monkeypatch.setattr(transport, "_LIMITS", httpx.Limits(keepalive_expiry=-1))
+async def test_the_last_good_address_is_remembered(opened, resolver, virtual_clock):
     async with running(Server(OK)) as url, opened(url.replace("127.0.0.1", "api.example")) as client:
-        assert await ask(client) == (200, b"ok")
-        answers.clear()
-        assert await ask(client) == (200, b"ok")
+        for resolver.seconds in (0, 1e9):
+            assert await ask(client) == (200, b"ok")
+            client.network.renew()
 
 
 def served_by(authority, name):
@@ -518,15 +489,13 @@ async def test_a_certificate_of_another_host(opened, host):
 
 async def test_a_host_with_a_dot_at_its_end_is_the_same_host(opened, resolver):
     """Its look-up tries no search domains; certificates, TLS and HTTP have names without the dot."""
-    answers, asked = resolver
-    answers.set()
     authority, server = trustme.CA(), Server(OK)
     async with (
         running(server, served_by(authority, "localhost"), "localhost") as url,
         opened(url.replace("localhost", "localhost."), authority) as client,
     ):
         assert await ask(client) == (200, b"ok")
-    assert asked == ["localhost."]
+    assert resolver.asked == ["localhost."]
     assert b"\r\nHost: localhost:" in server.requests[0][0]
 
 
@@ -542,7 +511,7 @@ async def test_a_scheme_in_capitals_is_the_same_scheme(opened):
 async def test_tls_may_take_its_time_too(opened, virtual_clock):
     class Slow(Server):
         async def serve(self, stream):
-            await trio.sleep(connection.TLS_SECONDS - 1)
+            await trio.sleep(network.TLS_SECONDS - 1)
             await super().serve(trio.SSLStream(stream, tls, server_side=True, https_compatible=True))
 
     authority = trustme.CA()
@@ -560,7 +529,7 @@ async def test_tls_may_take_its_time_too(opened, virtual_clock):
     ],
 )
 async def test_a_server_that_never_speaks_tls(opened, monkeypatch, server, says):
-    monkeypatch.setattr(connection, "TLS_SECONDS", 0.2)
+    monkeypatch.setattr(network, "TLS_SECONDS", 0.2)
     async with running(server) as url, opened(url.replace("http:", "https:")) as client:
         with pytest.raises(LinkDown, match=says):
             await ask(client)

@@ -15,7 +15,7 @@ from agent.link.http import MAX_BODY_BYTES, Http
 from agent.link.poll import PollLink
 from agent.link.token import Token
 from agent.model import Outcome, Result
-from tests.tasks.fakes import FakeReadyResult
+from tests.tasks.fakes import Chance, FakeReadyResult
 
 COMMAND = {"id": "c1", "args": ["get", "pods"], "timeout": 5}
 OK = Result(Outcome.SUCCEEDED, exit_code=0, execution_time_ms=12, output_bytes=5)
@@ -41,7 +41,7 @@ def api(routes):
 
 @pytest.fixture
 async def link(api, config):
-    link = PollLink(Http(config), trio.current_time)
+    link = PollLink(Http(config), now=trio.current_time, random=Chance(1.0))
     yield link
     await link.aclose()
 
@@ -322,7 +322,11 @@ async def test_a_rotated_token_is_used_after_a_401(config, api, tmp_path):
     token = tmp_path / "token"
     token.write_text("old\n")
     environ = {"KUBENTLY_API_URL": config.api_url, "CLUSTER_ID": "prod", "KUBENTLY_TOKEN_FILE": str(token)}
-    link = PollLink(Http(Config.from_environ({**environ, "KUBENTLY_SPOOL_PATH": str(tmp_path / "s.db")})), lambda: 0.0)
+    link = PollLink(
+        Http(Config.from_environ({**environ, "KUBENTLY_SPOOL_PATH": str(tmp_path / "s.db")})),
+        now=lambda: 0.0,
+        random=Chance(1.0),
+    )
     api.get("/agent/commands").mock(
         side_effect=[httpx.Response(401), httpx.Response(200, json={"commands": [COMMAND]})]
     )
@@ -485,7 +489,7 @@ async def test_a_result_that_trickles_is_given_up(link, api, autojump_clock):
     api.post("/agent/results").mock(side_effect=trickle)
     reply = await link.deliver(FakeReadyResult(OK))
     assert reply.verdict is Verdict.LATER
-    assert "no whole answer within 20" in reply.words
+    assert "no whole answer within 58" in reply.words
 
 
 async def test_nothing_goes_on_beside(link, autojump_clock):

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from agent.circuit import Breaker, Circuit, Trust
+from agent.circuit import Circuit, Trust
 from agent.errors import LinkDown, SpoolError, SpoolFull
 from agent.link import Batch
 from agent.metrics import Metrics
@@ -23,8 +23,8 @@ class Polling:
         self.link = link
         self.metrics = Metrics()
         self.watchdog = Watchdog(trio.current_time)
-        self.circuit = Circuit(Breaker(trio.current_time, lambda: 0.5), lambda: 0)
-        pace = Circuit(Breaker(trio.current_time, lambda: 0.5), lambda: 7, "status")
+        self.circuit = Circuit(lambda: 0.5, lambda: 0)
+        pace = Circuit(lambda: 0.5, lambda: 7, what="status")
         self.trust = Trust(pace, self.circuit, link.recognise, aside=False)
         self.poller = Poller(link, spool, self.circuit, self.trust, metrics=self.metrics, watchdog=self.watchdog)
 
@@ -141,7 +141,7 @@ async def test_what_is_recognised_is_trusted_until_something_fails(polling, auto
     known = []
 
     async def look():
-        known.append(polling.trust.known)
+        known.append(polling.trust._recognised.is_set())
         return Batch(recognised=len(known) > 1)
 
     polling.link.receives += [look, look, look, LinkDown("reset"), look, look]

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from agent.circuit import Breaker
-from agent.errors import ConfigError, KubectlError, SpoolError, SpoolFull
+from agent.errors import ConfigError, KubectlError, LinkDown, SpoolError, SpoolFull
 from agent.metrics import Metrics
 from agent.probes import Probes, probes, server
 from agent.spool import Counts, Recovery
@@ -131,7 +131,7 @@ async def test_alive_whatever_else_is_wrong(bench: Bench):
     bench.spool.fault = bench.spool.found = SpoolError("broken")
     bench.spool.hangs = True
     bench.kubectl.trouble = "gone"
-    bench.outage.failed("connection refused")
+    bench.outage.failed(LinkDown("connection refused"))
     bench.probes.draining = True
     assert await bench.get("/livez") == (200, "ok\n")
 
@@ -168,7 +168,7 @@ async def test_before_the_api_was_reached():
 
 
 async def test_the_api_was_reached_lately_enough(bench: Bench, monkeypatch: pytest.MonkeyPatch):
-    bench.outage.failed("connection refused")
+    bench.outage.failed(LinkDown("connection refused"))
     status, body = await bench.get("/readyz?verbose")
     assert status == 200
     assert "[+] api: answered 0 s ago; away for 0 s: connection refused\n" in body
@@ -290,7 +290,7 @@ async def test_metrics(bench: Bench):
 
 
 async def test_an_outage_is_seen(bench: Bench):
-    bench.outage.failed("connection refused")
+    bench.outage.failed(LinkDown("connection refused"))
     body = (await bench.get("/metrics"))[1]
     assert "kubently_api_up 0\n" in body
     assert "kubently_api_last_success_timestamp_seconds 1" in body

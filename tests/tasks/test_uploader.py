@@ -1,17 +1,18 @@
 """From the spool to the API: what each answer does to a result, to its siblings, and to a stop."""
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
 import trio
 
-from agent.circuit import Breaker, Circuit, Trust
+from agent.circuit import Circuit, Trust
 from agent.errors import DamagedResult, LinkDown, SpoolError, SpoolFull
 from agent.link import Reply, Verdict
 from agent.metrics import Metrics
 from agent.model import Command, Outcome, Result, json_text
 from agent.spool import results
-from agent.uploader import BREAKS, BREAKS_ALONE, BREAKS_OF_SMALL, REFUSALS, Troubles, Uploader
+from agent.uploader import BREAKS, BREAKS_ALONE, BREAKS_OF_SMALL, REFUSALS, Uploader
 from tests.tasks.fakes import FakeLink, until
 
 OK = Result(Outcome.SUCCEEDED, exit_code=0)
@@ -25,15 +26,10 @@ class Uploading:
         self.spool = spool
         self.link = FakeLink()
         self.metrics = Metrics()
-        self.circuit = Circuit(Breaker(trio.current_time, lambda: 0.5), lambda: spool.pending)
-        pace = Circuit(Breaker(trio.current_time, lambda: 0.5), lambda: 7, "status")
+        self.circuit = Circuit(lambda: 0.5, lambda: spool.pending)
+        pace = Circuit(lambda: 0.5, lambda: 7, what="status")
         self.trust = Trust(pace, self.circuit, self.link.recognise, aside=False)
-        self.troubles = Troubles()
-        self.uploader = self.another()
-
-    def another(self, **kind):
-        shared = (self.link, self.spool, self.trust, self.troubles)
-        return Uploader(*shared, metrics=self.metrics, random=lambda: 0.5, **kind)
+        self.uploader = Uploader(self.link, spool, self.trust, metrics=self.metrics, random=lambda: 0.5)
 
     async def result(self, name, stdout="", stderr=""):
         """One that is due."""
@@ -239,7 +235,7 @@ async def test_small_ones_pass_a_large_one(uploading, autojump_clock):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(uploading.uploader.run)
         for _ in range(3):
-            nursery.start_soon(uploading.another(small=True).run)
+            nursery.start_soon(partial(uploading.uploader.run, small=True))
         await trio.sleep(10)
         for name in "ab":
             await uploading.result(name)
@@ -391,13 +387,11 @@ async def test_siblings_share_the_work_and_all_end(uploading, autojump_clock):
     for name in "abc":
         await uploading.result(name)
     uploading.link.replies += [slow] * 3
-    siblings = [uploading.another() for _ in range(4)]
     async with trio.open_nursery() as nursery:
-        for sibling in siblings:
-            nursery.start_soon(sibling.run)
+        for _ in range(4):
+            nursery.start_soon(uploading.uploader.run)
         await until(lambda: len(uploading.sent) == 3)
-        for sibling in siblings:
-            sibling.drain()
+        uploading.uploader.drain()
     assert sorted(uploading.sent) == ["a", "b", "c"]
     assert uploading.spool.pending == 0
 

@@ -1,9 +1,8 @@
 """What the API sends is untrusted."""
 
-import json
-
 import pytest
 
+from agent.link.answer import Answer
 from agent.link.commands import MAX_ENTRIES, read_batch, read_command
 from agent.model import Command, Malformed
 
@@ -23,7 +22,7 @@ def test_only_id_and_args_are_needed():
 def test_what_go_writes_for_nothing_is_nothing():
     entry = {"id": "c1", "args": ["get"], "timeout": 0, "tool": "", "correlation_id": "", "session_id": ""}
     assert read_command(entry) == Command("c1", ("get",))
-    batch = read_batch(b'{"commands": null}')
+    batch = read_batch({"commands": None})
     assert batch is not None
     assert (batch.commands, batch.malformed, batch.skipped) == ([], [], 0)
 
@@ -36,7 +35,7 @@ def test_a_search_through_logs():
 
 @pytest.mark.parametrize("entry", [{"id": "m"}, {"id": "c", "args": ["get"]}, 7])
 def test_of_far_too_many_only_the_first_are_looked_at(entry):
-    batch = read_batch(json.dumps({"commands": [entry] * 60_000}).encode())
+    batch = read_batch({"commands": [entry] * 60_000})
     assert batch is not None
     assert len(batch.commands) + len(batch.malformed) + batch.skipped == 60_000
     assert len(batch.commands) + len(batch.malformed) <= MAX_ENTRIES
@@ -104,12 +103,11 @@ def test_tracing_ids_that_fit_no_header_are_left_out(trace):
      b'{"commands": [', b"[" * 100_000, b'{"commands": [' + b"9" * 5000 + b"]}"],
 )  # fmt: skip
 def test_what_isnt_the_contracts_json(body):
-    assert read_batch(body) is None
+    assert read_batch(Answer(200, {}, body).said) is None
 
 
 def test_good_bad_and_hopeless_in_one_answer():
-    body = json.dumps({"commands": [{"id": "a", "args": ["get"]}, {"id": "b"}, 7, {"no": "id"}]}).encode()
-    batch = read_batch(body)
+    batch = read_batch({"commands": [{"id": "a", "args": ["get"]}, {"id": "b"}, 7, {"no": "id"}]})
     assert batch is not None
     assert [c.id for c in batch.commands] == ["a"]
     assert [m.id for m in batch.malformed] == ["b"]

@@ -64,5 +64,7 @@ def test_the_messages_in_docs_are_of_the_contract(text: str):
 
 def test_the_statuses_in_docs_are_those_that_refuse_a_result():
     (statuses,) = re.findall(r"^\| ([\d ]+) \| keeps it as `rejected`", API, re.MULTILINE)
-    assert set(map(int, statuses.split())) == poll.REFUSING
-    assert set(poll.REFUSING ^ stream.REFUSING) == {403, 404, 405}, "docs/api.md names the difference"
+    assert set(map(int, statuses.split())) == poll.PollLink.refusing
+    assert set(poll.PollLink.refusing ^ stream.StreamLink.refusing) == {403, 404, 405}, (
+        "docs/api.md names the difference"
+    )

@@ -163,7 +163,7 @@ async def test_the_connection_is_dropped_in_the_handshake(made: Made) -> None:
 
 
 async def test_a_handshake_that_never_ends_is_given_up(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.link.connection.TLS_SECONDS", 0.1)
+    monkeypatch.setattr("agent.link.network.TLS_SECONDS", 0.1)
 
     async def silent(stream: trio.SocketStream) -> None:
         await trio.sleep_forever()

@@ -1,0 +1,105 @@
+"""What both contracts have in common: the shape of a link, and what the API's answer to a result means."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import trio
+
+from agent.errors import LinkDown
+from agent.link.answer import Answer
+from agent.link.contract import Batch, ReadyResult, Reply, Verdict
+from agent.link.http import Http
+from agent.link.result import send
+
+
+class Link(ABC):
+    """A way to the central API. All waiting has a limit, and every fault of the API's is a `LinkDown` or a `Reply`."""
+
+    pulls: bool
+    """Whether commands stay at the API until they are asked for. If not, they are pushed, and must be answered."""
+    journal: int
+    """How many commands may wait here beyond those that the executors run."""
+    burst: int
+    """How many commands one receive may bring although less room was left."""
+    pause_seconds: float
+    """The longest pause between two attempts while the API can't be reached."""
+    results: str
+    """Where results are sent."""
+    refusing: frozenset[int]
+    """Statuses that mean this one result, for good, if the API itself says so."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+        self._sent = self._doubted = 0
+        self._usual: tuple[int, list[str]] | None = None
+
+    @abstractmethod
+    async def recognise(self) -> bool:
+        """Ask for something cheap that only the API can answer. False if that doesn't show in the answer.
+
+        Raises:
+            LinkDown: nothing answered.
+        """
+
+    @abstractmethod
+    async def receive(self, *, eager: bool) -> Batch:
+        """Wait for commands, for a while. An empty batch is normal.
+
+        Args:
+            eager: answer as soon as the API is known to be there, rather than wait for commands.
+
+        Raises:
+            LinkDown: the API couldn't be reached, or what answered wasn't the API.
+        """
+
+    @abstractmethod
+    async def body(self, ready: ReadyResult) -> dict[str, Any]:
+        """A result as the contract has it (see `agent.link.result`)."""
+
+    async def deliver(self, ready: ReadyResult) -> Reply:
+        """Send one result."""
+        self._sent += 1
+        number = self._sent
+        try:
+            answer = await send(self._http, self.results, ready, await self.body(ready))
+        except LinkDown as down:
+            return Reply(Verdict.LATER, down.status, down.problem, down.retry_after)
+        return self._reply(answer, ready.command_id, number)
+
+    async def run(self) -> None:
+        """Whatever must go on beside receiving and delivering; ends only when cancelled."""
+        await trio.sleep_forever()
+
+    def abandon(self) -> None:
+        """Give up answers that have begun. They are read to their end otherwise, even if the caller is cancelled."""
+        self._http.abandon()
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._http.aclose()
+
+    def _reply(self, answer: Answer, command_id: str, number: int) -> Reply:
+        """Anything may say 200 or 404: what counts is in words that the API would use."""
+        said, status = answer.said, answer.status
+        words = f"HTTP {status}: {answer.words}" if answer.words else f"HTTP {status}"
+        if 200 <= status < 300:
+            own = not answer.body.strip() or (said is not None and said.get("command_id", command_id) == command_id)
+            if own and self._is_usual((status, sorted(said or {})), number):
+                return Reply(Verdict.STORED, status)
+            return Reply(Verdict.LATER, status, f"{words}: not the API's acknowledgement", answer.retry_after)
+        if status == 413:
+            return Reply(Verdict.TOO_LARGE, status, words, answer.retry_after)
+        if status in self.refusing and said is not None:
+            return Reply(Verdict.REFUSED, status, answer.words, answer.retry_after)
+        return Reply(Verdict.LATER, status, words, answer.retry_after)
+
+    def _is_usual(self, looks: tuple[int, list[str]], number: int) -> bool:
+        """Whether an acknowledgement looks like those before. One that doesn't may be somebody else's. It isn't
+        believed, so whoever sends next has recognised the API: what that says then is usual from now on.
+        """
+        if self._usual is None and number > self._doubted:
+            self._usual = looks
+        if looks == self._usual:
+            return True
+        self._usual, self._doubted = None, self._sent
+        return False
