@@ -10,7 +10,7 @@ from agent.spool import results
 from agent.spool.clock import Clock, follow
 from agent.spool.schema import insert
 from agent.spool.text import NOTHING, Written, checksum, clean, shown
-from agent.spool.values import Recovery
+from agent.spool.values import Delivery, Recovery
 from agent.spool.writer import Job
 
 MOST_RUNS = 2
@@ -107,7 +107,8 @@ def accept(db: sqlite3.Connection, commands: Sequence[Command], result: Result |
             continue
         new.append((seq, storable(command)))
         if result:
-            again.append((seq, results.store(db, seq, result, now_ms)))
+            results.store(db, seq, result, now_ms)
+            again.append((seq, 0))
     return new, known, again
 
 
@@ -141,11 +142,11 @@ def append(db: sqlite3.Connection, seq: int, stream: Stream, part: int, text: st
 
 def finish(
     db: sqlite3.Connection, run: Claim, result: Result, tail: Sequence[tuple[Stream, str]], now_ms: int
-) -> int | None:
+) -> Delivery | None:
     """Store the rest of the output and the result, and let it be sent.
 
     Returns:
-        Bytes of stored output, or None if the command has a result already: a second one is never kept.
+        The result as it is now here, or None if the command has one already: a second one is never kept.
     """
     changed = db.execute(
         "update commands set state = 'spooled', started_unix_ms = ? where seq = ? and state in ('accepted', 'running')",
@@ -159,7 +160,8 @@ def finish(
         before = stored.get(stream, NOTHING)
         append(db, run.seq, stream, before.parts, text)
         stored[stream] = before.plus(text)
-    return results.store(db, run.seq, replace(result, truncated=result.truncated or lost), now_ms, stored)
+    results.store(db, run.seq, replace(result, truncated=result.truncated or lost), now_ms, stored)
+    return results.read(db, run.seq)
 
 
 def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: Recovery) -> list[tuple[int, Command]]:

@@ -24,13 +24,12 @@ _SHOWN_ERROR_CHARS = 500
 Output = Mapping[Stream, Written]
 
 
-def store(db: sqlite3.Connection, seq: int, result: Result, now_ms: int, output: Output | None = None) -> int:
-    """Store the result of a command whose pieces are stored. Returns the bytes of its output."""
+def store(db: sqlite3.Connection, seq: int, result: Result, now_ms: int, output: Output | None = None) -> None:
+    """Store the result of a command whose pieces are stored."""
     whole: Output = dict.fromkeys(STREAMS, NOTHING) | dict(output or {})
     result = replace(result, error=None if result.error is None else printable(result.error))
     columns = _columns(db, seq, result, whole)
     insert(db, "results", seq=seq, output="whole", finished_unix_ms=now_ms, **columns)
-    return sum(written.bytes for written in whole.values())
 
 
 def replace_damaged(db: sqlite3.Connection, seq: int, sentence: str, now_ms: int) -> None:

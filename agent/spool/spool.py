@@ -29,6 +29,7 @@ from agent.spool.waiting import Pending, Signal
 from agent.spool.writer import Need, Writer
 
 _KEPT_BYTES = 256 * 1024  # a larger output is given up when it is delivered
+_FRESH = 4  # results, of at most HELD_BYTES each
 _DAMAGED = "The stored result was damaged on disk and can't be sent. Ask again: the command only reads."
 
 log = Log("spool")
@@ -58,6 +59,7 @@ class Spool:
         self._clock = clock
         self._waiting = deque(waiting)
         self._running: dict[str, Claim] = {}
+        self._fresh: dict[int, Delivery] = {}  # so that what can be sent at once needs no look into the file
         self._pending = pending = Pending(results.sizes(db), trio.current_time)
         self._unrecorded: dict[int, Callable[[sqlite3.Connection], None]] = {}  # verdicts that aren't in the file yet
         self.work = Signal(self._claimable)
@@ -171,10 +173,12 @@ class Spool:
         if run is None:
             return
 
-        def then(size: int | None) -> None:
-            if size is not None:
+        def then(found: Delivery | None) -> None:
+            if found is not None:
                 del self._running[command_id]
-                self._pending.add(run.seq, size)
+                self._pending.add(run.seq, found.bytes)
+                if len(self._fresh) < _FRESH:
+                    self._fresh[run.seq] = found
 
         pieces = [(stream, piece) for stream, text in tail for piece in split(text)]
         await self._writer.run(Need.STATE, journal.finish, run, result, pieces, self._clock.unix_ms(), then=then)
@@ -190,7 +194,9 @@ class Spool:
             return None
         self._changed()  # there may be another for somebody else
         try:
-            found = await self._writer.run(Need.READ, results.read, seq)
+            found = self._fresh.pop(seq, None)
+            if found is None:
+                found = await self._writer.run(Need.READ, results.read, seq)
         except BaseException:
             self.release(seq)
             raise
@@ -251,8 +257,8 @@ class Spool:
         self._pending.postpone(seq, seconds)
         until_ms = self._clock.unix_ms() + round(seconds * 1000)
         self._writer.hand_in(Need.NOTE, results.postpone, seq, until_ms, http_status, error)
-        self.due.poke(everyone=True)
-        self.due_small.poke(everyone=True)
+        self.due.poke_all()
+        self.due_small.poke_all()
 
     async def cut(self, seq: int, max_bytes: int) -> None:
         """Shorten the output to at most `max_bytes` a stream and mark it; it is due again at once, cut or not."""
@@ -330,5 +336,7 @@ class Spool:
         return self._space.free_bytes - sum(max(0, reserve - run.stored_bytes) for run in self._running.values())
 
     def _changed(self) -> None:
-        for signal in (self.work, self.due, self.due_small, self.space):
-            signal.poke()
+        self.work.poke()
+        self.space.poke()
+        if not self.due_small.poke():  # else it is taken, and that is a change too
+            self.due.poke()

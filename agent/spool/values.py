@@ -81,6 +81,11 @@ class Delivery:
     """Whether the checksums are right; of a larger output that shows only when it is read."""
     read: "Callable[[Delivery, Stream], AsyncGenerator[str, None]] | None" = field(default=None, repr=False)
 
+    @property
+    def bytes(self) -> int:
+        """Of stored output, both streams together."""
+        return sum(written.bytes for written in self.output.values())
+
     def json_bytes(self, stream: Stream) -> int:
         """UTF-8 bytes of the stream's text inside a JSON string: a body's length is known before its output is read."""
         return self.output[stream].json_bytes

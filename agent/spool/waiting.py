@@ -35,12 +35,13 @@ class Signal:
             with trio.move_on_at(self._next_at()):
                 await self._waiters.park()
 
-    def poke(self, *, everyone: bool = False) -> None:
-        """Something has changed: wake as many as it concerns, or everyone, if they have to wait less long."""
-        if everyone:
-            self._waiters.unpark_all()
-        elif self._waiters:
-            self._waiters.unpark(count=self._ready())
+    def poke(self) -> bool:
+        """Something has changed: wake as many as it concerns. False if that is nobody."""
+        return bool(self._waiters and self._waiters.unpark(count=self._ready()))
+
+    def poke_all(self) -> None:
+        """Wake everyone: they have to wait less long."""
+        self._waiters.unpark_all()
 
 
 class Pending:

@@ -32,7 +32,7 @@ PLANTED = (
     Planted(
         "a known result is sent again when its id comes again",
         "agent/spool/journal.py",
-        """        again += due_again(db, "commands.command_id = ? and output <> 'gone'", clean(command.id))\n""",
+        """            again += due_again(db, "commands.command_id = ? and output <> 'gone'", clean(command.id))\n""",
         "",
         (f"{SPOOL}/test_spool_commands.py", "-k", "known_result_is_sent_again"),
     ),

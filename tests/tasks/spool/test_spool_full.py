@@ -16,7 +16,7 @@ from agent.model import Outcome, Result
 from agent.spool import Limits, Spool, open_spool
 from agent.spool.space import beside, disk_free
 from agent.spool.writer import Need
-from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, start, take, take_one
+from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, run_and_forget, start, take, take_one
 
 
 async def test_many_tiny_results_at_the_cap_are_all_delivered(path: Path) -> None:
@@ -112,7 +112,7 @@ async def test_on_a_disk_that_fails_results_still_leave_once(path: Path) -> None
 
 async def test_a_damaged_result_is_answered_even_if_that_cant_be_written(path: Path) -> None:
     async with open_spool(path, Limits(32 * MB, output_bytes=1000, journal=100)) as spool:
-        await run(spool, "a", "text")
+        await run_and_forget(spool, "a", "text")
         with closing(sqlite3.connect(path)) as db, db:
             db.execute("update pieces set text = 'other'")
         fail_writes(spool, fail=True)

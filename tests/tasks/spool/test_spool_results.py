@@ -11,7 +11,19 @@ import trio.testing
 from agent.errors import DamagedResult
 from agent.model import Outcome, Result
 from agent.spool import Spool, open_spool
-from tests.tasks.spool.kit import LIMITS, Hands, accept, command, deliver_all, held, run, take, take_one, text
+from tests.tasks.spool.kit import (
+    LIMITS,
+    Hands,
+    accept,
+    command,
+    deliver_all,
+    held,
+    run,
+    run_and_forget,
+    take,
+    take_one,
+    text,
+)
 
 
 def look(path: Path, query: str) -> list[tuple[object, ...]]:
@@ -145,7 +157,7 @@ DAMAGES = [
 
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_damaged_result_is_answered_with_an_error(spool: Spool, path: Path, damage: str) -> None:
-    await run(spool, "a", "x" * 10)
+    await run_and_forget(spool, "a", "x" * 10)
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(damage)
     await is_answered_with_an_error(spool, path)
@@ -182,14 +194,14 @@ async def is_answered_with_an_error(spool: Spool, path: Path) -> None:
 
 async def test_a_cancelled_take_gives_everything_back(path: Path) -> None:
     async with open_spool(path, LIMITS) as spool:
-        await run(spool, "a")
+        await run_and_forget(spool, "a")
         with trio.CancelScope() as scope:
             async with held(spool) as go, trio.open_nursery() as nursery:
                 nursery.start_soon(spool.take)
                 await trio.testing.wait_all_tasks_blocked()
                 scope.cancel()
                 go.set()
-        assert (await take_one(spool)).attempts == 1
+        assert (await take_one(spool)).attempts == 2
 
 
 async def test_settling_twice_changes_nothing(spool: Spool) -> None:
