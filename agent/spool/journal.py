@@ -164,22 +164,17 @@ def finish(
     return results.read(db, run.seq)
 
 
-def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: Recovery) -> list[tuple[int, Command]]:
-    """After a crash, let unfinished commands run again if they are young enough, and answer the others.
-
-    Returns:
-        Those to run again, in order, with their `seq`.
-    """
+def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: Recovery) -> None:
+    """After a crash, let unfinished commands run again if they are young enough, and answer the others."""
     follow(db, clock)
     now_ms = clock.unix_ms()
-    waiting: list[tuple[int, Command]] = []
     rows = db.execute("select * from commands where state in ('accepted', 'running') order by seq").fetchall()
     for row in rows:
         seq, runs, age_ms = row["seq"], row["runs"], max(0, now_ms - row["accepted_unix_ms"])
         db.execute("delete from pieces where seq = ?", (seq,))
         db.execute("delete from results where seq = ?", (seq,))  # there only if somebody changed the state by hand
-        outcome, command = Outcome.INTERRUPTED, read_command(row)
-        if command is None:
+        outcome, error = Outcome.INTERRUPTED, ""
+        if read_command(row) is None:
             outcome, error = Outcome.DAMAGED, _DAMAGED
         elif row["state"] == "running" and runs >= MOST_RUNS:
             report.gave_up += 1
@@ -188,10 +183,13 @@ def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: 
             report.interrupted += 1
             error = _INTERRUPTED.format(age=age_ms // 1000)
         else:
-            waiting.append((seq, command))
-            db.execute("update commands set state = 'accepted' where seq = ?", (seq,))
-            continue
-        db.execute("update commands set state = 'spooled' where seq = ?", (seq,))
-        results.store(db, seq, Result(outcome, error=error), now_ms)
-    report.rerun = len(waiting)
-    return waiting
+            report.rerun += 1
+        db.execute("update commands set state = ? where seq = ?", ("spooled" if error else "accepted", seq))
+        if error:
+            results.store(db, seq, Result(outcome, error=error), now_ms)
+
+
+def waiting(db: sqlite3.Connection) -> list[tuple[int, Command]]:
+    """Commands that are to run, in order, with their `seq`."""
+    rows = db.execute("select * from commands where state = 'accepted' order by seq").fetchall()
+    return [(row["seq"], command) for row in rows if (command := read_command(row)) is not None]

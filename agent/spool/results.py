@@ -93,6 +93,17 @@ def read(db: sqlite3.Connection, seq: int) -> Delivery:
     return Delivery(seq, row["command_id"], result, attempts, *whose, executed_at, output, texts)
 
 
+def is_whole(db: sqlite3.Connection, seq: int) -> bool:
+    """Whether a result is what was stored, with all of its output if that is still here."""
+    found = read(db, seq)
+    crcs = dict.fromkeys(STREAMS, 0)
+    query = "select stream, cast(text as blob) from pieces where seq = ? order by part"
+    for stream, data in db.execute(query, (seq,)):
+        crcs[stream] = zlib.crc32(data, crcs[stream])
+    (output,) = db.execute("select output from results where seq = ?", (seq,)).fetchone() or ("whole",)
+    return found.whole and (output == "gone" or all(crcs[stream] == found.output[stream].crc for stream in STREAMS))
+
+
 def piece(db: sqlite3.Connection, seq: int, stream: Stream, part: int) -> bytes:
     """One piece as UTF-8, which its checksum is of; empty after the last."""
     query = "select cast(text as blob) from pieces where seq = ? and stream = ? and part = ?"

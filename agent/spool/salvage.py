@@ -4,22 +4,19 @@ SQLite reads what it can still find. What it returns is believed only where the 
 brought over whole is answered with an error instead, since its command was accepted and somebody waits.
 """
 
-# ruff: noqa: S608  # what is put into these statements is this file's own
-
 import contextlib
 import sqlite3
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from agent.model import Command, Outcome, Result
 from agent.spool import results
+from agent.spool.failure import Broken
 from agent.spool.journal import insert_command, read_command
-from agent.spool.schema import insert
 from agent.spool.space import beside, file_bytes
-from agent.spool.values import STREAMS, Recovery
+from agent.spool.values import Recovery
 
 DAMAGED = "The record of this command was damaged on disk, and its result is lost. Ask again: the command only reads."
 _MOST_MISSES = 20_000  # a key may be damaged too, and say anything
@@ -42,43 +39,44 @@ def move_aside(path: Path) -> Path:
 
 
 def salvage(path: Path, into: Path, pages: int, report: Recovery) -> None:
-    """Bring over what can be read of the spool at `path`, which is left as it is, into the empty one at `into`.
+    """Bring over what can be read of the spool at `path`, which is left as it is, into the empty one at `into`: what
+    somebody waits for first, then the memory of what was delivered, then results without a command.
 
     It may grow to so many pages; what doesn't fit is left out.
     """
     if file_bytes(path) == 0:
         return  # SQLite would delete the log beside it
-    old = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    with closing(old), closing(sqlite3.connect(into, isolation_level=None)) as new:
-        old.row_factory = new.row_factory = sqlite3.Row
-        old.text_factory = lambda data: data.decode("utf-8", "replace")
-        new.execute("pragma journal_mode = memory").fetchall()  # nobody reads this file before it is complete
-        new.execute("pragma synchronous = off")
-        _bring_all(old, new, pages, report)
-        new.execute("pragma synchronous = full")  # the next commit brings the whole file to the disk
-        new.execute("insert or replace into meta (key, value) values ('salvaged_rows', ?)", (str(report.salvaged),))
+    with closing(sqlite3.connect(f"{into.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as db:
+        db.row_factory = sqlite3.Row
+        db.text_factory = lambda data: data.decode("utf-8", "replace")
+        db.execute("pragma journal_mode = memory").fetchall()  # nobody reads this file before it is complete
+        db.execute("pragma synchronous = off")
+        with contextlib.suppress(sqlite3.DatabaseError):
+            db.execute("attach ? as old", (f"{path.absolute().as_uri()}?mode=ro",))
+            _bring_all(db, pages, report)
+        db.execute("pragma synchronous = full")  # the next commit brings the whole file to the disk
+        db.execute("insert or replace into meta (key, value) values ('salvaged_rows', ?)", (str(report.salvaged),))
 
 
-def _bring_all(old: sqlite3.Connection, new: sqlite3.Connection, pages: int, report: Recovery) -> None:
-    """What somebody waits for first, then the memory of what was delivered, then results without a command."""
+def _bring_all(db: sqlite3.Connection, pages: int, report: Recovery) -> None:
     last, seen = 0, set()
     for table in _TABLES:
         with contextlib.suppress(sqlite3.DatabaseError):
-            last = max(last, *old.execute(f"select ifnull(max(seq), 0) from {table}").fetchone())
+            last = max(last, *db.execute(f"select ifnull(max(seq), 0) from old.{table}").fetchone())  # noqa: S608
     for delivered, most_pages in ((False, pages * 7 // 8), (True, pages)):
-        new.execute(f"pragma max_page_count = {most_pages}")
-        for row in _rows(old, "commands", last):
+        db.execute(f"pragma main.max_page_count = {most_pages}")
+        for row in _rows(db, "commands", last):
             if (row["state"] == "delivered") is delivered:
                 seen.add(row["seq"])
                 try:
-                    with _transaction(new):
-                        _copy(old, new, row)
+                    with _transaction(db):
+                        _bring(db, row["seq"], row)
                     report.salvaged += 1
-                except (sqlite3.Error, TypeError, ValueError):
-                    _give_up(new, row["command_id"], report, delivered=delivered)
-    for row in _rows(old, "results", last):
+                except sqlite3.Error:
+                    _give_up(db, row["command_id"], report, delivered=delivered)
+    for row in _rows(db, "results", last):
         if row["seq"] not in seen:
-            _give_up(new, row["command_id"], report, delivered=row["settled_unix_ms"] is not None)
+            _give_up(db, row["command_id"], report, delivered=row["settled_unix_ms"] is not None)
 
 
 def _rows(db: sqlite3.Connection, table: str, last: int) -> Iterator[sqlite3.Row]:
@@ -86,7 +84,7 @@ def _rows(db: sqlite3.Connection, table: str, last: int) -> Iterator[sqlite3.Row
     seq, end, misses = -1, last + _MORE_KEYS, 0
     while seq < end and misses < _MOST_MISSES:
         try:
-            for row in db.execute(f"select * from {table} where seq > ? order by seq", (seq,)):
+            for row in db.execute(f"select * from old.{table} where seq > ? order by seq", (seq,)):  # noqa: S608
                 seq = row["seq"]
                 end = max(end, seq + _MORE_KEYS)
                 yield row
@@ -108,26 +106,14 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _copy(old: sqlite3.Connection, new: sqlite3.Connection, row: sqlite3.Row) -> None:
-    """One command with all that belongs to it, or a ValueError if it isn't what was stored."""
-    if read_command(row) is None and row["args"] is not None:
-        raise ValueError
-    insert(new, "commands", **dict(row))
-    if row["state"] in {"accepted", "running"}:
-        return
-    due = results.read(old, row["seq"])
-    if not due.whole:
-        raise ValueError
-    result = old.execute("select * from results where seq = ?", (due.seq,)).fetchone()
-    insert(new, "results", **dict(result))
-    if result["output"] == "gone":
-        return
-    crcs = dict.fromkeys(STREAMS, 0)
-    for piece in old.execute("select * from pieces where seq = ? order by stream, part", (due.seq,)):
-        insert(new, "pieces", **dict(piece))
-        crcs[piece["stream"]] = zlib.crc32(piece["text"].encode(), crcs[piece["stream"]])
-    if any(crcs[stream] != due.output[stream].crc for stream in STREAMS):
-        raise ValueError
+def _bring(db: sqlite3.Connection, seq: int, row: sqlite3.Row) -> None:
+    """One command with all that belongs to it."""
+    unfinished = row["state"] in {"accepted", "running"}
+    for table in _TABLES[:1] if unfinished else _TABLES:
+        db.execute(f"insert into main.{table} select * from old.{table} where seq = ?", (seq,))  # noqa: S608
+    damaged = row["args"] is not None and read_command(row) is None  # they are null where they were given up
+    if damaged or not (unfinished or results.is_whole(db, seq)):
+        raise Broken
 
 
 def _give_up(db: sqlite3.Connection, command_id: object, report: Recovery, *, delivered: bool) -> None:

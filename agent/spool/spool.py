@@ -8,14 +8,12 @@ have happened: nobody asks the disk whose turn it is.
 import math
 import sqlite3
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from zlib import crc32
 
 import trio
 
-from agent.errors import DamagedResult
 from agent.log import Log
 from agent.model import Command, Malformed, Outcome, Result, Stream
 from agent.spool import journal, maintenance, results
@@ -49,7 +47,6 @@ class Spool:
         limits: Limits,
         clock: Clock,
         recovery: Recovery,
-        waiting: Sequence[tuple[int, Command]],
         *,
         inline: bool,
     ) -> None:
@@ -57,7 +54,7 @@ class Spool:
         self._space = space
         self._limits = limits
         self._clock = clock
-        self._waiting = deque(waiting)
+        self._waiting = deque(journal.waiting(db))
         self._running: dict[str, Claim] = {}
         self._fresh: dict[int, Delivery] = {}  # so that what can be sent at once needs no look into the file
         self._pending = pending = Pending(results.sizes(db), trio.current_time)
@@ -204,18 +201,10 @@ class Spool:
         if not found.whole:
             self._replace(found)
             return Delivery(seq, found.command_id, Result(Outcome.DAMAGED, error=_DAMAGED), found.attempts)
-        return replace(found, read=self._pieces)
+        return replace(found, read=self._piece, damaged=self._replace)
 
-    async def _pieces(self, delivery: Delivery, stream: Stream) -> AsyncGenerator[str, None]:
-        stored = delivery.output[stream]
-        part = size = crc = 0
-        while size < stored.bytes:
-            data = await self._writer.run(Need.READ, results.piece, delivery.seq, stream, part)
-            part, size, crc = part + 1, size + len(data), crc32(data, crc)
-            if not data or size > stored.bytes or (size == stored.bytes and crc != stored.crc):
-                self._replace(delivery)
-                raise DamagedResult(f"The stored result of {delivery.command_id} is damaged.")
-            yield data.decode("utf-8", "replace")
+    async def _piece(self, seq: int, stream: Stream, part: int) -> bytes:
+        return await self._writer.run(Need.READ, results.piece, seq, stream, part)
 
     def _replace(self, damaged: Delivery) -> None:
         log.error("stored result was damaged, an error takes its place", command_id=damaged.command_id)

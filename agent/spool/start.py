@@ -62,12 +62,12 @@ def _open(path: Path, limits: Limits, clock: Clock, mark: Callable[[str], None],
             db = connect(path, space.plan)
         try:
             db.execute("begin immediate")
-            waiting = recover(db, clock, limits.rerun_seconds, report)
+            recover(db, clock, limits.rerun_seconds, report)
             _note(db, report, space, readable(clock.unix_ms()))
             db.execute("commit")
             mark(OPEN)
             space.opened(db)
-            return Spool(db, space, limits, clock, report, waiting, inline=inline)
+            return Spool(db, space, limits, clock, report, inline=inline)
         except BaseException:
             db.close()
             raise

@@ -1,10 +1,11 @@
 """What the spool takes and gives."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
+from agent.errors import DamagedResult
 from agent.model import Result, Stream
 from agent.spool.text import NOTHING, Written
 
@@ -79,7 +80,10 @@ class Delivery:
     """The output itself where it is small, so that sending it needs no further look into the spool."""
     whole: bool = True
     """Whether the checksums are right; of a larger output that shows only when it is read."""
-    read: "Callable[[Delivery, Stream], AsyncGenerator[str, None]] | None" = field(default=None, repr=False)
+    read: Callable[[int, Stream, int], Awaitable[bytes]] | None = field(default=None, repr=False)
+    """Gives a piece of a larger one."""
+    damaged: "Callable[[Delivery], None] | None" = field(default=None, repr=False)
+    """Is told if a piece isn't what was stored."""
 
     @property
     def bytes(self) -> int:
@@ -99,10 +103,16 @@ class Delivery:
         """
         if self.texts is not None:
             yield self.texts[stream]
-        elif self.output[stream].bytes and self.read is not None:
-            async with aclosing(self.read(self, stream)) as pieces:
-                async for piece in pieces:
-                    yield piece
+            return
+        stored = self.output[stream]
+        part = size = crc = 0
+        while size < stored.bytes and self.read and self.damaged:
+            data = await self.read(self.seq, stream, part)
+            part, size, crc = part + 1, size + len(data), crc32(data, crc)
+            if not data or size > stored.bytes or (size == stored.bytes and crc != stored.crc):
+                self.damaged(self)
+                raise DamagedResult(f"The stored result of {self.command_id} is damaged.")
+            yield data.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

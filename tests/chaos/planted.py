@@ -176,8 +176,8 @@ PLANTED = (
     Planted(
         "what was running when the agent died runs again",
         "agent/spool/journal.py",
-        "            waiting.append((seq, command))",
-        "            pass",
+        '"spooled" if error else "accepted"',
+        '"delivered"',
         (f"{SPOOL}/test_spool_restart.py", "-k", "unfinished_commands"),
     ),
     Planted(

@@ -16,7 +16,7 @@ from agent.model import Outcome, Result
 from agent.spool import Limits, Spool, open_spool
 from agent.spool.space import beside, disk_free
 from agent.spool.writer import Need
-from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, run_and_forget, start, take, take_one
+from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, run_and_forget, start, take, take_one, text
 
 
 async def test_many_tiny_results_at_the_cap_are_all_delivered(path: Path) -> None:
@@ -53,6 +53,8 @@ async def test_at_the_cap_states_still_change(path: Path) -> None:
             await spool.finish(str(n), OK, [("stdout", "y" * 1000)])
         deliveries = await take(spool, 20)
         assert len(deliveries) == 10
+        assert deliveries[0].result.truncated
+        assert set(await text(deliveries[0])) == {"x"}
         for delivery in deliveries[1:4]:
             spool.rejected(delivery.seq, 404, "words " * 50)
         for delivery in deliveries[4:7]:
