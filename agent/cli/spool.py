@@ -14,9 +14,8 @@ from agent.config import SETTINGS
 from agent.errors import SpoolError
 from agent.humanize import size
 from agent.model import Stream
-from agent.spool import retry
 from agent.spool.lock import is_held
-from agent.spool.reader import Reader, Row, open_reader
+from agent.spool.reader import Reader, Row, ask, open_reader
 
 _STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 _ROWS = 20
@@ -134,7 +133,7 @@ def _retry(path: Path, args: argparse.Namespace) -> int:
         if state != "rejected":
             hint = "There is nothing to retry; `kubently-agent spool show ID` says more."
             raise SpoolError(f"Command {command_id} is {state}, not rejected.", hint)
-    retry.ask(path, command_id)
+    ask(path, command_id)
     if is_held(path):
         print("The running agent has been told. It sends within a minute; see `kubently-agent status`.")
     else:

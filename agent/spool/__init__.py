@@ -7,8 +7,8 @@ Every command is here before it runs, every result before it is sent. The only r
 """
 
 from agent.spool.journal import Claim
+from agent.spool.opening import open_spool
 from agent.spool.spool import Spool
-from agent.spool.start import open_spool
 from agent.spool.values import SMALL_BYTES, Counts, Delivery, Intake, Limits, Recovery
 from agent.spool.waiting import until_written
 

@@ -23,6 +23,11 @@ _INTERRUPTED = (
 )
 _DAMAGED = "The stored command was damaged on disk before it ran. Ask again."
 
+RETRIABLE = "state = 'rejected' and output <> 'gone'"
+"""Which results can be sent once more if a person asks for it."""
+EVERY_ID = ""
+"""In a person's request in the place of an id."""
+
 Accepted = tuple[list[tuple[int, Command]], list[str], list[tuple[int, int]]]
 """What is new, with its `seq`; ids that are known, as given; and results that are due, with the bytes of output."""
 
@@ -32,16 +37,12 @@ class Claim:
     """A command to run now. Its last four fields are the spool's, who keeps it until the command has ended."""
 
     command: Command
-    output_bytes: int
-    """How much output is sure to find room. More is for the executor to count and to cut."""
+    output_bytes: int  # How much output is sure to find room. More is for the executor to count and to cut
     seq: int
     started_unix_ms: int
-    written: dict[Stream, Written] = field(default_factory=dict)
-    """The output that was handed in so far."""
-    stored_bytes: int = 0
-    """Of it, what is known to be in the file."""
-    last: Job | None = None
-    """The last piece of it that was handed in."""
+    written: dict[Stream, Written] = field(default_factory=dict)  # the output that was handed in so far
+    stored_bytes: int = 0  # of it, what is known to be in the file
+    last: Job | None = None  # the last piece of it that was handed in
 
 
 def storable(command: Command) -> Command:
@@ -120,6 +121,12 @@ def due_again(db: sqlite3.Connection, which: str, *values: object) -> list[tuple
         db.execute("update commands set state = 'spooled' where seq = ?", (seq,))
         db.execute("update results set output = 'whole', next_attempt_unix_ms = null where seq = ?", (seq,))
     return found
+
+
+def retry(db: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[int, int]]:
+    """Let rejected results be sent once more that people have asked for."""
+    which = f"{RETRIABLE} and (? or commands.command_id in (select value from json_each(?)))"  # noqa: S608
+    return due_again(db, which, EVERY_ID in ids, json.dumps(ids))
 
 
 def start(db: sqlite3.Connection, seq: int, now_ms: int) -> None:

@@ -6,6 +6,7 @@ Functions of the database, and `sweep`, which calls them. Only what the API has 
 # ruff: noqa: S608  # what is put into these statements is this file's own
 
 import sqlite3
+from pathlib import Path
 
 from agent.log import Log
 from agent.spool.clock import Clock, follow
@@ -122,6 +123,22 @@ def checkpoint(db: sqlite3.Connection, clock: Clock, space: Space, whole: bool) 
         db.execute(f"pragma busy_timeout = {BUSY_MS}")
     space.reader_since_ms = (space.reader_since_ms or clock.unix_ms()) if busy and long else None
     space.load_ballast()
+
+
+def take_requests(path: Path) -> list[str]:
+    """Ids whose results people want to be sent once more. A request lies in the spool's own folder, where the agent may
+    remove it whoever made it; one that can't be removed would come true again and again.
+    """
+    ids = []
+    for file in path.parent.glob(f"{path.name}.retry-*"):
+        if file.suffix != ".part":
+            try:
+                text = file.read_text(errors="replace")
+                file.unlink()
+                ids.append(text)
+            except OSError as error:
+                log.warning("a request to send again can't be removed, please do", file=str(file), reason=str(error))
+    return ids
 
 
 async def sweep(writer: Writer, space: Space, clock: Clock, retention_seconds: float, full: str | None) -> None:

@@ -5,6 +5,7 @@ Nothing is written to it.
 
 import os
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,11 @@ from agent.errors import SpoolError
 from agent.model import Stream
 from agent.spool.clock import readable
 from agent.spool.failure import translate
+from agent.spool.journal import EVERY_ID, RETRIABLE
 from agent.spool.opening import refuse_foreign
 from agent.spool.space import beside
 
 VIEWS = ("status", "backlog", "recent", "stuck", "slow")
-RETRIABLE = "state = 'rejected' and output <> 'gone'"
-"""Which results can be sent once more."""
 Row = dict[str, Any]
 """Column names to values, as the views give them."""
 
@@ -169,3 +169,28 @@ class Reader:
         cursor = self._db.execute(query, values)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def ask(path: Path, command_id: str | None) -> None:
+    """Ask the agent that has the spool, or the next one that opens it, to send one rejected result once more, or all.
+
+    Only one connection may write to a spool (SQLite up to 3.51.2 can lose a commit when two do and the write-ahead log
+    starts over). So the request is left as a file beside it, which the next round of maintenance picks up.
+
+    Raises:
+        SpoolError: there is no spool, nothing to retry, or the request can't be left.
+    """
+    with open_reader(path) as reader:
+        if not reader.retriable(command_id):
+            what = "no rejected result" if command_id is None else f"no rejected result of command {command_id}"
+            raise SpoolError(f"There is {what} in {path} whose output is still here.")
+    file = beside(path, f".retry-{uuid.uuid4().hex}.part")
+    try:
+        file.write_text(command_id or EVERY_ID)
+        file.chmod(0o644)  # the agent may be another user
+        file.rename(file.with_suffix(""))  # whole or not at all
+    except OSError as error:
+        raise SpoolError(
+            f"The agent can't be asked: {path.parent} can't be written ({error.strerror}).",
+            "Run this as the agent's user.",
+        ) from error

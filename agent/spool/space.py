@@ -35,18 +35,13 @@ class Plan:
     """How a cap is divided."""
 
     capacity_bytes: int
-    soft_bytes: int
-    """Of the database."""
-    hard_pages: int
-    """The same with the headroom."""
+    soft_bytes: int  # of the database
+    hard_pages: int  # the same with the headroom
     wal_bytes: int
     ballast_bytes: int
-    kept_bytes: int
-    """How much output of delivered results may stay for people to look at."""
-    rejected_bytes: int
-    """How much of rejected ones. An API that refuses everything must not fill the spool."""
-    kept_rows: int
-    """How many settled results may be remembered, of about 1 KB each with their indexes."""
+    kept_bytes: int  # how much output of delivered results may stay for people to look at
+    rejected_bytes: int  # How much of rejected ones. An API that refuses everything must not fill the spool
+    kept_rows: int  # how many settled results may be remembered, of about 1 KB each with their indexes
 
     @classmethod
     def of(cls, capacity: int, pages: int = 0) -> "Plan":

@@ -19,7 +19,6 @@ from agent.model import Command, Malformed, Outcome, Result, Stream
 from agent.spool import journal, maintenance, results
 from agent.spool.clock import Clock, readable
 from agent.spool.journal import Claim
-from agent.spool.retry import retry, take_requests
 from agent.spool.space import Space
 from agent.spool.text import NOTHING, clean, split
 from agent.spool.values import SMALL_BYTES, Counts, Delivery, Intake, Limits, Recovery
@@ -59,14 +58,10 @@ class Spool:
         self._fresh: dict[int, Delivery] = {}  # so that what can be sent at once needs no look into the file
         self._pending = pending = Pending(results.sizes(db), trio.current_time)
         self._unrecorded: dict[int, Callable[[sqlite3.Connection], None]] = {}  # verdicts that aren't in the file yet
-        self.work = Signal(self._claimable)
-        """Wakes executors: a command can be claimed."""
-        self.due = Signal(lambda: int(pending.next() is not None), pending.next_at)
-        """Wakes uploaders: a result can be taken."""
+        self.work = Signal(self._claimable)  # wakes executors: a command can be claimed
+        self.space = Signal(lambda: self.room)  # wakes the poller: commands can be accepted
+        self.due = Signal(lambda: int(pending.next() is not None), pending.next_at)  # wakes uploaders
         self.due_small = Signal(lambda: int(pending.next(SMALL_BYTES) is not None), pending.next_at)
-        """Wakes uploaders: a result of at most SMALL_BYTES can be taken."""
-        self.space = Signal(lambda: self.room)
-        """Wakes the poller: commands can be accepted."""
         self._writer = Writer(db, space, self._changed, inline=inline)
 
     @property
@@ -96,30 +91,29 @@ class Spool:
 
     # Commands come in, run, and end.
 
-    async def accept(self, commands: Sequence[Command]) -> Intake:
-        """Journal commands in one durable commit. Known ids run nothing again; their results are sent again where they
-        can be.
+    async def accept(self, commands: Sequence[Command], result: Result | None = None) -> Intake:
+        """Journal commands in one durable commit; with a `result` they never run, and that is their answer. Known ids
+        run nothing again; their results are sent again where they can be.
 
         Raises:
             SpoolFull: nothing was taken.
         """
-        return await self._take_over(Need.GROW, commands, None)
 
-    async def answer(self, command: Command | Malformed, result: Result) -> Intake:
-        """Journal a command that never runs, together with its result. A known id is treated as when accepting."""
-        if isinstance(command, Malformed):
-            command = Command(command.id, (), None, command.correlation_id, command.session_id)
-        return await self._take_over(Need.STATE, [command], result)
-
-    async def _take_over(self, need: Need, commands: Sequence[Command], result: Result | None) -> Intake:
         def then(accepted: journal.Accepted) -> None:
             new, _, due = accepted
             if result is None:
                 self._waiting.extend(new)
             self._due(due)
 
+        need = Need.GROW if result is None else Need.STATE
         new, known, _ = await self._writer.run(need, journal.accept, commands, result, self._clock.unix_ms(), then=then)
         return Intake(tuple(command.id for _, command in new), tuple(known))
+
+    async def answer(self, command: Command | Malformed, result: Result) -> Intake:
+        """Journal a command that never runs, together with its result."""
+        if isinstance(command, Malformed):
+            command = Command(command.id, (), None, command.correlation_id, command.session_id)
+        return await self.accept([command], result)
 
     def _due(self, found: Sequence[tuple[int, int]]) -> None:
         """Results are due, some of them once more."""
@@ -235,11 +229,7 @@ class Spool:
 
     def _record(self, seq: int) -> None:
         """Write a verdict down. While the disk refuses that it stays here, so that nothing is sent again."""
-
-        def then(_: object) -> None:
-            self._unrecorded.pop(seq, None)
-
-        self._writer.hand_in(Need.NOTE, self._unrecorded[seq], then=then)
+        self._writer.hand_in(Need.NOTE, self._unrecorded[seq], then=lambda _: self._unrecorded.pop(seq, None))
 
     def postponed(self, seq: int, seconds: float, http_status: int | None, error: str) -> None:
         """It wasn't delivered; it is due again after `seconds`. What is written down is for people only."""
@@ -252,8 +242,7 @@ class Spool:
     async def cut(self, seq: int, max_bytes: int) -> None:
         """Shorten the output to at most `max_bytes` a stream and mark it; it is due again at once, cut or not."""
         try:
-            then = partial(self._pending.resize, seq)
-            await self._writer.run(Need.STATE, results.cut, seq, max_bytes, then=then)
+            await self._writer.run(Need.STATE, results.cut, seq, max_bytes, then=partial(self._pending.resize, seq))
         finally:
             self.release(seq)
 
@@ -276,8 +265,8 @@ class Spool:
         self._space.check_identity()
         for seq in list(self._unrecorded):
             self._record(seq)
-        if wanted := take_requests(self._space.path):
-            await self._writer.run(Need.STATE, retry, wanted, then=self._due)
+        if wanted := maintenance.take_requests(self._space.path):
+            await self._writer.run(Need.STATE, journal.retry, wanted, then=self._due)
         seconds = self._limits.retention_seconds
         await maintenance.sweep(self._writer, self._space, self._clock, seconds, self.full_because)
 

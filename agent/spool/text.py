@@ -54,10 +54,8 @@ class Written:
     """What was stored of one stream."""
 
     parts: int = 0
-    bytes: int = 0
-    """In UTF-8."""
-    json_bytes: int = 0
-    """The same inside a JSON string (RFC 8259 §7)."""
+    bytes: int = 0  # in UTF-8
+    json_bytes: int = 0  # the same inside a JSON string (RFC 8259 §7)
     crc: int = 0
 
     def plus(self, piece: str) -> Self:

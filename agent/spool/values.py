@@ -35,20 +35,13 @@ class Limits:
 class Recovery:
     """What was found when the spool was opened, and what became of it."""
 
-    rerun: int = 0
-    """Unfinished commands that will run again."""
-    interrupted: int = 0
-    """Unfinished commands that were too old for that."""
-    gave_up: int = 0
-    """Commands during which the agent died twice."""
-    damage: str | None = None
-    """What was wrong with the file, in a sentence."""
-    moved_aside: Path | None = None
-    """Where the damaged file is now."""
-    salvaged: int = 0
-    """Commands and results brought over from it."""
-    damaged: int = 0
-    """Of these, the ones that have an error for a result now."""
+    rerun: int = 0  # unfinished commands that will run again
+    interrupted: int = 0  # unfinished commands that were too old for that
+    gave_up: int = 0  # commands during which the agent died twice
+    damage: str | None = None  # what was wrong with the file, in a sentence
+    moved_aside: Path | None = None  # where the damaged file is now
+    salvaged: int = 0  # commands and results brought over from it
+    damaged: int = 0  # of these, the ones that have an error for a result now
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +114,13 @@ class Counts:
 
     accepted: int
     running: int
-    pending: int
-    """Results not yet delivered."""
-    pending_bytes: int
-    """Of their output, UTF-8."""
-    oldest_pending_age_seconds: float
-    """0 when nothing is pending."""
-    delivered: int
-    """Delivered results still remembered."""
+    pending: int  # results not yet delivered
+    pending_bytes: int  # of their output, UTF-8
+    oldest_pending_age_seconds: float  # 0 when nothing is pending
+    delivered: int  # delivered results still remembered
     rejected: int
-    size_bytes: int
-    """Of all files together."""
-    capacity_bytes: int
-    """What they may have together."""
-    free_bytes: int
-    """Room left for output."""
-    unrecorded: int
-    """Results that the API has answered for but whose state couldn't be written yet."""
-    full_because: str | None
-    """Why no commands are taken, in a sentence; None while they are."""
+    size_bytes: int  # of all files together
+    capacity_bytes: int  # what they may have together
+    free_bytes: int  # room left for output
+    unrecorded: int  # results that the API has answered for but whose state couldn't be written yet
+    full_because: str | None  # why no commands are taken, in a sentence; None while they are

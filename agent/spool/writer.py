@@ -37,16 +37,11 @@ COMPANY_SECONDS = 0.02
 class Need(Enum):
     """What an operation needs."""
 
-    READ = auto()
-    """Nothing. May be abandoned."""
-    GROW = auto()
-    """Room below the soft limit."""
-    STATE = auto()
-    """The headroom too, and the ballast if the disk is full."""
-    NOTE = auto()
-    """The same, and no haste."""
-    ALONE = auto()
-    """To be outside of any transaction."""
+    READ = auto()  # Nothing. May be abandoned
+    GROW = auto()  # room below the soft limit
+    STATE = auto()  # the headroom too, and the ballast if the disk is full
+    NOTE = auto()  # the same, and no haste
+    ALONE = auto()  # to be outside of any transaction
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +50,7 @@ class Job:
 
     need: Need
     work: Callable[[sqlite3.Connection], Any]
-    then: Callable[[Any], None] | None
+    then: Callable[[Any], object] | None
     durable: bool = False
     result: outcome.Maybe[Any] | None = None
     done: trio.Event = field(default_factory=trio.Event)
@@ -98,7 +93,7 @@ class Writer:
         need: Need,
         work: Callable[[sqlite3.Connection, Unpack[Ts]], T],
         *args: *Ts,
-        then: Callable[[T], None] | None = None,
+        then: Callable[[T], object] | None = None,
     ) -> T:
         """Hand in an operation and wait for its commit.
 
@@ -125,7 +120,7 @@ class Writer:
         need: Need,
         work: Callable[[sqlite3.Connection, Unpack[Ts]], T],
         *args: *Ts,
-        then: Callable[[T], None] | None = None,
+        then: Callable[[T], object] | None = None,
     ) -> Job:
         """Hand in an operation and don't wait. What goes wrong and won't pass is in `failure`."""
         return self._put(Job(need, lambda db: work(db, *args), then))

@@ -349,7 +349,7 @@ PLANTED = (
     ),
     Planted(
         "somebody's own file is never touched",
-        "agent/spool/start.py",
+        "agent/spool/opening.py",
         "    refuse_foreign(path)\n",
         "",
         (f"{SPOOL}/test_spool_restart.py", "-k", "somebody"),
@@ -370,7 +370,7 @@ PLANTED = (
     ),
     Planted(
         "a spool that breaks at work is looked at closely by the next start",
-        "agent/spool/start.py",
+        "agent/spool/opening.py",
         "mark(SUSPECT if spool.suspect else CLOSING)",
         "mark(CLOSING)",
         (f"{SPOOL}/test_spool_damage.py", "-k", "shows_only_at_work"),

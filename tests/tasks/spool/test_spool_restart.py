@@ -240,8 +240,8 @@ async def test_a_device_is_never_moved_aside(path: Path) -> None:
     ("name", "error", "words"),
     [
         ("agent.spool.opening.migrations.apply", sqlite3.OperationalError("no way"), "can't be used: no way"),
-        ("agent.spool.start.recover", sqlite3.OperationalError("no way"), "can't be used: no way"),
-        ("agent.spool.start.recover", ValueError("a mistake"), "a mistake"),
+        ("agent.spool.opening.recover", sqlite3.OperationalError("no way"), "can't be used: no way"),
+        ("agent.spool.opening.recover", ValueError("a mistake"), "a mistake"),
     ],
 )
 async def test_what_goes_wrong_at_the_start_leaves_nothing_open(

@@ -13,8 +13,7 @@ import trio
 from agent.errors import SpoolError
 from agent.model import Outcome, Result
 from agent.spool import Limits, Spool, open_spool
-from agent.spool.reader import open_reader
-from agent.spool.retry import ask
+from agent.spool.reader import ask, open_reader
 from agent.spool.space import beside, file_bytes
 from agent.spool.writer import Need
 from tests.tasks.spool.kit import LIMITS, MB, OK, Hands, accept, command, deliver_all, run, start, take, take_one, text
