@@ -84,7 +84,6 @@ class Executor:
         self._metrics = metrics
         self.slots = trio.CapacityLimiter(count)
         """Of each running kubectl one."""
-        self._searcher = Searcher(kubectl, self.slots, metrics.redacted)
         self._draining = self._abandoned = False
         self._idle: set[trio.CancelScope] = set()
         self._finishing: set[trio.CancelScope] = set()
@@ -136,7 +135,8 @@ class Executor:
             if command.tool == "log_search":
                 search = LogSearch.parse(command.request or {})
                 seconds = min(command.timeout or most_seconds, most_seconds)
-                return await self._searcher.run(search, policy, seconds, output.write)
+                searcher = Searcher(self._kubectl, self.slots, self._metrics.redacted, policy, seconds)
+                return await searcher.run(search, output.write)
             plan = decide(list(command.args), policy)
             seconds = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, most_seconds)
             most = min(claim.output_bytes, policy.max_output_bytes or claim.output_bytes)

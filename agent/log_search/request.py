@@ -2,18 +2,14 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-QUERY_CHARS = 512
-TAIL_LINES, MOST_TAIL_LINES = 2000, 10_000
-MOST_CONTEXT_LINES = 10
-_DURATION = re.compile(r"(\d+(\.\d+)?(h|m|s|ms))+")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
-_UNIX_TIME = re.compile(r"\d{1,19}(\.\d+)?")
-_LAST_SECOND = 1e11  # in the year 5138
-_CONTAINERS = ("initContainers", "containers", "ephemeralContainers")  # in the order in which they start
+import re2
+
+Match = Callable[[str], object]
+"""Whether a line matches."""
 
 
 class BadRequest(ValueError):  # noqa: N818
@@ -31,12 +27,9 @@ class LogSearch:
     container: str | None = None
     use_regex: bool = False
     case_sensitive: bool = False
-    since: str | None = None
-    """A duration as Go writes it, such as 1h30m."""
-    since_time: str | None = None
-    """A time as in RFC 3339. Wins over `since`."""
-    tail_lines: int = TAIL_LINES
-    """How many of each log's last lines are read."""
+    since: str | None = None  # a duration as Go writes it, such as 1h30m
+    since_time: str | None = None  # a time as in RFC 3339; wins over `since`
+    tail_lines: int = 2000  # how many of each log's last lines are read
     previous: bool = False
     context_lines: int = 0
 
@@ -47,17 +40,19 @@ class LogSearch:
         Raises:
             BadRequest: it makes no sense.
         """
-        given = {name: _typed(name, request[name], kind) for name, kind in _KINDS.items() if request.get(name)}
-        for name in ("namespace", "query"):
-            if name not in given:
-                raise BadRequest(f"A log search needs `{name}`.")
+        given = {name: request[name] for name in _KINDS if request.get(name)}
+        for name, value in given.items():
+            if not isinstance(value, _KINDS[name]) or (_KINDS[name] is int and value is True):
+                raise BadRequest(f"`{name}` must be a {_CALLED[_KINDS[name]]}.")
+        for name in {"namespace", "query"} - given.keys():
+            raise BadRequest(f"A log search needs `{name}`.")
         if ("selector" in given) == ("pod_name" in given):
             raise BadRequest("A log search needs exactly one of `selector` and `pod_name`.")
-        if len(given["query"]) > QUERY_CHARS:
-            raise BadRequest(f"`query` has {len(given['query'])} characters; at most {QUERY_CHARS} are searched for.")
-        if not _DURATION.fullmatch(given.get("since", "1h")):
+        if len(given["query"]) > 512:
+            raise BadRequest(f"`query` has {len(given['query'])} characters; at most 512 are searched for.")
+        if not re.fullmatch(r"(\d+(\.\d+)?(h|m|s|ms))+", given.get("since", "1h")):
             raise BadRequest("`since` must be a duration such as 90s, 15m or 1h.")
-        for name, most in (("tail_lines", MOST_TAIL_LINES), ("context_lines", MOST_CONTEXT_LINES)):
+        for name, most in (("tail_lines", 10_000), ("context_lines", 10)):
             if not 0 <= given.get(name, 0) <= most:
                 raise BadRequest(f"`{name}` must be from 0 to {most}.")
         if "since_time" in given:
@@ -78,20 +73,18 @@ class LogSearch:
         return f"the last {self.tail_lines} lines{since} of each{whose}"
 
     def pods_line(self) -> list[str]:
-        """Kubectl's arguments for the pods and their containers: a line a pod, its parts divided by `|`."""
+        """Kubectl's arguments for the pods: a line each, its name and those of its containers, as they start."""
         which = f"-l={self.selector}" if self.selector else f"--field-selector=metadata.name={self.pod_name}"
-        parts = ("{.metadata.name}", *(f"{{.spec.{kind}[*].name}}" for kind in _CONTAINERS))
-        template = "{range .items[*]}" + '{"|"}'.join(parts) + '{"\\n"}{end}'
+        kinds = ("initContainers", "containers", "ephemeralContainers")
+        names = "{.metadata.name}" + "".join(f'{{" "}}{{.spec.{kind}[*].name}}' for kind in kinds)
+        template = "{range .items[*]}" + names + '{"\\n"}{end}'
         return ["get", "pods", f"--namespace={self.namespace}", which, f"-o=jsonpath={template}"]
 
     def logs_line(self, pod: str, container: str) -> list[str]:
         """Kubectl's arguments for one container's log."""
         line = ["logs", pod, f"--namespace={self.namespace}", f"--container={container}", f"--tail={self.tail_lines}"]
-        if self.since_time:
-            line.append(f"--since-time={self.since_time}")
-        elif self.since:
-            line.append(f"--since={self.since}")
-        return [*line, "--previous"] if self.previous else line
+        since = f"--since-time={self.since_time}" if self.since_time else f"--since={self.since}" if self.since else ""
+        return [*line, *filter(None, [since, "--previous" if self.previous else ""])]
 
 
 _KINDS: dict[str, type] = {
@@ -100,21 +93,41 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(("tail_lines", "context_lines"), int),
     "since_time": object,
 }
-
-
-def _typed(name: str, value: Any, kind: type) -> Any:
-    if not isinstance(value, kind) or (kind is int and value is True):
-        raise BadRequest(f"`{name}` must be a {'string' if kind is str else 'number' if kind is int else 'boolean'}.")
-    return value
+_CALLED = {str: "string", bool: "boolean", int: "number"}
 
 
 def _rfc3339(text: str) -> str:
     """From that, from the same without a zone, or from Unix time: the API's model permits all of them."""
-    if _UNIX_TIME.fullmatch(text):
+    if re.fullmatch(r"\d{1,19}(\.\d+)?", text):
         seconds = float(text)
-        while seconds > _LAST_SECOND:  # milliseconds, or nanoseconds
+        while seconds > 1e11:  # in the year 5138: these are milliseconds, or nanoseconds
             seconds /= 1000
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-    if not _TIME.fullmatch(text):
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", text):
         raise BadRequest("`since_time` must be a time as in RFC 3339, such as 2026-08-16T12:00:00Z, or Unix seconds.")
     return text if text.endswith("Z") or text[-6] in "+-" else f"{text}Z"
+
+
+def compile_query(search: LogSearch) -> Match:
+    """What decides whether a line matches.
+
+    Regular expressions come from a model. RE2 takes time in proportion to the text, whatever the expression is, and
+    bounded memory; Python's own `re` may take longer than the universe has for `(a+)+$`.
+
+    Raises:
+        BadRequest: the query is no regular expression that RE2 knows.
+    """
+    if not search.use_regex:
+        fold = str if search.case_sensitive else str.lower
+        query = fold(search.query)
+        return lambda line: query in fold(line)
+    options = re2.Options()
+    options.case_sensitive, options.max_mem, options.log_errors = search.case_sensitive, 8 << 20, False
+    try:
+        return cast("Match", re2.compile(search.query, options).search)
+    except re2.error as error:
+        why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+        raise BadRequest(
+            f"`query` is no regular expression of RE2's syntax ({why}). It has no look-around and no back-references; "
+            "without use_regex the text is searched for as it is."
+        ) from error

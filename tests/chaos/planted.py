@@ -638,8 +638,8 @@ PLANTED = (
     Planted(
         "other commands don't wait for a whole search",
         "agent/log_search/search.py",
-        "async with self.turns, self.searcher.slots:",
-        "async with self.searcher.slots:",
+        "async with turns, self.slots:",
+        "async with self.slots:",
         ("tests/tasks/test_log_search.py",),
     ),
     Planted(

@@ -21,7 +21,7 @@ class Cluster:
     """A kubectl whose logs the test has written."""
 
     def __init__(self):
-        self.pods = "web-0|init|app sidecar|\nweb-1||app|\n"
+        self.pods = "web-0 init app sidecar \nweb-1  app \n"
         self.logs = {}
         self.lines = []
         self.most_at_once = self.at_once = 0
@@ -206,7 +206,7 @@ async def test_what_cant_be_redacted_is_left_out_and_told(searching, virtual_clo
 
 
 async def test_other_commands_dont_wait_for_the_whole_search(searching, virtual_clock):
-    searching.cluster.pods = "".join(f"web-{n}||app|\n" for n in range(20))
+    searching.cluster.pods = "".join(f"web-{n}  app \n" for n in range(20))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(searching.search)
         await trio.sleep(2.5)

@@ -9,7 +9,7 @@ from agent.guard import Refused, decide, parse_policy
 from agent.link.commands import read_command
 from agent.link.result import SHOWN_CHARS
 from agent.link.stream import LEAST_SHARE, TRAVEL_SECONDS, StreamLink
-from agent.log_search.matcher import LINE_CHARS, MATCHES_PER_CONTAINER
+from agent.log_search.container import LINE_CHARS, MATCHES_PER_CONTAINER
 from agent.log_search.report import MOST_CHARS, MOST_PODS, MOST_SHOWN
 from agent.log_search.search import MOST_SECONDS
 from agent.model import Malformed

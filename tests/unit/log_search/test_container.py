@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.log_search import BadRequest, LogSearch
-from agent.log_search.matcher import LINE_CHARS, MATCHES_PER_CONTAINER, SEARCHED_CHARS, Reader, compile_query
+from agent.log_search.container import LINE_CHARS, MATCHES_PER_CONTAINER, SEARCHED_CHARS, ContainerLog
+from agent.log_search.request import compile_query
 
 
 def search(query, **fields):
@@ -15,7 +16,7 @@ def search(query, **fields):
 
 
 def read(text, query, *, cuts=(), **fields):
-    reader = Reader(compile_query(search(query, **fields)), fields.get("context_lines", 0))
+    reader = ContainerLog("web-0/app", compile_query(search(query, **fields)), fields.get("context_lines", 0))
     begin = 0
     for end in [*sorted(cuts), len(text)]:
         reader.feed(text[begin:end])
