@@ -87,24 +87,22 @@ _SCHEME = _re(r"[\w-]+[ ]+")  # Bearer, Basic, GenieKey, …
 _PARAMETER = _re(r"""(?!path|domain|expires|max-age|samesite|version)[\w.%-]+="?([^\s;,"'\\]{8,})""")
 
 
-def find(text: str, at: int, level: int | None = None) -> Iterable[Taken]:
-    """The value that belongs to the name around `at`. `level` is what the name promises, if that is known."""
-    begin, end = name_around(text, at)
-    before = text[max(text.rfind("\n", 0, begin) + 1, begin - 200) : begin]
-    if level is None:
-        level = promise(text[begin:end])
-        if before[-1:] == " " and (title := _TITLE.search(before)):
-            level = max(level, promise(title[1] + text[begin:end]))
-    return _Name(text, begin, end, level, before).value() if level != NOTHING else ()
+def find(text: str, at: int, *, own: str = "") -> Iterable[Taken]:
+    r"""The value that belongs to the name around `at`. `own`: one of the policy file's names: no other, but any value.
 
-
-def name_around(text: str, at: int) -> tuple[int, int]:
-    r"""Where the name begins and ends. The n of `\npassword` isn't part of it, nor is `\u003c`."""
+    The n of `\npassword` isn't part of a name, nor is `\u003c`.
+    """
     left, right = _LEFT.search(text, max(0, at - 96), at), _RIGHT.match(text, at)
     begin, end = left.start() if left else at, right.end() if right else at
     if text[begin - 1 : begin] == "\\" and begin < at:
         begin += 5 if text[begin] == "u" else 1
-    return begin, end
+    before = text[max(text.rfind("\n", 0, begin) + 1, begin - 200) : begin]
+    if own:
+        level = PASSWORD if text[begin:end].lower().endswith(own) else NOTHING
+    else:
+        title = _TITLE.search(before) if before[-1:] == " " else None
+        level = max(promise(text[begin:end]), promise(title[1] + text[begin:end]) if title else NOTHING)
+    return _Name(text, begin, end, level, before).value() if level != NOTHING else ()
 
 
 class _Name:
@@ -138,7 +136,7 @@ class _Name:
         """What stands here, if it can be a credential. `prose`: it may as well be the next word."""
         end = ends(self.text, at)
         value = self.text[at:end].rstrip()
-        if values.taken(value, level or self.level, prose=prose) or (end == len(self.text) and end - at > NEAR):
+        if values.taken(value, level or self.level, prose=prose):
             yield Taken(at, at + len(value) if end < len(self.text) else end, ends)
 
     def _opened(self, at: int, rest: Ends = word, *, prose: bool = False) -> Iterator[Taken]:
@@ -192,11 +190,8 @@ class _Name:
         elif leads and assign["sep"] == "=" and not (leads["quote"] or leads["inner"]):
             rest = values.bare_word
         value = self.text[at : rest(self.text, at)].strip()
-        phrase = value.count(" ") < 8 and any(c.isdigit() or c in "!@#$^&*+~|" for c in value)
-        if " " in value and not (phrase or self.name.endswith(("authorization", "cookie"))):
-            yield from self._opened(at, prose=True)
-        else:
-            yield from self._opened(at, rest, prose=not self.leads)
+        prose = " " in value and not any(map(str.isdigit, value))
+        yield from self._opened(at, word if prose else rest, prose=prose or not self.leads)
 
     def _beside(self) -> Iterator[Taken]:
         """`requirepass x`, `password is x`, `PASSWORD 'x'`, `define('DB_PASSWORD', 'x')`, and two columns."""

@@ -12,7 +12,7 @@ import re2
 
 from agent.redact import forms, named
 from agent.redact.forms import by
-from agent.redact.values import Find, key_lines, run, word
+from agent.redact.values import NEAR, Find, key_lines, run, word
 
 Places = Callable[[str], Iterator[tuple[int, tuple["Rule", ...]]]]
 """Where in a text which rules are to look closer."""
@@ -37,14 +37,12 @@ RULES = (
     Rule("named", _NAMES, named.find,
          "the value of a name that promises one: password, token, API key, …",
          "the name; references, files, placeholders, plain words, what is masked", "env, ConfigMaps, arguments, logs"),
-    Rule("url", "://", forms.url,
+    Rule("url", "://", by(forms.URL),
          "a URL's password; a token in its user's place", "scheme, user, host, path", "RFC 3986 §3.2.1"),
     Rule("webhook", "://", by(forms.WEBHOOK, run),
          "a webhook's path", "the service's host", "Slack, Discord, Teams, Telegram, …: who knows it may post"),
-    Rule("dsn", "@( @tcp( @udp( @unix(", forms.dsn,
-         "user:X@tcp(…)", "user and address", "Go's MySQL driver"),
-    Rule("dsn", "thin:", by(r"""(?i:thin):[\w.-]+/"?([^\s"'@/]{1,256})"?@"""),
-         "thin:user/X@…", "user and address", "Oracle's JDBC driver"),
+    Rule("dsn", "@( @tcp( @udp( @unix( thin:", by(forms.DSN, near=320),
+         "user:X@tcp(…), thin:user/X@…", "user and address", "Go's MySQL driver, Oracle's JDBC driver"),
     Rule("private-key", "-----begin", by(forms.PRIVATE_KEY, key_lines),
          "the lines of a private key", "BEGIN and END; certificates; the mere mention", "RFC 7468, OpenSSH, PGP"),
     Rule("encoded-file", "ls0tls1crudjti yxbpvmvyc2lvbjog eyj", forms.encoded,
@@ -61,7 +59,7 @@ RULES = (
          "curl -u user:X, mysql -pX, redis-cli -a X, sshpass -p X", "-p, -u and -a of others", "their manuals"),
     Rule("secret-object", "secret", forms.secret_object,
          "a Secret's data and stringData", "its name and keys", "manifests in ConfigMaps and logs"),
-    Rule("jwk", "kty", forms.jwk,
+    Rule("jwk", "kty", by(forms.JWK, run, near=NEAR),
          "private members of a JSON Web Key", "public members", "RFC 7517, 7518"),
     Rule("pgpass", ":5432:", by(r':5432:[\w*.-]+:[\w.-]+:([^\s\\"]+)', word),
          "host:5432:database:user:X", "the other four", "PostgreSQL's password file"),

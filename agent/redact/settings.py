@@ -1,15 +1,15 @@
 """What the policy file says of redaction: rules switched off, names and patterns of one's own."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import re2
 
 from agent.redact import named
 from agent.redact.forms import linear
 from agent.redact.rules import KINDS, RULES, Rule
-from agent.redact.values import PASSWORD, Taken
 
 REDACT_KEYS = ("redact", "redact_off", "redact_patterns", "redact_keys")
 """Keys of the policy file."""
@@ -60,11 +60,7 @@ def _strings(values: Mapping[str, object], key: str, most: int) -> tuple[str, ..
 def _key_rule(key: str) -> Rule:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{3,64}", key):
         raise RedactionError(f"redact_keys: {key!r} is not a name: 3 to 64 letters, digits, and any of _ . -")
-
-    def find(text: str, at: int) -> Iterable[Taken]:
-        begin, end = named.name_around(text, at)
-        return named.find(text, at, PASSWORD) if text[begin:end].lower().endswith(key.lower()) else ()
-
+    find = partial(named.find, own=key.lower())
     return Rule("custom", key.lower(), find, f"the value of {key}", "", "the policy file")
 
 

@@ -110,11 +110,13 @@ _TYPED = re.compile(r"[a-z](?<!v)[013]+[a-z]")
 _KEY = re.compile(
     r"(?:[a-z0-9]+[-_./])*(?:passw(?:or)?d|pwd?|passphrase|token|secret|(?:api)?key|auth|tls|cert|cred\w*)$"
 )
+"""A key's name, which says where the credential is: `passwordKey: admin-password`."""
 
 
 def harmless(value: str) -> bool:
     """Whether this can't be a credential, whatever its name."""
-    return _HARMLESS.match(value) is not None
+    key = value if value.islower() else value.replace("-", " ").lower()
+    return (_HARMLESS.match(value) or _KEY.match(key)) is not None
 
 
 def by_chance(value: str) -> bool:
@@ -134,19 +136,14 @@ def plain(value: str) -> bool:
     return bool(_OBJECT.match(value) and not odd and any(c in value for c in "-./_"))
 
 
-def says(value: str) -> bool:
-    """Whether this is itself a key's name, and says where the credential is: `passwordKey: admin-password`."""
-    return _KEY.match(value if value.islower() else value.replace("-", " ").lower()) is not None
-
-
 def taken(value: str, level: int, *, prose: bool) -> bool:
     """Whether a value is a credential, given what its name promises. `prose`: it may as well be the next word.
 
     One that reads like a label is one, in whatever language: `"password": "Mot de passe"`.
     """
-    letters = value.replace(" ", "").rstrip("?!.:").isalpha()
-    label = letters and value[:1].isupper() and value[1:].islower()
-    if len(value) < 3 or harmless(value) or says(value) or label or value[0] in " :" or value.count(" ") > 7:
+    label = value[:1].isupper() and value[1:].islower() and value.replace(" ", "").rstrip("?!.:").isalpha()
+    text = any(line.strip().count(" ") > 7 for line in value.splitlines())
+    if len(value) < 3 or value[0] in " :" or label or text or harmless(value):
         return False
     if prose and (value[0] in "([" or value[-1] == ":" or (value.isalpha() and (value.islower() or value.isupper()))):
         return False
