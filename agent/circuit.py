@@ -13,8 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from agent.errors import LinkDown
-from agent.humanize import age
+from agent.errors import LinkDown, age
 from agent.log import Log
 
 CAP_SECONDS = 60.0

@@ -100,7 +100,7 @@ class Config:
         mistakes += [*_of_the_api(values, given), *_of_files(values), *_of_the_spool(values, given)]
         mistakes += _of_kubently(environ)
         if mistakes:
-            raise ConfigError.of(mistakes)
+            raise ConfigError(mistakes[0].problem, mistakes[0].hint, mistakes=mistakes)
         values["kubectl_home"] = values["kubectl_home"] or values["spool_path"].parent / "kubectl"
         if "KUBENTLY_MAX_OUTPUT_BYTES" not in given:
             values["max_output_bytes"] = min(values["max_output_bytes"], values["spool_max_bytes"] // _OUTPUT_SHARE)

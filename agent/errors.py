@@ -1,18 +1,11 @@
-"""The errors that cross from one room to another.
+"""What people are told: the errors that cross from one room to another, and ages, sizes and counts in words.
 
-    AgentError                  a person can read it: it names the thing, says what is wrong and what to do
-    ├── ConfigError             a mistake in the configuration, or several at once; exit code 2
-    ├── KubectlError            no kubectl, or one that can't be started
-    ├── SpoolError              the spool can't be used at all: no task goes on without it
-    │   ├── SpoolTooNew         its schema is of a later agent; never altered
-    │   ├── SpoolFull           no room for this write (the cap or the disk); nothing was written, try again later
-    │   └── DamagedResult       one stored result isn't what was written; an error has taken its place
-    └── LinkDown                the API couldn't be reached, or what answered wasn't the API
-
-A refusal by the guard (`agent.guard.Refused`) isn't among them: it is an ordinary result, not a failure of the agent.
+A refusal by the guard (`agent.guard.Refused`) is no error: it is an ordinary result, not a failure of the agent.
 """
 
 from collections.abc import Iterator, Sequence
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 class AgentError(Exception):
@@ -28,25 +21,14 @@ class AgentError(Exception):
 
 
 class ConfigError(AgentError):
-    """A mistake in the configuration. One may stand for several: `mistakes` has each, with its own problem and hint."""
+    """A mistake in the configuration; exit code 2. Several at once are one error whose `mistakes` are these."""
 
-    def __init__(self, problem: str, hint: str = "", *, others: Sequence[AgentError] = ()) -> None:
+    def __init__(self, problem: str, hint: str = "", *, mistakes: Sequence[AgentError] = ()) -> None:
         super().__init__(problem, hint)
-        self._others = tuple(others)
-
-    @classmethod
-    def of(cls, mistakes: Sequence[AgentError]) -> "ConfigError":
-        """One error that stands for all of these (at least one)."""
-        first, *others = mistakes
-        return cls(first.problem, first.hint, others=others)
-
-    @property
-    def mistakes(self) -> tuple[AgentError, ...]:
-        """Itself, and the others that it stands for."""
-        return (self, *self._others)
+        self.mistakes = tuple(mistakes) or (self,)
 
     def __str__(self) -> str:
-        return "\n".join((super().__str__(), *map(str, self._others)))
+        return "\n".join(map(AgentError.__str__, self.mistakes))
 
 
 class KubectlError(AgentError):
@@ -54,11 +36,11 @@ class KubectlError(AgentError):
 
 
 class SpoolError(AgentError):
-    """The spool can't be opened, read or written."""
+    """The spool can't be opened, read or written: no task goes on without it."""
 
 
 class SpoolTooNew(SpoolError):  # noqa: N818  # reads as what it says
-    """The spool was written by a later version of the agent."""
+    """The spool was written by a later version of the agent. It is never altered."""
 
 
 class SpoolFull(SpoolError):  # noqa: N818
@@ -101,3 +83,30 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
             yield from leaves(inner)
     else:
         yield error
+
+
+def age(seconds: float) -> str:
+    """A time span in its two largest units that matter: "45 s", "3 min 5 s", "2 h", "5 d 4 h"."""
+    left = max(0, round(seconds))
+    if left < 60:
+        return f"{left} s"
+    first = next(i for i, (_, size) in enumerate(_UNITS) if left >= size)
+    unit, size = _UNITS[first]
+    small, small_size = _UNITS[first + 1]
+    rest = left % size // small_size
+    return f"{left // size} {unit}" + (f" {rest} {small}" if rest and left // size < 10 else "")
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: "1 result", "3 results"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def size(count: float) -> str:
+    """Bytes in the unit that suits them: "0 B", "812 B", "3.4 KiB", "256 MiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1000 or unit == "GiB":
+            break
+        count /= 1024
+    digits = 0 if unit == "B" or count >= 10 or count == int(count) else 1
+    return f"{count:.{digits}f} {unit}"

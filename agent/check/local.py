@@ -8,8 +8,7 @@ from difflib import get_close_matches
 
 from agent.check.findings import Area, Mark
 from agent.config import SETTINGS, Config, unknown_variables
-from agent.errors import AgentError, ConfigError
-from agent.humanize import age, size
+from agent.errors import AgentError, ConfigError, age, size
 from agent.link.proxy import proxy_for
 from agent.link.tls import tls_context
 from agent.link.token import Token

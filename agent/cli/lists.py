@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.humanize import age, size
+from agent.errors import age, size
 from agent.spool.reader import Row
 
 _COLUMNS = 100  # when there is no terminal to ask

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from agent.cli.lists import LISTS, plain, shown, table
 from agent.config import SETTINGS
-from agent.errors import SpoolError
-from agent.humanize import size
+from agent.errors import SpoolError, size
 from agent.model import Stream
 from agent.spool.lock import is_held
 from agent.spool.reader import Reader, Row, ask, open_reader

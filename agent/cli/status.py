@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.cli.lists import LISTS, plain, since, table
 from agent.config import SETTINGS
-from agent.humanize import counted, size
+from agent.errors import counted, size
 from agent.spool.lock import is_held
 from agent.spool.reader import open_reader
 from agent.spool.space import OWN, beside, file_bytes

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.humanize import size
+from agent.errors import size
 from agent.link.answer import Answer
 from agent.link.contract import ReadyResult
 from agent.link.http import Http, Pieces

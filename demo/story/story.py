@@ -6,7 +6,7 @@ import shutil
 
 import trio
 
-from agent.humanize import counted
+from agent.errors import counted
 from demo.record import Answer
 from demo.story import questions
 from demo.story.proof import findings

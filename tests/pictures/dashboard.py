@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from agent.humanize import age, size
+from agent.errors import age, size
 from tests.pictures.incident import Panel, Seen
 from tests.pictures.prometheus import STEP_SECONDS, Series
 

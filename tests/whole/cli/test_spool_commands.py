@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from agent.cli import main
-from agent.humanize import size
+from agent.errors import size
 from agent.model import Command
 from agent.spool import open_spool
 from agent.spool.reader import open_reader
@@ -268,7 +268,7 @@ def test_something_else_than_a_spool(cli, tmp_path):
 AS_ANOTHER_USER = """
 import os, sys
 from agent.cli import main
-from agent.humanize import size
+from agent.errors import size
 import agent.cli.spool, agent.cli.status  # before: that user may not read the checkout
 os.chdir("/")
 os.setgroups([])

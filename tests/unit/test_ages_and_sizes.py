@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.humanize import age, counted, size
+from agent.errors import age, counted, size
 
 
 @pytest.mark.parametrize(
