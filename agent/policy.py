@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from agent.errors import ConfigError
-from agent.filewatch import FileWatch
 from agent.guard import DEFAULT_POLICY, Policy, PolicyError, parse_policy
 from agent.log import Log
+from agent.settings import FileWatch
 
 
 class PolicyFile:

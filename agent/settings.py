@@ -1,4 +1,4 @@
-"""How the text of an environment variable becomes a value.
+"""How the text of an environment variable becomes a value, and whether a file that it names has changed.
 
 A reader returns the value or raises ConfigError: `problem` is the rest of a sentence about the variable, `hint` says
 what would be right.
@@ -15,6 +15,7 @@ from agent.errors import ConfigError
 _UNITS = {"Gi": 1 << 30, "Mi": 1 << 20, "Ki": 1 << 10}
 
 Reader = Callable[[str], Any]
+Stamp = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +160,33 @@ def address(text: str) -> tuple[str, int]:
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ConfigError("is no address.", "It must be ADDRESS:PORT, such as 0.0.0.0:8080 or [::]:8080.")
     return host.strip("[]"), int(port)
+
+
+class FileWatch:
+    """Whether files that settings name have changed: the token, certificates, the policy. Some of `paths` may be None.
+
+    Kubernetes swaps mounted ones by a symbolic link. One `stat` each costs microseconds.
+    """
+
+    def __init__(self, *paths: Path | None) -> None:
+        self._paths = tuple(path for path in paths if path is not None)
+        self._seen: tuple[Stamp | None, ...] | None = None
+
+    def changed(self) -> bool:
+        """Whether any is another one than when this was asked last; the first time always, if there are any."""
+        now = tuple(map(_stamp, self._paths))
+        changed, self._seen = bool(now) and now != self._seen, now
+        return changed
+
+    def forget(self) -> None:
+        """Let `changed` say yes the next time."""
+        self._seen = None
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """None if it isn't there. ctime tells too that its rights have changed."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

@@ -22,13 +22,13 @@ import trio
 from agent import __version__
 from agent.config import Config
 from agent.errors import ConfigError, LinkDown
-from agent.filewatch import FileWatch
 from agent.link.answer import ELSEWHERE, Answer, decoded, from_api, unhappy
 from agent.link.network import CONNECT_SECONDS, NAME_SECONDS, TLS_SECONDS, Network, StaleConnection
 from agent.link.proxy import proxy_for
 from agent.link.tls import tls_context
 from agent.link.token import Token
 from agent.log import Log
+from agent.settings import FileWatch
 
 log = Log("link")
 

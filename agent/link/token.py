@@ -4,7 +4,6 @@ from pathlib import Path
 
 from agent import settings
 from agent.errors import ConfigError, LinkDown
-from agent.filewatch import FileWatch
 from agent.log import Log
 
 log = Log("link")
@@ -21,7 +20,7 @@ class Token:
     def __init__(self, value: str | None, path: Path | None) -> None:
         self._value = value
         self._path = path
-        self._watch = FileWatch(path)
+        self._watch = settings.FileWatch(path)
         self._problem = ""
 
     def current(self) -> str:

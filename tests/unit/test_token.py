@@ -23,7 +23,7 @@ def test_a_file_that_changes_is_read_again(tmp_path):
 
 
 def test_after_a_refusal_it_is_read_whatever_its_date_says(tmp_path, monkeypatch):
-    monkeypatch.setattr("agent.filewatch._stamp", lambda _: (1, 1, 1, 1))
+    monkeypatch.setattr("agent.settings._stamp", lambda _: (1, 1, 1, 1))
     path = tmp_path / "token"
     write(path, "first\n", 1)
     token = Token(None, path)
