@@ -74,7 +74,7 @@ def _find_verb(words: Sequence[str]) -> int:
 def _verb_name(words: Sequence[str]) -> tuple[str, int]:
     """The full name of the verb that these words begin with, and how many of them it takes."""
     verb = words[0]
-    if verb in VERBS:
+    if verb in VERBS and " " not in verb:
         return verb, 1
     if choice := subcommands(verb):
         name = " ".join(words[:2])

@@ -107,15 +107,8 @@ class Policy:
         never_offered = AGENTS_OWN if self.namespaces is None else AGENTS_OWN | {"all-namespaces"}
         known = [flag for each in (GLOBAL, *(verb.flags for verb in verbs)) for flag in each.values()]
         flags = [flag for flag in known if flag.name not in never_offered]
-        unread = [
-            kind
-            for kind in resources.OWN_TYPES
-            if (self.types is not None and kind not in self.types)
-            or (self.namespaces is not None and not resources.is_namespaced(kind) and kind not in self.cluster_types)
-        ]
-        named = [
-            name for name in resources.CREDENTIALS.split() if len(name) > 4
-        ]  # shorter ones mean nothing to a reader
+        unread = [kind for kind in resources.OWN_TYPES if not self._reads(kind)]
+        named = [name for name in resources.CREDENTIALS.split() if len(name) > 4]  # what people can make sense of
         return Capabilities(
             # "rollout status" says what runs; "rollout" alone is there for readers that compare a command's first word.
             verbs=_once(*(verb.name for verb in verbs), *(verb.name.split()[0] for verb in verbs)),
@@ -124,6 +117,10 @@ class Policy:
             ),
             flags=_once(*(f"--{flag.name}" for flag in flags), *(f"-{flag.short}" for flag in flags if flag.short)),
         )
+
+    def _reads(self, kind: str) -> bool:
+        lives_here = self.namespaces is None or resources.is_namespaced(kind) or kind in self.cluster_types
+        return lives_here and (self.types is None or kind in self.types)
 
 
 def _once(*names: str) -> Names:
