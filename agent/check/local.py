@@ -17,7 +17,7 @@ from agent.policy import PolicyFile
 from agent.probes.server import listen
 from agent.spool.lock import is_held
 from agent.spool.opening import look, refuse_foreign, try_volume
-from agent.spool.space import OWN, beside, file_bytes
+from agent.spool.space import own_bytes
 
 
 def read_configuration(area: Area, environ: Mapping[str, str]) -> Config:
@@ -53,7 +53,7 @@ def check_spool(area: Area, config: Config) -> None:
     path = config.spool_path
     folder = next(each for each in path.parents if each.exists())
     area.begins("room")
-    used = sum(file_bytes(beside(path, suffix)) for suffix in OWN)
+    used = own_bytes(path)
     free = shutil.disk_usage(folder).free
     words = f"{size(free)} free; the spool has {size(used)} of the {size(config.spool_max_bytes)} it may take"
     if free >= config.spool_max_bytes - used:

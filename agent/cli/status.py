@@ -12,7 +12,7 @@ from agent.config import SETTINGS
 from agent.errors import counted, size
 from agent.spool.lock import is_held
 from agent.spool.reader import open_reader
-from agent.spool.space import OWN, beside, file_bytes
+from agent.spool.space import own_bytes
 
 _SHOWN = 5  # of what runs, and of what is stuck
 
@@ -54,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
 def _summary(path: Path, status: Mapping[str, Any], *, held: bool) -> Iterator[tuple[str, str]]:
     if status["full_because"]:
         yield "FULL", f"no commands are taken: {status['full_because']}"
-    used = sum(file_bytes(beside(path, suffix)) for suffix in OWN)
-    yield "Spool", f"{path}, {size(used)} of {size(status['capacity_bytes'] or 0)}"
+    yield "Spool", f"{path}, {size(own_bytes(path))} of {size(status['capacity_bytes'] or 0)}"
     opened = since(status["opened_at"]) if status["opened_at"] else "an unknown time"
     running, dead = f"running for {opened}, process {status['pid']}", f"one opened this spool {opened} ago"
     yield "Agent", running if held else f"not running here; {dead}"

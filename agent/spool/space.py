@@ -71,6 +71,11 @@ def file_bytes(path: Path) -> int:
         return 0
 
 
+def own_bytes(path: Path) -> int:
+    """Of all files of the spool at `path`."""
+    return sum(file_bytes(beside(path, suffix)) for suffix in OWN)
+
+
 def disk_free(folder: Path) -> int:
     """Bytes that this user may still write there; 0 if it isn't there."""
     try:
@@ -86,7 +91,7 @@ def plan_for(path: Path, max_bytes: int) -> Plan:
     Raises:
         SpoolError: that is too little.
     """
-    own = sum(file_bytes(beside(path, suffix)) for suffix in OWN)
+    own = own_bytes(path)
     on_disk = (disk_free(path.parent) + own) * 15 // 16  # kubectl's cache and the lock are on this disk too
     aside = sum(file_bytes(file) for file in path.parent.glob(f"{path.name}.damaged-*"))
     capacity = min(on_disk, max(max_bytes - aside, max_bytes // 4))
@@ -194,7 +199,7 @@ class Space:
     @property
     def size_bytes(self) -> int:
         """Of all files, as they are now."""
-        return sum(file_bytes(beside(self.path, suffix)) for suffix in OWN)
+        return own_bytes(self.path)
 
     def why_full(self, pending: int, pending_bytes: int) -> str:
         """The likeliest cause for a lack of room, in a sentence that says what to do."""
