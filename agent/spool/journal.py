@@ -139,12 +139,8 @@ def start(db: sqlite3.Connection, seq: int, now_ms: int) -> None:
 
 
 def append(db: sqlite3.Connection, seq: int, stream: Stream, part: int, text: str) -> None:
-    """Store one more piece of output, unless one before it is missing: a full disk may have refused it."""
-    db.execute(
-        "insert into pieces (seq, stream, part, text) select ?, ?, ?, ?"
-        " where ? = (select count(*) from pieces where seq = ? and stream = ?)",
-        (seq, stream, part, text, part, seq, stream),
-    )
+    """Store one more piece of output."""
+    insert(db, "pieces", seq=seq, stream=stream, part=part, text=text)
 
 
 def finish(

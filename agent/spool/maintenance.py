@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.log import Log
 from agent.spool.clock import Clock, follow
+from agent.spool.schema import note
 from agent.spool.space import PAGE_BYTES, Space
 from agent.spool.writer import Need, Writer
 
@@ -32,20 +33,7 @@ REJECTED = (
 KEPT = "results where output = 'kept'"
 
 
-def note(db: sqlite3.Connection, **values: object) -> None:
-    """Keep something for people, in `meta`; None takes it away. Nothing is written if it is there already."""
-    for key, value in values.items():
-        if value is None:
-            db.execute("delete from meta where key = ?", (key,))
-        else:
-            db.execute(
-                "insert into meta (key, value) values (?, ?)"
-                " on conflict (key) do update set value = excluded.value where value <> excluded.value",
-                (key, str(value)),
-            )
-
-
-def tidy(db: sqlite3.Connection, clock: Clock, space: Space, retention_seconds: float, full: str | None) -> int:
+def tidy(db: sqlite3.Connection, clock: Clock, space: Space, full: str | None) -> int:
     """Follow the clock, say how full it is, forget what is old, give up what is kept for people where room is short.
 
     Returns:
@@ -57,7 +45,7 @@ def tidy(db: sqlite3.Connection, clock: Clock, space: Space, retention_seconds: 
     db.execute(f"pragma max_page_count = {plan.hard_pages}")
     # On a disk that others have filled it would make no room, and an id that is forgotten too early runs again.
     rows = None if space.disk_full else plan.kept_rows
-    removed = forget(db, clock.unix_ms() - round(retention_seconds * 1000), rows)
+    removed = forget(db, clock.unix_ms() - round(space.limits.retention_seconds * 1000), rows)
     drop(db, KEPT, 0 if space.short else plan.kept_bytes)
     drop(db, REJECTED, plan.rejected_bytes)
     return removed
@@ -141,7 +129,7 @@ def take_requests(path: Path) -> list[str]:
     return ids
 
 
-async def sweep(writer: Writer, space: Space, clock: Clock, retention_seconds: float, full: str | None) -> None:
+async def sweep(writer: Writer, space: Space, clock: Clock, full: str | None) -> None:
     """One round, in small commits, so that others don't wait for long.
 
     Raises:
@@ -150,7 +138,7 @@ async def sweep(writer: Writer, space: Space, clock: Clock, retention_seconds: f
     space.grow()
     removed = pages = 0
     try:
-        while some := await writer.run(Need.STATE, tidy, clock, space, retention_seconds, full):
+        while some := await writer.run(Need.STATE, tidy, clock, space, full):
             removed += some
         while some := await writer.run(Need.ALONE, shrink, space):
             pages += some

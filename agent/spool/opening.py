@@ -17,9 +17,9 @@ from agent.spool.clock import Clock, readable
 from agent.spool.failure import is_damage, said, translate
 from agent.spool.journal import recover
 from agent.spool.lock import CLOSING, OPEN, SUSPECT, hold, read_mark
-from agent.spool.maintenance import BUSY_MS, note
+from agent.spool.maintenance import BUSY_MS
 from agent.spool.salvage import move_aside, salvage
-from agent.spool.schema import KNOWN, SET, migrations
+from agent.spool.schema import KNOWN, SET, migrations, note
 from agent.spool.space import PAGE_BYTES, Plan, Space, beside, file_bytes
 from agent.spool.spool import Spool
 from agent.spool.values import Limits, Recovery
@@ -52,7 +52,7 @@ async def open_spool(
     with said(f"The spool's folder {path.parent} can't be made"):
         path.parent.mkdir(parents=True, exist_ok=True)
     with hold(path) as mark:
-        spool = _open(path, limits, clock or Clock(), mark, inline=inline)
+        spool = _open(Space(path, limits), clock or Clock(), mark, inline=inline)
         try:
             yield spool
         finally:
@@ -60,23 +60,22 @@ async def open_spool(
             await spool.close()
 
 
-def _open(path: Path, limits: Limits, clock: Clock, mark: Callable[[str], None], *, inline: bool) -> Spool:
+def _open(space: Space, clock: Clock, mark: Callable[[str], None], *, inline: bool) -> Spool:
     """Slow for a large file: all of it is checked."""
-    space = Space(path, limits)
+    path, report = space.path, Recovery()
     space.drop_ballast()
-    report = Recovery()
     try:
         with said(f"The spool {path} can't be opened"):
             _put_right(path, space, report)
             db = connect(path, space.plan)
         try:
             db.execute("begin immediate")
-            recover(db, clock, limits.rerun_seconds, report)
+            recover(db, clock, space.limits.rerun_seconds, report)
             _note(db, report, space, readable(clock.unix_ms()))
             db.execute("commit")
             mark(OPEN)
             space.opened(db)
-            return Spool(db, space, limits, clock, report, inline=inline)
+            return Spool(db, space, clock, report, inline=inline)
         except BaseException:
             db.close()
             raise

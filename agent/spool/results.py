@@ -9,14 +9,19 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 
 from agent.model import Outcome, Result, Stream
+from agent.spool.clock import readable
 from agent.spool.failure import Broken
-from agent.spool.schema import insert
+from agent.spool.schema import insert, note
 from agent.spool.text import NOTHING, SHOWN_CHARS, Written, checksum, prefix, printable
 from agent.spool.values import STREAMS, Delivery
 
 HELD_BYTES = 32 * 1024
 """Up to this size an output comes with its result. A few are in memory at a time."""
 
+DAMAGED = Result(
+    Outcome.DAMAGED,
+    error="The stored result was damaged on disk and can't be sent. Ask again: the command only reads.",
+)
 _RESULT = tuple(field.name for field in fields(Result))
 _NO_TIME_MS = 253_402_300_800_000  # the year 10000
 _SHOWN_ERROR_CHARS = 500
@@ -32,11 +37,12 @@ def store(db: sqlite3.Connection, seq: int, result: Result, now_ms: int, output:
     insert(db, "results", seq=seq, output="whole", finished_unix_ms=now_ms, **columns)
 
 
-def replace_damaged(db: sqlite3.Connection, seq: int, sentence: str, now_ms: int) -> None:
-    """Put an error result in the place of one that isn't what was stored."""
-    db.execute("delete from pieces where seq = ?", (seq,))
-    db.execute("delete from results where seq = ?", (seq,))
-    store(db, seq, Result(Outcome.DAMAGED, error=sentence), now_ms)
+def replace_damaged(db: sqlite3.Connection, damaged: Delivery, now_ms: int) -> None:
+    """Put an error result in the place of one that isn't what was stored, and say so to people."""
+    db.execute("delete from pieces where seq = ?", (damaged.seq,))
+    db.execute("delete from results where seq = ?", (damaged.seq,))
+    store(db, damaged.seq, DAMAGED, now_ms)
+    note(db, damage=f"{readable(now_ms)}: the result of {damaged.command_id} was damaged on disk")
 
 
 def _columns(db: sqlite3.Connection, seq: int, result: Result, output: Output) -> dict[str, object]:
@@ -60,8 +66,8 @@ def _crc(command: sqlite3.Row, result: Result, output: Output) -> int:
     )
 
 
-def read(db: sqlite3.Connection, seq: int) -> Delivery:
-    """One result, with its text if that is small. One that isn't what was stored comes as damaged."""
+def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Delivery:
+    """One result, with its output if that is small. One that isn't what was stored comes as damaged."""
     row = db.execute(
         "select c.command_id, c.correlation_id, c.session_id, c.started_unix_ms, r.*"  # the first of a name counts
         " from commands c left join results r using (seq) where c.seq = ?",
@@ -70,7 +76,7 @@ def read(db: sqlite3.Connection, seq: int) -> Delivery:
     if row is None:
         raise Broken("an index names a command that isn't there")
     attempts = (row["attempts"] or 0) + 1
-    damaged = Delivery(seq, row["command_id"], Result(Outcome.DAMAGED), attempts, whole=False)
+    damaged = Delivery(seq, row["command_id"], DAMAGED, attempts, whole=False)
     try:
         values = {name: row[name] for name in _RESULT}
         result = Result(**values | {"outcome": Outcome(row["outcome"]), "truncated": bool(row["truncated"])})
@@ -81,7 +87,7 @@ def read(db: sqlite3.Connection, seq: int) -> Delivery:
     if row["crc32"] != _crc(row, result, output):
         return damaged
     texts = None
-    if sum(written.bytes for written in output.values()) <= HELD_BYTES and row["output"] != "gone":
+    if row["output"] != "gone" and sum(written.bytes for written in output.values()) <= most_bytes:
         texts = dict.fromkeys(STREAMS, "")
         for stream, text in db.execute("select stream, text from pieces where seq = ? order by part", (seq,)):
             texts[stream] = texts.get(stream, "") + str(text)
@@ -91,17 +97,6 @@ def read(db: sqlite3.Connection, seq: int) -> Delivery:
     executed_at = next((ms / 1000 for ms in times if ms is not None and 0 <= ms < _NO_TIME_MS), None)
     whose = (row["correlation_id"], row["session_id"])
     return Delivery(seq, row["command_id"], result, attempts, *whose, executed_at, output, texts)
-
-
-def is_whole(db: sqlite3.Connection, seq: int) -> bool:
-    """Whether a result is what was stored, with all of its output if that is still here."""
-    found = read(db, seq)
-    crcs = dict.fromkeys(STREAMS, 0)
-    query = "select stream, cast(text as blob) from pieces where seq = ? order by part"
-    for stream, data in db.execute(query, (seq,)):
-        crcs[stream] = zlib.crc32(data, crcs[stream])
-    (output,) = db.execute("select output from results where seq = ?", (seq,)).fetchone() or ("whole",)
-    return found.whole and (output == "gone" or all(crcs[stream] == found.output[stream].crc for stream in STREAMS))
 
 
 def piece(db: sqlite3.Connection, seq: int, stream: Stream, part: int) -> bytes:
@@ -213,11 +208,9 @@ def count(db: sqlite3.Connection) -> tuple[int, int, int | None]:
     """How many are remembered as delivered and as rejected, and when the oldest that waits was finished, in ms
     since 1970. About 1 ms for 100,000: each count reads an index that holds little else.
     """
-    delivered, rejected = (
-        db.execute("select count(*) from commands where state = ?", (state,)).fetchone()[0]
-        for state in ("delivered", "rejected")
+    query = (
+        "select (select count(*) from commands where state = 'delivered'),"
+        " (select count(*) from commands where state = 'rejected'),"
+        " (select finished_unix_ms from results where seq = (select min(seq) from commands where state = 'spooled'))"
     )
-    row = db.execute(
-        "select finished_unix_ms from results where seq = (select min(seq) from commands where state = 'spooled')"
-    ).fetchone()
-    return delivered, rejected, None if row is None else int(row[0])
+    return tuple(db.execute(query).fetchone())

@@ -6,6 +6,7 @@ brought over whole is answered with an error instead, since its command was acce
 
 import contextlib
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -112,7 +113,7 @@ def _bring(db: sqlite3.Connection, seq: int, row: sqlite3.Row) -> None:
     for table in _TABLES[:1] if unfinished else _TABLES:
         db.execute(f"insert into main.{table} select * from old.{table} where seq = ?", (seq,))  # noqa: S608
     damaged = row["args"] is not None and read_command(row) is None  # they are null where they were given up
-    if damaged or not (unfinished or results.is_whole(db, seq)):
+    if damaged or not (unfinished or results.read(db, seq, sys.maxsize).whole):
         raise Broken
 
 

@@ -86,6 +86,19 @@ def insert(db: sqlite3.Connection, table: str, /, **columns: object) -> int | No
     return None if row is None else int(row[0])
 
 
+def note(db: sqlite3.Connection, **values: object) -> None:
+    """Keep something for people, in `meta`; None takes it away. Nothing is written if it is there already."""
+    for key, value in values.items():
+        if value is None:
+            db.execute("delete from meta where key = ?", (key,))
+        else:
+            db.execute(
+                "insert into meta (key, value) values (?, ?)"
+                " on conflict (key) do update set value = excluded.value where value <> excluded.value",
+                (key, str(value)),
+            )
+
+
 def _utc(column: str) -> str:
     return f"strftime('%Y-%m-%dT%H:%M:%SZ', {column} / 1000, 'unixepoch')"
 

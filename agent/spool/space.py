@@ -111,7 +111,7 @@ class Space:
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
-        self._limits = limits
+        self.limits = limits
         self._ballast = beside(path, ".ballast")
         self.used_bytes = 0
         """Of the database, without its free pages."""
@@ -122,7 +122,7 @@ class Space:
 
     def _divide(self, plan: Plan) -> None:
         self.plan = plan
-        self.output_bytes = plan.output_bytes(self._limits.output_bytes)
+        self.output_bytes = plan.output_bytes(self.limits.output_bytes)
         """How much output of one command is sure to find room."""
         self.reserve_bytes = self.output_bytes + self.output_bytes // 32 + _BESIDE_BYTES
         """Room to keep free for it."""
@@ -132,7 +132,7 @@ class Space:
 
         A disk that is full when the agent starts, and isn't later, mustn't leave it with a tiny spool for months.
         """
-        plan = plan_for(self.path, self._limits.max_bytes)
+        plan = plan_for(self.path, self.limits.max_bytes)
         if plan.capacity_bytes > self.plan.capacity_bytes:
             self._divide(plan)
 

@@ -15,19 +15,19 @@ from functools import partial
 import trio
 
 from agent.log import Log
-from agent.model import Command, Malformed, Outcome, Result, Stream
+from agent.model import Command, Malformed, Result, Stream
 from agent.spool import journal, maintenance, results
 from agent.spool.clock import Clock, readable
 from agent.spool.journal import Claim
+from agent.spool.schema import note
 from agent.spool.space import Space
 from agent.spool.text import NOTHING, clean, split
-from agent.spool.values import SMALL_BYTES, Counts, Delivery, Intake, Limits, Recovery
+from agent.spool.values import SMALL_BYTES, Counts, Delivery, Intake, Recovery
 from agent.spool.waiting import Pending, Signal
 from agent.spool.writer import Need, Writer
 
 _KEPT_BYTES = 256 * 1024  # a larger output is given up when it is delivered
 _FRESH = 4  # results, of at most HELD_BYTES each
-_DAMAGED = "The stored result was damaged on disk and can't be sent. Ask again: the command only reads."
 
 log = Log("spool")
 
@@ -40,18 +40,10 @@ class Spool:
     """
 
     def __init__(
-        self,
-        db: sqlite3.Connection,
-        space: Space,
-        limits: Limits,
-        clock: Clock,
-        recovery: Recovery,
-        *,
-        inline: bool,
+        self, db: sqlite3.Connection, space: Space, clock: Clock, recovery: Recovery, *, inline: bool = False
     ) -> None:
         self.recovery = recovery
         self._space = space
-        self._limits = limits
         self._clock = clock
         self._waiting = deque(journal.waiting(db))
         self._running: dict[str, Claim] = {}
@@ -77,7 +69,7 @@ class Spool:
     @property
     def room(self) -> int:
         """How many more commands may be accepted now."""
-        return 0 if self.full else max(0, self._limits.journal - len(self._waiting) - len(self._running))
+        return 0 if self.full else max(0, self._space.limits.journal - len(self._waiting) - len(self._running))
 
     @property
     def pending(self) -> int:
@@ -185,16 +177,13 @@ class Spool:
             return None
         self._changed()  # there may be another for somebody else
         try:
-            found = self._fresh.pop(seq, None)
-            if found is None:
-                found = await self._writer.run(Need.READ, results.read, seq)
+            found = self._fresh.pop(seq) if seq in self._fresh else await self._writer.run(Need.READ, results.read, seq)
         except BaseException:
             self.release(seq)
             raise
         self._writer.hand_in(Need.NOTE, results.count_attempt, seq)
         if not found.whole:
             self._replace(found)
-            return Delivery(seq, found.command_id, Result(Outcome.DAMAGED, error=_DAMAGED), found.attempts)
         return replace(found, read=self._piece, damaged=self._replace)
 
     async def _piece(self, seq: int, stream: Stream, part: int) -> bytes:
@@ -202,13 +191,8 @@ class Spool:
 
     def _replace(self, damaged: Delivery) -> None:
         log.error("stored result was damaged, an error takes its place", command_id=damaged.command_id)
-        now_ms = self._clock.unix_ms()
-
-        def work(db: sqlite3.Connection) -> None:
-            results.replace_damaged(db, damaged.seq, _DAMAGED, now_ms)
-            maintenance.note(db, damage=f"{readable(now_ms)}: the result of {damaged.command_id} was damaged on disk")
-
-        self._writer.hand_in(Need.STATE, work, then=lambda _: self._pending.resize(damaged.seq, 0))
+        now_ms, resized = self._clock.unix_ms(), partial(self._pending.resize, damaged.seq, 0)
+        self._writer.hand_in(Need.STATE, results.replace_damaged, damaged, now_ms, then=lambda _: resized())
 
     def delivered(self, seq: int, http_status: int) -> None:
         """The API has it. A small output stays for a while, for people to look at, while there is room."""
@@ -267,13 +251,12 @@ class Spool:
             self._record(seq)
         if wanted := maintenance.take_requests(self._space.path):
             await self._writer.run(Need.STATE, journal.retry, wanted, then=self._due)
-        seconds = self._limits.retention_seconds
-        await maintenance.sweep(self._writer, self._space, self._clock, seconds, self.full_because)
+        await maintenance.sweep(self._writer, self._space, self._clock, self.full_because)
 
     async def try_write(self) -> None:
         """Write one small thing durably, to know whether that is possible. Raises SpoolFull or SpoolError."""
         now = readable(self._clock.unix_ms())
-        await self._writer.run(Need.GROW, lambda db: maintenance.note(db, checked_at=now))
+        await self._writer.run(Need.GROW, lambda db: note(db, checked_at=now))
 
     async def counts(self) -> Counts:
         """The spool in numbers. Cheap, and doesn't wait behind a caller that gave up."""
