@@ -33,10 +33,6 @@ _MEANING = {
     "rejected": "the API refused its result; `kubently-agent spool retry ID` sends it once more",
 }
 
-_EXPORTED = """\
-{path}: {size}, everything that was in the spool at this moment, outputs included.
-Look into it with `kubently-agent status {path}` or `sqlite3 -readonly {path} 'select * from status'`."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Complete the command's own parser."""
@@ -145,7 +141,8 @@ def _export(path: Path, args: argparse.Namespace) -> int:
         to = Path(args.file)
         with open_reader(path) as reader:
             reader.export(to)
-        print(_EXPORTED.format(path=to, size=size(to.stat().st_size)), file=sys.stderr)
+        print(f"{to}: {size(to.stat().st_size)}, all that is in the spool now, outputs included.", file=sys.stderr)
+        print(f"Look into it: kubently-agent status {to}, or sqlite3 -readonly {to}", file=sys.stderr)
         return 0
     if sys.stdout.isatty():
         raise SpoolError("A database isn't for a terminal.", "For a file: kubently-agent spool export - > spool.db")
