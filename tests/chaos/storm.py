@@ -60,14 +60,17 @@ class Storm:
         return self.api.faults + self.stops + self.other
 
     async def blow(self, seconds: float) -> None:
-        """Let it rage for so long."""
+        """Let it rage for so long, or for longer, until there was a kill."""
         self.api.chance = self._draw
         await self.agent.start()
-        with trio.move_on_after(seconds):
-            async with trio.open_nursery() as nursery:
-                tasks = [self._ask, self._strike, self._outages, self._fill_disk, self._revive]
-                for task in (*tasks, self._break_streams) if self.streams else tasks:
-                    nursery.start_soon(task, self._chance(task.__name__))
+        async with trio.open_nursery() as nursery:
+            tasks = [self._ask, self._strike, self._outages, self._fill_disk, self._revive]
+            for task in (*tasks, self._break_streams) if self.streams else tasks:
+                nursery.start_soon(task, self._chance(task.__name__))
+            await trio.sleep(seconds)
+            while not self.kills:
+                await trio.sleep(0.1)
+            nursery.cancel_scope.cancel()
 
     def _draw(self, route: str) -> Fault | None:
         chance = self._drawing

@@ -22,7 +22,6 @@ async def test_a_short_storm(tmp_path, link):
     with trio.fail_after(120):
         verdict = await storm(20261123, 4, tmp_path, link=link, pace=2.0, say=said.append)
     assert verdict.well, "\n".join(said)
-    assert " 0 kills" not in said[-1]
 
 
 def result(text, **fields):
