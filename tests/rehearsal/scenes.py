@@ -1,4 +1,4 @@
-"""The incidents of docs/incident.md, and the five questions of README. Each scene has an agent of its own."""
+"""The incidents of docs/incident.md, and the questions to the spool. Each scene has an agent of its own."""
 
 import trio
 
@@ -20,7 +20,6 @@ async def api_away(texts: Texts) -> None:
         await s.logged("command accepted", 4)
         await s.api.stop()
         await s.logged("still can't be reached after")
-        await s.shell("api-away-status", "kubently-agent status")
         await s.shell("api-away-check", API_CHECKS)
         await s.api.start()
         await s.answered(*ids)
@@ -67,7 +66,6 @@ async def command_stuck(texts: Texts) -> None:
         await s.shell("stuck-status", "kubently-agent status")
         await s.answered(slow)
         await s.logged("result delivered")
-        await s.shell("stuck-show", f"kubently-agent spool show {slow[:8]}")
         s.api.record[refused].forgotten = False
         await s.shell("stuck-retry", f"kubently-agent spool retry {refused[:8]}")
         await s.logged("result delivered", 2)
@@ -84,7 +82,6 @@ async def pod_evicted(texts: Texts) -> None:
         await s.logged("command finished", 3)
         await s.agent.stop()
         s.show_log("evicted-log", "signal, draining", "stopped")
-        await s.shell("evicted-status", "kubently-agent status")
         await s.api.start()
         await s.agent.start()
         await s.answered(*ids)
