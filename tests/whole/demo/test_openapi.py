@@ -110,12 +110,6 @@ def test_the_messages_in_the_document_are_of_the_contract(text: str) -> None:
     assert schema.problems("PollResult" if "result" in message else "Command", message) == []
 
 
-def test_the_document_names_the_fields_of_a_result() -> None:
-    result = SPECIFICATION["components"]["schemas"]["Result"]["properties"]
-    table = API_MD.partition("**Results.**")[2].partition("**The acknowledgement.**")[0]
-    assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))) == set(result)
-
-
 @pytest.mark.skipif(CURL is None, reason="no curl")
 @pytest.mark.parametrize("example", re.findall(r"```console\n(.*?)```", API_MD, re.DOTALL))
 async def test_curl_prints_what_the_document_shows(api: ReferenceApi, tmp_path: Path, example: str) -> None:
