@@ -17,14 +17,12 @@ BEGIN, END = "<!-- performance: begin -->\n", "<!-- performance: end -->\n"
 ABOUT = """\
 # Performance
 
-Written by `make performance` from what `make bench` measured. The bench takes 10 min and wants a machine with nothing
-else running.
+`make performance` writes this page from the last `make bench`, which takes 10 minutes on an otherwise idle machine.
 
-Most budgets are ratios. "Peer" is the loop that the original specification asks for, written anew for the comparison
-(`tests/benchmarks/peer.py`): `requests`, no spool, one command at a time, nothing redacted, nothing journalled. Agent,
-peer and the bare kubectl line take turns in one run, so that whatever else the machine does hits all of them; each turn
-gives one ratio, and the figure is their median. The agent runs as in its image: the runtime requirements alone, `-OO`.
-MB are millions of bytes.
+Most figures are ratios to the "peer", the loop that the original specification asks for (reimplemented in
+`tests/benchmarks/peer.py`): `requests`, one command at a time, nothing stored, nothing redacted. Agent, peer and plain
+kubectl take turns in the same run, so that other load on the machine affects all of them. Each turn gives one ratio;
+the figure is the median. The agent runs as in its image: runtime requirements only, `-OO`. 1 MB is a million bytes.
 
 {machine}
 
@@ -32,28 +30,8 @@ MB are millions of bytes.
 
 {budgets}
 
-## Where one command's time goes
-
-```mermaid
-sequenceDiagram
-    participant API
-    participant agent
-    participant spool
-    participant kubectl
-    API->>agent: command
-    agent->>spool: accept
-    Note over spool: 1st wait for the disk
-    agent->>kubectl: guard, environment, start
-    kubectl-->>agent: output
-    agent->>spool: result
-    Note over spool: 2nd wait for the disk
-    agent->>API: result
-    API-->>agent: 2xx
-    agent-)spool: delivered, not waited for
-```
-
-Two commits lie on a command's way, each with a wait for the disk. The peer has neither: it loses what it holds when it
-is killed. Poller, executor and uploader are woken by those commits; nobody asks again and again, and nobody sleeps.
+Each command waits for the disk twice: when it is accepted, and when its result is stored. The peer never does, and
+loses whatever it holds when it is killed. The agent's tasks are woken by these commits; none of them polls or sleeps.
 
 ## All other figures
 
@@ -65,21 +43,20 @@ is killed. Poller, executor and uploader are woken by those commits; nobody asks
     make bench PARTS="latency drain"   # latency output throughput log_search start drain memory redaction idle
     make soak MINUTES=60               # steady load with outages: memory, descriptors and files over time
 
-`BENCH_PYTHON=/path/to/python3.13` names the interpreter that the agent and the peer are measured with. One that was
-built with optimisations, as the image's and a distribution's are, takes a sixth less time for a command than one built
-without.
+`BENCH_PYTHON=/path/to/python3.13` selects the interpreter for agent and peer. An optimised build, as in the image and
+in distributions, needs a sixth less time per command than one without optimisations.
 """
 
 
 def table(figures: list[dict[str, Any]]) -> str:
     """As Markdown."""
-    lines = ["| what | measured | budget | half of them lie between | beside |", "|---|---:|---:|---:|---|"]
+    lines = ["| what | measured | budget | middle half | compared with |", "|---|---:|---:|---:|---|"]
     for each in figures:
         budget = "" if each["budget"] is None else f"{'≥' if each['at_least'] else '≤'} {short(each['budget'])}"
         between = "" if each["low"] is None else f"{short(each['low'])} and {short(each['high'])}"
         missed = "**missed**" if each["holds"] is False else "unclear: the spread is larger" if each["unclear"] else ""
         bare = each["bare_is"] and f"{each['bare_is']}: {short(each['bare'])}"
-        says = "; ".join(filter(None, (missed, each["note"], bare)))
+        says = "; ".join(filter(None, (missed, each["note"], bare))).replace("|", "\\|")
         unit = f" {each['unit']}" if each["unit"] else ""
         lines.append(f"| {each['what']} | {short(each['value'])}{unit} | {budget} | {between} | {says} |")
     return "\n".join(lines)
@@ -110,7 +87,7 @@ def main() -> None:
     load = machine["load_average"]
     busy = f" The machine was busy with other things (load average {load:.0f})." if load > machine["cores"] / 2 else ""
     python = machine["agent"]["python"]
-    said = f"\nMeasured on {machine['cores']} cores with CPython {python}.{busy} What is bold is missed.\n"
+    said = f"\nMeasured on {machine['cores']} cores with CPython {python}.{busy} Bold: budget missed.\n"
     before, _, rest = README.read_text().partition(BEGIN)
     README.write_text(f"{before}{BEGIN}{short_table(budgets)}{said}{END}{rest.partition(END)[2]}")
 
