@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,16 @@ def test_the_guard_says_what_readme_shows(capsys: pytest.CaptureFixture[str]):
     for arguments, printed in shown:
         main(["guard", *shlex.split(arguments)])
         assert capsys.readouterr().out == f"{printed}\n"
+
+
+def test_each_thing_is_where_readme_says():
+    section = README.partition("## How it is built")[2].partition("## Contributing")[0]
+    found = re.findall(r"`([\w/]+)\.py`((?:,? `(?:[A-Z]\w+(?:\.\w+)?|[a-z_]+)`)*)", section)
+    for file, names in found:
+        module = import_module(f"agent.{file.replace('/', '.')}")
+        for name in re.findall(r"[\w.]+", names):
+            assert attrgetter(name)(module)
+    assert {"journal", "run"} <= {file.rpartition("/")[2] for file, names in found if names}
 
 
 @pytest.mark.parametrize("text", re.findall(r"```json\n(.*?)```", API, re.DOTALL))
