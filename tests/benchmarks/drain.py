@@ -52,7 +52,7 @@ async def measure(report: Report, folder: Path, _: Path) -> None:
             budget=400,
             at_least=True,
             bare=median(bare),
-            bare_is=f"{SENDERS} loops of httpx, nothing written down",
+            bare_is=f"{SENDERS} bare httpx loops without a spool",
         )
     )
 

@@ -31,7 +31,7 @@ async def meanwhile(report: Report, folder: Path, wanted: bool) -> AsyncIterator
         seen = [each for each in agent.api.exchanges if each.at > began and each.status]
     polls = [each.sent_bytes + each.answered_bytes for each in seen if each.status == 204]
     report.add(
-        Figure("idle: processor", "% of core", used / seconds * 100, budget=0.2, note=f"over {seconds:.0f} s"),
+        Figure("idle: CPU", "% of core", used / seconds * 100, budget=0.2, note=f"over {seconds:.0f} s"),
         Figure("idle: resident memory", "MB", resident / 1e6, budget=44),
         Figure("idle: requests a minute", "", len(seen) / seconds * 60, budget=4),
         Figure("one empty poll, both directions", "bytes", median(polls), budget=450, count=len(polls)),

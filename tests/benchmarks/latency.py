@@ -50,15 +50,15 @@ async def _compare(report: Report, name: str, args: list[str], agent: Measured, 
         shares.append(used[agent] / used[peer])
     both = f"agent {median(added[agent]):.2f} ms, peer {median(added[peer]):.2f} ms, over {median(bares):.1f} ms"
     report.add(
-        figure(f"added to a command, share of the peer's, {name}", "", ratios, budget=1.5, note=both),
+        figure(f"time added per command, ratio to peer, {name}", "", ratios, budget=1.5, note=both),
         figure(
-            f"processor time a command, share of the peer's, {name}",
+            f"CPU time per command, ratio to peer, {name}",
             "",
             shares,
             budget=1.2,
             note=f"agent {cpu[agent]:.2f} ms, peer {cpu[peer]:.2f} ms",
         ),
-        Figure(f"added to a command, {name}", "ms", median(added[agent]), count=BLOCKS * BLOCK),
+        Figure(f"time added per command, {name}", "ms", median(added[agent]), count=BLOCKS * BLOCK),
     )
 
 

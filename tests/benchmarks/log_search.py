@@ -31,7 +31,7 @@ async def measure(report: Report, folder: Path, _kubeconfig: Path) -> None:
     seconds = [median(list(each)) for each in zip(*pairs, strict=True)]
     report.add(
         figure(
-            f"log search, {PODS} containers of {LINES} lines, share of xargs' time",
+            f"log search, {PODS} containers of {LINES} lines, time, ratio to xargs",
             "",
             [found / bare for found, bare in pairs],
             budget=1.2,

@@ -54,6 +54,6 @@ async def _flood(report: Report, folder: Path, what: str, most: str) -> None:
         agent.watched.reset_peak()
         cpu, began = agent.watched.cpu_seconds(), time.perf_counter()
         await agent.through(f"flood-{FLOOD_BYTES}")
-        took = f"{time.perf_counter() - began:.1f} s, {agent.watched.cpu_seconds() - cpu:.1f} s of processor"
+        took = f"{time.perf_counter() - began:.1f} s, {agent.watched.cpu_seconds() - cpu:.1f} s of CPU"
         added = agent.watched.memory().peak - idle
     report.add(Figure(f"memory added by 200 MB of output, {what}", "MB", added / MEGABYTE, budget=8, note=took))

@@ -50,5 +50,5 @@ async def _compare(report: Report, kind: str, peer: Measured, agents: dict[str, 
     for name, (agent, budget) in agents.items():
         ratios = [own / other for own, other in zip(seconds[agent], seconds[peer], strict=True)]
         words = f"agent {median(seconds[agent]) * 1000:.0f} ms, peer {median(seconds[peer]) * 1000:.0f} ms"
-        text = "ASCII" if kind == "ascii" else "text beyond ASCII"
-        report.add(figure(f"5 MB of {text}, share of the peer's, {name}", "", ratios, budget=budget, note=words))
+        text = "ASCII" if kind == "ascii" else "non-ASCII text"
+        report.add(figure(f"5 MB of {text}, ratio to peer, {name}", "", ratios, budget=budget, note=words))

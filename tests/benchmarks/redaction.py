@@ -22,7 +22,7 @@ async def measure(report: Report, folder: Path, kubeconfig: Path) -> None:
         report.add(
             Figure(
                 f"redaction of clean {name}",
-                "MB/s of CPU",
+                "MB per CPU second",
                 median(speeds),
                 budget=50,
                 at_least=True,

@@ -25,7 +25,7 @@ async def measure(report: Report, folder: Path, _: Path) -> None:
         cpu.append(used)
     report.add(
         figure("start to first poll", "s", own[1:], budget=0.4, bare=median(bare[1:]), bare_is=f"python -c '{BARE}'"),
-        figure("processor time until the first poll", "s", cpu[1:]),
+        figure("CPU time until the first poll", "s", cpu[1:]),
     )
 
 

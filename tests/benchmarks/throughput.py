@@ -29,7 +29,7 @@ async def measure(report: Report, folder: Path, kubeconfig: Path) -> None:
         rates = [BURST / median(list(seconds)) for seconds in zip(*pairs, strict=True)]
         report.add(
             figure(
-                f"{executors} executors, a burst of {BURST}, share of xargs' rate",
+                f"{executors} executors, burst of {BURST}, rate, ratio to xargs",
                 "",
                 [other / own for own, other in pairs],
                 budget=0.95,
