@@ -112,11 +112,6 @@ class Result:
         """Whether the API should see this as a success."""
         return self.outcome is Outcome.SUCCEEDED
 
-    @property
-    def timed_out(self) -> bool:
-        """Whether the agent ended the command at its time limit."""
-        return self.outcome is Outcome.TIMED_OUT
-
 
 @dataclass(frozen=True, slots=True)
 class Malformed:

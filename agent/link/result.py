@@ -14,7 +14,7 @@ from agent.errors import size
 from agent.link.answer import Answer
 from agent.link.contract import ReadyResult
 from agent.link.http import Http, Pieces
-from agent.model import Result, Stream, json_text
+from agent.model import Outcome, Result, Stream, json_text
 
 RESULT_SECONDS = 10.0
 """How long the answer to a small result may take."""
@@ -124,7 +124,7 @@ def _lines(*parts: str | None) -> str:
 def _numbers(result: Result) -> dict[str, Any]:
     names = ("success", "exit_code", "execution_time_ms")
     fields: dict[str, Any] = {name: getattr(result, name) for name in names}
-    if result.timed_out:
+    if result.outcome is Outcome.TIMED_OUT:
         fields["timed_out"] = True
     if result.truncated:
         fields |= {"truncated": True, "output_bytes": result.output_bytes}
