@@ -104,9 +104,10 @@ def counted(count: int, what: str) -> str:
 
 def size(count: float) -> str:
     """Bytes in the unit that suits them: "0 B", "812 B", "3.4 KiB", "256 MiB"."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1000 or unit == "GiB":
+    unit = "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if count < 1000:
             break
-        count /= 1024
+        count, unit = count / 1024, larger
     digits = 0 if unit == "B" or count >= 10 or count == int(count) else 1
     return f"{count:.{digits}f} {unit}"
