@@ -14,21 +14,21 @@ CORE   := agent/guard/*,agent/redact/*,agent/spool/*,agent/link/*,agent/circuit.
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-venv:  ## .venv with all that development needs; each target does this by itself
+venv:  ## create or repair .venv for development; every target does this by itself
 	$(RUN)
 
 CLUSTER :=
 LINK    :=
 YES     :=
 CHOSEN   = $(if $(CLUSTER), --cluster "$$CLUSTER")$(if $(YES), --yes)$(if $(LINK), --link $(LINK))
-demo:  ## the main job, told as a story, in about 30 s (LINK=stream; CLUSTER=kubeconfig for a cluster of yours)
+demo:  ## a command's life through outages and a kill, in about 30 s (LINK=stream; CLUSTER=kubeconfig for a cluster of yours)
 	$(RUN_DEMO) -m demo$(CHOSEN)
 
-playground:  ## API, sample cluster and agent stay up until Ctrl-C, to be asked by curl
+playground:  ## API, sample cluster and agent run until Ctrl-C, for queries with curl
 	$(RUN_DEMO) -m demo --playground$(CHOSEN)
 
 THOROUGH :=
-test:  ## all tests but those that need a cluster or root (THOROUGH=1: with many more examples)
+test:  ## all tests except those that need a cluster or root (THOROUGH=1: with many more examples)
 	$(RUN) $(if $(THOROUGH),THOROUGH=1 )-m pytest -n auto --dist worksteal -m "not cluster and not image"
 
 SEED    := $(shell shuf -i 1-999999 -n 1 2>/dev/null || echo 1)
@@ -40,13 +40,13 @@ chaos:  ## kills, outages, full disks at random, on each link (SEED=…, MINUTES
 breakages:  ## each planted breakage must turn the suite red
 	$(RUN) -m tests.chaos.breakages
 
-stampede:  ## docs/stampede.svg: 10,000 agents after an outage
+stampede:  ## draw docs/stampede.svg: 10,000 agents reconnect after an outage
 	$(RUN) -m tests.chaos.stampede docs/stampede.svg
 
-incidents:  ## docs/incident.md and README's queries anew: each incident is made to happen (2.5 min)
+incidents:  ## cause every incident, and renew the output in docs/incident.md and README (2.5 min)
 	$(RUN) -m tests.rehearsal
 
-pictures:  ## docs/pictures anew, from the real program; the dashboard only where prometheus is (5 min)
+pictures:  ## redraw docs/pictures from the real program; the dashboard only if prometheus is installed (5 min)
 	$(RUN) -m tests.pictures
 
 # The agent is measured with the runtime requirements alone, as in the image: what else is installed costs memory.
@@ -60,19 +60,19 @@ $(RUNTIME_OF): requirements.txt
 
 PARTS   :=
 MEASURE  = $(RUN) BENCH_PYTHON='$(CURDIR)/$(RUNTIME)/bin/python' -m
-bench: $(RUNTIME_OF)  ## every budget beside the peer or the bare thing, in 10 min (PARTS="latency drain", BENCH_PYTHON=…)
+bench: $(RUNTIME_OF)  ## measure every budget in comparison with the peer, in 10 min (PARTS="latency drain", BENCH_PYTHON=…)
 	$(MEASURE) tests.benchmarks.run $(PARTS)
 
-soak: $(RUNTIME_OF)  ## steady load with faults; memory, descriptors and file sizes as a plot (MINUTES=2)
+soak: $(RUNTIME_OF)  ## steady load with faults; plots memory, descriptors and file sizes (MINUTES=2)
 	$(MEASURE) tests.benchmarks.soak --minutes $(MINUTES)
 
-performance:  ## docs/performance.md and README's table anew, from the last `make bench`
+performance:  ## rewrite docs/performance.md and README's table from the last `make bench`
 	$(RUN) -m tests.benchmarks.page
 
-redact-score:  ## what redaction takes and what it leaves, by class of output
+redact-score:  ## score redaction, by class of output
 	$(RUN) -m tests.unit.redact.score
 
-coverage:  ## branch coverage; the core must have all of it
+coverage:  ## branch coverage; 100 % is required of the core
 	$(RUN) -m coverage erase
 	$(RUN) -m coverage run -m pytest -q -m "not cluster and not image" tests/unit tests/tasks tests/whole
 	$(RUN) -m coverage combine --quiet
@@ -90,7 +90,7 @@ layers:  ## imports run downward
 	$(RUN) -c 'from importlinter.cli import lint_imports_command as check; check()'
 
 COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade
-lock:  ## requirements*.txt anew, from pyproject.toml
+lock:  ## regenerate requirements*.txt from pyproject.toml
 	@$(PYTHON) -I -m venv --clear .venv-lock && .venv-lock/bin/python -I -m pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) -o requirements.txt pyproject.toml
 	$(COMPILE) -c requirements.txt --group demo -o requirements-demo.txt pyproject.toml
@@ -102,25 +102,25 @@ VERSION  := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' agent/__init__.py)
 IMAGE    := kubently-agent:$(VERSION)
 REVISION  = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BUILD_OPTIONS :=
-image:  ## the container image, by docker, podman or buildah (ENGINE=…, IMAGE=…, BUILD_OPTIONS=…)
+image:  ## build the container image with docker, podman or buildah (ENGINE=…, IMAGE=…, BUILD_OPTIONS=…)
 	@test -n "$(ENGINE)" || { echo "None of docker, podman and buildah works here (try: docker info)"; exit 1; }
 	$(ENGINE) build $(if $(filter buildah,$(ENGINE)),--layers --force-rm) $(BUILD_OPTIONS) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
 
 SBOM := build/kubently-agent-$(VERSION).spdx.json
-sbom:  ## what is in the image, as SPDX, and the list in docs/deploying.md; syft is built once with Go (3 min)
+sbom:  ## list what is in the image, as SPDX and in docs/deploying.md; builds syft once with Go (3 min)
 	@test -n "$(ENGINE)" || { echo "None of docker, podman and buildah works here (try: docker info)"; exit 1; }
 	@tests/image/sbom.sh $(ENGINE) $(IMAGE) $(SBOM)
 	$(RUN) -m tests.image.listing $(SBOM)
 
-controlplane:  ## etcd, kube-apiserver and others for `make cluster-test`, built once with Go (10 min) into ~/.cache
+controlplane:  ## build etcd, kube-apiserver and others for `make cluster-test`, once, with Go (10 min), into ~/.cache
 	@tests/cluster/build.sh
 
-cluster-test:  ## tests on a real control plane, and of the image where podman is
+cluster-test:  ## tests on a real control plane, and of the image if podman is installed
 	$(RUN)
 	@.venv/bin/python -m pytest -m "cluster or image" tests/cluster tests/image
 
-wheel:  ## dist/*.whl
+wheel:  ## build dist/*.whl
 	$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
-clean:  ## what the other targets made
+clean:  ## delete what the other targets made
 	rm -rf .venv .venv.* .venv-lock $(RUNTIME) build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
