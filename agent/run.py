@@ -26,7 +26,7 @@ from agent.circuit import Circuit, Trust
 from agent.config import Config, unknown_variables
 from agent.errors import AgentError, SpoolError, leaves
 from agent.executor import Executor
-from agent.kubectl import Environment, Kubectl
+from agent.kubectl import Kubectl
 from agent.link import Link, open_link
 from agent.link.proxy import proxy_shown
 from agent.log import Log
@@ -185,7 +185,7 @@ async def run(config: Config) -> int:
     Raises:
         AgentError: it couldn't even start; the sentence says why.
     """
-    kubectl = Kubectl(Environment.prepare(config.kubectl, config.kubeconfig, config.kubectl_home))
+    kubectl = await Kubectl.prepare(config.kubectl, config.kubeconfig, config.kubectl_home)
     policies = PolicyFile(config.policy_file, Log("policy"))
     link = open_link(config, lambda: policies.current().capabilities())
     limits = Limits(

@@ -14,7 +14,7 @@ from pathlib import Path
 from agent.check.findings import Area, Mark
 from agent.config import Config
 from agent.errors import AgentError
-from agent.kubectl import Environment, Kubectl
+from agent.kubectl import Kubectl
 from agent.kubectl.environment import SERVICE_ACCOUNT
 
 SERVER_SECONDS = 15.0
@@ -68,7 +68,7 @@ async def check_cluster(area: Area, config: Config) -> None:
     area.begins("kubectl")
     with tempfile.TemporaryDirectory(prefix="kubently-check-") as folder:  # a running agent's own isn't touched
         home = Path(folder) / "kubectl"
-        kubectl = Kubectl(Environment.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=home))
+        kubectl = await Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=home)
         area.passed(f"{await kubectl.version()}, {kubectl.path}")
         await _check_server(area, kubectl)
         await _check_rights(area, kubectl)

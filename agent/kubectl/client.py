@@ -6,8 +6,12 @@ import math
 import re
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from operator import getitem
+from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -25,7 +29,9 @@ STDERR_BYTES = 64 * 1024
 FLOOD_CAPS, FLOOD_BYTES = 32, 64 * 1024 * 1024
 """A child is ended when it has printed so many times the cap, and at least so much: nobody will read it."""
 
-_VERSION_SECONDS = 10.0
+ASK_SECONDS = 10.0
+"""How long it may take to tell its version or its kubeconfig's context."""
+
 _OUT_OF_MEMORY = re.compile(r"^fatal error: .*(out of memory|cannot allocate memory)", re.MULTILINE)  # Go's own words
 _GO_FATAL = 2  # the exit code of a Go program that can't go on
 _HEAD_CHARS = 2000
@@ -58,6 +64,22 @@ class Kubectl:
         self._children: set[Child] = set()
         self.trouble: str | None = None
         """Why the last child couldn't be started; None if it could."""
+
+    @classmethod
+    async def prepare(cls, kubectl: str, kubeconfig: Path | None, home: Path, **more: Any) -> "Kubectl":
+        """Make the environment of every child (see `Environment.prepare`), with the kubeconfig's context of today.
+
+        Raises KubectlError.
+        """
+        made = cls(Environment.prepare(kubectl, kubeconfig, home, **more))
+        if (
+            kubeconfig is not None
+        ):  # it reads its own file: the agent has no YAML reader, and no second one can disagree
+            argv, server = ("config", "view", "--minify"), ("clusters", 0, "cluster", "server")
+            _, context = await made._told(argv, server, ("current-context",))
+            flags = (*made.environment.flags, f"--context={context}")
+            made.environment = replace(made.environment, flags=flags)
+        return made
 
     @property
     def running(self) -> int:
@@ -122,16 +144,23 @@ class Kubectl:
 
     async def version(self) -> str:
         """The client's version ("v1.32.2"). Raises KubectlError if it can't be had: then this kubectl is no good."""
-        ended, stdout, stderr = await self.ask(("version", "--client", "--output=json"), _VERSION_SECONDS)
-        try:
-            version = json.loads(stdout)["clientVersion"]["gitVersion"]
-        except (ValueError, LookupError, TypeError):
-            version = None
-        if ended.code or not isinstance(version, str):
-            how = "didn't end in time" if ended.why else f"ended with {ended.signal or f'code {ended.code}'}"
-            said = " ".join(stderr.split())[:200]
-            raise KubectlError(f"{self.path} isn't usable: `version --client` {how}{': ' if said else ''}{said}")
+        (version,) = await self._told(("version", "--client"), ("clientVersion", "gitVersion"))
         return version
+
+    async def _told(self, argv: Sequence[str], *places: Sequence[str | int]) -> list[str]:
+        """The texts at these places of what it prints as JSON. Raises KubectlError if they aren't there."""
+        ended, stdout, stderr = await self.ask((*argv, "--output=json"), ASK_SECONDS)
+        with suppress(ValueError, LookupError, TypeError):
+            texts = [reduce(getitem, place, json.loads(stdout)) for place in places]
+            if all(text and isinstance(text, str) for text in texts):
+                return texts
+        how = "doesn't tell " + " and ".join(str(place[-1]) for place in places)
+        if ended.code:
+            how = "didn't end in time" if ended.why else f"ended with {ended.signal or f'code {ended.code}'}"
+        said = " ".join(stderr.split())[:300]
+        hint = "Name a kubectl that works on this machine with KUBENTLY_KUBECTL."
+        problem = f"{self.path} isn't usable: `{' '.join(argv)}` {how}{': ' if said else ''}{said}"
+        raise KubectlError(problem if said else f"{problem}.", "" if said else hint)
 
     def _start(self, argv: Sequence[str], seconds: float) -> Child:
         self.trouble = None

@@ -18,12 +18,10 @@ Each is there for a reason:
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agent.errors import KubectlError
 
@@ -44,7 +42,6 @@ CONTAINER_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memor
 """Where a container finds its own limit: cgroup v2, v1."""
 
 _CONTEXT = "cluster"
-_READ_CONFIG_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +66,17 @@ class Environment:
         environ: Mapping[str, str] = os.environ,
         service_account: Path = SERVICE_ACCOUNT,
     ) -> "Environment":
-        """Find kubectl, make the folders under `home`, write or check the kubeconfig.
-
-        Raises KubectlError that says what is missing, and what to do about it.
+        """Find kubectl, make the folders under `home`, and in a pod write the kubeconfig.
 
         Args:
-            kubectl: A path, or a name to be looked up in `environ`'s PATH.
-            kubeconfig: The file to use; None for the pod's own service account.
-            home: A folder of the agent's own on a writable volume.
-            environ: The agent's environment: its PATH, and where Kubernetes says the API server is.
-            service_account: See `SERVICE_ACCOUNT`.
+            kubectl: a path, or a name to be looked up in `environ`'s PATH.
+            kubeconfig: the file to use; None for the pod's own service account.
+            home: a folder of the agent's own on a writable volume.
+            environ: the agent's: its PATH, and where Kubernetes says the API server is.
+            service_account: see `SERVICE_ACCOUNT`.
+
+        Raises:
+            KubectlError: what is missing, and what to do about it.
         """
         program = _find(kubectl, environ)
         path, work, memory = home / "path", home / "work", data_limit()
@@ -92,13 +90,13 @@ class Environment:
             "GOGC": "400",
             "GOMEMLIMIT": str(memory // 2),
         }
-        if kubeconfig is None:
-            file, context = home / "kubeconfig", _CONTEXT
-            _write(file, _in_cluster(environ, service_account))
+        if kubeconfig is not None:
+            flags: tuple[str, ...] = (f"--kubeconfig={kubeconfig.absolute()}",)
         else:
-            file = kubeconfig.absolute()
-            context = _current_context(program, file, variables, work)
-        return cls(program, (f"--kubeconfig={file}", f"--context={context}"), variables, work, memory)
+            file = home / "kubeconfig"
+            _write(file, _in_cluster(environ, service_account))
+            flags = (f"--kubeconfig={file}", f"--context={_CONTEXT}")
+        return cls(program, flags, variables, work, memory)
 
 
 def data_limit(files: Iterable[Path] = CONTAINER_FILES) -> int:
@@ -177,40 +175,3 @@ def _write(file: Path, text: str) -> None:
         fresh.replace(file)
     except OSError as error:
         raise KubectlError(f"The kubeconfig {file} can't be written: {error.strerror}.") from error
-
-
-def _current_context(program: Path, file: Path, environ: Mapping[str, str], folder: Path) -> str:
-    """The name of the kubeconfig's current context, if that names a cluster with a server."""
-    # kubectl reads its own file: the agent has no YAML reader, and no second one can disagree.
-    argv = [str(program), "config", "view", f"--kubeconfig={file}", "--minify", "--output=json"]
-    view: Any = None
-    try:
-        done = subprocess.run(
-            argv,
-            env=environ,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_READ_CONFIG_SECONDS,
-            check=False,
-        )
-        if done.returncode > 0 and (said := done.stderr.decode(errors="replace").strip()):
-            raise KubectlError(f"The kubeconfig {file} can't be used: {said[:300]}")
-        how = f"ended with {'signal' if done.returncode < 0 else 'exit code'} {abs(done.returncode)}"
-        view = None if done.returncode else json.loads(done.stdout)
-    except OSError as error:
-        how = f"can't be started: {error.strerror}"
-    except subprocess.TimeoutExpired:
-        how = f"didn't end in {_READ_CONFIG_SECONDS:.0f} s"
-    except ValueError:
-        how = "printed something else"
-    if view is None:
-        hint = "Name a kubectl that works on this machine with KUBENTLY_KUBECTL."
-        raise KubectlError(f"{program} isn't usable: `config view` {how}.", hint)
-    try:
-        server, context = view["clusters"][0]["cluster"]["server"], view["current-context"]
-    except (LookupError, TypeError):
-        server = context = None
-    if not server or not context:
-        raise KubectlError(f"The kubeconfig {file} can't be used: its current context has no server.")
-    return str(context)

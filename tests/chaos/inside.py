@@ -14,7 +14,7 @@ import trio
 
 from agent.config import Config
 from agent.guard import DEFAULT_POLICY
-from agent.kubectl import Environment, Kubectl
+from agent.kubectl import Kubectl
 from agent.link import Link, open_link
 from agent.log import Log
 from agent.policy import PolicyFile
@@ -97,9 +97,7 @@ async def agent_inside(
     )
     link = open_link(replace(config, heartbeat_seconds=HEARTBEAT_SECONDS), DEFAULT_POLICY.capabilities)
     limits = Limits(max_bytes, journal=config.executors + link.journal, output_bytes=config.max_output_bytes)
-    client = Kubectl(
-        Environment.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)
-    )
+    client = await Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)
     async with open_spool(config.spool_path, limits) as spool, trio.open_nursery() as nursery:
         agent = Agent(config, client, PolicyFile(None, Log("policy")), spool, link)
         nursery.start_soon(agent.run)

@@ -25,7 +25,7 @@ VERSIONS = '{"clientVersion":{"gitVersion":"v1.37.1"},"serverVersion":{"gitVersi
 
 SCRIPT = r"""#!/bin/sh
 case "$*" in
-  "config view"*) echo 'CONFIG'; exit;;
+  *" config view "*) echo 'CONFIG'; exit;;
   *"version --client"*) VERSION
     echo 'CLIENT'; exit;;
   *" version"*) echo 'SERVER'; exit;;

@@ -64,9 +64,11 @@ class Life:
 
 @pytest.fixture
 def life(config, link, kubectl, monkeypatch, events):
+    async def prepared(*_):
+        return kubectl
+
     monkeypatch.setattr(run_module, "open_link", lambda *_: link)
-    monkeypatch.setattr("agent.run.Environment.prepare", lambda *_: None)
-    monkeypatch.setattr("agent.run.Kubectl", lambda _: kubectl)
+    monkeypatch.setattr("agent.run.Kubectl.prepare", prepared)
     monkeypatch.setattr("agent.run.open_spool", partial(open_spool, inline=True))
     return Life(config)
 

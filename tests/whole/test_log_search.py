@@ -31,7 +31,7 @@ def logging_kubectl(file: Path, *, pods: int, log: str) -> Path:
     """A kubectl whose cluster has so many pods, and whose logs are what the shell prints."""
     file.write_text(f"""#!/bin/sh
 case "$*" in
-  "config view"*) echo '{{"clusters":[{{"name":"c","cluster":{{"server":"https://127.0.0.1:1"}}}}],"current-context":"c"}}';;
+  *" config view "*) echo '{{"clusters":[{{"name":"c","cluster":{{"server":"https://127.0.0.1:1"}}}}],"current-context":"c"}}';;
   *version*) echo '{{"clientVersion":{{"gitVersion":"v1.37.1"}}}}';;
   *" get "*) {"; ".join(f"echo 'web-{n}||app|'" for n in range(pods))};;
   *" logs "*) echo x >> {file.parent}/reads; {log};;

@@ -197,7 +197,7 @@ MISTAKES = [
         "kubectl crashes at once",
         prepare=lambda folder: (folder / "bin" / "kubectl").write_text("#!/bin/sh\nkill -SEGV $$\n"),
         run=1,
-        says=r"kubectl isn't usable: .* signal 11\. Name a kubectl that works .* with KUBENTLY_KUBECTL",
+        says=r"kubectl isn't usable: .* ended with SIGSEGV\. Name a kubectl that works .* with KUBENTLY_KUBECTL",
         check="kubectl",
     ),
     Mistake(

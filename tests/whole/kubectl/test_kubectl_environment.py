@@ -5,33 +5,33 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from agent.errors import KubectlError
-from agent.kubectl import Environment, Kubectl
+from agent.kubectl import Kubectl
 from agent.kubectl.environment import data_limit
 from tests.whole.kubectl.conftest import Kept, write_config, write_script
 
-Inside = Callable[[str], Kubectl]
+Inside = Callable[[str], Awaitable[Kubectl]]
 
 
 @pytest.fixture
 def inside(tmp_path: Path, config: Path) -> Inside:
     """A script in place of kubectl, prepared as the agent prepares the real one."""
 
-    def make(body: str) -> Kubectl:
+    async def make(body: str) -> Kubectl:
         view = json.dumps({"clusters": [{"cluster": {"server": "http://x"}}], "current-context": "lab"})
-        program = write_script(tmp_path / "kubectl", f"[ \"$1\" = config ] && echo '{view}' && exit\n{body}")
-        return Kubectl(Environment.prepare(kubectl=str(program), kubeconfig=config, home=tmp_path / "home"))
+        program = write_script(tmp_path / "kubectl", f"[ \"$2\" = config ] && echo '{view}' && exit\n{body}")
+        return await Kubectl.prepare(kubectl=str(program), kubeconfig=config, home=tmp_path / "home")
 
     return make
 
 
-async def seen(kubectl: Kubectl, *argv: str) -> str:
-    sink = Kept()
+async def seen(prepared: Awaitable[Kubectl], *argv: str) -> str:
+    kubectl, sink = await prepared, Kept()
     ended = await kubectl.run(argv, timeout=20.0, max_bytes=1 << 20, sink=sink)
     assert (ended.code, sink.stderr) == (0, "")
     return sink.stdout
@@ -117,7 +117,7 @@ async def test_what_it_writes_is_its_own(inside: Inside) -> None:
 async def test_a_template_bomb_ends_at_the_memory_limit(real: Path, config: Path, tmp_path: Path, kept: Kept) -> None:
     """The guard refuses this one; here is what holds if it didn't."""
     double = '{{$a := "xxxxxxxxxxxxxxxx"}}' + "".join("{{$a = printf `%s%s` $a $a}}" for _ in range(30)) + "{{$a}}"
-    kubectl = Kubectl(Environment.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home"))
+    kubectl = await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     argv = ("config", "view", "-o", f"go-template={double}")
     ended = await kubectl.run(argv, timeout=60.0, max_bytes=1 << 20, sink=kept)
     assert (ended.code, ended.why) == (2, "memory")
@@ -127,7 +127,7 @@ async def test_one_that_needs_more_than_its_share_fails_alone(
     real: Path, config: Path, tmp_path: Path, kept: Kept
 ) -> None:
     """In a container with 256 MiB: an answer that would take all of them, the agent's too."""
-    kubectl = Kubectl(Environment.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home"))
+    kubectl = await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     kubectl.environment = dataclasses.replace(kubectl.environment, data_bytes=192 << 20)
     assert (await kubectl.version()).startswith("v")
     double = '{{$a := "xxxxxxxxxxxxxxxx"}}' + "".join("{{$a = printf `%s%s` $a $a}}" for _ in range(23)) + "{{len $a}}"
@@ -138,27 +138,19 @@ async def test_one_that_needs_more_than_its_share_fails_alone(
 
 async def test_two_agents_in_turn_use_the_same_home(real: Path, config: Path, tmp_path: Path) -> None:
     for _ in range(2):
-        kubectl = Kubectl(Environment.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home"))
+        kubectl = await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
         assert (await kubectl.version()).startswith("v")
 
 
 async def test_no_program_is_found_in_path(real: Path, config: Path, tmp_path: Path, kept: Kept) -> None:
     """A plugin that the agent's own PATH holds isn't run, and one in kubectl's PATH folder refuses the start."""
-    kubectl = Kubectl(Environment.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home"))
+    kubectl = await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     ended = await kubectl.run(("plugin", "list"), timeout=20.0, max_bytes=1000, sink=kept)
     assert (ended.code, "unable to find any kubectl plugins" in kept.stderr) == (1, True)
     (tmp_path / "home" / "path").chmod(0o700)
     write_script(tmp_path / "home" / "path" / "kubectl-evil", "echo evil")
     with pytest.raises(KubectlError, match=r"path/kubectl-evil .* Remove it"):
-        Kubectl(Environment.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home"))
-
-
-@pytest.fixture
-def no_cluster(real: Path) -> Callable[[Path, Path], Environment]:
-    def prepare(config: Path, home: Path) -> Environment:
-        return Environment.prepare(kubectl=str(real), kubeconfig=config, home=home)
-
-    return prepare
+        await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
 
 
 @pytest.mark.parametrize(
@@ -167,55 +159,44 @@ def no_cluster(real: Path) -> Callable[[Path, Path], Environment]:
         ("", "current-context must exist"),
         ("{{{ not yaml", "yaml"),
         ('{"current-context": "gone"}', "gone"),
-        ('{"current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "c"}}]}', "can't be used"),
+        ('{"current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "c"}}]}', "ended with code 1"),
         (
             '{"current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "c"}}],'
             ' "clusters": [{"name": "c", "cluster": {}}]}',
-            "no server",
+            "doesn't tell server",
         ),
     ],
 )
-def test_kubeconfigs_that_would_mean_localhost(
-    no_cluster: Callable[[Path, Path], Environment], tmp_path: Path, content: str, words: str
-) -> None:
+async def test_kubeconfigs_that_would_mean_localhost(real: Path, tmp_path: Path, content: str, words: str) -> None:
     file = tmp_path / "config"
     file.write_text(content)
     with pytest.raises(KubectlError, match=words) as caught:
-        no_cluster(file, tmp_path / "home")
-    assert str(file) in str(caught.value)
+        await Kubectl.prepare(str(real), file, tmp_path / "home")
+    assert "config view --minify" in str(caught.value)
 
 
-def test_a_relative_kubeconfig_is_made_absolute(
-    no_cluster: Callable[[Path, Path], Environment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_relative_kubeconfig_is_made_absolute(
+    real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_config(tmp_path / "relative", "http://127.0.0.1:1", context="here")
-    assert no_cluster(Path("relative"), tmp_path / "home").flags == (
-        f"--kubeconfig={tmp_path}/relative",
-        "--context=here",
-    )
+    kubectl = await Kubectl.prepare(str(real), Path("relative"), tmp_path / "home")
+    assert kubectl.environment.flags == (f"--kubeconfig={tmp_path}/relative", "--context=here")
 
 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("echo hello", "isn't usable: `config view` printed something else"),
-        ("echo '[]'", "has no server"),
-        ("exit 1", "ended with exit code 1. Name a kubectl"),
+        ("echo hello", "isn't usable: `config view --minify` doesn't tell server and current-context. Name a kubectl"),
+        ("echo '[]'", "doesn't tell"),
+        ("exit 1", "ended with code 1. Name a kubectl"),
         ("exec /bin/sleep 60", "didn't end"),
     ],
 )
-def test_a_program_that_is_no_kubectl(
+async def test_a_program_that_is_no_kubectl(
     tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch, body: str, words: str
 ) -> None:
-    monkeypatch.setattr("agent.kubectl.environment._READ_CONFIG_SECONDS", 0.3)
+    monkeypatch.setattr("agent.kubectl.client.ASK_SECONDS", 0.3)
     program = write_script(tmp_path / "kubectl", body)
     with pytest.raises(KubectlError, match=words):
-        Environment.prepare(kubectl=str(program), kubeconfig=config, home=tmp_path / "home")
-
-
-def test_a_program_that_cannot_be_started(tmp_path: Path, config: Path) -> None:
-    program = write_script(tmp_path / "kubectl", "")
-    program.write_text("not a program")
-    with pytest.raises(KubectlError, match="can't be started: Exec format error"):
-        Environment.prepare(kubectl=str(program), kubeconfig=config, home=tmp_path / "home")
+        await Kubectl.prepare(str(program), config, tmp_path / "home")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from agent.kubectl import Environment, Kubectl
+from agent.kubectl import Kubectl
 from tests.whole.kubectl.conftest import Kept, write_config
 
 
@@ -83,7 +83,7 @@ async def test_nothing_in_the_agents_environment_leads_elsewhere(
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(other.port))
     config = write_config(tmp_path / "config", f"http://127.0.0.1:{configured.port}")
-    kubectl = Kubectl(Environment.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home"))
+    kubectl = await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     assert await ask(kubectl, kept) == 0
     assert configured.asked
     assert other.asked == []
@@ -94,7 +94,7 @@ async def test_a_preferences_file_changes_nothing(
 ) -> None:
     """`~/.kube/kuberc` can give every verb another server."""
     config = write_config(tmp_path / "config", f"http://127.0.0.1:{configured.port}")
-    kubectl = Kubectl(Environment.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home"))
+    kubectl = await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     (tmp_path / "home" / ".kube").mkdir()
     defaults = [{"name": "server", "default": f"http://127.0.0.1:{other.port}"}]
     (tmp_path / "home" / ".kube" / "kuberc").write_text(
@@ -116,7 +116,7 @@ async def test_a_kubeconfig_that_changes_leads_nowhere_else(
     real: Path, tmp_path: Path, configured: Recorder, other: Recorder, kept: Kept, change: str
 ) -> None:
     config = write_config(tmp_path / "config", f"http://127.0.0.1:{configured.port}")
-    kubectl = Kubectl(Environment.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home"))
+    kubectl = await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     if change == "gone":
         config.unlink()
     elif change == "another context":
@@ -139,10 +139,8 @@ async def test_in_a_pod_the_token_is_sent_and_its_successor_too(real: Path, tmp_
     (account / "token").write_text("first")
     with Recorder().serving(tls) as server:
         environ = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.port)}
-        kubectl = Kubectl(
-            Environment.prepare(
-                kubectl=str(real), kubeconfig=None, home=tmp_path / "home", environ=environ, service_account=account
-            )
+        kubectl = await Kubectl.prepare(
+            kubectl=str(real), kubeconfig=None, home=tmp_path / "home", environ=environ, service_account=account
         )
         assert await ask(kubectl, kept) == 0
         assert {token for _, token in server.asked} == {"Bearer first"}
@@ -161,10 +159,8 @@ async def test_in_a_pod_a_server_with_another_ca_gets_no_token(real: Path, tmp_p
     (account / "token").write_text("first")
     with Recorder().serving(tls) as server:
         environ = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.port)}
-        kubectl = Kubectl(
-            Environment.prepare(
-                kubectl=str(real), kubeconfig=None, home=tmp_path / "home", environ=environ, service_account=account
-            )
+        kubectl = await Kubectl.prepare(
+            kubectl=str(real), kubeconfig=None, home=tmp_path / "home", environ=environ, service_account=account
         )
         assert await ask(kubectl, kept) == 1
         assert server.asked == []
@@ -173,7 +169,7 @@ async def test_in_a_pod_a_server_with_another_ca_gets_no_token(real: Path, tmp_p
 
 async def test_discovery_is_kept_on_the_volume(real: Path, tmp_path: Path, configured: Recorder, kept: Kept) -> None:
     config = write_config(tmp_path / "config", f"http://127.0.0.1:{configured.port}")
-    kubectl = Kubectl(Environment.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home"))
+    kubectl = await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     await ask(kubectl, kept, "get", "pods")
     assert list((tmp_path / "home" / "cache").iterdir())
     assert list((tmp_path / "home" / "work").iterdir()) == []
