@@ -17,7 +17,8 @@ _PROMISES = [(level, re.compile(pattern)) for level, pattern in (
     (NOTHING, r"\b(?:page|next|input|output|continue|continuation|cursor|sync|cancel|stop|start|end|eos|bos|pad|unk"
               r"|num)\b.* token$"),
     (NOTHING, r"\b(?:cache|partition|sort|primary|foreign|idempotency|host|gpg|object|dedup|row|shard|group|lock"
-              r"|topology|range|map|label|image|trace|store|known|etag|event|message|password|token)\b.* key$"),
+              r"|topology|range|map|label|image|trace|store|known|etag|event|message|password|token|site|publishable"
+              r"|socket)\b.* key$"),
     (SECRET, r"(?:secret|token|apikey|(?:secret|private|access)key)$|\b(?:authkey|credentials?|cookie)$"
              r"|pass ?word(?: (?:hash|digest|sha|md|hex))+$"),
     (SECRET, r"\b(?:api|secret|private|access|signing|encryption|master|shared|account|license|auth|service|admin"
@@ -141,22 +142,23 @@ class _Name:
 
     def _opened(self, at: int, rest: Ends = word, *, prose: bool = False) -> Iterator[Taken]:
         """A value that begins here, whatever encloses it. `rest`: where one without quotes ends."""
-        level, header = self.level, self.name.endswith(("auth", "authorization", "cookie"))
+        level, cookie = self.level, self.name in {"cookie", "set-cookie"}
         if _NESTED.match(self.text, at):
             return
         if below := _BLOCK.match(self.text, at):
-            at, rest, header = below.end(), values.block(self.indent), False
+            at, rest = below.end(), values.block(self.indent)
         if call := _CALL.match(self.text, at):
             at, rest = call.end(), word
         quote = _QUOTE.match(self.text, at)
         # Without a second one it is the first character of what describe prints as it is.
         if quote and (rest not in {line, values.bare_word} or quote[0] in self.text[quote.end() : line(self.text, at)]):
             at, rest, prose = quote.end(), quoted(quote[0]), False
-        if header:
-            most = values.logical_line if self.name.endswith("cookie") else rest
-            if parameters := list(_PARAMETER.finditer(self.text, at, most(self.text, at))):
-                for parameter in parameters:
-                    yield from self._judged(parameter.start(1), word, level=SECRET)
+        if cookie or self.name.endswith(("auth", "authorization")):
+            most = values.logical_line if cookie else rest
+            parameters = list(_PARAMETER.finditer(self.text, at, most(self.text, at)))
+            for parameter in parameters:
+                yield from self._judged(parameter.start(1), word, level=SECRET)
+            if cookie or parameters:
                 return
             if scheme := _SCHEME.match(self.text, at):
                 at, prose, level = scheme.end(), True, PASSWORD

@@ -26,7 +26,6 @@ SECONDS = 2.0
 
 _BARE = re.compile(r"""(\\*["'])[ ]*:[ ]*(?:\[\s*)?\Z""")
 """Before a number in JSON: what takes its place must be a string."""
-_DELIMITER = re.compile(r"""[\s"'<>{}\[\]]""")
 
 
 class Redactor:
@@ -60,52 +59,49 @@ class Redactor:
         """No more text; returns the rest. `cut`: the text had more, so its last word may be half a credential."""
         if cut and self._redaction.on:
             text = "".join(self._pieces)
-            begun = _DELIMITER.split(text[max(self._begin, len(text) - 4096) :])[-1]
+            begun = re.split(r"""[\s"'<>{}\[\]]""", text[max(self._begin, len(text) - 4096) :])[-1]
             self._pieces = [text[: len(text) - len(begun)]]
         return self._work(last=True)
 
     def _work(self, *, last: bool) -> str:
-        text, begin, out = "".join(self._pieces), self._begin, []
+        text, begin, out = "".join(self._pieces), self._begin, ""
         while len(text) - begin >= WINDOW or (last and begin < len(text)):
             low, high = max(0, begin - BEHIND), begin + WINDOW
             is_last = last and high >= len(text)
             if not is_last:
                 high = text.rfind("\n", begin + WINDOW // 2, high) + 1 or high
-            done, safe = self._window(text[low:high], begin - low, last=is_last)
+            try:
+                done, safe = self._window(text[low:high], begin - low, last=is_last)
+            except Exception as error:
+                # Whatever it is: rather no text than a credential. Time that ran out once isn't given again.
+                self.counts["failed"] += 1
+                self._ends, self._seconds = None, -1.0 if isinstance(error, TimeoutError) else self._seconds
+                done = min(high, len(text)) - low
+                left_out = f"{low + done - begin} characters left out: redaction failed ({type(error).__name__})"
+                safe = f"\n<{left_out}>\n"
             begin = low + done
-            out.append(safe)
+            out += safe
         low = max(0, begin - BEHIND)
         self._pieces, self._size, self._begin = [text[low:]], len(text) - begin, begin - low
-        return "".join(out)
+        return out
 
     def _window(self, text: str, begin: int, *, last: bool) -> tuple[int, str]:
         """Work through this from `begin` on; returns where it goes on, and what is safe up to there."""
-        try:
-            return self._passed_on(text, begin, last=last)
-        except Exception as error:
-            # Whatever it is: rather no text than a credential. Time that ran out once isn't given again.
-            self.counts["failed"] += 1
-            self._ends, self._seconds = None, -1.0 if isinstance(error, TimeoutError) else self._seconds
-            left_out = f"{len(text) - begin} characters left out: redaction failed ({type(error).__name__})"
-            return len(text), f"\n<{left_out}>\n"
-
-    def _passed_on(self, text: str, begin: int, *, last: bool) -> tuple[int, str]:
-        at = self._ends(text, begin) if self._ends else begin
+        at, out = self._ends(text, begin) if self._ends else begin, ""
         self._ends = self._ends if at == len(text) else None
         cut = len(text) if last else max(text.rfind("\n", at, len(text) - AHEAD) + 1 or len(text) - AHEAD, at)
-        out: list[str] = []
         for kind, span in sorted(self._found(text), key=lambda found: found[1][:2]) if at < len(text) else ():
             if at < span.end and span.start < cut:
                 if span.start > at or not out:  # those that overlap are one
                     start = max(span.start, at)
                     bare = _BARE.search(text, max(0, start - 24), start)
                     quote = bare[1] if bare else ""
-                    out += (text[at:start], quote, self._mark(kind), quote)
+                    out += text[at:start] + quote + self._mark(kind) + quote
                     self.counts[kind] += 1
                 at = span.end
                 cut = max(cut, at)
                 self._ends = span.ends if at == len(text) else None
-        return cut, "".join(out) + text[at:cut]
+        return cut, out + text[at:cut]
 
     def _found(self, text: str) -> Iterator[tuple[str, Taken]]:
         """What each rule takes. What lies within one credential isn't looked at again by the same rule."""

@@ -85,7 +85,8 @@ often name a Secret. WEAK (some key, signature, session): only a value that look
 """
 
 _HARMLESS = re.compile(
-    r"""[,;]?$ | \#[ ] | [<\[(]?redacted | \((?:sensitive|known|hidden|none|unset) | \*+$ | x{3,}$ | \.{3} | -+$
+    r"""[,;]?$ | \#[ ] | [<\[(]?(?:redacted|filtered|masked) | \((?:sensitive|known|hidden|none|unset)
+    | \*+$ | x{3,}$ | \.{3} | -+$
     | (?:null|none|nil|true|false|yes|no|on|off|undefined|unset|n/a|~|string|str|bytes?|object|text|integer|boolean
       |data\+omitted|varchar\S*)[,;]?$
     | <[^<>]*> | \$\{(?:\w+(?:[:#%/}.?-]|$)|\{) | \$\([\w./ :-]+(?:\)|$) | \{\{ | \{[A-Za-z_][\w.]*\}?$
@@ -93,7 +94,7 @@ _HARMLESS = re.compile(
     | !(?:ref|sub|getatt|import\w*|vault|env|secret|file)\b
     | [A-Za-z_][\w.]*(?:\((?:[\w\s,.'"=-]*\)+)?|\[(?:["']?[\w.-]*["']?\]?)?)$ | (?-i:[a-z_][a-z_.]{2,}\()
     | (?:os|process|self|this|config|settings|args|options|params)\.
-    | (?:arn|ssm|vault|file|env|ref\+\w+|gcp-?sm|awssm|https?|secretref): | (?:sha\d+|md5)[:-]
+    | (?:arn|ssm|vault|file|env|ref\+\w+|gcp-?sm|awssm|https?|secretref): | (?:(?:hmac-)?sha\d+|md5)[:-]
     | enc[\[(] | AAAA[A-Z][\w+/]{30} | \{cipher\} | ag[ab][\w+/=]{200,}$ | \d+\s+bytes$ | [~.]{1,2}/
     | /(?:path|run|var|etc|opt|mnt|tmp|home|usr|vault|secrets?|tls|certs?|config|app|data|dev|proc|root|srv|keys?|ssl)
       \b[\w./-]*$""",
@@ -105,8 +106,8 @@ value; a file."""
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$", re.IGNORECASE)
 _TURN = re.compile(r"(?<=[a-z])[A-Z]|(?<=[A-Za-z])\d|(?<=\d)[A-Za-z]", re.ASCII)
 _OBJECT = re.compile(r"[a-z0-9]+(?:[-./_][a-z0-9]+)*$")
-_TYPED = re.compile(r"[a-z](?<!v)[013]+[a-z]")
-"""What Kubernetes and kustomize make up for the end of a name has no 0, 1 or 3; v1beta1 has."""
+_TYPED = re.compile(r"[a-z](?<!v)\d*[013]\d*[a-z]{2}")
+"""What Kubernetes and kustomize make up for the end of a name has no 0, 1 or 3; v1beta1 has, and l10n."""
 _KEY = re.compile(
     r"(?:[a-z0-9]+[-_./])*(?:passw(?:or)?d|pwd?|passphrase|token|secret|(?:api)?key|auth|tls|cert|cred\w*)$"
 )

@@ -771,8 +771,8 @@ PLANTED = (
     Planted(
         "text whose redaction fails is left out",
         "agent/redact/redactor.py",
-        'return len(text), f"\\n<{left_out}>\\n"',
-        'return len(text), text[begin:] + f"\\n<{left_out}>\\n"',
+        'safe = f"\\n<{left_out}>\\n"',
+        'safe = text[begin:] + f"\\n<{left_out}>\\n"',
         ("tests/unit/redact/test_redact_cases.py", "-k", "rule_that_fails"),
     ),
     Planted(

@@ -11,8 +11,6 @@ from demo.api import reference_api
 from demo.cluster.api import sample_cluster
 from tests.kit.agent import agent_process
 
-PODS = 'for n in $(seq 1 {pods}); do echo "web-$n||app|"; done'
-
 
 @pytest.fixture(params=["poll", "stream"])
 async def api(request):
@@ -33,7 +31,7 @@ def logging_kubectl(file: Path, *, pods: int, log: str) -> Path:
 case "$*" in
   *" config view "*) echo '{{"clusters":[{{"name":"c","cluster":{{"server":"https://127.0.0.1:1"}}}}],"current-context":"c"}}';;
   *version*) echo '{{"clientVersion":{{"gitVersion":"v1.37.1"}}}}';;
-  *" get "*) {"; ".join(f"echo 'web-{n}||app|'" for n in range(pods))};;
+  *" get "*) {"; ".join(f"echo 'web-{n} app'" for n in range(pods))};;
   *" logs "*) echo x >> {file.parent}/reads; {log};;
 esac
 """)
