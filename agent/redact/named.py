@@ -10,28 +10,22 @@ from agent.redact.values import NEAR, NOTHING, PASSWORD, SECRET, WEAK, Ends, Tak
 # fmt: off
 _PROMISES = [(level, re.compile(pattern)) for level, pattern in (
     (NOTHING, r"^(?:key)?$|\b(?:existing|ref|checksum|public|pub|provider|mount|reset|forgot|min|max|policy)\b"),
-    (PASSWORD, r"pass ?(?:word|phrase)$|passw[dt]$|passwort$|\b(?:passwords|pass ?code|pass|pwd|pw|psw|kennwort)$"
+    (PASSWORD, r"pass ?(?:word|phrase)$|passwd$|passwort$|\b(?:passwords|pass ?code|pass|pwd|pw|psw|kennwort)$"
                r"|\b(?:requirepass|masterauth|identified|bindpw|rootpw|dbpass|userpass)$"),
     # The name of an object, or what tells objects apart.
     (NOTHING, r"\b(?:pull|tls|image|existing|password|token|key|basic)\b.* secret$"),
-    (NOTHING, r"\b(?:page|next|input|output|continue|continuation|cursor|sync|cancel|stop|start|end|eos|bos|pad|unk"
-              r"|num)\b.* token$"),
-    (NOTHING, r"\b(?:cache|partition|sort|primary|foreign|idempotency|host|gpg|object|dedup|row|shard|group|lock"
-              r"|topology|range|map|label|image|trace|store|known|etag|event|message|password|token|site|publishable"
-              r"|socket)\b.* key$"),
+    (NOTHING, r"\b(?:page|next|input|output|continuation|cursor|sync|cancel|stop|start|end|eos|bos|pad|unk)\b.* token$"),
+    (NOTHING, r"\b(?:cache|partition|sort|primary|foreign|idempotency|host|gpg|object|dedup|row|shard|lock|trace|known"
+              r"|event|message|password|token|site|publishable|socket)\b.* key$"),
     (SECRET, r"(?:secret|token|apikey|(?:secret|private|access)key)$|\b(?:authkey|credentials?|cookie)$"
-             r"|pass ?word(?: (?:hash|digest|sha|md|hex))+$"),
-    (SECRET, r"\b(?:api|secret|private|access|signing|encryption|master|shared|account|license|auth|service|admin"
-             r"|session|app|root|application|client|unseal|subscription|webhook|hmac|jwt|cookie|crypt|deploy|ingest"
-             r"|integration|preshared|psk|storage|fernet|sas|consumer)\b.* key$"),
+             r"|pass ?word(?: (?:hash|digest|sha|md|hex))+$|\b(?:api|secret|private|access|signing|encryption|master"
+             r"|shared|account|license|auth|service|admin|session|app|root|client|webhook|jwt|deploy)\b.* key$"),
     (WEAK, r"\b(?:authorization|auth|key|signature|sig)$|\baccess key id$"),
 )]
 # fmt: on
 """What a name that ends so, its words in small letters, says of its value. The first that matches counts."""
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_AFTERTHOUGHT = re.compile(
-    r"(?: (?:old|new|prod|dev|test|staging|base|b|plain|text|value|default|current|previous|primary|live))+$"
-)
+_AFTERTHOUGHT = re.compile(r"(?: (?:old|new|prod|dev|test|staging|base|plain|text|value|default|current|previous))+$")
 """Said after the word that counts: DB_PASSWORD_OLD, TOKEN_BASE64, SECRET_2."""
 
 

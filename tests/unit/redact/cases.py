@@ -1,4 +1,4 @@
-"""The cases of cases.txt, and outputs with what is secret in them (corpus.jsonl.gz)."""
+"""The cases of cases.txt, and outputs with what is secret in them: corpus.jsonl.gz, by_hand.txt."""
 
 import gzip
 import json
@@ -21,15 +21,28 @@ class Case:
     wanted: str
 
 
-def _cases() -> list[Case]:
-    parts = re.split(r"^== ", (HERE / "cases.txt").read_text(), flags=re.MULTILINE)[1:]
+def _parts(file: str) -> list[tuple[str, str]]:
+    """Names and texts, what is secret in ⟦ ⟧."""
+    parts = re.split(r"^== ", (HERE / file).read_text(), flags=re.MULTILINE)[1:]
     named = (part.replace("·", "").replace("␛", "\x1b").partition("\n") for part in parts)
+    return [(name, text) for name, _, text in named]
+
+
+SECRET = re.compile("⟦(.*?)⟧", re.DOTALL)
+CASES = [Case(name, SECRET.sub(r"\1", text), SECRET.sub(MARK, text)) for name, text in _parts("cases.txt")]
+
+
+def by_hand() -> list[dict[str, Any]]:
+    """Those of by_hand.txt, as `corpus` has them. Each line without a secret must stay."""
     return [
-        Case(name, re.sub("[⟦⟧]", "", body), re.sub("⟦.*?⟧", MARK, body, flags=re.DOTALL)) for name, _, body in named
+        {
+            "class": "by-hand",
+            "text": SECRET.sub(r"\1", text),
+            "secrets": SECRET.findall(text),
+            "keep": [line for line in SECRET.sub("⟦", text).splitlines() if "⟦" not in line],
+        }
+        for _, text in _parts("by_hand.txt")
     ]
-
-
-CASES = _cases()
 
 
 def corpus() -> list[dict[str, Any]]:

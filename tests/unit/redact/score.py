@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.redact import Redactor
-from tests.unit.redact.cases import corpus
+from tests.unit.redact.cases import by_hand, corpus
 
 
 def redact(text: str) -> str:
@@ -66,6 +66,7 @@ def main() -> None:
     for name in sorted({case["class"] for case in cases}):
         print(_row(name, score([case for case in cases if case["class"] == name])))
     print(_row("all", score(cases)))
+    print(_row("by hand", score(by_hand())))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What README and docs/redaction.md promise, on the outputs of corpus.jsonl.gz."""
 
-from tests.unit.redact.cases import corpus
+from tests.unit.redact.cases import by_hand, corpus
 from tests.unit.redact.score import main, score
 
 
@@ -11,6 +11,13 @@ def test_the_promise_is_kept() -> None:
     assert n["kept"] >= 0.99 * n["keeps"]
     assert n["changed"] <= 0.01 * n["clean"]
     assert n["broken"] == 0
+
+
+def test_outputs_of_other_applications() -> None:
+    n = score(by_hand())
+    assert n["gone"] >= 0.9 * n["secrets"]
+    assert n["kept"] >= 0.99 * n["keeps"]
+    assert n["changed"] <= 1
 
 
 def test_a_redactor_that_does_nothing_scores_nothing() -> None:
