@@ -14,7 +14,7 @@ _PROMISES = [(level, re.compile(pattern)) for level, pattern in (
                r"|\b(?:requirepass|masterauth|identified|bindpw|rootpw|dbpass|userpass)$"),
     # The name of an object, or what tells objects apart.
     (NOTHING, r"\b(?:pull|tls|image|existing|password|token|key|basic)\b.* secret$"),
-    (NOTHING, r"\b(?:page|next|input|output|continuation|cursor|sync|cancel|stop|start|end|eos|bos|pad|unk)\b.* token$"),
+    (NOTHING, r"\b(?:page|next|input|output|continuation|cursor|sync|cancel|stop|start|end|eos|bos|pad)\b.* token$"),
     (NOTHING, r"\b(?:cache|partition|sort|primary|foreign|idempotency|host|gpg|object|dedup|row|shard|lock|trace|known"
               r"|event|message|password|token|site|publishable|socket)\b.* key$"),
     (SECRET, r"(?:secret|token|apikey|(?:secret|private|access)key)$|\b(?:authkey|credentials?|cookie)$"
