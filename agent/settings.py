@@ -151,6 +151,10 @@ def path(text: str) -> Path:
     """A file or folder, absolute from now on."""
     if text.startswith("~"):
         raise ConfigError("begins with ~, which only a shell replaces.", "Write the whole path, such as /srv/file.")
+    if text.startswith((":memory:", "file:")):
+        raise ConfigError(
+            "means something to SQLite or a browser, but names no file.", "Write a path, such as /srv/file."
+        )
     return Path(text).absolute()
 
 

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from difflib import get_close_matches
+from pathlib import Path
 
 from agent.check.findings import Area, Mark
 from agent.config import SETTINGS, Config, unknown_variables
@@ -18,6 +19,16 @@ from agent.probes.server import listen
 from agent.spool.lock import is_held
 from agent.spool.opening import look, refuse_foreign, try_volume
 from agent.spool.space import own_bytes
+
+_POOR_VOLUMES = {
+    **dict.fromkeys(
+        ("tmpfs", "ramfs"), "That is memory: what isn't delivered goes with the machine. Mount a disk there."
+    ),
+    **dict.fromkeys(
+        ("nfs", "nfs4", "cifs", "smb3", "9p"),
+        "Locks may not hold on the network, and a durable commit is slow. Mount a local disk there.",
+    ),
+}
 
 
 def read_configuration(area: Area, environ: Mapping[str, str]) -> Config:
@@ -68,7 +79,11 @@ def check_spool(area: Area, config: Config) -> None:
     area.begins("folder")
     try_volume(folder)
     later = "" if folder == path.parent else f"; {path.parent} is made in it at the first start"
-    area.passed(f"{folder} takes a database and keeps it{later}")
+    kind = file_system(folder)
+    if kind in _POOR_VOLUMES:
+        area.found(Mark.WARNED, f"{folder} is on {kind}{later}", _POOR_VOLUMES[kind])
+    else:
+        area.passed(f"{folder} takes a database and keeps it{later}")
 
     area.begins("file")
     if not path.exists():
@@ -84,6 +99,14 @@ def check_spool(area: Area, config: Config) -> None:
         area.found(Mark.WARNED, f"{path.name} is damaged: {damage}", hint)
     else:
         area.passed(f"{path.name} is sound{', and an agent works with it now' if is_held(path) else ''}")
+
+
+def file_system(folder: Path) -> str:
+    """Its kind, as the kernel calls it; "" if that can't be found out."""
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines())
+    return next((fields[fields.index("-") + 1] for fields in mounts if fields[2] == number), "")
 
 
 async def check_port(area: Area, config: Config) -> None:

@@ -77,6 +77,8 @@ def test_an_empty_variable_is_a_missing_one(environ):
         ("KUBENTLY_SPOOL_PATH", "/", "is a folder"),
         ("KUBENTLY_SPOOL_PATH", "/etc/passwd/spool.db", "can't be written by user"),
         ("KUBENTLY_SPOOL_PATH", "~/spool.db", "begins with ~, which only a shell replaces"),
+        ("KUBENTLY_SPOOL_PATH", ":memory:", "names no file"),
+        ("KUBENTLY_SPOOL_PATH", "file:spool.db?mode=memory", "names no file"),
         ("KUBENTLY_TOKEN_FILE", "~/token", "begins with ~"),
         ("KUBENTLY_API_URL", "https://höst", "a letter beyond ASCII"),
         ("KUBENTLY_API_URL", "http://api.example.com", "KUBENTLY_ALLOW_HTTP=true"),

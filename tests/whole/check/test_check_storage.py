@@ -4,6 +4,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from agent.check import Finding, Mark
 from agent.check.findings import Area
-from agent.check.local import check_port, check_spool
+from agent.check.local import check_port, check_spool, file_system
 from agent.config import Config
 from agent.spool import Limits, open_spool
 
@@ -145,3 +146,17 @@ async def test_an_address_of_another_machine(made: Made) -> None:
     assert finding.words == (
         "KUBENTLY_HEALTH_ADDRESS: 192.0.2.7:8080 can't be opened: Cannot assign requested address."
     )
+
+
+@pytest.mark.skipif(file_system(Path("/dev/shm")) != "tmpfs", reason="no memory to be had as a file system")
+def test_memory_isnt_a_disk(made: Made) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        finding = storage(made(KUBENTLY_SPOOL_PATH=f"{folder}/spool.db"))["folder"]
+    assert finding.mark is Mark.WARNED
+    assert finding.words == f"{folder} is on tmpfs"
+
+
+@pytest.mark.parametrize(("kind", "mark"), [("nfs4", Mark.WARNED), ("9p", Mark.WARNED), ("", Mark.PASSED)])
+def test_a_volume_on_the_network(kind: str, mark: Mark, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.check.local.file_system", lambda _: kind)
+    assert storage(made())["folder"].mark is mark
