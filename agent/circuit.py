@@ -16,23 +16,18 @@ import trio
 from agent.errors import LinkDown, age
 from agent.log import Log
 
-CAP_SECONDS = 60.0
-"""The longest delay that the agent chooses itself."""
-
-FIRST_SECONDS = 1.0
-"""The bound of the first delay; it doubles with each failure."""
+FIRST_SECONDS, CAP_SECONDS = 1.0, 60.0
+"""The bound of the first delay, which doubles with each failure, and its end."""
 
 RETRY_AFTER_CAP_SECONDS = 300.0
 """The longest delay that a server may ask for. A larger Retry-After is a mistake more often than a wish."""
 
-REMINDERS_SECONDS = (60.0, 300.0)
-"""How long into an outage it is mentioned again; from then on every 10 minutes."""
+REMIND_SECONDS = 60.0
+"""How long into an outage it is mentioned again; then after twice as long, and so on."""
 
-LOOK_SECONDS = 1.0
-"""How often those who wait for the poller look whether it is still there."""
-
-UNRECOGNISED_SECONDS = 30.0
-"""How long to wait for the poller after an answer in which nothing showed that it was the API's."""
+LOOK_SECONDS, UNRECOGNISED_SECONDS = 1.0, 30.0
+"""How long those who wait for the poller do so before they look again: while it fails, and after an answer in which
+nothing showed that it was the API's."""
 
 log = Log("api")
 
@@ -44,12 +39,8 @@ def backoff(failures: int, random: Callable[[], float], cap: float = CAP_SECONDS
 
 
 class Breaker:
-    """Open from a failure to the next success.
-
-    Args:
-        now: a monotonic clock, in seconds.
-        random: uniform draws from [0, 1).
-        cap: the longest delay that is chosen here, in seconds.
+    """Open from a failure to the next success. `now` is a monotonic clock, `random` draws uniformly from [0, 1), and
+    `cap` is the longest delay that is chosen here; all in seconds.
     """
 
     def __init__(self, now: Callable[[], float], random: Callable[[], float], cap: float = CAP_SECONDS) -> None:
@@ -98,14 +89,7 @@ class Breaker:
 
 
 class Circuit(Breaker):
-    """A breaker with the waiting and the telling.
-
-    Args:
-        random: uniform draws from [0, 1).
-        waiting: how many results wait for delivery, for the log.
-        cap: the longest delay that is chosen here, in seconds.
-        what: what can't be reached, in the log.
-    """
+    """A breaker with the waiting and the telling: `what` can't be reached, and how many results wait for that."""
 
     def __init__(
         self, random: Callable[[], float], waiting: Callable[[], int], cap: float = CAP_SECONDS, what: str = "API"
@@ -113,47 +97,32 @@ class Circuit(Breaker):
         super().__init__(trio.current_time, random, cap)
         self._waiting = waiting
         self._what = what
-        self._unanswered = False
-        self._hurried = trio.Event()
         self._remind_at = 0.0
 
     async def turn(self) -> None:
         """Wait until the next attempt may begin."""
-        while (wait := self.wait()) > 0:
-            self._hurried = trio.Event()
-            with trio.move_on_after(wait):
-                await self._hurried.wait()
-
-    def hurry(self) -> None:
-        """The API has just answered somebody else: if nothing at all answered here, try again within a second."""
-        if self.down and self._unanswered:
-            self._unanswered = False  # once for each failure
-            self._not_before = min(self._not_before, self._now() + self._random() * FIRST_SECONDS)
-            self._hurried.set()
+        await trio.sleep(self.wait())
 
     def succeeded(self) -> None:
         """An attempt was answered as the contract says."""
         if self.down:
-            figures = {"outage_seconds": round(self.seconds, 1), "failed_attempts": self.failures}
-            event = f"{self._what} reached again"
-            log.info(event, **figures, results_waiting=self._waiting())
+            event, lasted = f"{self._what} reached again", round(self.seconds, 1)
+            log.info(event, outage_seconds=lasted, failed_attempts=self.failures, results_waiting=self._waiting())
         super().succeeded()
 
     def failed(self, down: LinkDown) -> None:
         """An attempt failed."""
         begins = not self.down
         super().failed(down)
-        self._unanswered = down.status is None
         told = {"reason": down.problem, "results_waiting": self._waiting()}
         if begins:
-            self._remind_at = REMINDERS_SECONDS[0]
+            self._remind_at = REMIND_SECONDS
             check = "`kubently-agent check` goes the way step by step"
             todo = check if self.last_success is None else down.hint or None
             event = f"{self._what} can't be reached"
             log.warning(event, **told, todo=todo)
         elif self.seconds >= self._remind_at:
-            later = [at for at in REMINDERS_SECONDS if at > self._remind_at]
-            self._remind_at = later[0] if later else self._remind_at // 600 * 600 + 600
+            self._remind_at *= 2
             event = f"{self._what} still can't be reached after {age(self.seconds)}"
             log.warning(event, **told, failed_attempts=self.failures)
 
@@ -164,9 +133,8 @@ class Trust:
     Args:
         own: its own circuit, for the pace at which `recognise` is tried.
         receiving: the poller's circuit.
-        recognise: ask for something cheap that only the API can answer: True if it did, False if something answered in
-            which that doesn't show; raises LinkDown if nothing answered.
-        aside: whether that may be asked while the poller's circuit is open: commands and results may come and go on
+        recognise: as `Link.recognise`.
+        aside: whether that may be tried while the poller's circuit is open: commands and results may come and go on
             different ways.
     """
 
@@ -184,7 +152,6 @@ class Trust:
         """Something came that is the API's own."""
         self._own.succeeded()
         self._recognised.set()
-        self._receiving.hurry()
 
     def doubt(self, down: LinkDown) -> None:
         """Something failed."""

@@ -24,18 +24,15 @@ FIRST_CUT_BYTES = 900_000
 """What a result that is too large is cut to first: common proxies take bodies of 1 MB by default."""
 
 LAST_CUT_BYTES = 1024
-"""A result that is too large even at this size is refused for good."""
+"""One that is too large even at this size is refused for good."""
 
 REFUSALS = 8
 """So often a result is sent that is answered and not taken, while polls go well: a firewall dislikes its text. With the
 pauses between that takes one or two minutes."""
 
-BREAKS, BREAKS_ALONE = 4, 8
-"""So often the sending of a large result may break off before it counts as too large: while others pass, and while
-there are none."""
-
-BREAKS_OF_SMALL = 16
-"""So often that of a small one may, while others pass, before it is set aside."""
+BREAKS, BREAKS_OF_SMALL = 6, 16
+"""So often the sending of a large result may break off, while polls go well, before it counts as too large; and that of
+a small one, while other results pass, before it is set aside."""
 
 CUT_SHORT = frozenset({None, 502})
 """What becomes of a body that is too large for something on the way: no answer, or a proxy's own. An API that answers
@@ -55,13 +52,10 @@ RETRY_SPOOL_SECONDS = 1.0
 class Trouble:
     """What has befallen one result since it was first sent. Forgotten with the process."""
 
-    taken_before: int
-    """How many results had been taken when it began."""
-    times: int = 0
+    taken_before: int  # how many results had been taken when it began
     refusals: int = 0
     breaks: int = 0
-    cut_short: int = 0
-    """Of these, the ones that may be about its size."""
+    cut_short: int = 0  # of the breaks, those that may be about its size
 
 
 class Uploader:
@@ -148,15 +142,14 @@ class Uploader:
 
     async def _not_taken(self, delivery: Delivery, reply: Reply) -> None:
         trouble = self._troubles.setdefault(delivery.seq, Trouble(self._taken))
-        trouble.times += 1
         if reply.status is None or reply.status >= 500:
             trouble.breaks += 1
             trouble.cut_short += reply.status in CUT_SHORT
             large = sum(map(delivery.json_bytes, delivery.output)) > SMALL_BYTES
-            others_pass = self._taken > trouble.taken_before
-            if large and trouble.cut_short >= (BREAKS if others_pass else BREAKS_ALONE):
+            if large and trouble.cut_short >= BREAKS:
                 await self._cut(delivery, reply)
                 return
+            others_pass = self._taken > trouble.taken_before
             given_up = not large and others_pass and trouble.breaks >= BREAKS_OF_SMALL
         else:
             trouble.refusals += reply.status not in THROTTLED
@@ -166,8 +159,8 @@ class Uploader:
         if given_up:
             self._reject(delivery, reply)
             return
-        alone = reply.status is not None or trouble.times > 1  # it may just be the first that met an outage
-        seconds = backoff(trouble.times + 1, self._random) if alone else 0.0
+        alone = reply.status is not None or delivery.attempts > 1  # it may just be the first that met an outage
+        seconds = backoff(delivery.attempts + 1, self._random) if alone else 0.0
         self._spool.postponed(delivery.seq, seconds, reply.status, reply.words)
         log.debug("result postponed", reason=reply.words, seconds=seconds, **_names(delivery))
 

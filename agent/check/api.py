@@ -1,6 +1,5 @@
 """The central API, asked by the agent's own client: how far that came, and what it says if it didn't come through."""
 
-import random
 import ssl
 import tempfile
 import time
@@ -70,7 +69,7 @@ async def _status(http: Http, config: Config) -> str:
 
 
 async def _listen(http: Http, _: Config) -> str:
-    link = StreamLink(http, None, now=trio.current_time, random=random.random)
+    link = StreamLink(http)
     try:
         await link.receive(eager=True)
     finally:

@@ -1,7 +1,6 @@
 """One HTTP answer: whether it is the API's at all, and what it says to people."""
 
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,6 @@ from typing import Any
 from agent.errors import LinkDown
 
 _WORDS = 256  # how much of the API's words is kept: enough for a sentence, too little for a dump
-_ZLIB_OR_GZIP = 47  # zlib's word for: any window, the format by its head
 
 ELSEWHERE = "Something else answers in the API's place: an ingress, a proxy, a login page. Look at KUBENTLY_API_URL."
 _HINTS = {
@@ -67,25 +65,6 @@ def _date(text: str) -> datetime | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return found if found.tzinfo else None
-
-
-def decoded(body: bytes, coding: str, most_bytes: int) -> bytes:
-    """A body without the coding that nobody asked for, and that some proxies put on all the same.
-
-    Raises:
-        LinkDown: it can't be undone, or what comes out is larger than `most_bytes`.
-    """
-    if coding in {"", "identity"}:
-        return body
-    unpack = zlib.decompressobj(_ZLIB_OR_GZIP)
-    try:
-        plain = unpack.decompress(body, most_bytes + 1)
-    except zlib.error:
-        plain = b""
-    if len(plain) > most_bytes or not unpack.eof:
-        problem = f"the answer is coded as {coding[:40]!r}, though Accept-Encoding says identity, and can't be decoded"
-        raise LinkDown(problem, "Something on the way compresses answers: switch that off for the API.")
-    return plain
 
 
 def from_api(answer: Answer) -> Answer:

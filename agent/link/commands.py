@@ -7,9 +7,9 @@ an error. What has no readable id is only counted: there is nobody to answer to.
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from agent.link.contract import Batch
 from agent.model import MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ID_CHARS, Command, Malformed
 
 MAX_ENTRIES = 1000
@@ -30,6 +30,18 @@ _ELSEWHERE = {
 """What to do instead of the tools that other executors have. Looked for in a tool's name."""
 
 _LONGEST_ANSWERED_ID = 4096  # longer than allowed ids are still answered, up to here; beyond it is no id
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one receive brought."""
+
+    commands: list[Command] = field(default_factory=list)
+    malformed: list[Malformed] = field(default_factory=list)
+    skipped: int = 0
+    """Things in the answer that were passed over: not even an id could be read, or there were far too many."""
+    recognised: bool = True
+    """Whether it shows that the API itself has answered. Anything can say 204 at once."""
 
 
 def read_batch(answer: dict[str, Any] | None) -> Batch | None:

@@ -4,7 +4,7 @@ What this room protects from, each seen in the wild or measured:
 
 - Redirects are never followed: the token would go wherever they point.
 - The API's words go into the log and the spool, so the token is taken out of them: somebody may send it back.
-- Answers are read up to a bound, before and after a coding that nobody asked for is undone.
+- Answers are read up to a bound.
 - A kept connection that turns out to be dead is no outage: the request goes out once more, at once, on a new one.
 - The connections have no limit of their own. With one, httpcore on trio leaked a slot for good whenever a request was
   cancelled while it waited for the pool (httpcore 1.0.9, trio 0.35, measured). Who sends how much is bounded above.
@@ -22,9 +22,10 @@ import trio
 from agent import __version__
 from agent.config import Config
 from agent.errors import ConfigError, LinkDown
-from agent.link.answer import ELSEWHERE, Answer, decoded, from_api, unhappy
+from agent.link.answer import ELSEWHERE, Answer, from_api, unhappy
 from agent.link.network import CONNECT_SECONDS, NAME_SECONDS, TLS_SECONDS, Network, StaleConnection
 from agent.link.proxy import proxy_for
+from agent.link.sse import Event, EventParser
 from agent.link.tls import tls_context
 from agent.link.token import Token
 from agent.log import Log
@@ -37,19 +38,17 @@ MAX_BODY_BYTES = 3 * 1024 * 1024
 size (8 MiB took 272, measured), and the pod has 256."""
 
 CONNECTING_SECONDS = NAME_SECONDS + CONNECT_SECONDS + TLS_SECONDS
-"""How long a connection may take, beside the time that a request has."""
-
 WHOLE_SECONDS = 10.0
-"""How much longer than the silence before it an answer may last."""
-
 LEAST_BYTES_PER_SECOND = 1024
+"""A request may last as long as a connection may take to make, as its answer may be silent, as its body takes on the
+slowest line, and 10 s."""
 
 _KEPT = httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=5.0)
 """An unused connection is kept for 5 s: some NATs forget a flow that was idle for 10 s, and say nothing."""
 
-_CAUSES = 8  # how deep an error's causes are looked into; contexts may even go round in a circle
+_FAULTS = (trio.TooSlowError, httpx.HTTPError, h11.ProtocolError, OSError)
 _REDACTED = "(token)"
-_FAULTS = (trio.TooSlowError, httpx.HTTPError, h11.ProtocolError, OSError, UnicodeError)
+EVENTS = "text/event-stream"
 
 Pieces = Callable[[], AsyncGenerator[bytes, None]]
 """A body that is read while it is sent; called again if it must be sent again."""
@@ -65,7 +64,7 @@ class Http:
     def __init__(self, config: Config) -> None:
         self.token = Token(config.token, config.token_file)
         self.refused = ""
-        """The token that a request was answered with 401 for last."""
+        """The token for which a request was answered with 401 last."""
         self._config = config
         self._certificates = FileWatch(config.ca_cert, config.client_cert, config.client_key)
         self._certificates.changed()
@@ -100,8 +99,8 @@ class Http:
             method: GET or POST.
             path: from the API's base on, with its query.
             seconds: how long the answer may be silent, once connected and everything is sent.
-            body: JSON, whole or in pieces.
-            length: the body's size in bytes, if it comes in pieces.
+            body: JSON, whole or in pieces that have `length` bytes.
+            length: see there.
             headers: more headers.
             again: send it once more if a kept connection turns out to be dead.
 
@@ -115,97 +114,73 @@ class Http:
         limit = seconds + WHOLE_SECONDS + length / LEAST_BYTES_PER_SECOND + CONNECTING_SECONDS
         while True:
             try:
-                return from_api(await self._exchange(method, path, sent, body, seconds, limit))
+                async with aclosing(body()) if callable(body) else nullcontext(body) as content:
+                    request, token = self._request(method, path, sent, content, seconds)
+                    with trio.fail_after(limit) as scope:
+                        response = await self._transport.handle_async_request(request)
+                        answer = await self._whole(response, scope.deadline, token)
             except StaleConnection as stale:
                 self.network.renew()  # the other kept ones are as old
                 if not again:
                     raise LinkDown(str(stale)) from stale
                 again = False
-
-    async def _exchange(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: bytes | Pieces | None,
-        seconds: float,
-        limit: float,
-    ) -> Answer:
-        self._look_at_certificates()
-        token = self.token.current()
-        async with aclosing(body()) if callable(body) else nullcontext(body) as content:
-            request = self._request(method, path, token, headers, content, seconds)
-            try:
-                with trio.fail_after(limit) as scope:
-                    response = await self._transport.handle_async_request(request)
-                    answer = await self._whole(response, scope.deadline, token)
             except _FAULTS as error:
                 if isinstance(error, httpx.ReadTimeout):
                     self.network.renew()
                 raise _link_down(error, seconds, limit, token) from error
-        if answer.status in {401, 403}:
-            self.token.reread()
-            self.refused = token if answer.status == 401 else self.refused
-        return answer
+            else:
+                if answer.status == 401:
+                    self.refused = token
+                return from_api(answer)
 
-    async def open_stream(self, path: str, *, media_type: str, seconds: float) -> "OpenStream":
-        """Begin a GET whose answer has no end, on a connection of its own.
-
-        Args:
-            path: from the API's base on.
-            media_type: what the answer must be.
-            seconds: the limit until it has begun, once connected.
+    async def open_stream(self, path: str, *, seconds: float) -> "OpenStream":
+        """Begin a GET whose answer is a stream of events, on a connection of its own. `seconds` are the limit until it
+        has begun, once connected.
 
         Raises:
             LinkDown: no answer, or another one.
         """
-        self._look_at_certificates()
         self.network.renew()
-        token, limit = self.token.current(), seconds + CONNECTING_SECONDS
-        request = self._request("GET", path, token, {"Accept": media_type}, None, seconds)
+        request, token = self._request("GET", path, {"Accept": EVENTS}, None, seconds)
+        limit = seconds + CONNECTING_SECONDS
         try:
             with trio.fail_after(limit) as scope:
                 response = await self._transport.handle_async_request(request)
-                got = response.headers.get("content-type", "no content type").partition(";")[0].strip()
-                coding = response.headers.get("content-encoding", "identity")
-                answer = None if response.status_code == 200 else await self._whole(response, scope.deadline, token)
+                if response.status_code != 200:
+                    raise unhappy(from_api(await self._whole(response, scope.deadline, token)))
         except _FAULTS as error:
             raise _link_down(error, seconds, limit, token) from error
-        if answer is not None:
-            if answer.status in {401, 403}:
-                self.token.reread()
-            raise unhappy(from_api(answer))
-        stream = OpenStream(response)
-        if got.lower() == media_type and coding == "identity":
-            request.extensions["timeout"]["read"] = None  # httpcore looks at it anew: the body has its own limits
+        request.extensions["timeout"]["read"] = None  # httpcore looks at it anew: whoever reads on has limits
+        stream = OpenStream(response, token)
+        got = response.headers.get("content-type", "no content type").partition(";")[0].strip()
+        coding = response.headers.get("content-encoding", "identity")
+        if got.lower() == EVENTS and coding == "identity":
             return stream
         await stream.aclose()
-        raise LinkDown(f"HTTP 200 with {got} ({coding}) where {media_type} was expected", ELSEWHERE, status=200)
-
-    def _look_at_certificates(self) -> None:
-        if self._certificates.changed():
-            try:
-                self.network.tls = tls_context(self._config)
-            except ConfigError as error:
-                log.warning("certificates can't be used, the old ones stay", reason=error.problem, todo=error.hint)
-            else:
-                self.network.renew()
-                log.info("certificates read again")
+        raise LinkDown(f"HTTP 200 with {got} ({coding}) where {EVENTS} was expected", ELSEWHERE, status=200)
 
     def _request(
         self,
         method: str,
         path: str,
-        token: str,
         headers: Mapping[str, str],
         content: bytes | AsyncGenerator[bytes, None] | None,
         seconds: float,
-    ) -> httpx.Request:
+    ) -> tuple[httpx.Request, str]:
+        """The request, and the token in it. Certificates that have changed count from here on."""
+        if self._certificates.changed():
+            try:
+                self.network.tls = tls_context(self._config)
+                self.network.renew()
+                log.info("certificates read again")
+            except ConfigError as error:
+                log.warning("certificates can't be used, the old ones stay", reason=error.problem, todo=error.hint)
+        token = self.token.current()
         sent = {**self._headers, "Authorization": f"Bearer {token}", **headers}
         if path not in self._urls:  # parsed once: there are two dozen, and parsing one takes longer than sending it
             self._urls[path] = httpx.URL(self._config.api_url + path)
-        timeouts = {"timeout": {"read": seconds}}
-        return httpx.Request(method, self._urls[path], headers=sent, content=content, extensions=timeouts)
+        extensions = {"timeout": {"read": seconds}}
+        return httpx.Request(method, self._urls[path], headers=sent, content=content, extensions=extensions), token
 
     async def _whole(self, response: httpx.Response, deadline: float, token: str) -> Answer:
         # Once an answer has begun it is read to its end, even if the agent is being stopped: it may hold commands, and
@@ -226,12 +201,17 @@ class Http:
             raise LinkDown(problem, ELSEWHERE, status=status)
         if reading.cancelled_caught:
             raise trio.TooSlowError
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        if coding != "identity":
+            problem = f"HTTP {status}, coded as {coding[:40]!r} though Accept-Encoding says identity"
+            raise LinkDown(problem, "Something on the way compresses answers: switch that off for the API.")
         if status == 204 and response.headers.get("content-length", "0") != "0":
             self.network.renew()  # some servers send `null` all the same, which would be taken for the next answer
-        plain = decoded(bytes(body), response.headers.get("content-encoding", "").strip().lower(), MAX_BODY_BYTES)
-        if status != 200:  # then people are told its words
-            plain = plain.replace(token.encode(), _REDACTED.encode())
-        return Answer(status, response.headers, plain)
+        if status in {401, 403}:
+            self.token.reread()
+        # Where it isn't 200 people are told its words.
+        told = bytes(body) if status == 200 else body.replace(token.encode(), _REDACTED.encode())
+        return Answer(status, response.headers, bytes(told))
 
     def abandon(self) -> None:
         """Give up the answers that have begun: the agent must end, and a server may take its time."""
@@ -244,22 +224,29 @@ class Http:
 
 
 class OpenStream:
-    """An answer without an end, read as it comes. Not decompressed, and nothing of it is kept."""
+    """A stream of events, read as it comes."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, token: str) -> None:
+        self.token = token
+        """The one that it was opened with."""
+        self.since = trio.current_time()
+        self.parser = EventParser()
         self._response = response
         self._chunks = aiter(_stream(response))
 
-    async def read(self) -> bytes | None:
-        """The next bytes, at most 64 KiB; None at the end. Can't be read any more once it was cancelled.
+    async def read(self) -> list[Event]:
+        """The events that come next, none with a mere sign of life. Can't be read any more once it was cancelled.
 
         Raises:
-            LinkDown: the connection is lost.
+            LinkDown: it has ended.
         """
         try:
-            return await anext(self._chunks, None)
+            chunk = await anext(self._chunks, None)
         except _FAULTS as error:
             raise _link_down(error) from error
+        if chunk is None:
+            raise LinkDown("the API has ended the stream")
+        return self.parser.feed(chunk)
 
     async def aclose(self) -> None:
         """Close the connection, at once, even when cancelled."""
@@ -306,17 +293,5 @@ def _link_down(error: Exception, silence: float = 0, limit: float = 0, token: st
         if str(error).startswith("407"):
             hint = "It wants a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
         return LinkDown(f"the proxy refuses: {error}", hint)
-    reason = _reason(error)  # may quote what the server has sent
+    reason = f"{type(error).__name__}: {error}"  # may quote what the server has sent
     return LinkDown(reason.replace(token, _REDACTED) if token else reason, hint)
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause's words: httpx often has none of its own."""
-    words, cause = "", error
-    for _ in range(_CAUSES):
-        words = words or str(cause)
-        inner = cause.__cause__ or cause.__context__
-        if inner is None:
-            break
-        cause = inner
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -1,32 +1,49 @@
 """What both contracts have in common: the shape of a link, and what the API's answer to a result means."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import trio
 
 from agent.errors import LinkDown
 from agent.link.answer import Answer
-from agent.link.contract import Batch, ReadyResult, Reply, Verdict
+from agent.link.commands import Batch
 from agent.link.http import Http
-from agent.link.result import send
+from agent.link.result import ReadyResult, send
+
+
+class Verdict(StrEnum):
+    """What the API did with one result."""
+
+    STORED = "stored"
+    REFUSED = "refused"  # for good; sending it again won't help
+    TOO_LARGE = "too_large"  # it would take a smaller one
+    LATER = "later"  # it couldn't be reached, was busy, or something else answered in its place
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to one result. `words` are the API's, cut, or say what went wrong; `retry_after` is in seconds."""
+
+    verdict: Verdict
+    status: int | None = None
+    words: str = ""
+    retry_after: float | None = None
 
 
 class Link(ABC):
     """A way to the central API. All waiting has a limit, and every fault of the API's is a `LinkDown` or a `Reply`."""
 
-    pulls: bool
-    """Whether commands stay at the API until they are asked for. If not, they are pushed, and must be answered."""
-    journal: int
-    """How many commands may wait here beyond those that the executors run."""
-    burst: int
-    """How many commands one receive may bring although less room was left."""
-    pause_seconds: float
-    """The longest pause between two attempts while the API can't be reached."""
-    results: str
-    """Where results are sent."""
-    refusing: frozenset[int]
-    """Statuses that mean this one result, for good, if the API itself says so."""
+    pulls: bool  # whether commands stay at the API until they are asked for; if not, each must be answered
+    journal: int  # how many commands may wait here beyond those that the executors run
+    burst: int  # how many commands one receive may bring although less room was left
+    pause_seconds: float  # the longest pause between two attempts while the API can't be reached
+    results: str  # where results are sent
+    body: Callable[[ReadyResult], Awaitable[dict[str, Any]]]  # a result as the contract has it
+    refusing: frozenset[int]  # statuses that mean this one result, for good, if the API itself says so
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -34,27 +51,30 @@ class Link(ABC):
         self._usual: tuple[int, list[str]] | None = None
 
     @abstractmethod
-    async def recognise(self) -> bool:
-        """Ask for something cheap that only the API can answer. False if that doesn't show in the answer.
-
-        Raises:
-            LinkDown: nothing answered.
-        """
-
-    @abstractmethod
     async def receive(self, *, eager: bool) -> Batch:
-        """Wait for commands, for a while. An empty batch is normal.
-
-        Args:
-            eager: answer as soon as the API is known to be there, rather than wait for commands.
+        """Wait for commands, for a while; `eager` as long as it takes to see that the API is there. An empty batch is
+        normal.
 
         Raises:
             LinkDown: the API couldn't be reached, or what answered wasn't the API.
         """
 
     @abstractmethod
-    async def body(self, ready: ReadyResult) -> dict[str, Any]:
-        """A result as the contract has it (see `agent.link.result`)."""
+    async def ask(self) -> bool:
+        """Ask for something cheap that only the API can answer. False if that doesn't show. Raises LinkDown."""
+
+    async def recognise(self) -> bool:
+        """The same, and any answer that a browser was meant to read doesn't show it.
+
+        Raises:
+            LinkDown: nothing answered.
+        """
+        try:
+            return await self.ask()
+        except LinkDown as down:
+            if down.status is None:
+                raise
+            return False
 
     async def deliver(self, ready: ReadyResult) -> Reply:
         """Send one result."""
@@ -82,16 +102,17 @@ class Link(ABC):
         """Anything may say 200 or 404: what counts is in words that the API would use."""
         said, status = answer.said, answer.status
         words = f"HTTP {status}: {answer.words}" if answer.words else f"HTTP {status}"
+        verdict = Verdict.LATER
         if 200 <= status < 300:
             own = not answer.body.strip() or (said is not None and said.get("command_id", command_id) == command_id)
             if own and self._is_usual((status, sorted(said or {})), number):
                 return Reply(Verdict.STORED, status)
-            return Reply(Verdict.LATER, status, f"{words}: not the API's acknowledgement", answer.retry_after)
-        if status == 413:
-            return Reply(Verdict.TOO_LARGE, status, words, answer.retry_after)
-        if status in self.refusing and said is not None:
-            return Reply(Verdict.REFUSED, status, answer.words, answer.retry_after)
-        return Reply(Verdict.LATER, status, words, answer.retry_after)
+            words += ": not the API's acknowledgement"
+        elif status == 413:
+            verdict = Verdict.TOO_LARGE
+        elif status in self.refusing and said is not None:
+            verdict, words = Verdict.REFUSED, answer.words
+        return Reply(verdict, status, words, answer.retry_after)
 
     def _is_usual(self, looks: tuple[int, list[str]], number: int) -> bool:
         """Whether an acknowledgement looks like those before. One that doesn't may be somebody else's. It isn't

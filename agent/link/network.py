@@ -1,16 +1,14 @@
-"""How httpx gets to a host, and one connection to it: names, TCP, TLS and each write and read have limits of their own.
+"""How httpx gets to a host, and one connection to it: names, TCP, TLS, reads and writes have limits of their own.
 
 httpx's own backend gives name, connection and TLS one limit together. In a cluster a look-up takes 5 s whenever one
 packet is lost, so names have a longer one, and the last good addresses are remembered.
 """
 
-import errno
 import math
 import os
 import select
 import socket
 import ssl
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -31,12 +29,9 @@ CONNECT_SECONDS = 10.0
 """How long all addresses together may take, each as long as the others."""
 
 TLS_SECONDS = 10.0
-"""How long the handshake may take."""
 
-WRITE_SECONDS = 60.0
-"""How long 64 KiB of a body may take: a line slower than 1 KiB/s counts as dead."""
-
-PIECE_BYTES = 64 * 1024
+WRITE_SECONDS, PIECE_BYTES = 60.0, 64 * 1024
+"""How long so much of a body may take: a line slower than 1 KiB/s counts as dead."""
 
 _OPTIONS = tuple(
     (level, getattr(socket, name), value)
@@ -86,14 +81,7 @@ class Network(httpcore.AsyncNetworkBackend):
         """Let the next request begin on a new connection. Those under way end on theirs."""
         self.renewals += 1
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109  # as httpcore calls it; the limits are this file's own
-        local_address: str | None = None,  # noqa: ARG002
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
-    ) -> "Stream":
+    async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> "Stream":
         """Look the name up and connect: first to the address that was good last, then to the others in turn.
 
         Raises:
@@ -121,12 +109,10 @@ class Network(httpcore.AsyncNetworkBackend):
         raise LinkDown(f"{netloc}: {', '.join(dict.fromkeys(words))}", hint)
 
     async def _look_up(self, host: str) -> list[str]:
-        known = self._good.get(host, [])
+        known, limiter = self._good.get(host, []), self._looking_up
         try:
             with trio.fail_after(KNOWN_NAME_SECONDS if known else NAME_SECONDS):
-                found = await trio.to_thread.run_sync(
-                    _addresses, host, abandon_on_cancel=True, limiter=self._looking_up
-                )
+                found = await trio.to_thread.run_sync(_addresses, host, abandon_on_cancel=True, limiter=limiter)
         except (OSError, UnicodeError, RuntimeError, trio.TooSlowError) as error:  # RuntimeError: no thread is left
             if known:
                 return known
@@ -137,13 +123,7 @@ class Network(httpcore.AsyncNetworkBackend):
 
 
 class Stream(httpcore.AsyncNetworkStream):
-    """One connection.
-
-    Args:
-        network: what made it.
-        sock: its socket.
-        below: what is spoken over, plainly or with `tls`.
-    """
+    """One connection: its socket, and what is spoken over it, plainly or with `tls`."""
 
     def __init__(
         self,
@@ -173,15 +153,16 @@ class Stream(httpcore.AsyncNetworkStream):
         if self._unsent:
             with suppress(httpcore.WriteError):  # it may have answered all the same
                 await self._send()
+        stale = self._served and self._unanswered
         try:
             with trio.move_on_after(timeout or math.inf) as limit:
                 data = bytes(await self._stream.receive_some(max_bytes))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            kind = StaleConnection if self._served and self._unanswered else httpcore.ReadError
+            kind = StaleConnection if stale else httpcore.ReadError
             raise kind(words_of(self._below.broken or error)) from error
         if limit.cancelled_caught:
             raise httpcore.ReadTimeout(f"silent for {timeout:g} s")
-        if not data and self._served and self._unanswered:
+        if not data and stale:
             raise StaleConnection("the connection was closed meanwhile")
         self._served, self._unanswered = True, False
         return data
@@ -209,9 +190,8 @@ class Stream(httpcore.AsyncNetworkStream):
         """
         below = self._below if self._tls is None else _Unbreakable(self._tls)
         name = (server_hostname or "").rstrip(".")  # certificates have names without a dot at the end
-        tls = trio.SSLStream(
-            cast("trio.SocketStream", below), self._network.tls, server_hostname=name, https_compatible=True
-        )
+        over = cast("trio.SocketStream", below)
+        tls = trio.SSLStream(over, self._network.tls, server_hostname=name, https_compatible=True)
         try:
             with trio.fail_after(TLS_SECONDS):
                 await tls.do_handshake()
@@ -230,8 +210,8 @@ class Stream(httpcore.AsyncNetworkStream):
         self._socket.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore asks for: before it uses a kept connection, whether there is something to read. Nobody was
-        asked anything, so that would be its end; and one that is to be used no more says the same.
+        """What httpcore asks for. A kept connection that is readable is at its end: nobody was asked anything. One
+        that is to be used no more says the same.
         """
         if info != "is_readable":
             return self._tls if info == "ssl_object" else None
@@ -247,12 +227,11 @@ class _Unbreakable:
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.receive_some = stream.receive_some
-        self.broken: Exception | None = None
-        """Why nothing can be written any more."""
         self._send_all = stream.send_all
+        self.broken: Exception | None = None
 
     async def send_all(self, data: bytes) -> None:
-        """Write it, or remember why not."""
+        """Write it, or remember why nothing can be written any more."""
         try:
             await self._send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -260,16 +239,13 @@ class _Unbreakable:
 
 
 def words_of(error: BaseException) -> str:
-    """The system's own words: trio tries an address and puts what became of it into the cause."""
+    """The system's own words. trio has its own for a connection, and the system's error as the cause."""
     cause = error.__cause__ or error
-    tried = cause.exceptions if isinstance(cause, BaseExceptionGroup) else (cause,)
-    return ", ".join(dict.fromkeys(map(_word, tried)))
-
-
-def _word(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno and error.errno in errno.errorcode:  # a look-up has others
-        return os.strerror(error.errno)
-    return str(getattr(error, "strerror", None) or error) or type(error).__name__
+    if isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    if isinstance(cause, OSError) and cause.errno and cause.errno > 0:  # a look-up has others
+        return os.strerror(cause.errno)
+    return str(getattr(cause, "strerror", None) or cause) or type(cause).__name__
 
 
 def _addresses(name: str) -> list[str]:

@@ -6,14 +6,13 @@ POST /agent/results           {"command_id", "result": {...}}: 200 stored; 400, 
 """
 
 from collections.abc import Callable
-from typing import Any
+from random import random
 
 import trio
 
 from agent.errors import LinkDown
 from agent.link.answer import ELSEWHERE, Answer, unhappy
-from agent.link.commands import read_batch
-from agent.link.contract import Batch, ReadyResult
+from agent.link.commands import Batch, read_batch
 from agent.link.http import Http
 from agent.link.link import Link
 from agent.link.result import poll_body
@@ -46,21 +45,18 @@ class PollLink(Link):
 
     Args:
         http: the client.
-        now: a monotonic clock, in seconds.
-        random: uniform draws from [0, 1).
+        chance: uniform draws from [0, 1).
     """
 
     pulls = True
-    journal = 4
-    burst = 10
-    pause_seconds = 60.0
+    journal, burst, pause_seconds = 4, 10, 60.0
     results = "/agent/results"
+    body = staticmethod(poll_body)
     refusing = frozenset({400, 404, 405, 409, 410, 411, 414, 415, 422, 431})
 
-    def __init__(self, http: Http, *, now: Callable[[], float], random: Callable[[], float]) -> None:
+    def __init__(self, http: Http, chance: Callable[[], float] = random) -> None:
         super().__init__(http)
-        self._now = now
-        self._random = random
+        self._chance = chance
         self._hold = WAIT_IDLE
         self._cuts = 0
         self._shortened_at = 0.0
@@ -74,40 +70,31 @@ class PollLink(Link):
         known = not eager and await self._ask_status()
         wait = WAIT_ACTIVE
         if not (eager or self._in_session()):
-            if self._now() - self._shortened_at > HELD_AGAIN_SECONDS and self._hold < WAIT_IDLE:
+            if trio.current_time() - self._shortened_at > HELD_AGAIN_SECONDS and self._hold < WAIT_IDLE:
                 self._hold, self._cuts = WAIT_IDLE, 1
             # After an outage all agents come back at once: so that they don't stay in step the next poll is shorter.
-            wait = max(WAIT_ACTIVE, round(self._random() * self._hold)) if self._in_step else self._hold
+            wait = max(WAIT_ACTIVE, round(self._chance() * self._hold)) if self._in_step else self._hold
         self._in_step = eager
-        began = self._now()
+        began = trio.current_time()
         answer = await self._poll(wait)
-        batch = self._batch(answer, held=self._now() - began >= wait / 2 or known)
+        batch = self._batch(answer, held=trio.current_time() - began >= wait / 2 or known)
         if not batch.commands and not batch.malformed and not eager:
             # A server that doesn't hold polls must not be asked thousands of times a second.
-            await trio.sleep(max(0.0, began + SHORTEST_CYCLE_SECONDS - self._now()))
+            await trio.sleep(max(0.0, began + SHORTEST_CYCLE_SECONDS - trio.current_time()))
         return batch
 
-    async def recognise(self) -> bool:
+    async def ask(self) -> bool:
         """Whether the session's state is answered as only the API does."""
-        self._asked_at = self._now()
+        self._asked_at = trio.current_time()
         self._active = False
-        try:
-            answer = await self._http.request("GET", "/agent/status", seconds=STATUS_SECONDS)
-        except LinkDown as down:
-            if down.status is None:
-                raise
-            return False
+        answer = await self._http.request("GET", "/agent/status", seconds=STATUS_SECONDS)
         active = (answer.said or {}).get("is_active") if answer.status == 200 else None
         self._active = active is True
         return isinstance(active, bool)
 
-    async def body(self, ready: ReadyResult) -> dict[str, Any]:
-        """A result as the contract has it."""
-        return await poll_body(ready)
-
     async def _poll(self, wait: int) -> Answer:
         """One poll. One that is cut off is followed at once by a short one, which tells whether the API is there."""
-        began = self._now()
+        began = trio.current_time()
         try:
             answer = await self._ask(wait)
             status: int | None = answer.status
@@ -115,7 +102,7 @@ class PollLink(Link):
             status = down.status
             if wait <= WAIT_ACTIVE or status not in CUT:
                 raise
-        lasted = self._now() - began
+        lasted = trio.current_time() - began
         if wait <= WAIT_ACTIVE or status not in CUT:
             if lasted >= wait * 0.9:
                 self._cuts = 0
@@ -126,7 +113,7 @@ class PollLink(Link):
             self._cuts += 1
             if self._cuts > 1:  # once is chance
                 fits = lasted * 0.8 if lasted < wait else wait / 2  # or it ended in silence
-                self._hold, self._shortened_at = max(WAIT_ACTIVE, int(fits)), self._now()
+                self._hold, self._shortened_at = max(WAIT_ACTIVE, int(fits)), trio.current_time()
                 log.info("polls are cut off on the way: asking for shorter ones", seconds=self._hold)
         return answer
 
@@ -144,17 +131,17 @@ class PollLink(Link):
             problem = 'HTTP 200 without a JSON object that has a list "commands": not the API\'s answer'
             raise LinkDown(problem, ELSEWHERE, status=200)
         if batch.commands:
-            self._worked_at = self._now()
+            self._worked_at = trio.current_time()
         return batch
 
     def _in_session(self) -> bool:
-        worked = self._worked_at is not None and self._now() - self._worked_at < STATUS_EVERY_ACTIVE
+        worked = self._worked_at is not None and trio.current_time() - self._worked_at < STATUS_EVERY_ACTIVE
         return self._active or worked
 
     async def _ask_status(self) -> bool:
         """Ask now and then. True if the API has just answered."""
         every = STATUS_EVERY_ACTIVE if self._in_session() else STATUS_EVERY_IDLE
-        if self._asked_at is not None and self._now() - self._asked_at < every:
+        if self._asked_at is not None and trio.current_time() - self._asked_at < every:
             return False
         try:
             return await self.recognise()

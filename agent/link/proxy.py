@@ -5,7 +5,6 @@ that is separated by blanks, as curl reads it.
 """
 
 import os
-import re
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -24,12 +23,19 @@ def proxy_for(url: str) -> str | None:
     parts = urlsplit(url)
     host, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS[parts.scheme]
     name = next((n for n in (f"{parts.scheme.upper()}_PROXY", "ALL_PROXY") if _variable(n)), None)
-    if name is None or _is_loopback(host) or any(_excepts(e, host, port) for e in _exceptions()):
+    exceptions = _variable("NO_PROXY").lower().replace(",", " ").split()
+    if name is None or _is_loopback(host) or any(_excepts(entry, host, port) for entry in exceptions):
         return None
     proxy = _variable(name)
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if problem := _problem(proxy):
-        # Its value may hold a password.
+    try:
+        parts = urlsplit(proxy)
+        problem = "" if parts.hostname and parts.port != 0 else "its value names no host, or port 0"
+        if parts.scheme not in _PORTS:
+            problem = f"a proxy of the kind {parts.scheme}:// can't be used, only http:// and https://"
+    except ValueError:
+        problem = "its value isn't a URL"  # and may hold a password
+    if problem:
         raise ConfigError(f"{name}: {problem}.", "For example: http://proxy.example.com:3128")
     return proxy
 
@@ -42,10 +48,6 @@ def proxy_shown(url: str) -> str | None:
 
 def _variable(name: str) -> str:
     return (os.environ.get(name) or os.environ.get(name.lower()) or "").strip()
-
-
-def _exceptions() -> list[str]:
-    return [entry for entry in re.split(r"[,\s]+", _variable("NO_PROXY").lower()) if entry]
 
 
 def _excepts(entry: str, host: str, port: int) -> bool:
@@ -87,14 +89,3 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 def _is_loopback(host: str) -> bool:
     address = _address(host)
     return host == "localhost" if address is None else address.is_loopback
-
-
-def _problem(proxy: str) -> str | None:
-    try:
-        parts = urlsplit(proxy)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return "its value isn't a URL"
-    if parts.scheme not in {"http", "https"}:
-        return f"a proxy of the kind {parts.scheme}:// can't be used, only http:// and https://"
-    return None if host and port != 0 else "its value names no host, or port 0"

@@ -8,23 +8,18 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from agent.errors import size
 from agent.link.answer import Answer
-from agent.link.contract import ReadyResult
-from agent.link.http import Http, Pieces
+from agent.link.http import Http
 from agent.model import Outcome, Result, Stream, json_text
 
 RESULT_SECONDS = 10.0
 """How long the answer to a small result may take."""
 
-PATIENCE_SECONDS = 120
-
 SHOWN_CHARS = 8192
 """How much of each stream is repeated in `error`, which is all that some readers show of a failure."""
-
-_WHOLE_BYTES = 64 * 1024  # up to here a body is sent as one value: one write instead of several
 
 _STDOUT, _STDERR = "\ud800", "\ud801"
 """Stand in a body for the whole of a stream's text. No text in the spool has half a surrogate pair."""
@@ -33,6 +28,27 @@ _STREAMS: dict[str, Stream] = {_STDOUT: "stdout", _STDERR: "stderr"}
 _ASK_FOR_LESS = (
     "Ask for less: one namespace or one object, --selector, -o name, and for logs --tail=100 or --since=10m."
 )
+
+
+class ReadyResult(Protocol):
+    """One result that is on its way, with its output as pieces that are read when they are sent."""
+
+    # fmt: off
+    @property
+    def command_id(self) -> str: ...  # noqa: D102
+    @property
+    def result(self) -> Result: ...  # noqa: D102  # everything but the output
+    @property
+    def correlation_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def session_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def executed_at(self) -> float | None: ...  # noqa: D102  # in seconds since the epoch; None if nobody knows any more
+    @property
+    def attempts(self) -> int: ...  # noqa: D102  # how often it was sent, this time included
+    def json_bytes(self, stream: Stream) -> int: ...  # noqa: D102  # of the text as the inside of a JSON string
+    def pieces(self, stream: Stream) -> AsyncGenerator[str, None]: ...  # noqa: D102
+    # fmt: on
 
 
 async def send(http: Http, path: str, ready: ReadyResult, body: dict[str, Any]) -> Answer:
@@ -54,16 +70,14 @@ async def send(http: Http, path: str, ready: ReadyResult, body: dict[str, Any]) 
                     async for text in texts:
                         yield json_text(text)
 
-    content: bytes | Pieces = pieces
-    if length <= _WHOLE_BYTES:
-        content = b"".join([piece async for piece in pieces()])
+    # Up to 64 KiB it is sent as one value: one write instead of several.
+    content = pieces if length > 64 * 1024 else b"".join([piece async for piece in pieces()])
     # So many seconds more the answer may take: something on the way may have taken all, and pass it on at 1 KiB/s. A
     # large one counts as hanging sooner, but each attempt waits four times as long.
-    patience = min(length / 1024, PATIENCE_SECONDS << 2 * (min(max(ready.attempts, 1), 4) - 1))
+    seconds = RESULT_SECONDS + min(length / 1024, 30 * 4 ** min(ready.attempts, 4))
     # The command's own tracing ids, so that the API's log and the agent's can be read side by side.
     ids = {"X-Correlation-ID": ready.correlation_id, "X-Session-ID": ready.session_id}
     headers = {name: value for name, value in ids.items() if value}
-    seconds = RESULT_SECONDS + patience
     return await http.request("POST", path, seconds=seconds, body=content, length=length, headers=headers)
 
 
@@ -83,16 +97,12 @@ async def poll_body(ready: ReadyResult) -> dict[str, Any]:
     return {"command_id": ready.command_id, "result": fields}
 
 
-async def stream_body(ready: ReadyResult, now: float) -> dict[str, Any]:
+async def stream_body(ready: ReadyResult) -> dict[str, Any]:
     """One flat object. It has no fields for what was cut and for stderr, and of a failure Kubently's model sees `error`
     alone (2.x): so `output` says everything in words, and `error` goes on with what was printed.
-
-    Args:
-        ready: the result and its output.
-        now: seconds since the epoch, for what has lost its own time.
     """
     result, begins = ready.result, await _beginning(ready, "stdout")
-    at = datetime.fromtimestamp(now if ready.executed_at is None else ready.executed_at, UTC)
+    at = datetime.now(UTC) if ready.executed_at is None else datetime.fromtimestamp(ready.executed_at, UTC)
     said = (result.error, _whole(ready, _STDERR))
     notes = (_cut_note(result), _redactions_note(result))
     output = _json_note(result, begins) + _lines(_whole(ready, _STDOUT), *said, *notes)

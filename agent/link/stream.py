@@ -2,7 +2,10 @@
 
 GET  /executor/stream    Server-Sent Events: `connected`, `command`, `keepalive`, and a comment every 15 s
 POST /executor/results   a flat body: 200 taken; 403 unknown or expired id; 422 bad body; 413 too large
-POST /executor/capabilities, /executor/heartbeat   see `agent.link.capabilities`
+POST /executor/capabilities   what may be run here; the API forgets it after 3,600 s without a heartbeat
+POST /executor/heartbeat      200 {"status": "success"}, or "not_found": report again
+
+Nothing depends on the last two. 404 for either means that the API is older: it isn't asked again until the next stream.
 
 Events carry no ids and nothing is sent twice: what the API sends while nobody listens is gone, though it goes on taking
 results for a while. So a stream that ends is opened again at once, and one that is silent for too long counts as ended.
@@ -12,59 +15,45 @@ rest of the agent is busy the bytes wait in the kernel and then at the API, whic
 """
 
 import json
-import time
+import math
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from random import random
 
 import trio
 
+from agent import __version__
 from agent.errors import LinkDown
-from agent.link.capabilities import Reporter
-from agent.link.commands import as_batch
-from agent.link.contract import Batch, ReadyResult, Reply
+from agent.link.answer import Answer
+from agent.link.commands import Batch, as_batch
 from agent.link.http import Http, OpenStream
-from agent.link.link import Link
-from agent.link.result import stream_body
-from agent.link.sse import Event, EventParser
+from agent.link.link import Link, Reply
+from agent.link.result import ReadyResult, stream_body
+from agent.link.sse import Event
 from agent.log import Log
+from agent.model import Capabilities
 
 log = Log("link")
 
 SILENCE_SECONDS = 45.0
 """A stream without a byte for so long is dead: three of the API's comments are missing."""
 
-OPEN_SECONDS = 10.0
-"""How long the answer to a new stream may take to begin."""
+OPEN_SECONDS, FIRST_SECONDS = 10.0, 20.0
+"""How long a new stream may take to begin, and to show its first sign of life: an event comes at once."""
 
-RECOGNISE_SECONDS = 5.0
-"""How long the answer to a heartbeat may take that asks whether the API is there."""
+TELL_SECONDS, RETRY_SECONDS = 5.0, 30.0
+"""How long the answer to a heartbeat or a report may take, and how soon one that failed is sent again."""
 
-STEADY_SECONDS = 5.0
-"""A stream that lived shorter isn't opened again at once: something ends them as they come."""
+MAX_VERBS, MAX_RESTRICTED_TYPES, MAX_FLAGS = 50, 50, 100
+"""The API refuses a report with more."""
 
-PAUSE_SECONDS = 10.0
+STEADY_SECONDS, PAUSE_SECONDS = 5.0, 10.0
+"""A stream that lived shorter isn't opened again at once, for something ends them as they come; the longest pause."""
 
-FIRST_SECONDS = 20.0
-"""How long a stream may be silent at its beginning. Its first event comes at once, its first comment after 15 s."""
-
-LEAST_SHARE = 0.8
+LEAST_SHARE, TRAVEL_SECONDS = 0.8, 0.3
 """The API waits for as long as it lets a command run, and no longer: so a command has the time that it was given, less
-what the last answers needed to travel, but at least this share of it."""
-
-TRAVEL_SECONDS = 0.3
-"""What is thought that an answer needs until one was measured."""
-
-
-@dataclass(slots=True)
-class _Listening:
-    """One stream. `wanted` is false once the agent itself ends it."""
-
-    stream: OpenStream
-    token: str
-    since: float
-    parser: EventParser = field(default_factory=EventParser)
-    wanted: bool = True
+what the last answers needed to travel (until one was measured 0.3 s), but at least this share of it."""
 
 
 class StreamLink(Link):
@@ -72,77 +61,90 @@ class StreamLink(Link):
 
     Args:
         http: the client.
-        reporter: tells the API what may be run here; None for a link that doesn't.
-        now: a monotonic clock, in seconds.
-        random: uniform draws from [0, 1).
+        capabilities: what may be run here now, for the API to know; None to tell nothing.
+        heartbeat_seconds: the time between two heartbeats.
+        chance: uniform draws from [0, 1).
     """
 
     pulls = False
-    journal = 60
-    burst = 0
-    pause_seconds = PAUSE_SECONDS
+    journal, burst, pause_seconds = 60, 0, PAUSE_SECONDS
     results = "/executor/results"
+    body = staticmethod(stream_body)
     refusing = frozenset({400, 403, 409, 410, 411, 414, 415, 422, 431})
     """404 isn't among them: unknown ids are 403 here, so it means that something else answers in the API's place, and
     that passes."""
 
     def __init__(
-        self, http: Http, reporter: Reporter | None, *, now: Callable[[], float], random: Callable[[], float]
+        self,
+        http: Http,
+        capabilities: Callable[[], Capabilities] | None = None,
+        heartbeat_seconds: float = 300,
+        chance: Callable[[], float] = random,
     ) -> None:
         super().__init__(http)
-        self._reporter = reporter
-        self._now = now
-        self._random = random
-        self._listening: _Listening | None = None
+        self._capabilities = capabilities
+        self._heartbeat_seconds = heartbeat_seconds
+        self._connected = trio.Event()
+        self._reported: Capabilities | None = None
+        self._chance = chance
+        self._stream: OpenStream | None = None
         self._brief = 0
         self._left_for = ""
         self._travel = TRAVEL_SECONDS
 
     async def receive(self, *, eager: bool) -> Batch:  # noqa: ARG002  # it never waits for commands alone
         """Open the stream, or read on. Returns with each sign of life, so at least every 15 s while all is well."""
-        listening = self._listening
-        if listening is None:
+        stream = self._stream
+        if stream is None:
             return await self._open()
-        try:
-            return self._batch(await self._read(listening, SILENCE_SECONDS))
-        except trio.Cancelled:
-            await self._close()  # whoever sends to it now should know at once that nobody listens
-            raise
-        except LinkDown as ended:
+        ended = self._unwanted(stream)
+        if ended:
             await self._close()
-            self._check_brief(listening, ended)
-            batch = await self._open()
-            lived = round(self._now() - listening.since)
-            log.info("stream opened again", reason=ended.problem, lived_seconds=lived)
-            return batch
+            self._brief = 0
+        else:
+            try:
+                return self._batch(await self._read(stream, SILENCE_SECONDS))
+            except LinkDown as down:
+                self._check_brief(stream, down)
+                ended = down.problem
+        batch = await self._open()
+        log.info("stream opened again", reason=ended, lived_seconds=round(trio.current_time() - stream.since))
+        return batch
 
-    async def recognise(self) -> bool:
+    async def ask(self) -> bool:
         """Whether a heartbeat is answered as only the API does."""
-        try:
-            answer = await self._http.request("POST", "/executor/heartbeat", seconds=RECOGNISE_SECONDS, body=b"{}")
-        except LinkDown as down:
-            if down.status is None:
-                raise
-            return False
+        answer = await self._post("/executor/heartbeat", {})
         return answer.status == 200 and (answer.said or {}).get("status") in ("success", "not_found")
-
-    async def body(self, ready: ReadyResult) -> dict[str, Any]:
-        """A result as the contract has it."""
-        return await stream_body(ready, time.time())
 
     async def deliver(self, ready: ReadyResult) -> Reply:
         """Send one result, and remember how long that took."""
-        began = self._now()
+        began = trio.current_time()
         reply = await super().deliver(ready)
         if reply.status is not None:
-            self._travel = max(self._now() - began, self._travel * 0.9)  # one slow one is remembered for a while
+            took = trio.current_time() - began
+            self._travel = max(took, self._travel * 0.9)  # one slow one is remembered for a while
         return reply
 
     async def run(self) -> None:
-        """Report what may be run here."""
-        if self._reporter is not None:
-            await self._reporter.run()
-        await trio.sleep_forever()
+        """Tell what may be run here, and that the agent is alive: when a stream was opened (the API may be another one
+        than before), and now and then.
+        """
+        pause = math.inf
+        while True:
+            with trio.move_on_after(pause):
+                await self._connected.wait()
+            self._connected = trio.Event()
+            if self._capabilities is None:
+                continue
+            try:
+                status = await self._tell(self._capabilities())
+            except LinkDown:
+                status = 0
+            if status == 404:
+                self._reported = None
+            elif status != 200:
+                log.debug("capabilities not reported", status=status)
+            pause = {200: self._heartbeat_seconds, 404: math.inf}.get(status, RETRY_SECONDS)
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -151,64 +153,57 @@ class StreamLink(Link):
 
     async def _open(self) -> Batch:
         """Open it and wait for its first sign of life: many a proxy passes on the head, and holds back the rest."""
-        token = self._http.token.current()
-        stream = await self._http.open_stream("/executor/stream", media_type="text/event-stream", seconds=OPEN_SECONDS)
-        self._listening = listening = _Listening(stream, token, self._now())
+        self._stream = stream = await self._http.open_stream("/executor/stream", seconds=OPEN_SECONDS)
         events: list[Event] = []
         try:
-            while not listening.parser.begun:
-                events += await self._read(listening, FIRST_SECONDS)
-        except trio.Cancelled:
-            await self._close()
-            raise
+            while not stream.parser.begun:
+                events += await self._read(stream, FIRST_SECONDS)
         except LinkDown as down:
-            await self._close()
             if down.silent:
                 raise LinkDown(
                     f"the stream began, and then nothing came for {FIRST_SECONDS:g} s",
                     "Something between here and the API buffers it: a proxy or an ingress. Switch that off for "
                     "/executor/stream (nginx: proxy_buffering off).",
                 ) from down
-            self._check_brief(listening, down)
+            self._check_brief(stream, down)
             raise
-        if self._reporter is not None:
-            self._reporter.connected()
+        self._connected.set()
         return self._batch(events)
 
+    async def _read(self, stream: OpenStream, silence: float) -> list[Event]:
+        """What comes next. If nothing does the stream is closed, so that whoever sends to it knows at once."""
+        events = None
+        try:
+            with trio.move_on_after(silence):
+                events = await stream.read()
+        finally:
+            if events is None:
+                await self._close()
+        if events is None:
+            raise LinkDown(f"nothing came for {silence:g} s", silent=True)
+        return events
+
     async def _close(self) -> None:
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            await listening.stream.aclose()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.aclose()
 
-    async def _read(self, listening: _Listening, silence: float) -> list[Event]:
-        """What comes next.
-
-        Raises:
-            LinkDown: the stream has ended, or is to be ended.
-        """
+    def _unwanted(self, stream: OpenStream) -> str:
+        """Why the agent itself ends the stream, or nothing. The API goes on serving one whose token was withdrawn."""
         token = self._http.token.current()
-        listening.wanted = False
-        if token != listening.token:
-            raise LinkDown("the token has changed")
-        if token == self._http.refused != self._left_for:
-            # The API itself goes on serving a stream whose token was withdrawn. Once for each token: if it takes it for
-            # a stream again and not for results, ending more streams won't help.
-            self._left_for = token
-            raise LinkDown("the API has refused the token that it was opened with")
-        listening.wanted = True
-        with trio.move_on_after(silence):
-            chunk = await listening.stream.read()
-            if chunk is None:
-                raise LinkDown("the API has ended the stream")
-            return listening.parser.feed(chunk)
-        raise LinkDown(f"nothing came for {silence:g} s", silent=True)
+        if token != stream.token:
+            return "the token has changed"
+        if token != self._http.refused or token == self._left_for:
+            return ""
+        self._left_for = token  # once: if it is taken for a stream again and not for results, more won't help
+        return "the API has refused the token that it was opened with"
 
-    def _check_brief(self, listening: _Listening, ended: LinkDown) -> None:
+    def _check_brief(self, stream: OpenStream, ended: LinkDown) -> None:
         """Raise LinkDown if the stream ended too soon to open another at once."""
-        if not listening.wanted or self._now() - listening.since >= STEADY_SECONDS:
+        if trio.current_time() - stream.since >= STEADY_SECONDS:
             self._brief = 0
             return
-        pause = self._random() * min(PAUSE_SECONDS, float(2 ** min(self._brief, 10)))
+        pause = self._chance() * min(PAUSE_SECONDS, float(2 ** min(self._brief, 10)))
         self._brief += 1
         raise LinkDown(f"a stream ended soon after it began: {ended.problem}", retry_after=pause) from ended
 
@@ -219,6 +214,38 @@ class StreamLink(Link):
             for c in batch.commands
         ]
         return replace(batch, commands=granted)
+
+    async def _tell(self, capabilities: Capabilities) -> int:
+        """Report or send a heartbeat; return the answer's status."""
+        if capabilities == self._reported:
+            answer = await self._post("/executor/heartbeat", {})
+            if answer.status != 200 or (answer.said or {}).get("status") != "not_found":
+                return answer.status
+            log.info("the API has forgotten this agent's capabilities")
+        self._reported = None
+        answer = await self._post("/executor/capabilities", report(capabilities))
+        if answer.status == 200:
+            self._reported = capabilities
+            log.info("capabilities reported", verbs=len(capabilities.verbs), flags=len(capabilities.flags))
+        return answer.status
+
+    async def _post(self, path: str, body: dict[str, object]) -> Answer:
+        written = json.dumps(body, separators=(",", ":")).encode()
+        return await self._http.request("POST", path, seconds=TELL_SECONDS, body=written)
+
+
+def report(capabilities: Capabilities) -> dict[str, object]:
+    """The body of a report, within the API's bounds. It has no field for tools: log_search runs where `get` and `logs`
+    do. Without `cloud`, the API's model is told that there is none before it asks.
+    """
+    return {
+        "mode": "readOnly",
+        "allowed_verbs": capabilities.verbs[:MAX_VERBS],
+        "restricted_resources": capabilities.restricted_types[:MAX_RESTRICTED_TYPES],
+        "allowed_flags": capabilities.flags[:MAX_FLAGS],
+        "executor_version": __version__,
+        "executor_pod": os.uname().nodename,
+    }
 
 
 def _json(data: str | None) -> object:

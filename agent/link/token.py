@@ -10,11 +10,8 @@ log = Log("link")
 
 
 class Token:
-    """The current token. A file is read again when it changes, by the same rules as at the start.
-
-    Args:
-        value: the token itself, or None.
-        path: the file that holds it, if there is no value.
+    """The current token: `value`, or what the file at `path` holds. That is read again when it changes, by the same
+    rules as at the start.
     """
 
     def __init__(self, value: str | None, path: Path | None) -> None:

@@ -45,9 +45,8 @@ SHORT = {
     "agent.link.stream.STEADY_SECONDS": 0.1,
     "agent.link.stream.SILENCE_SECONDS": 0.8,
     "agent.link.stream.FIRST_SECONDS": 0.8,
-    "agent.link.stream.RECOGNISE_SECONDS": 0.3,
-    "agent.link.capabilities.REQUEST_SECONDS": 0.3,
-    "agent.link.capabilities.RETRY_SECONDS": 0.05,
+    "agent.link.stream.TELL_SECONDS": 0.3,
+    "agent.link.stream.RETRY_SECONDS": 0.05,
     "agent.maintenance.EVERY_SECONDS": 0.2,
     "demo.sse.PING_SECONDS": 0.2,
 }

@@ -56,6 +56,7 @@ class Agent:
 
     breaker: Breaker
     asked_at: float
+    in_step: bool = False
 
 
 def simulate(outage_seconds: float, chance: random.Random, agents: int = AGENTS) -> list[int]:
@@ -74,11 +75,11 @@ def simulate(outage_seconds: float, chance: random.Random, agents: int = AGENTS)
         if clock.now >= len(seconds):
             continue
         seconds[int(clock.now)] += 1
-        heapq.heappush(waiting, (_next(fleet[number], clock, down, up, seconds), number))
+        heapq.heappush(waiting, (_next(fleet[number], clock, down, up, seconds, chance), number))
     return seconds
 
 
-def _next(agent: Agent, clock: Clock, down: float, up: float, seconds: list[int]) -> float:
+def _next(agent: Agent, clock: Clock, down: float, up: float, seconds: list[int], chance: random.Random) -> float:
     """One request of an agent, now. Returns when its next one is."""
     breaker = agent.breaker
     probe = breaker.down
@@ -91,11 +92,13 @@ def _next(agent: Agent, clock: Clock, down: float, up: float, seconds: list[int]
         return began + FAILING_SECONDS + wait
     breaker.succeeded()
     if probe:
+        agent.in_step = True
         return clock.now + WAIT_ACTIVE
     if clock.now - agent.asked_at >= STATUS_EVERY_IDLE:  # asked just before this poll
         agent.asked_at = clock.now
         seconds[int(clock.now)] += 1
-    answered = clock.now + WAIT_IDLE
+    part, agent.in_step = chance.random() if agent.in_step else 1.0, False
+    answered = clock.now + max(WAIT_ACTIVE, round(part * WAIT_IDLE))
     return min(answered, down) if clock.now < down else answered
 
 

@@ -58,11 +58,9 @@ async def test_a_long_outage_is_mentioned_now_and_then(circuit, events, autojump
         fail(circuit)
         if len(events.lines) > len(told) + 1:
             told.append(math.floor((trio.current_time() - began) / 60))
-    assert told[:4] == [1, 5, 10, 20]
-    assert 17 <= len(told) <= 20, told
+    assert [minutes.bit_length() for minutes in told] == list(range(1, 9)), told
     said = [event for event, _ in events.lines]
-    assert said[3].startswith("API still can't be reached after 10 min")
-    assert said[-1].startswith("API still can't be reached after 3 h")
+    assert said[3].startswith("API still can't be reached after 4 min")
 
 
 async def test_a_new_outage_is_told_anew(circuit, events, autojump_clock):
@@ -70,23 +68,6 @@ async def test_a_new_outage_is_told_anew(circuit, events, autojump_clock):
         fail(circuit)
         circuit.succeeded()
     assert [event for event, _ in events.lines] == ["API can't be reached", "API reached again"] * 2
-
-
-async def test_a_sign_of_life_shortens_the_wait_once(circuit, autojump_clock):
-    for _ in range(8):
-        fail(circuit)
-    began = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(circuit.turn)
-        await trio.sleep(1)
-        circuit.hurry()
-    assert trio.current_time() - began == pytest.approx(1.5)
-    fail(circuit)
-    circuit.hurry()
-    await circuit.turn()
-    fail(circuit, status=404)
-    circuit.hurry()
-    assert circuit.wait() == 30, "what was answered isn't away"
 
 
 class Asked:
@@ -182,10 +163,3 @@ async def test_results_wait_as_long_as_the_api_asks(circuit, autojump_clock):
     trust.recognised()
     await trust.wait()
     assert trio.current_time() - began <= 23, "a poll that goes well says that it is over"
-
-
-async def test_once_results_go_the_stream_is_tried_again_soon(circuit, autojump_clock):
-    for _ in range(8):
-        fail(circuit)
-    await trusting(circuit, Asked(), aside=True).wait()
-    assert circuit.wait() <= 0.5

@@ -1,8 +1,6 @@
 """What an API, or whatever answers in its place, may send without doing harm."""
 
 import gzip
-import re
-import zlib
 from functools import partial
 
 import httpx
@@ -41,7 +39,7 @@ def api(routes):
 
 @pytest.fixture
 async def link(api, tmp_path):
-    link = PollLink(Http(configured(tmp_path, "http://localhost:1/base")), now=trio.current_time, random=Chance(1.0))
+    link = PollLink(Http(configured(tmp_path, "http://localhost:1/base")), Chance(1.0))
     yield link
     await link.aclose()
 
@@ -100,41 +98,10 @@ async def test_a_rotated_file_that_holds_no_token_is_never_quoted(tmp_path, text
     assert token.current() == "first", "the old one is still the best there is"
 
 
-COMMANDS = b'{"commands": [{"id": "c1", "args": ["version"]}]}'
-
-
-@pytest.mark.parametrize(
-    ("coding", "body"),
-    [
-        ("gzip", gzip.compress(COMMANDS, mtime=0)),
-        ("X-GZIP", gzip.compress(COMMANDS, mtime=0)),
-        ("deflate", zlib.compress(COMMANDS)),
-        ("identity", COMMANDS),
-    ],
-)
-async def test_a_coding_that_nobody_asked_for_is_undone(link, api, coding, body):
-    stream = httpx.ByteStream(body)
-    api.get("/agent/commands").mock(
-        side_effect=lambda _: httpx.Response(200, headers={"Content-Encoding": coding}, stream=stream)
-    )
-    assert [c.id for c in (await link.receive(eager=True)).commands] == ["c1"]
-
-
-@pytest.mark.parametrize(
-    ("coding", "body", "says"),
-    [
-        ("br", b"x", "the answer is coded as 'br', though Accept-Encoding says identity"),
-        ("gzip, br", b"x", "'gzip, br'"),
-        ("gzip", gzip.compress(COMMANDS, mtime=0)[:-9], "can't be decoded"),
-        ("gzip", gzip.compress(b" " * 50_000_000, mtime=0), "can't be decoded"),
-    ],
-)
-async def test_one_that_cant_be_undone_is_named(link, api, coding, body, says):
-    stream = httpx.ByteStream(body)
-    api.get("/agent/commands").mock(
-        side_effect=lambda _: httpx.Response(200, headers={"Content-Encoding": coding}, stream=stream)
-    )
-    with pytest.raises(LinkDown, match=re.escape(says)):
+async def test_a_coding_that_nobody_asked_for_is_named(link, api):
+    headers, stream = {"Content-Encoding": "gzip"}, httpx.ByteStream(gzip.compress(b'{"commands": []}', mtime=0))
+    api.get("/agent/commands").mock(return_value=httpx.Response(200, headers=headers, stream=stream))
+    with pytest.raises(LinkDown, match="HTTP 200, coded as 'gzip' though Accept-Encoding says identity"):
         await link.receive(eager=True)
 
 

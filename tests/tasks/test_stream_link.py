@@ -14,7 +14,6 @@ from agent import __version__
 from agent.config import Config
 from agent.errors import LinkDown
 from agent.link import Verdict, open_link
-from agent.link.capabilities import Reporter
 from agent.link.http import Http
 from agent.link.stream import FIRST_SECONDS, SILENCE_SECONDS, STEADY_SECONDS, StreamLink
 from agent.model import Capabilities, Malformed, Outcome, Result
@@ -125,7 +124,7 @@ def chance():
 
 @pytest.fixture
 async def link(environ, api, token_file_wanted, chance):
-    link = StreamLink(Http(Config.from_environ(environ)), None, now=trio.current_time, random=chance)
+    link = StreamLink(Http(Config.from_environ(environ)), chance=chance)
     yield link
     await link.aclose()
 
@@ -635,7 +634,7 @@ async def test_what_an_answer_means_for_a_result(link, api, answer, verdict, sta
 async def test_a_token_file_that_is_gone_at_the_start_is_told(environ, api, token_file):
     config = Config.from_environ(environ)
     token_file.unlink()
-    link = StreamLink(Http(config), None, now=trio.current_time, random=Chance())
+    link = StreamLink(Http(config), chance=Chance())
     reply = await link.deliver(FakeReadyResult(OK))
     assert (reply.verdict, reply.status) == (Verdict.LATER, None)
     with pytest.raises(LinkDown, match="token file"):
@@ -701,7 +700,7 @@ def capable():
 @pytest.fixture
 async def reporting(environ, api, capable):
     http = Http(Config.from_environ(environ))
-    link = StreamLink(http, Reporter(http, capable, 300), now=trio.current_time, random=Chance())
+    link = StreamLink(http, capable, chance=Chance())
     api.router.post("/executor/capabilities").respond(json={"status": "success", "mode": "readOnly"})
     api.router.post("/executor/heartbeat").respond(json={"status": "success"})
     async with trio.open_nursery() as nursery:

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.guard import DEFAULT_POLICY, Refused, decide, parse_policy
-from agent.link.capabilities import MAX_FLAGS, MAX_RESTRICTED_TYPES, MAX_VERBS, report
+from agent.link.stream import MAX_FLAGS, MAX_RESTRICTED_TYPES, MAX_VERBS, report
 from agent.log_search import LogSearch
 from demo.contract import capability_problems
 
