@@ -83,8 +83,8 @@ PLANTED = (
     Planted(
         "a status that anything may say refuses nothing for good",
         "agent/link/link.py",
-        "        if status in self.refusing and said is not None:",
-        "        if status in self.refusing:",
+        "        elif status in self.refusing and said is not None:",
+        "        elif status in self.refusing:",
         (
             "tests/tasks/test_poll_link.py",
             "-k",
@@ -231,8 +231,8 @@ PLANTED = (
     Planted(
         "a result that is too large is cut",
         "agent/link/link.py",
-        "        if status == 413:",
-        "        if status == 414:",
+        "        elif status == 413:",
+        "        elif status == 414:",
         ("tests/chaos/test_faults.py", "-k", "too_large"),
     ),
     Planted(
@@ -245,7 +245,7 @@ PLANTED = (
     Planted(
         "a result that alone fails waits longer each time",
         "agent/uploader.py",
-        "        seconds = backoff(trouble.times + 1, self._random) if alone else 0.0",
+        "        seconds = backoff(delivery.attempts + 1, self._random) if alone else 0.0",
         "        seconds = 0.0",
         ("tests/tasks/test_uploader.py",),
     ),
