@@ -65,13 +65,7 @@ class OutputPieces:
 class Executor:
     """Runs commands, at most `count` at once; each of as many tasks runs `run`.
 
-    Args:
-        spool: where commands come from and results go.
-        kubectl: the child.
-        policies: the guard's policy, as the file has it now.
-        metrics: counters.
-        count: how many kubectl run at once.
-        timeout_max: the longest that a command may run, in seconds.
+    `timeout_max` is the longest that a command may run, in seconds.
     """
 
     def __init__(

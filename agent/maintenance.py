@@ -32,10 +32,9 @@ class Maintenance:
 
     async def run(self) -> None:
         """Sweep, for ever. A sweep that fails, as on a full disk, is tried again at the next turn."""
-        self._watchdog.expect("maintenance", TURNS_WITHIN_SECONDS)
         failing = False
         while True:
-            self._watchdog.beat("maintenance")
+            self._watchdog.beat("maintenance", TURNS_WITHIN_SECONDS)
             self._refresh()
             try:
                 await self._spool.sweep()

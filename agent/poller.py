@@ -62,7 +62,7 @@ class Poller:
             if self._link.pulls:
                 self._watchdog.dismiss("poller")  # room may be long in coming
                 await self._spool.space.wait()
-            self._watchdog.expect("poller", TURNS_WITHIN_SECONDS)
+            self._watchdog.beat("poller", TURNS_WITHIN_SECONDS)
             await self._circuit.turn()
             batch = await self._receive()
             if batch is not None:
@@ -146,7 +146,7 @@ class Poller:
         """What was received is in memory only, and mustn't be dropped."""
 
         async def attempt() -> Intake:
-            self._watchdog.beat("poller")
+            self._watchdog.beat("poller", TURNS_WITHIN_SECONDS)
             return await write()
 
         intake = await until_written(attempt, log, "commands can't be journalled, trying again")

@@ -8,23 +8,17 @@ class Watchdog:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._within: dict[str, float] = {}
-        self._last: dict[str, float] = {}
+        self._beats: dict[str, tuple[float, float]] = {}
 
-    def expect(self, task: str, within_seconds: float) -> None:
-        """From now on the task must beat at least this often."""
-        self._within[task] = within_seconds
-        self.beat(task)
-
-    def beat(self, task: str) -> None:
-        """The task turns."""
-        self._last[task] = self._now()
+    def beat(self, task: str, within_seconds: float) -> None:
+        """The task turns, and is to beat again within so many seconds."""
+        self._beats[task] = self._now(), within_seconds
 
     def dismiss(self, task: str) -> None:
-        """The task has been ended on purpose."""
-        self._within.pop(task, None)
+        """The task waits on purpose, or has ended."""
+        self._beats.pop(task, None)
 
     def silent(self) -> dict[str, float]:
         """The tasks that should have beaten by now, and for how many seconds they haven't."""
         now = self._now()
-        return {t: now - self._last[t] for t, within in self._within.items() if now - self._last[t] > within}
+        return {task: now - at for task, (at, within) in self._beats.items() if now - at > within}

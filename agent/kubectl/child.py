@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, Literal
 
 import trio
 
@@ -27,9 +27,6 @@ Why = Literal["time limit", "flood", "crowd", "memory"]
 together, or it alone did. In the last case the system refused it more; else the agent ended it.
 """
 
-OOM_SCORE = "800"
-"""When memory runs out, the kernel takes the child before the agent (0)."""
-
 KILLED_SECONDS = 5.0
 """How long to wait for a killed process to go. Only one that is stuck inside the kernel takes longer."""
 
@@ -38,9 +35,6 @@ PIPE_BYTES = 256 * 1024
 
 WEIGHED_SECONDS = 0.1
 """How often running kubectls are weighed. At the manifest's 0.2 of a core one grows by 2 MB in that time."""
-
-LOOK_SECONDS = 0.02
-"""How often it is looked whether a child has ended, where nothing tells that."""
 
 _START_ERRORS = {
     errno.ENOENT: "it isn't there any more, or the interpreter that its first line names isn't",
@@ -76,9 +70,8 @@ class Child:
         except ValueError as error:  # a NUL or a lone surrogate, which the guard refuses
             raise KubectlError(f"kubectl can't be started: its arguments can't be passed on ({error}).") from error
         self._pid = self._process.pid
-        self._pipes = {
-            "stdout": cast("IO[bytes]", self._process.stdout),
-            "stderr": cast("IO[bytes]", self._process.stderr),
+        self._pipes: dict[Stream, IO[bytes]] = {
+            stream: getattr(self._process, stream) for stream in ("stdout", "stderr")
         }
         for pipe in self._pipes.values():
             os.set_blocking(pipe.fileno(), False)
@@ -89,7 +82,8 @@ class Child:
             resource.prlimit(self._pid, resource.RLIMIT_DATA, (environment.data_bytes, environment.data_bytes))
             resource.prlimit(self._pid, resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
             resource.prlimit(self._pid, resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the token
-            Path(f"/proc/{self._pid}/oom_score_adj").write_text(OOM_SCORE)  # root's while it isn't dumpable
+            # When memory runs out, the kernel takes it before the agent (0). The file may be root's alone.
+            Path(f"/proc/{self._pid}/oom_score_adj").write_text("800")
 
     async def read(self, stream: Stream) -> bytes:
         """What it has printed; nothing at the end, or if it is gone and something else still holds its pipe."""
@@ -169,7 +163,7 @@ class Child:
             handle = os.pidfd_open(self._pid)
         except OSError:  # a sandbox that doesn't know it
             while os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:  # noqa: ASYNC110, ASYNC222
-                await trio.sleep(LOOK_SECONDS)
+                await trio.sleep(0.02)
         else:
             try:
                 await trio.lowlevel.wait_readable(handle)
