@@ -148,6 +148,19 @@ class AgentProcess:
         return self.noted.read_text().split().count(what)
 
 
+async def listened(api: Any) -> None:
+    """Until an agent hears what is pushed: what is pushed to nobody is gone. Where agents poll, at once."""
+    while "stream" in api.links and not api.listeners:  # the reference API has no event for this
+        await trio.sleep(0.02)
+
+
+async def ask(api: Any, what: str | list[Any], **fields: Any) -> str:
+    """Have `get pods WHAT` run, or arguments as they are, by an agent that listens. Returns the command's id."""
+    await listened(api)
+    command_id: str = await api.ask(["get", "pods", what] if isinstance(what, str) else what, **fields)
+    return command_id
+
+
 @asynccontextmanager
 async def agent_process(
     api: Any, folder: Path, *, under: Sequence[str] = (), **more: Any

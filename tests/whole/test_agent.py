@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from demo.api import reference_api
-from tests.kit.agent import agent_process
+from tests.kit.agent import agent_process, ask
 
 
 @pytest.fixture(params=["poll", "stream"])
@@ -21,17 +21,6 @@ async def api(request):
 
 POLL = pytest.mark.parametrize("api", ["poll"], indirect=True)
 """For what has nothing to do with the link."""
-
-
-async def ask(api, what, **kwargs):
-    return await ask_for(api, ["get", "pods", what], **kwargs)
-
-
-async def ask_for(api, args, **kwargs):
-    """Ask when somebody listens: what is pushed to nobody is gone."""
-    while "stream" in api.links and not api.listeners:  # the reference API has no event for this
-        await trio.sleep(0.02)
-    return await api.ask(args, **kwargs)
 
 
 async def answers(api, ids):
@@ -51,7 +40,7 @@ async def test_from_the_api_through_kubectl_to_the_api(api, tmp_path):
         good, bad, refused = (
             await ask(api, "echo-hello"),
             await ask(api, "fail"),
-            await ask_for(api, ["delete", "pod", "x"]),
+            await ask(api, ["delete", "pod", "x"]),
         )
         with trio.fail_after(60):
             hello, failed, denied = await answers(api, [good, bad, refused])

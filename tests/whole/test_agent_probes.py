@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from demo.api import ReferenceApi, reference_api
-from tests.kit.agent import AgentProcess, agent_process
+from tests.kit.agent import AgentProcess, agent_process, ask
 
 
 @pytest.fixture(params=["poll", "stream"])
@@ -21,13 +21,6 @@ async def api(request: pytest.FixtureRequest) -> AsyncIterator[ReferenceApi]:
 
 POLL = pytest.mark.parametrize("api", ["poll"], indirect=True)
 """For what has nothing to do with the link."""
-
-
-async def ask(api: ReferenceApi, args: list[str]) -> str:
-    """Ask when somebody listens: what is pushed to nobody is gone."""
-    while "stream" in api.links and not api.listeners:  # the reference API has no event for this
-        await trio.sleep(0.02)
-    return await api.ask(args)
 
 
 class Pages:
@@ -63,7 +56,7 @@ async def test_an_agent_that_works(api: ReferenceApi, tmp_path: Path):
         assert "[+] kubectl: v1.37.1\n" in body
         with trio.fail_after(60):
             for what in ("echo-hello", "fail"):
-                await api.result(await ask(api, ["get", "pods", what]))
+                await api.result(await ask(api, what))
             await api.result(await ask(api, ["delete", "pod", "x"]))
         body = await asked.until("/metrics", 'kubently_spool_commands{state="delivered"} 3\n')
         for line in (
@@ -95,7 +88,7 @@ async def test_a_kubectl_that_crashes(api: ReferenceApi, tmp_path: Path):
         await asked.until("/readyz?verbose", "\nready\n")
         (tmp_path / "kubectl-stand-in").unlink()
         with trio.fail_after(60):
-            answer = await api.result(await ask(api, ["get", "pods", "echo-x"]))
+            answer = await api.result(await ask(api, "echo-x"))
         assert "isn't there any more" in answer.result["error"]
         status, body = await asked.get("/readyz")
         assert status == 503
@@ -107,7 +100,7 @@ async def test_a_kubectl_that_crashes(api: ReferenceApi, tmp_path: Path):
 async def test_an_agent_that_stops(api: ReferenceApi, tmp_path: Path):
     async with pages(api, tmp_path) as asked:
         await asked.until("/readyz?verbose", "\nready\n")
-        await ask(api, ["get", "pods", "sleep-1"])
+        await ask(api, "sleep-1")
         await asked.until("/metrics", "kubently_kubectl_running 1\n")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(asked.agent.stop)
@@ -118,7 +111,7 @@ async def test_an_agent_that_stops(api: ReferenceApi, tmp_path: Path):
 @POLL
 async def test_the_pages_answer_under_full_load(api: ReferenceApi, tmp_path: Path):
     async with pages(api, tmp_path) as asked:
-        ids = [await ask(api, ["get", "pods", "flood-10000000"]) for _ in range(4)]
+        ids = [await ask(api, "flood-10000000") for _ in range(4)]
         await asked.until("/metrics", "kubently_kubectl_running ")
         answers = {(await asked.get("/livez"))[0]}
         with trio.fail_after(60):
@@ -136,7 +129,7 @@ async def test_idle_connections_leave_descriptors_for_commands(api: ReferenceApi
         port = asked.agent.events("probes are served")[0]["port"]
         idle = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(60)]
         with trio.fail_after(60):
-            answers = [await api.result(await ask(api, ["get", "pods", f"echo-{n}"])) for n in range(4)]
+            answers = [await api.result(await ask(api, f"echo-{n}")) for n in range(4)]
             assert [answer.result["output"] for answer in answers] == ["0\n", "1\n", "2\n", "3\n"]
         assert (await asked.get("/livez"))[0] == 200
         for stream in idle:

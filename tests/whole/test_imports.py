@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from demo.api import reference_api
-from tests.kit.agent import agent_process
+from tests.kit.agent import agent_process, ask
 
 TELLING = """
 import sys
@@ -25,9 +25,7 @@ async def imported_by_an_agent_at_work(link, folder):
         telling = (sys.executable, "-c", TELLING, str(folder / "modules"))
         async with agent_process(api, folder, command=telling) as agent:
             with trio.fail_after(60):
-                while link == "stream" and not api.listeners:
-                    await trio.sleep(0.02)
-                await api.result(await api.ask(["get", "pods", "echo-hello"]))
+                await api.result(await ask(api, "echo-hello"))
                 assert await agent.stop() == 0
     return (folder / "modules").read_text().split()
 

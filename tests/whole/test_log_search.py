@@ -9,7 +9,7 @@ import trio
 
 from demo.api import reference_api
 from demo.cluster.api import sample_cluster
-from tests.kit.agent import agent_process
+from tests.kit.agent import agent_process, listened
 
 
 @pytest.fixture(params=["poll", "stream"])
@@ -19,8 +19,7 @@ async def api(request):
 
 
 async def search(api, request, *, seconds=30.0):
-    while "stream" in api.links and not api.listeners:
-        await trio.sleep(0.02)
+    await listened(api)
     with trio.fail_after(60):
         return (await api.result(await api.search_logs(request, timeout=seconds))).result
 
@@ -128,8 +127,7 @@ async def test_a_kill_in_the_middle_runs_the_whole_search_again_as_one_command(a
     kubectl = logging_kubectl(tmp_path / "kubectl-logs", pods=2, log="echo an ERROR; /bin/sleep 2")
     (tmp_path / "reads").touch()
     async with agent_process(api, tmp_path, kubectl=kubectl) as agent:
-        while "stream" in api.links and not api.listeners:
-            await trio.sleep(0.02)
+        await listened(api)
         asked = await api.search_logs({"namespace": "shop", "selector": "app=web", "query": "error"}, timeout=30)
         while not (tmp_path / "reads").read_text():
             await trio.sleep(0.02)

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from agent import __version__
 from demo.api import reference_api
-from tests.kit.agent import agent_process
+from tests.kit.agent import agent_process, ask, listened
 
 SOON = 60  # seconds; the machine may be busy
 
@@ -26,15 +26,6 @@ async def until(condition):
     with trio.fail_after(SOON):
         while not condition():  # the reference API has no event for this
             await trio.sleep(0.02)
-
-
-async def listening(api):
-    await until(lambda: api.listeners)
-
-
-async def ask(api, what, **kwargs):
-    await listening(api)
-    return await api.ask(["get", "pods", what], **kwargs)
 
 
 async def result(api, command_id):
@@ -61,7 +52,7 @@ async def test_what_may_run_is_told_and_an_idle_agent_is_ready(api, tmp_path):
         assert {"get", "logs", "rollout status", "top"} <= set(api.capabilities["allowed_verbs"])
         assert api.capabilities["restricted_resources"][0] == "secrets"
         assert api.capabilities["executor_version"] == __version__
-        await listening(api)
+        await listened(api)
         ready = await page(agent, "/readyz?verbose")
         assert ready.status_code == 200, ready.text
         assert "kubently_api_up 1" in (await page(agent, "/metrics")).text
@@ -79,7 +70,7 @@ async def test_the_policys_file_is_in_what_is_told(api, tmp_path):
 
 async def test_commands_of_other_tools_and_of_no_shape_are_answered(api, tmp_path):
     async with agent_process(api, tmp_path):
-        await listening(api)
+        await listened(api)
         helm = await api.ask([], tool="helm", request={"release": "x"}, correlation_id="k")
         odd = await api.ask(["get", 7])
         helm, odd = await result(api, helm), await result(api, odd)
@@ -139,7 +130,7 @@ async def test_results_flow_while_the_stream_alone_is_down(api, tmp_path):
         assert agent.events("stream of commands can't be reached")
         assert (await page(agent, "/metrics")).text.count("kubently_api_up 0") == 1
         api.interfere = None
-        await listening(api)
+        await listened(api)
         await agent.until("stream of commands reached again")
         assert (await result(api, await ask(api, "echo-again")))["output"] == "again\n"
 

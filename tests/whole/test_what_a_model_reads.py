@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from demo.api import reference_api
-from tests.kit.agent import agent_process
+from tests.kit.agent import agent_process, ask
 
 SENTENCE = "kubectl was ended after "
 
@@ -20,13 +20,8 @@ async def api(request):
 
 async def results(api, *asked, **kwargs):
     """What comes back for these: kubectl's arguments, or the fields of a command for another tool."""
-    while "stream" in api.links and not api.listeners:  # what is pushed to nobody is gone
-        await trio.sleep(0.02)
-    ids = []
-    for each in asked:
-        fields = each if isinstance(each, dict) else {}
-        args = [] if fields else ["get", "pods", each] if isinstance(each, str) else each
-        ids.append(await api.ask(args, **kwargs, **fields))
+    asking = [ask(api, [], **each) if isinstance(each, dict) else ask(api, each, **kwargs) for each in asked]
+    ids = [await each for each in asking]
     with trio.fail_after(60):
         return [(await api.result(command_id)).result for command_id in ids]
 

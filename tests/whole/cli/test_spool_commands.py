@@ -20,7 +20,7 @@ from agent.model import Command
 from agent.spool import open_spool
 from agent.spool.reader import open_reader
 from demo.api import reference_api
-from tests.kit.agent import AGENT, agent_process
+from tests.kit.agent import AGENT, agent_process, ask
 from tests.whole.cli.spools import ACCEPTED, DELIVERED, LIMITS, PODS, REJECTED, RUNNING, WAITING, fill
 
 
@@ -302,9 +302,7 @@ def test_for_a_user_who_may_only_read():
 @pytest.mark.parametrize("link", ["poll", "stream"])
 async def test_a_live_agents_spool_and_then_its_remains(tmp_path, cli, link):
     async with reference_api(links=[link]) as api, agent_process(api, tmp_path) as agent:
-        while link == "stream" and not api.listeners:  # what is pushed to nobody is gone
-            await trio.sleep(0.02)
-        command_id = await api.ask(["get", "pods", "sleep-30"], timeout=60)
+        command_id = await ask(api, "sleep-30", timeout=60)
         with trio.fail_after(60):
             await agent.until("command accepted")
             while not agent.runs("sleep-30"):  # another process writes it
