@@ -106,7 +106,7 @@ async def test_an_expired_id_is_rejected_where_everybody_can_see_it(api, tmp_pat
         fine = await ask(api, "echo-fine")
         assert (await result(api, fine))["output"] == "fine\n"
         await agent.until("result refused by the API, kept")
-        assert rejected(agent) == [late]
+        await until(lambda: rejected(agent) == [late])  # written a moment after it is logged
         posts = [seen for seen in api.requests if seen.path == "/executor/results" and seen.status == 403]
         assert len(posts) == 1
 
