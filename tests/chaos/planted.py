@@ -288,8 +288,8 @@ PLANTED = (
     Planted(
         "room is promised once",
         "agent/spool/spool.py",
-        "self._limits.journal - len(self._waiting) - len(self._running))",
-        "self._limits.journal - len(self._running))",
+        "self._space.limits.journal - len(self._waiting) - len(self._running)",
+        "self._space.limits.journal - len(self._running)",
         (f"{SPOOL}/test_spool_commands.py", "-k", "room_counts"),
     ),
     Planted(
