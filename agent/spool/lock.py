@@ -19,8 +19,6 @@ OPEN, CLOSING = "open", "closing"
 SUSPECT = "suspect"
 """Of a holder that couldn't go on with the database: the next one looks at it more closely."""
 
-_TRIES, _PAUSE_SECONDS = 10, 0.05
-
 
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[Callable[[str], None]]:
@@ -46,19 +44,18 @@ def hold(path: Path) -> Iterator[Callable[[str], None]]:
         os.close(fd)
 
 
-def _take(fd: int, path: Path) -> None:
+def _take(fd: int, path: Path, tries: int = 10) -> None:
     """Tried for a while: whoever only looks whether it is held (`is_held`) has it for a moment."""
-    for left in reversed(range(_TRIES)):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError as error:
-            if not left:
-                raise SpoolError(
-                    f"The spool {path} is in use by another process ({read_mark(path) or error.strerror}).",
-                    "Only one agent may have it: stop the other one, or set KUBENTLY_SPOOL_PATH to a path of its own.",
-                ) from error
-            time.sleep(_PAUSE_SECONDS)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if not tries:
+            raise SpoolError(
+                f"The spool {path} is in use by another process ({read_mark(path) or error.strerror}).",
+                "Only one agent may have it: stop the other one, or set KUBENTLY_SPOOL_PATH to a path of its own.",
+            ) from error
+        time.sleep(0.05)
+        _take(fd, path, tries - 1)
 
 
 def read_mark(path: Path) -> str:

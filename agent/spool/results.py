@@ -5,7 +5,7 @@
 import sqlite3
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 
 from agent.model import Outcome, Result, Stream
@@ -195,13 +195,13 @@ def undelivered(db: sqlite3.Connection, limit: int) -> list[str]:
     return [command_id for (command_id,) in rows]
 
 
-def sizes(db: sqlite3.Connection) -> dict[int, int]:
+def sizes(db: sqlite3.Connection) -> Iterator[tuple[int, int]]:
     """All results that wait, oldest first: their `seq`, and the bytes of their output."""
     query = (
         "select seq, ifnull(stdout_bytes + stderr_bytes, 0) from commands left join results using (seq)"
         " where state = 'spooled' order by seq"
     )
-    return dict(db.execute(query).fetchall())
+    return ((seq, size) for seq, size in db.execute(query))
 
 
 def count(db: sqlite3.Connection) -> tuple[int, int, int | None]:

@@ -102,7 +102,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         yield
         db.execute("commit")
     except BaseException:
-        if db.in_transaction:
+        with contextlib.suppress(sqlite3.OperationalError):  # SQLite may have done it itself
             db.execute("rollback")
         raise
 

@@ -110,8 +110,7 @@ class Spool:
     def _due(self, found: Sequence[tuple[int, int]]) -> None:
         """Results are due, some of them once more."""
         for seq, size in found:
-            if seq not in self._unrecorded:
-                self._pending.add(seq, size)
+            self._pending.add(seq, size)
 
     def claim(self) -> Claim | None:
         """Take the oldest accepted command to run it. None if there is nothing, or no room for one more output: wait

@@ -1,7 +1,8 @@
 """What tasks wait for: something to do, a result's turn, room on the disk."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import trio
@@ -47,12 +48,11 @@ class Signal:
 class Pending:
     """Results that wait for the API, in the order in which they are sent. `now` is a clock that doesn't jump.
 
-    All are in memory, about 100 bytes each, so that whose turn it is needs no search on the disk.
+    All are in memory, about 170 bytes each, so that whose turn it is needs no search on the disk.
     """
 
-    def __init__(self, sizes: dict[int, int], now: Callable[[], float]) -> None:
-        self.sizes = sizes
-        """By `seq`, the bytes of output."""
+    def __init__(self, sizes: Iterable[tuple[int, int]], now: Callable[[], float]) -> None:
+        self.sizes = OrderedDict(sizes)  # by `seq`, the bytes of output; a plain dict is slow to find its first entry
         self._now = now
         self._not_before: dict[int, float] = {}  # those that are being sent or postponed
 

@@ -143,6 +143,8 @@ async def test_a_spool_that_breaks_says_so(path: Path) -> None:
         with pytest.raises(SpoolError, match="can't be used: no such table: missing") as caught:
             await spool._writer.run(Need.READ, gone)
         assert not isinstance(caught.value, SpoolFull)
+        with pytest.raises(SpoolError, match="no such table: missing"):
+            await spool.sweep()
 
 
 @pytest.fixture

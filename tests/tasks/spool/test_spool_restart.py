@@ -15,6 +15,8 @@ import pytest
 from agent.errors import SpoolError, SpoolTooNew
 from agent.model import Outcome
 from agent.spool import Spool, open_spool
+from agent.spool.failure import Broken
+from agent.spool.lock import read_mark
 from agent.spool.space import beside
 from agent.spool.writer import Need
 from tests.tasks.spool.kit import (
@@ -242,6 +244,7 @@ async def test_a_device_is_never_moved_aside(path: Path) -> None:
         ("agent.spool.opening.migrations.apply", sqlite3.OperationalError("no way"), "can't be used: no way"),
         ("agent.spool.opening.recover", sqlite3.OperationalError("no way"), "can't be used: no way"),
         ("agent.spool.opening.recover", ValueError("a mistake"), "a mistake"),
+        ("agent.spool.opening.recover", Broken("a page is gone"), "is damaged .a page is gone"),
     ],
 )
 async def test_what_goes_wrong_at_the_start_leaves_nothing_open(
@@ -257,6 +260,7 @@ async def test_what_goes_wrong_at_the_start_leaves_nothing_open(
         patch.setattr(name, fail)
         async with open_spool(path, LIMITS):
             raise AssertionError
+    assert read_mark(path).startswith("suspect" if isinstance(error, Broken) else "closing")
     async with open_spool(path, LIMITS) as spool:
         await accept(spool, "a")
 

@@ -11,6 +11,7 @@ import trio.testing
 from agent.errors import DamagedResult
 from agent.model import Outcome, Result
 from agent.spool import Spool, open_spool
+from agent.spool.waiting import Signal
 from tests.tasks.spool.kit import (
     LIMITS,
     Hands,
@@ -117,6 +118,24 @@ async def test_an_open_spool_wakes_the_uploader_for_each_result(spool: Spool) ->
         await trio.testing.wait_all_tasks_blocked(0.01)
         with trio.fail_after(60):
             await run(spool, "a")
+
+
+async def test_one_sender_is_woken_for_one_result(spool: Spool) -> None:
+    woken = []
+
+    async def wait(name: str, signal: Signal) -> None:
+        await signal.wait()
+        woken.append(name)
+        await spool.take()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, "any", spool.due)
+        nursery.start_soon(wait, "small", spool.due_small)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        for expected in (["small"], ["small", "any"]):
+            await run(spool, expected[-1])
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert woken == expected
 
 
 async def test_a_result_that_is_too_large_is_cut_and_sent(spool: Spool) -> None:

@@ -104,3 +104,12 @@ def test_a_ballast_that_finds_no_room_leaves_nothing_behind(
     monkeypatch.setattr(os, "posix_fallocate", full)
     files.load_ballast()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_why_it_is_full_is_guessed_from_what_takes_the_room(files: Space) -> None:
+    files.used_bytes, files.disk_free = 20 * MB, 100 * MB
+    assert files.why_full(3, 11 * MB) == "3 results with 11264 KiB wait for the API"
+    assert files.why_full(3, 9 * MB).startswith("what it remembers takes its room")
+    files.disk_free = 1024
+    assert files.why_full(3, 11 * MB) == "its disk has only 1 KiB left: make room there"
+    assert space.disk_free(files.path / "not there") == 0
