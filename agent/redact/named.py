@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from string import ascii_letters, digits
 
 from agent.redact import values
 from agent.redact.values import NEAR, NOTHING, PASSWORD, SECRET, WEAK, Ends, Taken, line, quoted, word
@@ -55,8 +56,7 @@ def _re(pattern: str) -> re.Pattern[str]:
 
 
 # What stands before a name, and in it.
-_LEFT = re.compile(r"[\w./-]{0,96}\Z", re.ASCII)
-_RIGHT = re.compile(r"[\w.-]{0,96}", re.ASCII)
+_IN_NAMES = f"{ascii_letters}{digits}_.-"
 _URN = _re(r"[\w}\]*]:\Z")  # arn:aws:secretsmanager:…:secret:x
 _TITLE = re.compile(r"(?:^|: )[ \t]*((?:[A-Z]\w*[ ]){1,3})\Z")  # describe has `Admin API Key:`
 _LEADS = _re(r"(?:\A|(?P<inner>\\+n))[ \t]*(?:-[ ]+)*(?:export[ ]+)?(?P<quote>{q})\Z")
@@ -87,8 +87,8 @@ def find(text: str, at: int, *, own: str = "") -> Iterable[Taken]:
 
     The n of `\npassword` isn't part of a name, nor is `\u003c`.
     """
-    left, right = _LEFT.search(text, max(0, at - 96), at), _RIGHT.match(text, at)
-    begin, end = left.start() if left else at, right.end() if right else at
+    left, right = text[max(0, at - 96) : at], text[at : at + 96]
+    begin, end = at - len(left) + len(left.rstrip(f"{_IN_NAMES}/")), at + len(right) - len(right.lstrip(_IN_NAMES))
     if text[begin - 1 : begin] == "\\" and begin < at:
         begin += 5 if text[begin] == "u" else 1
     before = text[max(text.rfind("\n", 0, begin) + 1, begin - 200) : begin]

@@ -85,7 +85,8 @@ def search(rules: tuple[Rule, ...]) -> Places:
         yield 0, everywhere
         letters, at = text.encode("ascii", "replace").lower(), 0  # a byte for each character
         while found := anchors.search(letters, at):
-            yield found.start(), rules_of[found[0]]
-            at = found.start() + 1
+            start, end = found.span()
+            yield start, rules_of[letters[start:end]]
+            at = start + 1
 
     return places
