@@ -11,7 +11,7 @@ from agent.redact.values import NEAR, NOTHING, PASSWORD, SECRET, WEAK, Ends, Tak
 # fmt: off
 _PROMISES = [(level, re.compile(pattern)) for level, pattern in (
     (NOTHING, r"^(?:key)?$|\b(?:existing|ref|checksum|public|pub|provider|mount|reset|forgot|min|max|policy)\b"),
-    (PASSWORD, r"pass ?(?:word|phrase)$|passwd$|passwort$|\b(?:passwords|pass ?code|pass|pwd|pw|psw|kennwort)$"
+    (PASSWORD, r"pass ?(?:word|phrase)$|passwd$|passwort$|\b(?:passwords|pass ?code|pass|pwd|pw|kennwort)$"
                r"|\b(?:requirepass|masterauth|identified|bindpw|rootpw|dbpass|userpass)$"),
     # The name of an object, or what tells objects apart.
     (NOTHING, r"\b(?:pull|tls|image|existing|password|token|key|basic)\b.* secret$"),
@@ -43,14 +43,13 @@ def _re(pattern: str) -> re.Pattern[str]:
     r"""Blanks don't count; {q} is an optional quote at any depth, {n} line ends and \n, {i} a terminal's
     colour, {others} up to two other keys of an object and their values.
     """
-    quote = r"""(?>(?:\\*["'])?)"""
-    others = r"(?>(?:{q}(?!(?:value|default)\b)\w++{q}[ ]*+[:=][ ]*+[^\s,{}][^\n,{}]{0,80}+[\s,]++){0,2})"
-    for name, part in (
-        ("{others}", others),
-        ("{q}", quote),
-        ("{n}", r"(?>(?:\s|\\+n)*)"),
-        ("{i}", r"(?:\x1b\[[\d;]*m)?"),
-    ):
+    parts = {
+        "{others}": r"(?>(?:{q}(?!(?:value|default)\b)\w++{q}[ ]*+[:=][ ]*+[^\s,{}][^\n,{}]{0,80}+[\s,]++){0,2})",
+        "{q}": r"""(?>(?:\\*["'])?)""",
+        "{n}": r"(?>(?:\s|\\+n)*)",
+        "{i}": r"(?:\x1b\[[\d;]*m)?",
+    }
+    for name, part in parts.items():
         pattern = pattern.replace(name, part)
     return re.compile(pattern, re.VERBOSE | re.IGNORECASE | re.MULTILINE)
 
@@ -60,7 +59,6 @@ _IN_NAMES = f"{ascii_letters}{digits}_.-"
 _URN = _re(r"[\w}\]*]:\Z")  # arn:aws:secretsmanager:…:secret:x
 _TITLE = re.compile(r"(?:^|: )[ \t]*((?:[A-Z]\w*[ ]){1,3})\Z")  # describe has `Admin API Key:`
 _LEADS = _re(r"(?:\A|(?P<inner>\\+n))[ \t]*(?:-[ ]+)*(?:export[ ]+)?(?P<quote>{q})\Z")
-_TAG = _re(r"(?:<|\\u003c)\Z")
 _IS_VALUE = _re(r"""(?:\A|[\s{,\[(<"'\\-]|\\n)(?P<key>(?:name|key){q}[ ]*+[:=]\s*+{q})\Z""")
 
 # What stands between a name and its value.
@@ -116,7 +114,7 @@ class _Name:
             yield from self._pair(named.start("key"))
         elif _URN.search(self.before):
             return
-        elif _TAG.search(self.before) and (opened := _TAG_ENDS.match(self.text, self.end)):
+        elif self.before.endswith(("<", r"\u003c")) and (opened := _TAG_ENDS.match(self.text, self.end)):
             yield from self._judged(opened.end(), word)
         elif assign := _ASSIGN.match(self.text, self.end):
             yield from self._assigned(assign)

@@ -29,7 +29,7 @@ class Rule(NamedTuple):
     why: str
 
 
-_NAMES = "key ken kie cred cret pass pw auth sig= signature identified"
+_NAMES = "key token cookie cred secret pass pw auth sig= signature identified kennwort"
 _HASHES = "$1$ $2a$ $2b$ $2x$ $2y$ $5$ $6$ $7$ $y$ $apr1$ $sha1$ $argon2 $scrypt$ sha-256$"
 
 # fmt: off

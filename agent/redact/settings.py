@@ -50,10 +50,8 @@ def parse_redaction(values: Mapping[str, object]) -> Redaction:
 
 def _strings(values: Mapping[str, object], key: str, most: int) -> tuple[str, ...]:
     given = values.get(key, [])
-    if not isinstance(given, list) or not all(isinstance(one, str) and len(one) <= 200 for one in given):
-        raise RedactionError(f"{key} is a list of strings, none longer than 200 characters")
-    if len(given) > most:
-        raise RedactionError(f"{key} has {len(given)} entries, more than {most}")
+    if not isinstance(given, list) or len(given) > most or not all(isinstance(e, str) and len(e) <= 200 for e in given):
+        raise RedactionError(f"{key} is a list of at most {most} strings, none longer than 200 characters")
     return tuple(given)
 
 
