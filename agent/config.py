@@ -50,7 +50,7 @@ class Config:
     retention_seconds: Annotated[float, S("KUBENTLY_RETENTION_SECONDS", "86400", read.seconds(60, 365 * 86400),
         "How long delivered results are remembered.")]
     executors: Annotated[int, S("KUBENTLY_EXECUTORS", "4", read.whole(1, 64),
-        "How many kubectl run at once; each takes 46 MB, and more for answers of megabytes.")]
+        "How many kubectl run at once; each takes 48 MB, and more for answers of megabytes.")]
     max_output_bytes: Annotated[int, S("KUBENTLY_MAX_OUTPUT_BYTES", "10Mi", read.whole(1 << 10, 1 << 38),
         "The most of one command's output that is kept; the rest is counted and cut. Less for a small spool.")]
     command_timeout_max: Annotated[float, S("KUBENTLY_COMMAND_TIMEOUT_MAX", "60", read.seconds(1, 3600),

@@ -72,9 +72,7 @@ class Kubectl:
         Raises KubectlError.
         """
         made = cls(Environment.prepare(kubectl, kubeconfig, home, **more))
-        if (
-            kubeconfig is not None
-        ):  # it reads its own file: the agent has no YAML reader, and no second one can disagree
+        if kubeconfig is not None:  # kubectl reads its own file: no second reader can disagree
             argv, server = ("config", "view", "--minify"), ("clusters", 0, "cluster", "server")
             _, context = await made._told(argv, server, ("current-context",))
             flags = (*made.environment.flags, f"--context={context}")

@@ -102,9 +102,9 @@ class Environment:
 def data_limit(files: Iterable[Path] = CONTAINER_FILES) -> int:
     """Bytes of memory for kubectl: what the container's limit leaves beside the agent.
 
-    kubectl holds a list several times over: it takes 47 MB for a small one, 93 for 1.3 MB of JSON, 198 for 4 MB, 380
-    for 11 MB (measured with 1.37). Since Kubernetes 1.28 the kernel ends a container as a whole when it runs out of
-    memory (`memory.oom.group`, kubernetes/kubernetes#117793): a large answer must end its command and not the agent.
+    kubectl holds a list several times over: it takes 48 MB for a small one, 80 for 2 MB of JSON, 125 for 5 MB, 160 for
+    10 MB (measured with 1.37 and 192 MiB). Since Kubernetes 1.28 the kernel ends a container as a whole when it runs
+    out of memory (`memory.oom.group`, kubernetes/kubernetes#117793): a large answer must end its command alone.
     """
     for file in files:
         with suppress(OSError, ValueError):  # v2 says "max" where there is no limit
