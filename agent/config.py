@@ -40,43 +40,43 @@ class Config:
     log_level: Annotated[str, S("LOG_LEVEL", "INFO", read.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
         "How much is logged.")]
     log_format: Annotated[str | None, S("LOG_FORMAT", None, read.one_of("json", "text"),
-        "`json` or `text`; without it text on a terminal and JSON elsewhere.")]
+        "`json` or `text`; by default text on a terminal and JSON elsewhere.")]
     link: Annotated[LinkName, S("KUBENTLY_LINK", "poll", read.one_of("poll", "stream"),
         "How commands arrive: long polling, or the event stream of Kubently 2.x.")]
     spool_path: Annotated[Path, S("KUBENTLY_SPOOL_PATH", "/var/lib/kubently/spool.db", read.path,
-        "The spool; its folder must be writable and the agent's own.")]
+        "The spool's file; its folder must be writable, and for the agent alone.")]
     spool_max_bytes: Annotated[int, S("KUBENTLY_SPOOL_MAX_BYTES", "256Mi", read.whole(4 << 20, 1 << 40),
-        "The most that the spool takes on disk, all its files together.")]
+        "The most disk space that all files of the spool take together.")]
     retention_seconds: Annotated[float, S("KUBENTLY_RETENTION_SECONDS", "86400", read.seconds(60, 365 * 86400),
-        "How long delivered results are remembered.")]
+        "How many seconds delivered results are remembered.")]
     executors: Annotated[int, S("KUBENTLY_EXECUTORS", "4", read.whole(1, 64),
-        "How many kubectl run at once; each takes 48 MB, and more for answers of megabytes.")]
+        "How many kubectl processes run at once; each takes 48 MB, and more for answers of megabytes.")]
     max_output_bytes: Annotated[int, S("KUBENTLY_MAX_OUTPUT_BYTES", "10Mi", read.whole(1 << 10, 1 << 38),
-        "The most of one command's output that is kept; the rest is counted and cut. Less for a small spool.")]
+        "The most output of one command that is kept; the rest is cut off and counted. Less for a small spool.")]
     command_timeout_max: Annotated[float, S("KUBENTLY_COMMAND_TIMEOUT_MAX", "60", read.seconds(1, 3600),
-        "The longest a command may run, in seconds, whatever the API asks for. If it asks for nothing, it is 10.")]
+        "The longest a command may run, in seconds. If the API asks for no time, it is 10.")]
     kubectl: Annotated[str, S("KUBENTLY_KUBECTL", "kubectl", str,
         "kubectl's name or path, looked up once at start.")]
     kubectl_home: Annotated[Path, S("KUBENTLY_KUBECTL_HOME", None, read.path,
-        "A folder of the agent's own for kubectl's cache and kubeconfig; without it `kubectl` beside the spool.")]
+        "A folder for kubectl's cache and kubeconfig; by default `kubectl` beside the spool.")]
     kubeconfig: Annotated[Path | None, S("KUBENTLY_KUBECONFIG", None, read.path,
         "Outside a cluster: the kubeconfig to use. Inside, the pod's service account is used.")]
     policy_file: Annotated[Path | None, S("KUBENTLY_POLICY_FILE", None, read.path,
         "A TOML file that narrows what may be run.")]
     ca_cert: Annotated[Path | None, S("KUBENTLY_CA_CERT", None, read.path,
-        "The API's CA, PEM; without it the system's are used.")]
+        "The API's CA, PEM; by default the system's CAs.")]
     client_cert: Annotated[Path | None, S("KUBENTLY_CLIENT_CERT", None, read.path,
         "A client certificate for the API, PEM.")]
     client_key: Annotated[Path | None, S("KUBENTLY_CLIENT_KEY", None, read.path,
         "Its key, if it isn't in the same file.")]
     allow_http: Annotated[bool, S("KUBENTLY_ALLOW_HTTP", "false", read.flag,
-        "Allows http:// to a host other than this one: the token then travels in clear text.")]
+        "Allows http:// to another machine: the token then travels in clear text.")]
     health_address: Annotated[tuple[str, int], S("KUBENTLY_HEALTH_ADDRESS", "0.0.0.0:8080", read.address,
         "Where `/livez`, `/readyz` and `/metrics` are served.")]
     drain_seconds: Annotated[float, S("KUBENTLY_DRAIN_SECONDS", "25", read.seconds(1, 3600),
-        "How long a stop may take; keep it below the pod's grace period.")]
+        "How many seconds a stop may take; keep it below the pod's grace period.")]
     heartbeat_seconds: Annotated[float, S("KUBENTLY_HEARTBEAT_INTERVAL", "300", read.seconds(10, 3000),
-        "With the stream link: seconds between two heartbeats.")]
+        "With the stream link: seconds between heartbeats.")]
     report_capabilities: Annotated[bool, S("KUBENTLY_REPORT_CAPABILITIES", "true", read.flag,
         "With the stream link: whether the API is told what may be run here.")]
     # fmt: on
