@@ -16,13 +16,11 @@ from agent.spool.failure import said
 from agent.spool.space import beside
 
 OPEN, CLOSING = "open", "closing"
-SUSPECT = "suspect"
-"""Of a holder that couldn't go on with the database: the next one looks at it more closely."""
 
 
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[Callable[[str], None]]:
-    """Hold the lock of the spool at `path`. What is given writes the mark: OPEN, CLOSING or SUSPECT.
+    """Hold the lock of the spool at `path`. What is given writes the mark: OPEN or CLOSING.
 
     Raises:
         SpoolError: another process holds it, or it can't be taken at all.
@@ -64,7 +62,8 @@ def read_mark(path: Path) -> str:
         mark = beside(path, ".lock").read_text(errors="replace").strip()
     except OSError:
         return ""
-    return mark if mark.startswith((OPEN, CLOSING, SUSPECT)) else ""
+    # "suspect" is 0.1.0's, of a holder that couldn't go on
+    return mark if mark.startswith((OPEN, CLOSING, "suspect")) else ""
 
 
 def is_held(path: Path) -> bool:

@@ -74,7 +74,7 @@ def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Deli
         (seq,),
     ).fetchone()
     if row is None:
-        raise Broken("an index names a command that isn't there")
+        raise Broken("the command of a result isn't there any more")
     attempts = (row["attempts"] or 0) + 1
     damaged = Delivery(seq, row["command_id"], DAMAGED, attempts, whole=False)
     try:

@@ -76,11 +76,6 @@ class Spool:
         """How many results aren't delivered yet."""
         return len(self._pending.sizes)
 
-    @property
-    def suspect(self) -> bool:
-        """Whether something failed that a second try won't mend: the file may be broken."""
-        return self._writer.failure is not None
-
     # Commands come in, run, and end.
 
     async def accept(self, commands: Sequence[Command], result: Result | None = None) -> Intake:

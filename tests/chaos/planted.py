@@ -369,11 +369,11 @@ PLANTED = (
         (f"{SPOOL}/test_spool_damage.py", "-k", "damaged_size"),
     ),
     Planted(
-        "a spool that breaks at work is looked at closely by the next start",
+        "damage of an index is found at the start",
         "agent/spool/opening.py",
-        "mark(SUSPECT if spool.suspect else CLOSING)",
-        "mark(CLOSING)",
-        (f"{SPOOL}/test_spool_damage.py", "-k", "shows_only_at_work"),
+        "pragma integrity_check(1)",
+        "pragma quick_check(1)",
+        (f"{SPOOL}/test_spool_damage.py", "-k", "index_alone"),
     ),
     Planted(
         "a spool that breaks at work ends the agent",

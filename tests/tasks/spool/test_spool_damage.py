@@ -25,6 +25,7 @@ from tests.tasks.spool.kit import (
     deliver_all,
     make_folder,
     run,
+    run_and_forget,
     snapshot,
     start,
     take,
@@ -376,15 +377,11 @@ def without_an_index(path: Path) -> None:
         assert db.execute("pragma quick_check").fetchone() == ("ok",)
 
 
-async def test_damage_that_shows_only_at_work_is_mended_by_the_next_start(path: Path) -> None:
+async def test_damage_of_an_index_alone_is_found_and_mended(path: Path) -> None:
     async with reopened(path) as spool:
         for name in "abc":
             await run(spool, name, name)
     without_an_index(path)
-    async with reopened(path) as spool:
-        assert spool.recovery.damage is None, "nothing is seen at first"
-        with pytest.raises(SpoolError, match=r"is damaged \(an index .*Start the agent again: it moves the file aside"):
-            await take(spool, 3)
     async with reopened(path) as spool:
         assert "by_state" in str(spool.recovery.damage)
         assert spool.recovery.moved_aside is not None
@@ -394,14 +391,12 @@ async def test_damage_that_shows_only_at_work_is_mended_by_the_next_start(path: 
         assert spool.recovery.damage is None
 
 
-async def test_an_error_that_a_closer_look_doesnt_find_changes_nothing(path: Path) -> None:
-    """Such as a disk that read wrong once."""
+async def test_damage_that_shows_at_work_ends_the_agent(path: Path) -> None:
     async with reopened(path) as spool:
-        await run(spool, "a", "whole")
-    beside(path, ".lock").write_text("suspect, process 1\n")
-    async with reopened(path) as spool:
-        assert spool.recovery.moved_aside is None
-        assert await deliver_all(spool) == {"a": "whole"}
+        await run_and_forget(spool, "a")
+        alter(path, "delete from commands")
+        with pytest.raises(SpoolError, match=r"is damaged \(.*Start the agent again: it moves the file aside"):
+            await take(spool, 1)
 
 
 async def test_text_that_is_no_text_any_more(path: Path) -> None:
