@@ -59,7 +59,7 @@ _IN_NAMES = f"{ascii_letters}{digits}_.-"
 _URN = _re(r"[\w}\]*]:\Z")  # arn:aws:secretsmanager:…:secret:x
 _TITLE = re.compile(r"(?:^|: )[ \t]*((?:[A-Z]\w*[ ]){1,3})\Z")  # describe has `Admin API Key:`
 _LEADS = _re(r"(?:\A|(?P<inner>\\+n))[ \t]*(?:-[ ]+)*(?:export[ ]+)?(?P<quote>{q})\Z")
-_IS_VALUE = _re(r"""(?:\A|[\s{,\[(<"'\\-]|\\n)(?P<key>(?:name|key){q}[ ]*+[:=]\s*+{q})\Z""")
+_IS_VALUE = _re(r"""(?:\A|[\s{,\[(<"'\\-]|\\n)(?P<key>(?:name|key){q}[ ]*+[:=>]\s*+{q})\Z""")
 
 # What stands between a name and its value.
 _ASSIGN = _re(r"(?P<close>\\*[\"'])?\]?{i}(?:[ ]\d+)?[ \t]*(?P<sep>[=-]>|:=|=|:)(?P<after>[ \t]*){i}")
@@ -67,7 +67,7 @@ _TAG_ENDS = _re(r"(?:>|\\u003e)(?=[^\s<\\])")
 _BELOW = _re(r"[ \t]*\r?\n(?P<ruler>-{4}\r?\n)?(?P<indent>[ \t]*)(?=\S)")  # describe rules off a ConfigMap's keys
 _BESIDE = _re(r"""{q}(?P<sep>[ \t]+(?:is|by)[ \t]+ | ,?[ \t]+ | ,(?=\\*["']))(?=\S)""")
 _ARGUMENT = _re(r"""{q},?\s*(?:-[ ]|,[ ]*)?(?P<quote>\\*["'])?(?=[^\s-])""")
-_VALUE_AFTER = _re(r"{q}[\s,;]*+{n}{others}{q}(?:value|default){q}[ ]*+[:=][ ]*+")
+_VALUE_AFTER = _re(r"{q}(?:>(?=\w)|(?:</\w+>)?[\s,;]*+{n}{others}<?{q}(?:value|default){q}[ ]*+[:=>][ ]*+)")
 _VALUE_BEFORE = _re(r"(?:value|default){q}[ ]*+[:=][ ]*+")
 _BETWEEN = _re(r"{q}[\s,]*{n}{others}{q}\Z")
 
@@ -77,7 +77,8 @@ _BLOCK = _re(r"[|>][+-]?\d?[ \t]*\r?\n[ \t]*(?=\S)")
 _QUOTE = _re(r"""\\*["']""")
 _CALL = _re(r"""(?: string\(\d+\)[ ] | \w+\( | N )(?=\\*["']) | \[(?=[^\s\]\[])""")
 _SCHEME = _re(r"[\w-]+[ ]+")  # Bearer, Basic, GenieKey, …
-_PARAMETER = _re(r"""(?!path|domain|expires|max-age|samesite|version)[\w.%-]+="?([^\s;,"'\\]{8,})""")
+_PARAMETER = _re(r"""(?:response|signature|credential|oauth_\w+)="?([^",\s]+)""")
+_COOKIE = _re(r"""(?!path|domain|expires|max-age|samesite|version)[\w.%-]+=([^\s;"'\\]{8,})""")
 
 
 def find(text: str, at: int, *, own: str = "") -> Iterable[Taken]:
@@ -115,7 +116,7 @@ class _Name:
         elif _URN.search(self.before):
             return
         elif self.before.endswith(("<", r"\u003c")) and (opened := _TAG_ENDS.match(self.text, self.end)):
-            yield from self._judged(opened.end(), word)
+            yield from self._judged(opened.end(), values.tag)
         elif assign := _ASSIGN.match(self.text, self.end):
             yield from self._assigned(assign)
         elif self.text[self.begin] != "-":
@@ -138,7 +139,8 @@ class _Name:
         if _NESTED.match(self.text, at):
             return
         if below := _BLOCK.match(self.text, at):
-            at, rest = below.end(), values.block(self.indent)
+            yield from self._judged(below.end(), values.block(self.indent))
+            return
         if call := _CALL.match(self.text, at):
             at, rest = call.end(), word
         quote = _QUOTE.match(self.text, at)
@@ -147,7 +149,7 @@ class _Name:
             at, rest, prose = quote.end(), quoted(quote[0]), False
         if cookie or self.name.endswith(("auth", "authorization")):
             most = values.logical_line if cookie else rest
-            parameters = list(_PARAMETER.finditer(self.text, at, most(self.text, at)))
+            parameters = list((_COOKIE if cookie else _PARAMETER).finditer(self.text, at, most(self.text, at)))
             for parameter in parameters:
                 yield from self._judged(parameter.start(1), word, level=SECRET)
             if cookie or parameters:
@@ -159,7 +161,7 @@ class _Name:
     def _pair(self, key: int) -> Iterator[Taken]:
         """The value of an object whose name is the credential's. `key`: where the key of that name begins."""
         if after := _VALUE_AFTER.match(self.text, self.end):
-            yield from self._opened(after.end(), line if "\n" in after[0] and '"' not in after[0] else word)
+            yield from self._opened(after.end(), line if "\n" in after[0] and not {'"', ">"} & set(after[0]) else word)
             return
         low = max(0, key - NEAR)
         at = max(self.text.rfind("value", low, key), self.text.rfind("default", low, key))

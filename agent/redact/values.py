@@ -49,6 +49,8 @@ line = _to(r"(?>(?:[^\n\r\\ ]|[ ](?!\#[ ])|\\(?!n\\?(?:\n|\Z)))*)")
 r"""The rest of the line, without a comment. KYAML writes \n\ at its end."""
 logical_line = _to(r'(?>(?:[^"\n\r\\]|\\(?![nrt"\\]))*)')
 r"""The rest of a line inside a quoted string, where line ends are written \n."""
+tag = _to(r"(?>(?:(?!\\+u003c)[^<\n])*)")
+"""The inside of an XML element."""
 
 STAMP = r"(?:\[pod/[^\s\]]{1,400}\][ ])?(?:\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:\d\d)[ ])?"
 """What `kubectl logs --prefix --timestamps` writes before each line."""
