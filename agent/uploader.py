@@ -20,11 +20,9 @@ from agent.spool import SMALL_BYTES, Delivery, Spool
 
 log = Log("uploader")
 
-FIRST_CUT_BYTES = 900_000
-"""What a result that is too large is cut to first: common proxies take bodies of 1 MB by default."""
-
-LAST_CUT_BYTES = 1024
-"""One that is too large even at this size is refused for good."""
+FIRST_CUT_BYTES, LAST_CUT_BYTES = 900_000, 1024
+"""What a result that is too large is cut to first: common proxies take bodies of 1 MB by default. One that is too large
+even at the last size is refused for good."""
 
 REFUSALS = 8
 """So often a result is sent that is answered and not taken, while polls go well: a firewall dislikes its text. With the
@@ -41,11 +39,8 @@ CUT_SHORT = frozenset({None, 502})
 THROTTLED = frozenset({408, 425, 429})
 """Statuses that say nothing of a result."""
 
-DRAIN_LOOK_SECONDS = 0.2
-"""How often a sender that has nothing to do looks whether the drain is over."""
-
-RETRY_SPOOL_SECONDS = 1.0
-"""How long to wait after the spool failed, before it is used again."""
+DRAIN_LOOK_SECONDS, RETRY_SPOOL_SECONDS = 0.2, 1.0
+"""How often a sender without work looks whether the drain is over, and how soon a spool that failed is used again."""
 
 
 @dataclass(slots=True)
@@ -59,15 +54,7 @@ class Trouble:
 
 
 class Uploader:
-    """The tasks: each `run` is one of several senders.
-
-    Args:
-        link: the way to the API.
-        spool: where the results are.
-        trust: whether what answers is the API.
-        metrics: what is counted.
-        random: uniform draws from [0, 1).
-    """
+    """The tasks: each `run` is one of several senders. `random` draws uniformly from [0, 1)."""
 
     def __init__(
         self, link: Link, spool: Spool, trust: Trust, *, metrics: Metrics, random: Callable[[], float]

@@ -15,7 +15,7 @@ from agent.config import Config
 from agent.errors import AgentError
 from agent.link.answer import ELSEWHERE, unhappy
 from agent.link.http import Http
-from agent.link.network import Seen
+from agent.link.network import Network
 from agent.link.proxy import proxy_shown
 from agent.link.stream import StreamLink
 from agent.link.tls import tls_context
@@ -41,13 +41,13 @@ async def check_api(area: Area, config: Config) -> None:
     finally:
         await http.aclose()
     took_ms = (trio.current_time() - began) * 1000
-    await _way(area, config, http.network.seen, failure)
+    await _way(area, config, http.network, failure)
     area.begins("answer")
     if failure is None:
         area.passed(f"{what} in {took_ms:.0f} ms: the token is accepted, {words}")
         return
     hint = failure.hint
-    if http.network.seen.certificate and not config.client_cert and getattr(failure, "status", None) is None:
+    if http.network.certificate and not config.client_cert and getattr(failure, "status", None) is None:
         # With TLS 1.3 a server asks for it after the handshake, and often just ends the connection.
         hint += " If it wants a client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY."
     raise AgentError(f"{what}: {failure.problem}", hint)
@@ -77,7 +77,7 @@ async def _listen(http: Http, _: Config) -> str:
     return "the stream is open"
 
 
-async def _way(area: Area, config: Config, seen: Seen, failure: AgentError | None) -> None:
+async def _way(area: Area, config: Config, seen: Network, failure: AgentError | None) -> None:
     """Tell each step on the way to an answer, up to that which failed."""
     host, proxy = urlsplit(config.api_url).hostname or "", proxy_shown(config.api_url)
     what = f"the proxy {proxy}" if proxy else host

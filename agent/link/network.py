@@ -10,7 +10,6 @@ import select
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, cast
 
 import httpcore
@@ -19,11 +18,8 @@ import trio
 from agent.errors import LinkDown
 from agent.link.tls import handshake_failure
 
-NAME_SECONDS = 18.0
-"""How long a look-up may take: the resolver's 5 s, twice, for two nameservers, nearly."""
-
-KNOWN_NAME_SECONDS = 3.0
-"""How long it may take where an address is remembered."""
+NAME_SECONDS, KNOWN_NAME_SECONDS = 18.0, 3.0
+"""How long a look-up may take: the resolver's 5 s, twice, for two nameservers, nearly; and if an address is known."""
 
 CONNECT_SECONDS = 10.0
 """How long all addresses together may take, each as long as the others."""
@@ -51,28 +47,16 @@ class StaleConnection(Exception):  # noqa: N818  # reads as what it says
     """A connection that had served before has ended, without a byte of an answer to this request."""
 
 
-@dataclass(slots=True)
-class Seen:
-    """How far the last connection came, for `kubently-agent check`."""
-
-    addresses: tuple[str, ...] = ()
-    connected: str = ""
-    tls_version: str = ""
-    certificate: dict[str, Any] | None = None
-
-
 class Network(httpcore.AsyncNetworkBackend):
-    """What httpx connects with.
-
-    Args:
-        tls: whom new connections trust.
-        proxy: whether what is connected to is a proxy.
-    """
+    """What httpx connects with. New connections trust whom `tls` does, to the API's host or to a proxy."""
 
     def __init__(self, tls: ssl.SSLContext, *, proxy: bool = False) -> None:
         self.tls = tls
         self.renewals = 0
-        self.seen = Seen()
+        # How far the last connection came, for `kubently-agent check`.
+        self.addresses: list[str] = []
+        self.connected = self.tls_version = ""
+        self.certificate: dict[str, Any] | None = None
         self._what = "the proxy" if proxy else "the API's host"
         self._good: dict[str, list[str]] = {}
         self._looking_up = trio.CapacityLimiter(4)  # a look-up that is given up keeps its thread until it ends
@@ -87,9 +71,8 @@ class Network(httpcore.AsyncNetworkBackend):
         Raises:
             LinkDown: it can't be done; the sentence says whether it was the name.
         """
-        self.seen = Seen()
-        addresses = await self._look_up(host)
-        self.seen.addresses = tuple(addresses)
+        self.addresses, self.connected, self.tls_version, self.certificate = [], "", "", None
+        self.addresses = addresses = await self._look_up(host)
         words: list[str] = []
         for address in addresses:
             with trio.move_on_after(CONNECT_SECONDS / len(addresses)):
@@ -101,7 +84,7 @@ class Network(httpcore.AsyncNetworkBackend):
                 for option in _OPTIONS:
                     stream.setsockopt(*option)
                 self._good[host] = [address, *(other for other in addresses if other != address)]
-                self.seen.connected = f"{address}:{port}"
+                self.connected = f"{address}:{port}"
                 return Stream(self, stream.socket, _Unbreakable(stream))
             words.append("no connection in time")
         hint = f"Is {self._what} up, is {port} its port, and does a firewall or a NetworkPolicy let this pod out?"
@@ -201,8 +184,8 @@ class Stream(httpcore.AsyncNetworkStream):
                 cause = below.broken or error
                 raise handshake_failure(cause, words_of(cause), TLS_SECONDS) from error
             raise
-        self._network.seen.tls_version = tls.version() or ""
-        self._network.seen.certificate = tls.getpeercert()
+        self._network.tls_version = tls.version() or ""
+        self._network.certificate = tls.getpeercert()
         return Stream(self._network, self._socket, below, tls)
 
     async def aclose(self) -> None:

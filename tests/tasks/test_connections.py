@@ -371,7 +371,7 @@ async def test_of_several_addresses_the_one_that_was_good_last_is_tried_first(
             assert await ask(client) == (200, b"ok")
             client.network.renew()
         assert tried == ["::1", "127.0.0.2", "127.0.0.1", "127.0.0.1"]
-        assert client.network.seen.addresses == ("127.0.0.1", "::1", "127.0.0.2")
+        assert client.network.addresses == ["127.0.0.1", "::1", "127.0.0.2"]
         assert trio.current_time() < 5
 
 
@@ -465,8 +465,8 @@ async def test_tls(opened, host):
     async with running(server, served_by(authority, host), host) as url, opened(url, authority) as client:
         for _ in range(2):
             assert await ask(client, b"x") == (200, b"ok")
-        assert client.network.seen.certificate["notAfter"]
-        assert client.network.seen.tls_version == "TLSv1.3"
+        assert client.network.certificate["notAfter"]
+        assert client.network.tls_version == "TLSv1.3"
         assert server.connections == 1
         async with opened(url) as other:
             with pytest.raises(LinkDown, match="isn't trusted"):
