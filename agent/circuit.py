@@ -183,7 +183,8 @@ class Trust:
                 self.recognised()
                 return 0
         except LinkDown as down:
-            self._own.failed(down)
-            return self._own.wait()
+            if down.status is None:
+                self._own.failed(down)
+                return self._own.wait()
         log.debug("results wait: nothing in the answer shows that it is the API's")
         return UNRECOGNISED_SECONDS

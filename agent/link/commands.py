@@ -44,15 +44,7 @@ class Batch:
     """Whether it shows that the API itself has answered. Anything can say 204 at once."""
 
 
-def read_batch(answer: dict[str, Any] | None) -> Batch | None:
-    """The commands of a poll's answer, `{"commands": [...]}`; None if it isn't one."""
-    if answer is None or "commands" not in answer:
-        return None
-    commands = [] if answer["commands"] is None else answer["commands"]  # Go writes null for none
-    return as_batch(commands) if isinstance(commands, list) else None
-
-
-def as_batch(entries: Sequence[object]) -> Batch:
+def read_batch(entries: Sequence[object]) -> Batch:
     """Commands as they came, sorted. Those without a readable id are counted, as are those beyond the bound."""
     read = [read_command(entry) for entry in entries[:MAX_ENTRIES]]
     commands = [each for each in read if isinstance(each, Command)]

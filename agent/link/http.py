@@ -39,9 +39,7 @@ size (8 MiB took 272, measured), and the pod has 256."""
 
 CONNECTING_SECONDS = NAME_SECONDS + CONNECT_SECONDS + TLS_SECONDS
 WHOLE_SECONDS = 10.0
-LEAST_BYTES_PER_SECOND = 1024
-"""A request may last as long as a connection may take to make, as its answer may be silent, as its body takes on the
-slowest line, and 10 s."""
+"""A request may last as long as it may take to connect, to send at 1 KiB/s, to be answered, and 10 s."""
 
 _KEPT = httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=5.0)
 """An unused connection is kept for 5 s: some NATs forget a flow that was idle for 10 s, and say nothing."""
@@ -93,14 +91,14 @@ class Http:
         headers: Mapping[str, str] | None = None,
         again: bool = True,
     ) -> Answer:
-        """One request and its whole answer.
+        """One request and its whole answer. The body is JSON, whole or in pieces that have `length` bytes together.
 
         Args:
             method: GET or POST.
             path: from the API's base on, with its query.
             seconds: how long the answer may be silent, once connected and everything is sent.
-            body: JSON, whole or in pieces that have `length` bytes.
-            length: see there.
+            body: see above.
+            length: see above.
             headers: more headers.
             again: send it once more if a kept connection turns out to be dead.
 
@@ -111,7 +109,7 @@ class Http:
         if body is not None:
             length = len(body) if isinstance(body, bytes) else length
             sent |= {"Content-Type": "application/json", "Content-Length": str(length)}
-        limit = seconds + WHOLE_SECONDS + length / LEAST_BYTES_PER_SECOND + CONNECTING_SECONDS
+        limit = seconds + WHOLE_SECONDS + length / 1024 + CONNECTING_SECONDS
         while True:
             try:
                 async with aclosing(body()) if callable(body) else nullcontext(body) as content:

@@ -60,21 +60,12 @@ class Link(ABC):
         """
 
     @abstractmethod
-    async def ask(self) -> bool:
-        """Ask for something cheap that only the API can answer. False if that doesn't show. Raises LinkDown."""
-
     async def recognise(self) -> bool:
-        """The same, and any answer that a browser was meant to read doesn't show it.
+        """Ask for something cheap that only the API can answer. False if that doesn't show in the answer.
 
         Raises:
-            LinkDown: nothing answered.
+            LinkDown: nothing answered, or something that has a `status` and isn't the API.
         """
-        try:
-            return await self.ask()
-        except LinkDown as down:
-            if down.status is None:
-                raise
-            return False
 
     async def deliver(self, ready: ReadyResult) -> Reply:
         """Send one result."""

@@ -21,10 +21,8 @@ from agent.link.tls import handshake_failure
 NAME_SECONDS, KNOWN_NAME_SECONDS = 18.0, 3.0
 """How long a look-up may take: the resolver's 5 s, twice, for two nameservers, nearly; and if an address is known."""
 
-CONNECT_SECONDS = 10.0
-"""How long all addresses together may take, each as long as the others."""
-
-TLS_SECONDS = 10.0
+CONNECT_SECONDS, TLS_SECONDS = 10.0, 10.0
+"""How long all addresses together may take, each as long as the others; and the handshake."""
 
 WRITE_SECONDS, PIECE_BYTES = 60.0, 64 * 1024
 """How long so much of a body may take: a line slower than 1 KiB/s counts as dead."""
@@ -34,8 +32,6 @@ _OPTIONS = tuple(
     for level, name, value in (
         (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
         (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 8),  # some NATs forget a flow that was idle for 10 s
-        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 8),
-        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 6),
         (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 60_000),  # ms without an acknowledgement
         (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", 128 * 1024),  # so that what was written is nearly what was sent
     )

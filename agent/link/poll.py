@@ -20,11 +20,8 @@ from agent.log import Log
 
 log = Log("link")
 
-WAIT_ACTIVE, WAIT_IDLE = 1, 20
-"""Seconds that the server may hold a poll, in an active session and without one."""
-
-READ_MARGIN_SECONDS = 5
-"""How much longer than that an answer may take before the poll is given up."""
+WAIT_ACTIVE, WAIT_IDLE, READ_MARGIN_SECONDS = 1, 20, 5
+"""Seconds that the server may hold a poll, in an active session and without one, and that an answer may take longer."""
 
 STATUS_SECONDS = 5.0
 STATUS_EVERY_ACTIVE, STATUS_EVERY_IDLE = 10.0, 60.0
@@ -41,12 +38,7 @@ CUT = frozenset({None, 408, 502, 504, 524})
 
 
 class PollLink(Link):
-    """Long polling.
-
-    Args:
-        http: the client.
-        chance: uniform draws from [0, 1).
-    """
+    """Long polling. `chance` draws from [0, 1)."""
 
     pulls = True
     journal, burst, pause_seconds = 4, 10, 60.0
@@ -83,7 +75,7 @@ class PollLink(Link):
             await trio.sleep(max(0.0, began + SHORTEST_CYCLE_SECONDS - trio.current_time()))
         return batch
 
-    async def ask(self) -> bool:
+    async def recognise(self) -> bool:
         """Whether the session's state is answered as only the API does."""
         self._asked_at = trio.current_time()
         self._active = False
@@ -126,10 +118,11 @@ class PollLink(Link):
             return Batch(recognised=held)
         if answer.status != 200:
             raise unhappy(answer)
-        batch = read_batch(answer.said)
-        if batch is None:
+        commands = (answer.said or {}).get("commands", "none")
+        if not isinstance(commands, list | None):  # Go writes null for none
             problem = 'HTTP 200 without a JSON object that has a list "commands": not the API\'s answer'
             raise LinkDown(problem, ELSEWHERE, status=200)
+        batch = read_batch(commands or [])
         if batch.commands:
             self._worked_at = trio.current_time()
         return batch

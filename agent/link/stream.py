@@ -5,7 +5,7 @@ POST /executor/results   a flat body: 200 taken; 403 unknown or expired id; 422 
 POST /executor/capabilities   what may be run here; the API forgets it after 3,600 s without a heartbeat
 POST /executor/heartbeat      200 {"status": "success"}, or "not_found": report again
 
-Nothing depends on the last two. 404 for either means that the API is older: it isn't asked again until the next stream.
+Nothing depends on the last two: an API that is older than these answers 404.
 
 Events carry no ids and nothing is sent twice: what the API sends while nobody listens is gone, though it goes on taking
 results for a while. So a stream that ends is opened again at once, and one that is silent for too long counts as ended.
@@ -15,9 +15,9 @@ rest of the agent is busy the bytes wait in the kernel and then at the API, whic
 """
 
 import json
-import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from random import random
 
@@ -26,7 +26,7 @@ import trio
 from agent import __version__
 from agent.errors import LinkDown
 from agent.link.answer import Answer
-from agent.link.commands import Batch, as_batch
+from agent.link.commands import Batch, read_batch
 from agent.link.http import Http, OpenStream
 from agent.link.link import Link, Reply
 from agent.link.result import ReadyResult, stream_body
@@ -42,8 +42,8 @@ SILENCE_SECONDS = 45.0
 OPEN_SECONDS, FIRST_SECONDS = 10.0, 20.0
 """How long a new stream may take to begin, and to show its first sign of life: an event comes at once."""
 
-TELL_SECONDS, RETRY_SECONDS = 5.0, 30.0
-"""How long the answer to a heartbeat or a report may take, and how soon one that failed is sent again."""
+TELL_SECONDS = 5.0
+"""How long the answer to a heartbeat or a report may take."""
 
 MAX_VERBS, MAX_RESTRICTED_TYPES, MAX_FLAGS = 50, 50, 100
 """The API refuses a report with more."""
@@ -57,22 +57,14 @@ what the last answers needed to travel (until one was measured 0.3 s), but at le
 
 
 class StreamLink(Link):
-    """Server-Sent Events.
-
-    Args:
-        http: the client.
-        capabilities: what may be run here now, for the API to know; None to tell nothing.
-        heartbeat_seconds: the time between two heartbeats.
-        chance: uniform draws from [0, 1).
-    """
+    """Server-Sent Events. The API is told the `capabilities` of now, if there are any; `chance` draws from [0, 1)."""
 
     pulls = False
     journal, burst, pause_seconds = 60, 0, PAUSE_SECONDS
     results = "/executor/results"
     body = staticmethod(stream_body)
+    # Unknown ids are 403 here. So 404 means that something else answers in the API's place, and that passes.
     refusing = frozenset({400, 403, 409, 410, 411, 414, 415, 422, 431})
-    """404 isn't among them: unknown ids are 403 here, so it means that something else answers in the API's place, and
-    that passes."""
 
     def __init__(
         self,
@@ -111,7 +103,7 @@ class StreamLink(Link):
         log.info("stream opened again", reason=ended, lived_seconds=round(trio.current_time() - stream.since))
         return batch
 
-    async def ask(self) -> bool:
+    async def recognise(self) -> bool:
         """Whether a heartbeat is answered as only the API does."""
         answer = await self._post("/executor/heartbeat", {})
         return answer.status == 200 and (answer.said or {}).get("status") in ("success", "not_found")
@@ -126,25 +118,16 @@ class StreamLink(Link):
         return reply
 
     async def run(self) -> None:
-        """Tell what may be run here, and that the agent is alive: when a stream was opened (the API may be another one
-        than before), and now and then.
+        """Tell what may be run here, and that the agent is alive: at once when a stream was opened, for the API may be
+        another one than before, and now and then.
         """
-        pause = math.inf
         while True:
-            with trio.move_on_after(pause):
+            with trio.move_on_after(self._heartbeat_seconds):
                 await self._connected.wait()
             self._connected = trio.Event()
-            if self._capabilities is None:
-                continue
-            try:
-                status = await self._tell(self._capabilities())
-            except LinkDown:
-                status = 0
-            if status == 404:
-                self._reported = None
-            elif status != 200:
-                log.debug("capabilities not reported", status=status)
-            pause = {200: self._heartbeat_seconds, 404: math.inf}.get(status, RETRY_SECONDS)
+            if self._capabilities is not None and self._stream is not None:
+                with suppress(LinkDown):
+                    await self._tell(self._capabilities())
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -208,26 +191,23 @@ class StreamLink(Link):
         raise LinkDown(f"a stream ended soon after it began: {ended.problem}", retry_after=pause) from ended
 
     def _batch(self, events: list[Event]) -> Batch:
-        batch = as_batch([_json(event.data) for event in events if event.name == "command"])
+        batch = read_batch([_json(event.data) for event in events if event.name == "command"])
         granted = [
             replace(c, timeout=max(c.timeout * LEAST_SHARE, c.timeout - self._travel)) if c.timeout else c
             for c in batch.commands
         ]
         return replace(batch, commands=granted)
 
-    async def _tell(self, capabilities: Capabilities) -> int:
-        """Report or send a heartbeat; return the answer's status."""
+    async def _tell(self, capabilities: Capabilities) -> None:
         if capabilities == self._reported:
             answer = await self._post("/executor/heartbeat", {})
-            if answer.status != 200 or (answer.said or {}).get("status") != "not_found":
-                return answer.status
-            log.info("the API has forgotten this agent's capabilities")
+            if answer.status == 200 and (answer.said or {}).get("status") != "not_found":
+                return
         self._reported = None
         answer = await self._post("/executor/capabilities", report(capabilities))
         if answer.status == 200:
             self._reported = capabilities
             log.info("capabilities reported", verbs=len(capabilities.verbs), flags=len(capabilities.flags))
-        return answer.status
 
     async def _post(self, path: str, body: dict[str, object]) -> Answer:
         written = json.dumps(body, separators=(",", ":")).encode()

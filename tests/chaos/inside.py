@@ -46,7 +46,6 @@ SHORT = {
     "agent.link.stream.SILENCE_SECONDS": 0.8,
     "agent.link.stream.FIRST_SECONDS": 0.8,
     "agent.link.stream.TELL_SECONDS": 0.3,
-    "agent.link.stream.RETRY_SECONDS": 0.05,
     "agent.maintenance.EVERY_SECONDS": 0.2,
     "demo.sse.PING_SECONDS": 0.2,
 }

@@ -95,9 +95,6 @@ class FakeLink(Link):
         self.delivered.append((parcel.command_id, parcel.result, texts))
         return await _do(self.replies.popleft()) if self.replies else Reply(Verdict.STORED, 200)
 
-    async def ask(self):
-        raise NotImplementedError
-
     def abandon(self):
         self.abandoned = True
         for scope in self.reading:

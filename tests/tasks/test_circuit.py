@@ -140,7 +140,7 @@ async def test_once_the_poller_has_stopped_those_who_wait_find_out(circuit, auto
 
 
 async def test_what_isnt_recognised_waits_for_the_poller(circuit, autojump_clock):
-    asked = Asked(False, False)
+    asked = Asked(False, LinkDown("HTTP 200 in HTML", status=200))
     trust = trusting(circuit, asked)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trust.wait)

@@ -235,7 +235,6 @@ STATUS = {"cluster_id": "prod", "is_active": False, "queue_depth": 0}
         (httpx.Response(200, content=b"[" * 100_000), False),
         (httpx.Response(204), False),
         (httpx.Response(404, json=STATUS), False),
-        (httpx.Response(200, html="<html>"), False),
     ],
 )
 async def test_the_sessions_state_tells_whether_it_is_the_api(link, api, answer, known):
@@ -287,6 +286,22 @@ async def test_what_isnt_the_contract_is_an_outage(link, api, answer, says):
         says = "not the API's answer"
     with pytest.raises(LinkDown, match=says):
         await link.receive(eager=True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\xff\xfe\x00", b"null", b"[]", b"{}", b'{"commands": {}}', b'{"commands": 0}',
+     b'{"commands": [', b"[" * 100_000, b'{"commands": [' + b"9" * 5000 + b"]}"],
+)  # fmt: skip
+async def test_what_isnt_the_contracts_json(link, api, body):
+    api.get("/agent/commands").respond(200, content=body)
+    with pytest.raises(LinkDown, match="not the API's answer"):
+        await link.receive(eager=True)
+
+
+async def test_what_go_writes_for_no_commands(link, api):
+    api.get("/agent/commands").respond(json={"commands": None})
+    assert (await link.receive(eager=True)).commands == []
 
 
 async def test_a_redirect_is_not_followed(link, api):
