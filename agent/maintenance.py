@@ -6,7 +6,7 @@ import trio
 
 from agent.errors import SpoolFull
 from agent.log import Log
-from agent.spool import Counts, Spool
+from agent.spool import Spool
 from agent.watchdog import Watchdog
 
 log = Log("maintenance")
@@ -43,21 +43,14 @@ class Maintenance:
                 if not failing:
                     log.error("sweep failed, trying again", reason=str(error))
                 failing = True
-            self._tell_fullness(await self._spool.counts())
+            self._tell_fullness()
             await trio.sleep(SHORT_OF_ROOM_SECONDS if self._spool.full else EVERY_SECONDS)
 
-    def _tell_fullness(self, counts: Counts) -> None:
+    def _tell_fullness(self) -> None:
         """Say when the spool becomes full, and why; and when it no longer is: meanwhile commands stay at the API."""
-        if (counts.full_because is not None) == self._full:
-            return
-        self._full = not self._full
-        words = "spool full, no commands are taken" if self._full else "spool has room again, commands are taken"
-        tell = log.warning if self._full else log.info
-        tell(
-            words,
-            because=counts.full_because,
-            results_waiting=counts.pending,
-            size_bytes=counts.size_bytes,
-            capacity_bytes=counts.capacity_bytes,
-            free_bytes=counts.free_bytes,
-        )
+        because, waiting = self._spool.full_because, self._spool.pending
+        if because is not None and not self._full:
+            log.warning("spool full, no commands are taken", because=because, results_waiting=waiting)
+        if because is None and self._full:
+            log.info("spool has room again, commands are taken", results_waiting=waiting)
+        self._full = because is not None

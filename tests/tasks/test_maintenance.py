@@ -1,37 +1,91 @@
-"""The maintenance says once when the spool becomes full, and once when it no longer is."""
+"""Upkeep at its times; and it says once when the spool becomes full, and once when it no longer is."""
 
-from typing import Any
-
+import pytest
 import trio
 
+from agent.errors import SpoolError, SpoolFull
 from agent.maintenance import EVERY_SECONDS, Maintenance
-from agent.spool import Counts
+from agent.model import Command, Outcome, Result
+from agent.spool.clock import Clock
 from agent.watchdog import Watchdog
-from tests.tasks.fakes import Events
 
 
-class Spool:
-    """Full or not, turn by turn."""
+async def test_it_sweeps_at_once_and_then_at_its_times(small_spool, monkeypatch, virtual_clock, events):
+    swept, refreshed = [], []
+    real = small_spool.sweep
 
-    full = False
+    async def sweep():
+        swept.append(trio.current_time())
+        return await real()
 
-    def __init__(self, *free_bytes: int) -> None:
-        self.free_bytes = list(free_bytes)
+    monkeypatch.setattr(small_spool, "sweep", sweep)
+    watchdog = Watchdog(trio.current_time)
+    with trio.move_on_after(EVERY_SECONDS * 5 - 1):
+        await Maintenance(small_spool, lambda: refreshed.append(1), watchdog=watchdog).run()
+    assert len(swept) == len(refreshed) == 5
+    assert watchdog.silent() == {}
+    await trio.sleep(200)
+    assert "maintenance" in watchdog.silent()
 
-    async def sweep(self) -> None:
+
+async def test_what_is_old_is_forgotten_and_told(small_spool, monkeypatch, virtual_clock, events):
+    await small_spool.answer(Command("a", ("get", "pods")), Result(Outcome.BUSY))
+    delivery = await small_spool.take()
+    small_spool.delivered(delivery.seq, 200)
+    now = small_spool._clock
+    clock = Clock(lambda: now.wall() + 2e5, lambda: now.uptime() + 2e5, now.boot)
+    monkeypatch.setattr(small_spool, "_clock", clock)
+    with trio.move_on_after(1):
+        await Maintenance(small_spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()
+    assert [line["count"] for line in events["old results removed"]] == [1]
+
+
+async def test_a_sweep_that_fails_is_told_once_and_tried_again(small_spool, monkeypatch, virtual_clock, events):
+    tries = []
+    real = small_spool.sweep
+
+    async def sweep():
+        tries.append(1)
+        if len(tries) in {1, 2, 3, 5}:
+            raise SpoolFull("no room")
+        return await real()
+
+    monkeypatch.setattr(small_spool, "sweep", sweep)
+    with trio.move_on_after(EVERY_SECONDS * 6 - 1):
+        await Maintenance(small_spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()
+    assert len(tries) == 6
+    assert len(events["sweep failed, trying again"]) == 2, "once for each time that it began to fail"
+
+
+async def test_a_spool_that_is_broken_ends_the_task(small_spool, monkeypatch):
+    async def sweep():
+        raise SpoolError("damaged")
+
+    monkeypatch.setattr(small_spool, "sweep", sweep)
+    with pytest.raises(SpoolError, match="damaged"):
+        await Maintenance(small_spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()
+
+
+class FullInTurns:
+    """A spool that is full or not, turn by turn."""
+
+    full, pending = False, 7
+
+    def __init__(self, *because):
+        self.because = list(because)
+
+    async def sweep(self):
         pass
 
-    async def counts(self) -> Counts:
-        free = self.free_bytes.pop(0) if len(self.free_bytes) > 1 else self.free_bytes[0]
-        figures: dict[str, Any] = dict.fromkeys(Counts.__dataclass_fields__, 0)
-        because = None if free >= 100 else "a reason"
-        return Counts(**{**figures, "free_bytes": free, "full_because": because, "pending": 7})
+    @property
+    def full_because(self):
+        return self.because.pop(0) if len(self.because) > 1 else self.because[0]
 
 
-async def test_full_and_room_again_are_told_once_each(autojump_clock: trio.testing.MockClock, events: Events) -> None:
-    maintenance = Maintenance(Spool(500, 99, 0, 100, 500), lambda: None, watchdog=Watchdog(trio.current_time))  # type: ignore[arg-type]
+async def test_full_and_room_again_are_told_once_each(virtual_clock, events):
+    spool = FullInTurns(None, "a reason", "another", None, None)
     with trio.move_on_after(EVERY_SECONDS * 8):
-        await maintenance.run()
+        await Maintenance(spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()  # type: ignore[arg-type]
     (line,) = events["spool full, no commands are taken"]
     assert (line["because"], line["results_waiting"]) == ("a reason", 7)
     assert len(events["spool has room again, commands are taken"]) == 1
