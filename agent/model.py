@@ -29,12 +29,11 @@ def json_bytes(data: bytes) -> int:
     return len(data) + len(special) + 4 * len(special.translate(None, _SHORT))
 
 
-def json_text(text: str) -> bytes:
-    """Text as the inside of a JSON string, in UTF-8. Escaped pieces join to the escaped whole."""
-    data = text.encode()
+def json_text(data: bytes) -> bytes:
+    """UTF-8 text as the inside of a JSON string. Escaped pieces join to the escaped whole."""
     special = data.translate(None, _PLAIN)
     if len(special) * _SPARSE > len(data):
-        return encode_basestring(text)[1:-1].encode()
+        return encode_basestring(data.decode("utf-8", "replace"))[1:-1].encode()
     for character, escaped in _ESCAPES:
         if character in special:
             data = data.replace(character, escaped)

@@ -47,7 +47,7 @@ class ReadyResult(Protocol):
     @property
     def attempts(self) -> int: ...  # noqa: D102  # how often it was sent, this time included
     def json_bytes(self, stream: Stream) -> int: ...  # noqa: D102  # of the text as the inside of a JSON string
-    def pieces(self, stream: Stream) -> AsyncGenerator[str, None]: ...  # noqa: D102
+    def pieces(self, stream: Stream) -> AsyncGenerator[bytes, None]: ...  # noqa: D102  # in UTF-8
     # fmt: on
 
 
@@ -121,7 +121,7 @@ async def _beginning(ready: ReadyResult, stream: Stream) -> str:
     text = ""
     async with aclosing(ready.pieces(stream)) as pieces:
         async for piece in pieces:
-            text += piece[: SHOWN_CHARS - len(text)]
+            text += piece.decode("utf-8", "replace")[: SHOWN_CHARS - len(text)]
             if len(text) >= SHOWN_CHARS:
                 break
     return text

@@ -10,6 +10,7 @@ from agent.model import Result, Stream
 from agent.spool.text import NOTHING, Written
 
 STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
+Utf8 = bytes  # `Delivery` has a property of that name
 
 SMALL_BYTES = 64 * 1024
 """Results of at most so much output are small: they pass by a large one that takes its time."""
@@ -87,15 +88,15 @@ class Delivery:
         """UTF-8 bytes of the stream's text inside a JSON string: a body's length is known before its output is read."""
         return self.output[stream].json_bytes
 
-    async def pieces(self, stream: Stream) -> AsyncGenerator[str, None]:
-        """The stream's text, piece by piece.
+    async def pieces(self, stream: Stream) -> AsyncGenerator[Utf8, None]:
+        """The stream's text in UTF-8, piece by piece.
 
         Raises:
             DamagedResult: it isn't what was stored. That is known before the last piece is given, so a body that is
                 being sent stays unfinished. An error has taken the result's place: release it and take it again.
         """
         if self.texts is not None:
-            yield self.texts[stream]
+            yield self.texts[stream].encode()
             return
         stored = self.output[stream]
         part = size = crc = 0
@@ -105,7 +106,7 @@ class Delivery:
             if not data or size > stored.bytes or (size == stored.bytes and crc != stored.crc):
                 self.damaged(self)
                 raise DamagedResult(f"The stored result of {self.command_id} is damaged.")
-            yield data.decode("utf-8", "replace")
+            yield data
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import trio
 
 from agent.kubectl import Exit
 from agent.link import Link, Reply, Verdict
-from agent.model import Result, json_text
+from agent.model import Result, json_bytes
 
 
 class FakeReadyResult:
@@ -37,12 +37,12 @@ class FakeReadyResult:
         self.read = 0
 
     def json_bytes(self, stream):
-        return sum(len(json_text(text)) for text in self._texts[stream])
+        return sum(json_bytes(text.encode()) for text in self._texts[stream])
 
     async def pieces(self, stream):
         for text in self._texts[stream]:
             self.read += 1
-            yield text
+            yield text.encode()
 
 
 class Chance:
@@ -91,7 +91,9 @@ class FakeLink(Link):
         return await _do(self.answers.popleft()) if self.answers else True
 
     async def deliver(self, parcel):
-        texts = {stream: "".join([text async for text in parcel.pieces(stream)]) for stream in ("stdout", "stderr")}
+        texts = {
+            stream: b"".join([text async for text in parcel.pieces(stream)]).decode() for stream in ("stdout", "stderr")
+        }
         self.delivered.append((parcel.command_id, parcel.result, texts))
         return await _do(self.replies.popleft()) if self.replies else Reply(Verdict.STORED, 200)
 

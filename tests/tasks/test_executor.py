@@ -48,7 +48,7 @@ class Executing:
     async def result(self):
         """The oldest result, and what is stored of both streams."""
         delivery = await self.spool.take()
-        texts = ["".join([text async for text in delivery.pieces(stream)]) for stream in ("stdout", "stderr")]
+        texts = [b"".join([text async for text in delivery.pieces(stream)]).decode() for stream in ("stdout", "stderr")]
         return delivery.result, *texts
 
 

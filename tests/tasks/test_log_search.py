@@ -65,7 +65,7 @@ class Searching:
         self.executor.drain()
         await self.executor.run()
         delivery = await self.spool.take()
-        return delivery.result, "".join([text async for text in delivery.pieces("stdout")])
+        return delivery.result, b"".join([text async for text in delivery.pieces("stdout")]).decode()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from agent.circuit import Circuit, Trust
 from agent.errors import DamagedResult, LinkDown, SpoolError, SpoolFull
 from agent.link import Reply, Verdict
 from agent.metrics import Metrics
-from agent.model import Command, Outcome, Result, json_text
+from agent.model import Command, Outcome, Result, json_bytes
 from agent.spool import results
 from agent.uploader import BREAKS, BREAKS_OF_SMALL, REFUSALS, Uploader
 from tests.tasks.fakes import FakeLink, until
@@ -293,7 +293,7 @@ async def test_what_is_larger_as_json_than_as_text_is_cut_too(uploading, stdout,
     most = 100_000
 
     async def up_to_that():
-        length = sum(len(json_text(text)) for text in uploading.link.delivered[-1][2].values())
+        length = sum(json_bytes(text.encode()) for text in uploading.link.delivered[-1][2].values())
         return Reply(Verdict.STORED, 200) if length <= most else Reply(Verdict.TOO_LARGE, 413)
 
     await uploading.result("a", stdout, stderr)
@@ -302,7 +302,7 @@ async def test_what_is_larger_as_json_than_as_text_is_cut_too(uploading, stdout,
     assert (await uploading.spool.counts()).delivered == 1
     _, result, texts = uploading.link.delivered[-1]
     assert result.truncated
-    assert most / 8 < sum(len(json_text(text)) for text in texts.values()) <= most
+    assert most / 8 < sum(json_bytes(text.encode()) for text in texts.values()) <= most
 
 
 async def test_a_cut_that_cant_be_written_is_tried_again(uploading, monkeypatch, autojump_clock):

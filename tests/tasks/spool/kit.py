@@ -83,7 +83,7 @@ async def run_and_forget(spool: Spool, id: str, out: str = "") -> None:  # noqa:
 
 
 async def text(delivery: Delivery, stream: Stream = "stdout") -> str:
-    return "".join([piece async for piece in delivery.pieces(stream)])
+    return b"".join([piece async for piece in delivery.pieces(stream)]).decode()
 
 
 async def deliver_all(spool: Spool) -> dict[str, str]:

@@ -61,7 +61,7 @@ async def test_output_comes_back_as_it_was_written(spool: Spool) -> None:
     assert await text(delivery, "stderr") == "warning\n"
     assert delivery.json_bytes("stdout") == len(expected.replace("\n", "\\n").encode())
     assert delivery.json_bytes("stderr") == len("warning\\n")
-    assert all([len(piece) <= 256 * 1024 async for piece in delivery.pieces("stdout")])
+    assert all([len(piece.decode()) <= 256 * 1024 async for piece in delivery.pieces("stdout")])
 
 
 async def test_a_result_has_everything_that_was_said_of_it(spool: Spool, hands: Hands) -> None:

@@ -149,7 +149,7 @@ async def test_a_result_that_is_too_large_is_cut_and_sent(spool: Spool) -> None:
     assert (await spool.counts()).pending_bytes == 600_000
     await spool.cut(delivery.seq, 0)
     delivery = await take_one(spool)
-    assert [piece async for piece in delivery.pieces("stdout")] == [""]
+    assert [piece async for piece in delivery.pieces("stdout")] == [b""]
     assert delivery.result.outcome is Outcome.SUCCEEDED
 
 
