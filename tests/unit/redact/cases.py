@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.redact import MARK
+from agent.redact import DEFAULT, MARK, Redaction, Redactor
 
 HERE = Path(__file__).parent
+
+
+def redacted(*pieces: str, redaction: Redaction = DEFAULT) -> str:
+    """What a stream makes of a text that comes in these pieces."""
+    stream = Redactor(redaction)
+    return "".join([*map(stream.feed, pieces), stream.end()])
 
 
 @dataclass(frozen=True)

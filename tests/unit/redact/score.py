@@ -11,17 +11,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from agent.redact import Redactor
-from tests.unit.redact.cases import by_hand, corpus
+from tests.unit.redact.cases import by_hand, corpus, redacted
 
 
-def redact(text: str) -> str:
-    """All of it at once."""
-    stream = Redactor()
-    return stream.feed(text) + stream.end()
-
-
-def score(cases: list[dict[str, Any]], how: Callable[[str], str] = redact) -> Counter[str]:
+def score(cases: list[dict[str, Any]], how: Callable[[str], str] = redacted) -> Counter[str]:
     """Counts of what was there and what became of it."""
     n: Counter[str] = Counter()
     for case in cases:

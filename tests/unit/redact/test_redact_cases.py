@@ -5,12 +5,7 @@ import random
 import pytest
 
 from agent.redact import MARK, Redactor, redactor
-from tests.unit.redact.cases import CASES, Case
-
-
-def redacted(*pieces: str) -> str:
-    stream = Redactor()
-    return "".join([stream.feed(piece) for piece in pieces] + [stream.end()])
+from tests.unit.redact.cases import CASES, Case, redacted
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 import agent.redact
-from agent.redact import KINDS, Redaction, RedactionError, Redactor, parse_redaction
+from agent.redact import KINDS, Redaction, RedactionError, parse_redaction
+from tests.unit.redact import cases
 
 
 def redacted(text: str, **values: object) -> str:
-    stream = Redactor(parse_redaction(values))
-    return stream.feed(text) + stream.end()
+    return cases.redacted(text, redaction=parse_redaction(values))
 
 
 def test_nothing_said_means_all_rules() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.redact import Redactor
+from tests.unit.redact.cases import redacted
 
 KEYS = [
     "name", "value", "default", "key", "kind", "data", "list", "env", "url", "x", "auth", "authorization", "Cookie",
@@ -40,11 +40,6 @@ def shape(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: shape(one) for key, one in value.items()}
     return [shape(one) for one in value] if isinstance(value, list) else 0
-
-
-def redacted(text: str) -> str:
-    stream = Redactor()
-    return stream.feed(text) + stream.end()
 
 
 @pytest.mark.parametrize("seed", range(8))
