@@ -18,7 +18,6 @@ MOST_SECONDS = 50.0
 """A search takes no longer than that, whatever the API allows."""
 
 _LOG_BYTES = 64 << 20  # 10,000 lines of 6 KB; it is searched while it streams
-_ERROR_CHARS = 300
 _ENDING_SECONDS = 0.5  # kept of the time limit for the answer itself
 
 
@@ -74,17 +73,14 @@ class Searcher:
         said: list[str] = []
 
         async def sink(stream: Stream, text: str) -> None:
-            if stream == "stdout":
-                heard(text)
-            elif sum(map(len, said)) < _ERROR_CHARS:
-                said.append(text)
+            (heard if stream == "stdout" else said.append)(text)
 
         left = self.began + min(self.seconds, MOST_SECONDS) - _ENDING_SECONDS - trio.current_time()
         if left <= 0:
             return Exit(1, None, "time limit", 0, 0, truncated=False), ""
         ended = await self.kubectl.run(plan.argv, timeout=left, max_bytes=_LOG_BYTES, sink=sink)
         redactor = Redactor(self.policy.redaction)
-        return ended, (redactor.feed(" ".join("".join(said).split())[:_ERROR_CHARS]) + redactor.end()).strip()
+        return ended, (redactor.feed(" ".join("".join(said).split())[:300]) + redactor.end()).strip()
 
     async def _read(self, log: ContainerLog, plan: GuardPlan, turns: trio.CapacityLimiter) -> None:
         """Search one log while it streams."""
