@@ -80,7 +80,8 @@ class Environment:
         """
         program = _find(kubectl, environ)
         path, work, memory = home / "path", home / "work", data_limit()
-        _make_folders(home, path, work)
+        own = _in_cluster(environ, service_account) if kubeconfig is None else None
+        _set_up(home, own, path, work)
         variables = {
             "PATH": str(path),
             "HOME": str(home),
@@ -91,12 +92,8 @@ class Environment:
             "GOMEMLIMIT": str(memory // 2),
         }
         if kubeconfig is not None:
-            flags: tuple[str, ...] = (f"--kubeconfig={kubeconfig.absolute()}",)
-        else:
-            file = home / "kubeconfig"
-            _write(file, _in_cluster(environ, service_account))
-            flags = (f"--kubeconfig={file}", f"--context={_CONTEXT}")
-        return cls(program, flags, variables, work, memory)
+            return cls(program, (f"--kubeconfig={kubeconfig.absolute()}",), variables, work, memory)
+        return cls(program, (f"--kubeconfig={home}/kubeconfig", f"--context={_CONTEXT}"), variables, work, memory)
 
 
 def data_limit(files: Iterable[Path] = CONTAINER_FILES) -> int:
@@ -120,11 +117,18 @@ def _find(kubectl: str, environ: Mapping[str, str]) -> Path:
     raise KubectlError(f"There is no file {kubectl} that may be executed.", "Correct KUBENTLY_KUBECTL or its mode.")
 
 
-def _make_folders(home: Path, *empty: Path) -> None:
+def _set_up(home: Path, kubeconfig: str | None, *empty: Path) -> None:
+    """The folders; and the file whole or not at all, as an agent that runs already may be using it."""
+    fresh = home / "kubeconfig.new"
     try:
         for folder, mode in ((home, 0o700), (home / "cache", 0o700), *((each, 0o500) for each in empty)):
             folder.mkdir(mode, parents=True, exist_ok=True)
             folder.chmod(mode)
+        if kubeconfig is not None:
+            fresh.unlink(missing_ok=True)
+            fresh.touch(mode=0o600)
+            fresh.write_text(kubeconfig)
+            fresh.replace(home / "kubeconfig")
         strange = [file for folder in empty for file in folder.iterdir()]
     except OSError as error:
         problem = f"kubectl's own folder {home} can't be set up: {error.strerror}: {error.filename}."
@@ -163,15 +167,3 @@ def _in_cluster(environ: Mapping[str, str], service_account: Path) -> str:
         },
         indent=2,
     )
-
-
-def _write(file: Path, text: str) -> None:
-    """Whole or not at all: an agent that runs already may be using it."""
-    fresh = file.with_name(file.name + ".new")
-    try:
-        fresh.unlink(missing_ok=True)
-        fresh.touch(mode=0o600)
-        fresh.write_text(text + "\n")
-        fresh.replace(file)
-    except OSError as error:
-        raise KubectlError(f"The kubeconfig {file} can't be written: {error.strerror}.") from error

@@ -136,7 +136,7 @@ def test_a_home_with_something_in_an_empty_folder(tmp_path: Path, account: Path,
 
 def test_a_kubeconfig_that_cannot_be_written(tmp_path: Path, account: Path, program: Path) -> None:
     (tmp_path / "home" / "kubeconfig" / "x").mkdir(parents=True)
-    with pytest.raises(KubectlError, match="kubeconfig can't be written: Is a directory"):
+    with pytest.raises(KubectlError, match=r"can't be set up: Is a directory: .*/kubeconfig"):
         prepare(tmp_path, account)
 
 
