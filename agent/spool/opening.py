@@ -243,7 +243,7 @@ def try_volume(folder: Path) -> None:
     ):
         path = Path(inside) / "check.db"
         try:
-            with closing(connect(path, Plan.of(1 << 22))) as db:
+            with closing(connect(path, Plan.of(1 << 22, 1 << 16))) as db:
                 db.execute("insert into meta values ('checked', '1')")
         except sqlite3.Error as error:
             raise translate(error, folder / path.name) from error

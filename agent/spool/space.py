@@ -43,19 +43,32 @@ class Plan:
     rejected_bytes: int  # How much of rejected ones. An API that refuses everything must not fill the spool
     kept_rows: int  # how many settled results may be remembered, of about 1 KB each with their indexes
 
+    output_bytes: int  # the largest output of one command that is sure to find room
+    reserve_bytes: int  # room to keep free for it and what is beside it: a quarter of the spool at most
+
     @classmethod
-    def of(cls, capacity: int, pages: int = 0) -> "Plan":
-        """Divide `capacity` bytes. A database that has more `pages` already can still change its states."""
+    def of(cls, capacity: int, output: int, pages: int = 0) -> "Plan":
+        """Divide `capacity` bytes for outputs of at most `output` bytes.
+
+        A database that has more `pages` already can still change its states.
+        """
         ballast, wal = min(8 * MB, capacity // 8), min(8 * MB, capacity // 4)
         hard = capacity - ballast - wal
         soft = hard - min(MB, capacity // 8)
-        hard_pages = max(hard // PAGE_BYTES, pages + _SPARE_PAGES)
-        kept, quarter = min(8 * MB, soft // 16), soft // 4
-        return cls(capacity, soft, hard_pages, wal, ballast, kept, quarter, min(100_000, quarter // 1024))
-
-    def output_bytes(self, wanted: int) -> int:
-        """The largest output of one command: with what is beside it, it has a quarter of the spool at most."""
-        return min(wanted, (self.soft_bytes // 4 - _BESIDE_BYTES) * 32 // 33)
+        quarter = soft // 4
+        output = min(output, (quarter - _BESIDE_BYTES) * 32 // 33)
+        return cls(
+            capacity_bytes=capacity,
+            soft_bytes=soft,
+            hard_pages=max(hard // PAGE_BYTES, pages + _SPARE_PAGES),
+            wal_bytes=wal,
+            ballast_bytes=ballast,
+            kept_bytes=min(8 * MB, soft // 16),
+            rejected_bytes=quarter,
+            kept_rows=min(100_000, quarter // 1024),
+            output_bytes=output,
+            reserve_bytes=output + output // 32 + _BESIDE_BYTES,
+        )
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -85,7 +98,7 @@ def disk_free(folder: Path) -> int:
     return figures.f_bavail * figures.f_frsize
 
 
-def plan_for(path: Path, max_bytes: int) -> Plan:
+def plan_for(path: Path, limits: Limits) -> Plan:
     """The cap is the smallest of what is configured and what the disk has, less the damaged files kept here.
 
     Raises:
@@ -94,16 +107,17 @@ def plan_for(path: Path, max_bytes: int) -> Plan:
     own = own_bytes(path)
     on_disk = (disk_free(path.parent) + own) * 15 // 16  # kubectl's cache and the lock are on this disk too
     aside = sum(file_bytes(file) for file in path.parent.glob(f"{path.name}.damaged-*"))
-    capacity = min(on_disk, max(max_bytes - aside, max_bytes // 4))
+    capacity = min(on_disk, max(limits.max_bytes - aside, limits.max_bytes // 4))
     if path.exists():
         capacity = max(capacity, SMALLEST_BYTES)  # what is here can still be delivered
     if capacity < SMALLEST_BYTES:
         raise SpoolError(
             f"The spool {path} may have only {capacity // 1024} KiB "
-            f"(configured: {max_bytes // 1024} KiB, free on its disk: {on_disk // 1024} KiB).",
+            f"(configured: {limits.max_bytes // 1024} KiB, free on its disk: {on_disk // 1024} KiB).",
             f"It needs {SMALLEST_BYTES // MB} MiB or more: make room on the disk or raise KUBENTLY_SPOOL_MAX_BYTES.",
         )
-    return Plan.of(capacity, (file_bytes(path) + file_bytes(beside(path, "-wal"))) // PAGE_BYTES)
+    pages = (file_bytes(path) + file_bytes(beside(path, "-wal"))) // PAGE_BYTES
+    return Plan.of(capacity, limits.output_bytes, pages)
 
 
 class Space:
@@ -118,23 +132,14 @@ class Space:
         self.file_bytes = self.wal_bytes = self.disk_free = 0
         self.reader_since_ms: int | None = None
         """Since when somebody reads and keeps the write-ahead log from starting over."""
-        self._divide(plan_for(path, limits.max_bytes))
-
-    def _divide(self, plan: Plan) -> None:
-        self.plan = plan
-        self.output_bytes = plan.output_bytes(self.limits.output_bytes)
-        """How much output of one command is sure to find room."""
-        self.reserve_bytes = self.output_bytes + self.output_bytes // 32 + _BESIDE_BYTES
-        """Room to keep free for it."""
+        self.plan = plan_for(path, limits)
 
     def grow(self) -> None:
         """Divide anew if the disk has more room than it had before.
 
         A disk that is full when the agent starts, and isn't later, mustn't leave it with a tiny spool for months.
         """
-        plan = plan_for(self.path, self.limits.max_bytes)
-        if plan.capacity_bytes > self.plan.capacity_bytes:
-            self._divide(plan)
+        self.plan = max(self.plan, plan_for(self.path, self.limits), key=lambda plan: plan.capacity_bytes)
 
     def opened(self, db: sqlite3.Connection) -> None:
         """Remember which file was opened, put the ballast beside it, and measure it."""
@@ -184,7 +189,7 @@ class Space:
     @property
     def full(self) -> bool:
         """Whether no commands are taken: one more output might find no room."""
-        return self.free_bytes < self.reserve_bytes
+        return self.free_bytes < self.plan.reserve_bytes
 
     @property
     def disk_full(self) -> bool:

@@ -113,8 +113,8 @@ class Spool:
         """
         if not self._claimable():
             return None
-        beside = self._space.reserve_bytes - self._space.output_bytes
-        output_bytes = max(0, min(self._space.output_bytes, self._free_bytes() - beside))
+        plan = self._space.plan
+        output_bytes = max(0, min(plan.output_bytes, self._free_bytes() - plan.reserve_bytes + plan.output_bytes))
         seq, command = self._waiting.popleft()
         claim = self._running[command.id] = Claim(command, output_bytes, seq, self._clock.unix_ms())
         self._writer.hand_in(Need.STATE, journal.start, seq, claim.started_unix_ms)
@@ -283,11 +283,11 @@ class Spool:
     def _claimable(self) -> int:
         """How many commands can be claimed: with room for the output, or if nothing else could make room."""
         alone = not self._running and not self._pending.sizes
-        return len(self._waiting) if alone or self._free_bytes() >= self._space.reserve_bytes else 0
+        return len(self._waiting) if alone or self._free_bytes() >= self._space.plan.reserve_bytes else 0
 
     def _free_bytes(self) -> int:
         """Beyond what the running commands may still need."""
-        reserve = self._space.reserve_bytes
+        reserve = self._space.plan.reserve_bytes
         return self._space.free_bytes - sum(max(0, reserve - run.stored_bytes) for run in self._running.values())
 
     def _changed(self) -> None:

@@ -150,14 +150,14 @@ class Writer:
 
     def _main(self) -> None:
         with contextlib.suppress(trio.RunFinishedError):
-            closing = False
-            while not closing:
-                found = self._next()
-                closing = found[-1] is None
-                jobs = [job for job in found if job is not None]
-                self._carry_out(jobs)
-                self._token.run_sync_soon(self._tell, jobs)
-            self._connection.close()
+            with contextlib.closing(self._connection):
+                closing = False
+                while not closing:
+                    found = self._next()
+                    closing = found[-1] is None
+                    jobs = [job for job in found if job is not None]
+                    self._carry_out(jobs)
+                    self._token.run_sync_soon(self._tell, jobs)
             self._token.run_sync_soon(self._ended.set)
 
     def _next(self) -> list[Job | None]:

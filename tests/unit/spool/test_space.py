@@ -15,27 +15,27 @@ from agent.spool.space import MB, PAGE_BYTES, SMALLEST_BYTES, Plan, Space, besid
 
 @given(st.integers(SMALLEST_BYTES, 2**40), st.integers(1, 2**30))
 def test_the_parts_are_within_the_cap_and_an_output_fits_its_reserve(capacity: int, output: int) -> None:
-    plan = Plan.of(capacity)
+    plan = Plan.of(capacity, output)
     assert plan.hard_pages * PAGE_BYTES + plan.wal_bytes + plan.ballast_bytes <= capacity
     assert plan.hard_pages - plan.soft_bytes // PAGE_BYTES >= 60  # for changes of state
     assert plan.soft_bytes >= capacity // 4
-    assert plan.output_bytes(output) <= output
-    assert plan.output_bytes(output) >= min(output, capacity // 100)
+    assert min(output, capacity // 100) <= plan.output_bytes <= output
+    assert plan.output_bytes * 33 // 32 <= plan.reserve_bytes <= plan.soft_bytes // 4
     assert plan.kept_bytes + plan.rejected_bytes + plan.kept_rows * 1024 + plan.soft_bytes // 4 <= plan.soft_bytes
 
 
 def test_an_output_of_the_default_size_fits_the_default_spool() -> None:
-    assert Plan.of(256 * MB).output_bytes(10 * MB) == 10 * MB
+    assert Plan.of(256 * MB, 10 * MB).output_bytes == 10 * MB
 
 
 def test_a_file_that_is_too_large_already_can_still_change_its_states() -> None:
-    assert Plan.of(2 * MB, pages=10_000).hard_pages > 10_000
+    assert Plan.of(2 * MB, MB, pages=10_000).hard_pages > 10_000
 
 
 def test_the_disk_bounds_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(space, "disk_free", lambda _: 16 * MB)
-    assert space.plan_for(tmp_path / "spool.db", 256 * MB).capacity_bytes == 15 * MB
-    assert space.plan_for(tmp_path / "spool.db", 8 * MB).capacity_bytes == 8 * MB
+    assert space.plan_for(tmp_path / "spool.db", Limits(256 * MB)).capacity_bytes == 15 * MB
+    assert space.plan_for(tmp_path / "spool.db", Limits(8 * MB)).capacity_bytes == 8 * MB
 
 
 @pytest.fixture
@@ -48,10 +48,6 @@ def db() -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def files(tmp_path: Path) -> Space:
     return Space(tmp_path / "spool.db", Limits(32 * MB))
-
-
-def test_an_output_fits_its_reserve(files: Space) -> None:
-    assert files.output_bytes * 33 // 32 <= files.reserve_bytes <= files.plan.soft_bytes // 4
 
 
 def test_a_log_that_a_reader_pins_counts_in_full(files: Space, db: sqlite3.Connection) -> None:
