@@ -58,7 +58,7 @@ def _re(pattern: str) -> re.Pattern[str]:
 _IN_NAMES = f"{ascii_letters}{digits}_.-"
 _URN = _re(r"[\w}\]*]:\Z")  # arn:aws:secretsmanager:…:secret:x
 _TITLE = re.compile(r"(?:^|: )[ \t]*((?:[A-Z]\w*[ ]){1,3})\Z")  # describe has `Admin API Key:`
-_LEADS = _re(r"(?:\A|(?P<inner>\\+n))[ \t]*(?:-[ ]+)*(?:export[ ]+)?(?P<quote>{q})\Z")
+_LEADS = _re(r"(?P<inner>\\n)?[ \t]*(?:-[ ]+)*(?:export[ ]+)?(?P<quote>{q})\Z")
 _IS_VALUE = _re(r"""(?:\A|[\s{,\[(<"'\\-]|\\n)(?P<key>(?:name|key){q}[ ]*+[:=>]\s*+{q})\Z""")
 
 # What stands between a name and its value.
@@ -94,7 +94,7 @@ def find(text: str, at: int, *, own: str = "") -> Iterable[Taken]:
     if own:
         level = PASSWORD if text[begin:end].lower().endswith(own) else NOTHING
     else:
-        title = _TITLE.search(before) if before[-1:] == " " else None
+        title = _TITLE.search(before) if before[-1:] == " " and before[-2:-1].isalnum() else None
         level = max(promise(text[begin:end]), promise(title[1] + text[begin:end]) if title else NOTHING)
     return _Name(text, begin, end, level, before).value() if level != NOTHING else ()
 
@@ -106,14 +106,14 @@ class _Name:
         self.text, self.begin, self.end, self.level, self.before = text, begin, end, level, before
         self.name = text[begin:end].lower()
         self.indent = len(before) - len(before.lstrip(" -"))
-        self.leads = _LEADS.search(before)
+        self.leads = _LEADS.match(before, max(0, before.rfind(r"\n")))
         """Set if only quotes and dashes stand before it."""
 
     def value(self) -> Iterator[Taken]:
         """The value, in whatever form it stands."""
         if named := _IS_VALUE.search(self.text, max(0, self.begin - 48), self.begin):
             yield from self._pair(named.start("key"))
-        elif _URN.search(self.before):
+        elif _URN.match(self.before[-2:]):
             return
         elif self.before.endswith(("<", r"\u003c")) and (opened := _TAG_ENDS.match(self.text, self.end)):
             yield from self._judged(opened.end(), values.tag)
