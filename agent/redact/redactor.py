@@ -87,7 +87,7 @@ class Redactor:
 
     def _window(self, text: str, begin: int, *, last: bool) -> tuple[int, str]:
         """Work through this from `begin` on; returns where it goes on, and what is safe up to there."""
-        at, out = self._ends(text, begin) if self._ends else begin, ""
+        at, out = self._ends(text, begin) if self._ends else begin, list[str]()
         self._ends = self._ends if at == len(text) else None
         cut = len(text) if last else max(text.rfind("\n", at, len(text) - AHEAD) + 1 or len(text) - AHEAD, at)
         for kind, span in sorted(self._found(text), key=lambda found: found[1][:2]) if at < len(text) else ():
@@ -96,12 +96,12 @@ class Redactor:
                     start = max(span.start, at)
                     bare = _BARE.search(text, max(0, start - 24), start)
                     quote = bare[1] if bare else ""
-                    out += text[at:start] + quote + self._mark(kind) + quote
+                    out += (text[at:start], quote, self._mark(kind), quote)
                     self.counts[kind] += 1
                 at = span.end
                 cut = max(cut, at)
                 self._ends = span.ends if at == len(text) else None
-        return cut, out + text[at:cut]
+        return cut, "".join(out) + text[at:cut]
 
     def _found(self, text: str) -> Iterator[tuple[str, Taken]]:
         """What each rule takes. What lies within one credential isn't looked at again by the same rule."""
