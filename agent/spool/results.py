@@ -88,10 +88,11 @@ def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Deli
         return damaged
     texts = None
     if row["output"] != "gone" and sum(written.bytes for written in output.values()) <= most_bytes:
-        texts = dict.fromkeys(STREAMS, "")
-        for stream, text in db.execute("select stream, text from pieces where seq = ? order by part", (seq,)):
-            texts[stream] = texts.get(stream, "") + str(text)
-        if any(zlib.crc32(texts[stream].encode()) != output[stream].crc for stream in STREAMS):
+        texts = dict.fromkeys(STREAMS, b"")
+        query = "select stream, cast(text as blob) from pieces where seq = ? order by part"
+        for stream, data in db.execute(query, (seq,)):
+            texts[stream] = texts.get(stream, b"") + (data or b"")
+        if any(zlib.crc32(texts[stream]) != output[stream].crc for stream in STREAMS):
             return damaged
     times = (row["started_unix_ms"], row["finished_unix_ms"])
     executed_at = next((ms / 1000 for ms in times if ms is not None and 0 <= ms < _NO_TIME_MS), None)

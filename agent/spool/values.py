@@ -70,7 +70,7 @@ class Delivery:
     result that is sent again is the same, byte for byte.
     """
     output: Mapping[Stream, Written] = field(default_factory=lambda: dict.fromkeys(STREAMS, NOTHING))
-    texts: Mapping[Stream, str] | None = field(default=None, repr=False)
+    texts: Mapping[Stream, Utf8] | None = field(default=None, repr=False)
     """The output itself where it is small, so that sending it needs no further look into the spool."""
     whole: bool = True
     """Whether the checksums are right; of a larger output that shows only when it is read."""
@@ -96,7 +96,7 @@ class Delivery:
                 being sent stays unfinished. An error has taken the result's place: release it and take it again.
         """
         if self.texts is not None:
-            yield self.texts[stream].encode()
+            yield self.texts[stream]
             return
         stored = self.output[stream]
         part = size = crc = 0

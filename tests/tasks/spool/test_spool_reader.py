@@ -204,3 +204,11 @@ async def test_the_prompt_shows_text_and_times(spool: Spool, path: Path, hands: 
         {"state": "running", "n": 1},
         {"state": "spooled", "n": 1},
     ]
+
+
+async def test_a_log_that_cant_be_opened(path: Path) -> None:
+    async with open_spool(path, LIMITS):
+        pass
+    beside(path, "-wal").mkdir()
+    with pytest.raises(SpoolError, match="a file next to it can't be opened"), open_reader(path):
+        raise AssertionError

@@ -16,6 +16,7 @@ from agent.errors import SpoolError, SpoolTooNew
 from agent.model import Outcome
 from agent.spool import Spool, open_spool
 from agent.spool.failure import Broken
+from agent.spool.opening import try_volume
 from agent.spool.space import beside
 from agent.spool.writer import Need
 from tests.tasks.spool.kit import (
@@ -316,3 +317,16 @@ async def test_a_log_without_its_database_doesnt_meet_a_new_one(path: Path, hand
     async with open_spool(path, LIMITS, clock=hands.clock) as spool:
         assert await take(spool, 5) == []
     assert [file.name.endswith("-wal") for file in path.parent.glob("*.damaged-*")] == [True]
+
+
+def test_a_volume_without_shared_memory_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMMAP
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("agent.spool.opening.migrations.apply", fail)
+    with pytest.raises(SpoolError, match=f"The volume of {path.parent} has no shared memory"):
+        try_volume(path.parent)
+    assert list(path.parent.iterdir()) == []
