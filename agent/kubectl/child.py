@@ -82,7 +82,7 @@ class Child:
             resource.prlimit(self._pid, resource.RLIMIT_DATA, (environment.data_bytes, environment.data_bytes))
             resource.prlimit(self._pid, resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
             resource.prlimit(self._pid, resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the token
-            # When memory runs out, the kernel takes it before the agent (0). The file may be root's alone.
+        with suppress(OSError):  # when memory runs out, the kernel takes it before the agent (0); may be root's alone
             Path(f"/proc/{self._pid}/oom_score_adj").write_text("800")
 
     async def read(self, stream: Stream) -> bytes:

@@ -121,7 +121,9 @@ class Kubectl:
             self._children.discard(child)
             child.close()
         stdout, stderr = texts.values()
-        why: Why | None = "memory" if returned == _GO_FATAL and _OUT_OF_MEMORY.search(stderr.head) else child.why
+        why = child.why
+        if returned == _GO_FATAL and _OUT_OF_MEMORY.search(stderr.head):
+            why = "memory"
         duration_ms = round((trio.current_time() - began) * 1000)
         return Exit(*_as_shell(returned), why, duration_ms, stdout.total, stdout.truncated)
 
