@@ -46,7 +46,7 @@ async def test_a_default_backend_that_says_yes_to_everything_gets_no_result(api,
         await until(lambda: len(api.known) == 4)
         api.refuse()
         (tmp_path / "go").touch()
-        await until(lambda: running.spool.pending == 4 and not running.agent._trust.known)
+        await until(lambda: running.spool.pending == 4 and not running.agent._trust._recognised.is_set())
         asked: list[str] = []
 
         def instead(route):
