@@ -4,9 +4,8 @@ After a failure nobody may ask until a delay is over. The delays are exponential
 zero to the bound): after an outage of minutes the attempts of 10,000 agents are spread evenly over the cap, so that the
 API isn't knocked over again as it comes back.
 
-    Breaker   pure: open or closed, since when, how long to wait
-    Circuit   a breaker that waits for its turn, and tells when an outage begins, lasts and ends
-    Trust     the uploaders': after any failure no result is sent until something has been recognised as the API's
+A `Breaker` is pure, a `Circuit` is one that waits and tells people, and `Trust` is what the uploaders ask: after any
+failure no result is sent until something has been recognised as the API's.
 """
 
 from collections.abc import Awaitable, Callable

@@ -91,16 +91,11 @@ class Http:
         headers: Mapping[str, str] | None = None,
         again: bool = True,
     ) -> Answer:
-        """One request and its whole answer. The body is JSON, whole or in pieces that have `length` bytes together.
+        """One request and its whole answer.
 
-        Args:
-            method: GET or POST.
-            path: from the API's base on, with its query.
-            seconds: how long the answer may be silent, once connected and everything is sent.
-            body: see above.
-            length: see above.
-            headers: more headers.
-            again: send it once more if a kept connection turns out to be dead.
+        `path` goes on from the API's base. The answer may be silent for so many `seconds`, once connected and all is
+        sent. The body is JSON, whole or in pieces that have `length` bytes together. It is sent `again` if a kept
+        connection turns out to be dead.
 
         Raises:
             LinkDown: no answer, or not the API's: HTML, a redirect, or larger than `MAX_BODY_BYTES`.

@@ -26,10 +26,11 @@ def tls_context(config: Config) -> ssl.SSLContext:
     if not f"{config.api_url} {proxy_for(config.api_url)}".count("https:"):
         return context
     try:
-        if config.ca_cert is not None:
-            context.load_verify_locations(config.ca_cert)
+        paths = ssl.get_default_verify_paths()
+        if config.ca_cert is None and (paths.cafile or paths.capath):
+            context.set_default_verify_paths()  # honours SSL_CERT_FILE and SSL_CERT_DIR
         else:
-            _trust_system(context)
+            context.load_verify_locations(config.ca_cert or certifi.where())
     except OSError as error:  # ssl.SSLError is one
         raise ConfigError(
             f"KUBENTLY_CA_CERT: {str(config.ca_cert)!r} can't be used as a CA ({_reason(error)}).",
@@ -73,11 +74,3 @@ def _reason(error: OSError) -> str:
     if error.reason == "KEY_VALUES_MISMATCH":
         return "the key is another certificate's"
     return error.reason.lower().replace("_", " ") if error.reason else "its PEM is damaged"
-
-
-def _trust_system(context: ssl.SSLContext) -> None:
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile or paths.capath:
-        context.set_default_verify_paths()  # honours SSL_CERT_FILE and SSL_CERT_DIR
-    else:
-        context.load_verify_locations(certifi.where())

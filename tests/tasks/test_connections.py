@@ -537,3 +537,33 @@ async def test_a_request_that_is_cancelled_amid_the_handshake_leaves_nothing(ope
         with trio.move_on_after(0.1) as scope:
             await ask(client)
         assert scope.cancelled_caught
+
+
+async def test_tls_through_a_proxy_that_speaks_tls_itself(opened, monkeypatch, tmp_path):
+    async def tunnel(stream):
+        assert (await stream.receive_some()).startswith(b"CONNECT api.example:")
+        await stream.send_all(b"HTTP/1.1 200 Connection Established\r\n\r\n")
+        async with await trio.open_tcp_stream("127.0.0.1", port) as far, trio.open_nursery() as nursery:
+            nursery.start_soon(one_way, stream, far)
+            await one_way(far, stream)
+            nursery.cancel_scope.cancel()
+
+    async def one_way(source, sink):
+        while data := await source.receive_some():
+            await sink.send_all(data)
+
+    async def proxy(stream):
+        with contextlib.suppress(trio.BrokenResourceError):
+            await tunnel(trio.SSLStream(stream, served_by(authority, "localhost"), server_side=True))
+
+    authority, server = trustme.CA(), Server(OK)
+    async with running(server, served_by(authority, "api.example")) as url, trio.open_nursery() as nursery:
+        port = int(url.rpartition(":")[2])
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, proxy, [listener])
+        monkeypatch.setenv("HTTPS_PROXY", f"https://localhost:{listener.socket.getsockname()[1]}")
+        async with opened(f"https://api.example:{port}", authority) as client:
+            for _ in range(2):
+                assert await ask(client, b"x") == (200, b"ok")
+        nursery.cancel_scope.cancel()
+    assert server.connections == 1
