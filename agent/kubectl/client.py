@@ -24,7 +24,7 @@ Sink = Callable[[Stream, str], Awaitable[None]]
 """Takes what was printed, read by read: what at most 256 KiB of bytes decode to."""
 
 STDERR_BYTES = 64 * 1024
-"""More of stderr than this helps nobody, and isn't kept."""
+"""More of stderr helps nobody, and isn't kept."""
 
 FLOOD_CAPS, FLOOD_BYTES = 32, 64 * 1024 * 1024
 """A child is ended when it has printed so many times the cap, and at least so much: nobody will read it."""
@@ -61,7 +61,8 @@ class Kubectl:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.path = environment.program
-        self._children: set[Child] = set()
+        self.children: set[Child] = set()
+        """Those that run now."""
         self.trouble: str | None = None
         """Why the last child couldn't be started; None if it could."""
 
@@ -78,11 +79,6 @@ class Kubectl:
             flags = (*made.environment.flags, f"--context={context}")
             made.environment = replace(made.environment, flags=flags)
         return made
-
-    @property
-    def running(self) -> int:
-        """How many children there are now."""
-        return len(self._children)
 
     async def run(
         self,
@@ -111,14 +107,14 @@ class Kubectl:
         child = self._start(argv, timeout + grace)
         flood_bytes = max(FLOOD_CAPS * max_bytes, FLOOD_BYTES)
         texts: dict[Stream, Text] = {"stdout": Text(max_bytes), "stderr": Text(STDERR_BYTES)}
-        self._children.add(child)
+        self.children.add(child)
         try:
             async with trio.open_nursery() as nursery:
                 for stream, text in texts.items():
                     nursery.start_soon(_carry, child, stream, text, sink, flood_bytes)
                 returned = await child.ended(timeout, grace, partial(self._is_too_large, child))
         finally:
-            self._children.discard(child)
+            self.children.discard(child)
             child.close()
         stdout, stderr = texts.values()
         why = child.why
@@ -129,7 +125,7 @@ class Kubectl:
 
     def kill(self) -> None:
         """Kill all children at once, for an agent that ends at once."""
-        for child in self._children:
+        for child in self.children:
             child.signal(signal.SIGKILL)
 
     async def ask(self, argv: Sequence[str], seconds: float) -> tuple[Exit, str, str]:
@@ -174,7 +170,7 @@ class Kubectl:
 
     def _is_too_large(self, child: Child) -> bool:
         """Whether all together hold more than the container has, and this one the most. One alone has its own limit."""
-        held = {each: each.held_bytes() for each in self._children}
+        held = {each: each.held_bytes() for each in self.children}
         return len(held) > 1 and sum(held.values()) > self.environment.data_bytes and held[child] == max(held.values())
 
 

@@ -155,7 +155,9 @@ class Probes:
     async def _render(self) -> str:
         found, counts = await self.look()
         families = (
-            *gauges.of_agent(self._version, self._kubectl.running, {check.name: int(check.ok) for check in found}),
+            *gauges.of_agent(
+                self._version, len(self._kubectl.children), {check.name: int(check.ok) for check in found}
+            ),
             *gauges.of_api(self._breaker, trio.current_time()),
             *gauges.of_spool(counts, self._spool.recovery),
             *gauges.of_process(),

@@ -126,7 +126,7 @@ class FakeKubectl:
         """The arguments, the time limit and the most bytes of each run."""
         self.path = Path("/fake/kubectl")
         self.trouble = None
-        self.running = 0
+        self.children = ()
         self.killed = False
 
     async def run(self, argv, *, timeout, max_bytes, sink, grace=2.0):

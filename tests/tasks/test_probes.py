@@ -58,7 +58,7 @@ class FakeSpool:
 class FakeKubectl:
     def __init__(self) -> None:
         self.trouble: str | None = None
-        self.running = 0
+        self.children = ()
         self.fault: Exception | None = None
         self.runs = 0
 

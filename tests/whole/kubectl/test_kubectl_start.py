@@ -24,7 +24,7 @@ async def refusal(kubectl: Kubectl, sink: Kept, *argv: str) -> str:
     with pytest.raises(KubectlError) as caught:
         await kubectl.run(argv, timeout=10.0, max_bytes=100, sink=sink)
     assert kubectl.trouble == str(caught.value)
-    assert (kubectl.running, sink.pieces) == (0, [])
+    assert (len(kubectl.children), sink.pieces) == (0, [])
     return str(caught.value)
 
 
