@@ -172,8 +172,11 @@ class Http:
         sent = {**self._headers, "Authorization": f"Bearer {token}", **headers}
         if path not in self._urls:  # parsed once: there are two dozen, and parsing one takes longer than sending it
             self._urls[path] = httpx.URL(self._config.api_url + path)
-        extensions = {"timeout": {"read": seconds}}
-        return httpx.Request(method, self._urls[path], headers=sent, content=content, extensions=extensions), token
+        # From mere content httpx works out headers that are there already.
+        stream = None if isinstance(content, AsyncGenerator) else httpx.ByteStream(content or b"")
+        more = {"timeout": {"read": seconds}}
+        url = self._urls[path]
+        return httpx.Request(method, url, headers=sent, content=content, stream=stream, extensions=more), token
 
     async def _whole(self, response: httpx.Response, deadline: float, token: str) -> Answer:
         # Once an answer has begun it is read to its end, even if the agent is being stopped: it may hold commands, and
