@@ -94,7 +94,7 @@ class Redactor:
             if at < span.end and span.start < cut:
                 if span.start > at or not out:  # those that overlap are one
                     start = max(span.start, at)
-                    bare = _BARE.search(text, max(0, start - 24), start)
+                    bare = text[start] in "-0123456789" and _BARE.search(text, max(0, start - 24), start)
                     quote = bare[1] if bare else ""
                     out += (text[at:start], quote, self._mark(kind), quote)
                     self.counts[kind] += 1
