@@ -17,7 +17,7 @@ from agent.errors import ConfigError
 from agent.settings import Setting, in_units
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # the token doesn't leave the machine
-_OUTPUT_SHARE = 8  # unless it is set, one output may have this part of a small spool at most
+_OUTPUT_SHARE = 8  # by default one output may take an eighth of a small spool
 _OF_A_SERVICE = re.compile("_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT(_|$)")
 
 LinkName = Literal["poll", "stream"]
@@ -26,7 +26,7 @@ S = Setting
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All that the agent is told from outside, checked. Sizes are in bytes, times in seconds."""
+    """The agent's whole configuration, checked. Sizes are in bytes, times in seconds."""
 
     # fmt: off
     api_url: Annotated[str, S("KUBENTLY_API_URL", None, read.api_url,
@@ -117,14 +117,14 @@ class Config:
 SETTINGS: dict[str, Setting] = {
     name: hint.__metadata__[0] for name, hint in get_type_hints(Config, include_extras=True).items()
 }
-"""By the fields of `Config`."""
+"""All settings, by field of `Config`."""
 
 Values = dict[str, Any]
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Variables that look like the agent's and aren't, such as misspelt ones. Those that Kubernetes sets for a Service
-    aren't meant.
+    """Variables that look like the agent's and aren't, such as misspelt ones; without those that Kubernetes sets for
+    Services.
     """
     known = {setting.name for setting in SETTINGS.values()} | {"KUBENTLY_SSL_VERIFY", "KUBENTLY_WHITELIST_CONFIG"}
     own = (name for name in environ if name.startswith("KUBENTLY_") and not _OF_A_SERVICE.search(name))

@@ -77,7 +77,7 @@ class LinkDown(AgentError):  # noqa: N818
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside a group, which nurseries nest; the error itself if it is none."""
+    """The errors inside an exception group and its subgroups; the error itself if it is no group."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from leaves(inner)
@@ -86,7 +86,7 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def age(seconds: float) -> str:
-    """A time span in its two largest units that matter: "45 s", "3 min 5 s", "2 h", "5 d 4 h"."""
+    """A time span in its two largest units: "45 s", "3 min 5 s", "2 h", "5 d 4 h"."""
     left = max(0, round(seconds))
     if left < 60:
         return f"{left} s"
@@ -103,7 +103,7 @@ def counted(count: int, what: str) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes in the unit that suits them: "0 B", "812 B", "3.4 KiB", "256 MiB"."""
+    """A number of bytes in a readable unit: "0 B", "812 B", "3.4 KiB", "256 MiB"."""
     unit = "B"
     for larger in ("KiB", "MiB", "GiB"):
         if count < 1000:

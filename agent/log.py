@@ -1,4 +1,4 @@
-"""One line an event, JSON for machines or text for people, on standard error.
+"""One line per event, JSON for machines or text for people, on standard error.
 
 A line holds a time, a level, the task, an event in plain words, and named fields. What must never be in a line: the
 token, output of kubectl, the environment. So only fields that a caller names are logged, exceptions are logged by their
@@ -17,10 +17,10 @@ import time
 from typing import Any
 
 BUFFER_BYTES = 1 << 20
-"""How much is kept for a reader that doesn't read. What is beyond that is dropped and counted."""
+"""How much is kept for a reader that has stopped reading. More than that is dropped and counted."""
 
 FLUSH_SECONDS = 1.0
-"""How long the end of the process waits for such a reader."""
+"""How long the process waits for such a reader when it ends."""
 
 _PIECE_BYTES = select.PIPE_BUF  # so much goes into a pipe that is writable without waiting
 
@@ -42,7 +42,7 @@ class Log:
         self._emit(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
-        """Something isn't as it should be, and the agent goes on."""
+        """Something is wrong, but the agent goes on."""
         self._emit(logging.WARNING, event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
@@ -102,7 +102,7 @@ class _Output(logging.Handler):
                 self._dropped = 0
 
     def flush(self) -> None:
-        """At the end of the process: give a reader that doesn't read a moment."""
+        """At the end of the process, give a stalled reader a moment."""
         self._write(FLUSH_SECONDS)
 
 

@@ -15,14 +15,14 @@ EVERY_SECONDS = 10.0
 """Often enough that space comes back while a backlog drains, rarely enough that an idle agent stays below 0.2 % CPU."""
 
 SHORT_OF_ROOM_SECONDS = 2.0
-"""Sooner when no command can be taken: only a sweep gives up what is kept for people."""
+"""Sooner when the spool is full: only a sweep deletes the output that is kept for people."""
 
 TURNS_WITHIN_SECONDS = 180.0
 """A sweep goes through the spool's thread: silence means that the loop, that thread or the disk hangs."""
 
 
 class Maintenance:
-    """The task. `refresh` re-reads what operators may change on disk, such as the policy."""
+    """The maintenance task. `refresh` re-reads files that operators may change, such as the policy."""
 
     def __init__(self, spool: Spool, refresh: Callable[[], object], *, watchdog: Watchdog) -> None:
         self._spool = spool
@@ -31,7 +31,7 @@ class Maintenance:
         self._full = False
 
     async def run(self) -> None:
-        """Sweep, for ever. A sweep that fails, as on a full disk, is tried again at the next turn."""
+        """Sweep for ever. If a sweep fails, as on a full disk, the next turn tries again."""
         failing = False
         while True:
             self._watchdog.beat("maintenance", TURNS_WITHIN_SECONDS)
@@ -47,7 +47,7 @@ class Maintenance:
             await trio.sleep(SHORT_OF_ROOM_SECONDS if self._spool.full else EVERY_SECONDS)
 
     def _tell_fullness(self) -> None:
-        """Say when the spool becomes full, and why; and when it no longer is: meanwhile commands stay at the API."""
+        """Log when the spool becomes full, and why, and when it has room again."""
         because, waiting = self._spool.full_because, self._spool.pending
         if because is not None and not self._full:
             log.warning("spool full, no commands are taken", because=because, results_waiting=waiting)

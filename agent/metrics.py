@@ -1,7 +1,7 @@
 """What happened since the agent started, as counters, and the text format in which Prometheus reads them.
 
-Tasks count; the scrape adds gauges that are looked up at that moment. Every label has a handful of values known in
-advance, which are there from the start with 0: a rate over a counter that appears with its first event misses that.
+Tasks count; the scrape adds gauges that are looked up at that moment. Every label has a few values known in advance,
+which start at 0: if a counter appeared only with its first event, a rate over it would miss that event.
 """
 
 from bisect import bisect_left
@@ -11,7 +11,7 @@ from itertools import accumulate
 from agent.model import Outcome, Result
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""Of what `render` gives: https://prometheus.io/docs/instrumenting/exposition_formats/"""
+"""The media type of what `render` returns: https://prometheus.io/docs/instrumenting/exposition_formats/"""
 
 DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Seconds. kubectl itself takes about 0.05; 10 is a command's default time limit, 60 the longest."""
@@ -38,13 +38,13 @@ _COUNTERS: Mapping[str, tuple[str, str, Iterable[str]]] = {
     "kubently_polls_total": ("Requests for commands, by outcome.", "outcome", POLLS),
     "kubently_uploads_total": ("Attempts to deliver a result.", "outcome", UPLOADS),
 }
-"""What each counts, the name of its label if it has one, and that label's values."""
+"""Each counter's description, the name of its label if it has one, and the label's values."""
 
 _ESCAPED = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 def family(name: str, kind: str, words: str, samples: Mapping[str, float]) -> str:
-    """One metric in Prometheus' text.
+    """One metric in Prometheus' text format.
 
     Args:
         name: units are part of it, and a counter's ends in `_total`.
@@ -57,7 +57,7 @@ def family(name: str, kind: str, words: str, samples: Mapping[str, float]) -> st
 
 
 def labels(**values: str) -> str:
-    """As they follow a name."""
+    """The labels as they follow a metric's name."""
     return "{" + ",".join(f'{name}="{text.translate(_ESCAPED)}"' for name, text in values.items()) + "}"
 
 
@@ -83,7 +83,7 @@ class Metrics:
         self._count("kubently_commands_accepted_total")
 
     def skipped(self, count: int) -> None:
-        """So many commands had no readable id."""
+        """Count commands that had no readable id."""
         self._count("kubently_commands_skipped_total", amount=count)
 
     def finished(self, result: Result) -> None:
@@ -100,7 +100,7 @@ class Metrics:
             self._count("kubently_commands_truncated_total")
 
     def redacted(self, counts: Mapping[str, int]) -> None:
-        """So many credentials were taken out of one command's output, by kind."""
+        """Count the credentials that were taken out of one command's output, by kind."""
         for kind, count in counts.items():
             self._count("kubently_redactions_total", kind, count)
 

@@ -16,11 +16,11 @@ PIECE_CHARS = 256 * 1024
 """Output is kept and sent in pieces of at most so many characters, so that no result is ever whole in memory. 10 MB in
 such pieces cost 2.7 MB of memory, in one value 31 MB (measured, CPython 3.11, SQLite 3.40)."""
 
-_SPECIAL = ("\\", '"', *map(chr, range(32)))  # in this order: an escape has a backslash
+_SPECIAL = ("\\", '"', *map(chr, range(32)))  # the backslash first, as the other escapes contain one
 _ESCAPES = [(each.encode(), encode_basestring(each)[1:-1].encode()) for each in _SPECIAL]
 _PLAIN = bytes(set(range(256)) - {ord(each) for each in _SPECIAL})
 _SHORT = b'"\\\b\f\n\r\t'  # what is escaped by two characters, and not by six
-_SPARSE = 8  # with fewer escapes than one in so many bytes, replacing each kind is two to five times as fast
+_SPARSE = 8  # with fewer escapes than one in this many bytes, replacing kind by kind is two to five times as fast
 
 
 def json_bytes(data: bytes) -> int:
@@ -41,10 +41,10 @@ def json_text(data: bytes) -> bytes:
 
 
 MAX_ARGUMENTS = 64
-"""Of one command. The longest line of a person that we know of has 23."""
+"""Per command. The longest line by a person that we know of has 23."""
 
 MAX_ARGUMENT_BYTES = 16 * 1024
-"""Of all arguments of one command, as UTF-8. Linux takes at most 128 KiB for one; a line for people is far below."""
+"""All arguments of one command together, as UTF-8. Linux allows 128 KiB for each; people's lines are far shorter."""
 
 MAX_ID_CHARS = 256
 """A longer command id is answered with an error. UUIDs have 36; the bound keeps ids readable in tables and logs."""

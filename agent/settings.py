@@ -74,7 +74,7 @@ def api_url(text: str) -> str:
 
 
 def word(text: str) -> str:
-    """What can be the value of an HTTP header."""
+    """One word that can be the value of an HTTP header."""
     if not text.isascii() or not text.isprintable() or " " in text or len(text) > 253:
         raise ConfigError("isn't one word of at most 253 ASCII characters.", "It travels in an HTTP header.")
     return text
@@ -114,7 +114,7 @@ def flag(text: str) -> bool:
 
 
 def whole(low: int, high: int) -> Reader:
-    """A count, or bytes; with or without Ki, Mi or Gi."""
+    """A whole number, such as a count or bytes, with or without Ki, Mi or Gi."""
 
     def read(text: str) -> int:
         number, unit = (text[:-2], _UNITS[text[-2:]]) if text[-2:] in _UNITS else (text, 1)
@@ -127,7 +127,7 @@ def whole(low: int, high: int) -> Reader:
 
 
 def in_units(count: int) -> str:
-    """A number as `whole` reads it."""
+    """A number in the form that `whole` reads."""
     unit, factor = next(((u, f) for u, f in _UNITS.items() if count % f == 0), ("", 1))
     return f"{count // factor}{unit}"
 
@@ -169,7 +169,7 @@ def address(text: str) -> tuple[str, int]:
 class FileWatch:
     """Whether files that settings name have changed: the token, certificates, the policy. Some of `paths` may be None.
 
-    Kubernetes swaps mounted ones by a symbolic link. One `stat` each costs microseconds.
+    Kubernetes replaces mounted ones through a symbolic link. One `stat` each costs microseconds.
     """
 
     def __init__(self, *paths: Path | None) -> None:
@@ -177,7 +177,7 @@ class FileWatch:
         self._seen: tuple[Stamp | None, ...] | None = None
 
     def changed(self) -> bool:
-        """Whether any is another one than when this was asked last; the first time always, if there are any."""
+        """Whether any file has changed since the last call. The first call says yes if there are any files."""
         now = tuple(map(_stamp, self._paths))
         changed, self._seen = bool(now) and now != self._seen, now
         return changed
@@ -188,7 +188,7 @@ class FileWatch:
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """None if it isn't there. ctime tells too that its rights have changed."""
+    """What identifies a file's version; None if it is missing. ctime also shows changed permissions."""
     try:
         stat = path.stat()
     except OSError:

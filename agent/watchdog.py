@@ -1,4 +1,4 @@
-"""Signs of life: each root task says now and then that it turns, and somebody can ask who has been silent too long."""
+"""Signs of life: each root task reports now and then, and `/livez` asks which ones have been silent for too long."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ class Watchdog:
         self._beats: dict[str, tuple[float, float]] = {}
 
     def beat(self, task: str, within_seconds: float) -> None:
-        """The task turns, and is to beat again within so many seconds."""
+        """The task is alive, and will beat again within so many seconds."""
         self._beats[task] = self._now(), within_seconds
 
     def dismiss(self, task: str) -> None:
@@ -19,6 +19,6 @@ class Watchdog:
         self._beats.pop(task, None)
 
     def silent(self) -> dict[str, float]:
-        """The tasks that should have beaten by now, and for how many seconds they haven't."""
+        """The overdue tasks, and for how many seconds each has been silent."""
         now = self._now()
         return {task: now - at for task, (at, within) in self._beats.items() if now - at > within}

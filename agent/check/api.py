@@ -1,4 +1,4 @@
-"""The central API, asked by the agent's own client: how far that came, and what it says if it didn't come through."""
+"""The central API, asked by the agent's own client: how far a request gets, and why it fails."""
 
 import ssl
 import tempfile
@@ -29,7 +29,7 @@ Certificate = Mapping[str, Any]
 
 
 async def check_api(area: Area, config: Config) -> None:
-    """Ask something that changes nothing and takes nothing from an agent that runs."""
+    """Send a request that changes nothing and takes nothing away from a running agent."""
     http = Http(config)
     what, ask = ("GET /executor/stream", _listen) if config.link == "stream" else ("GET /agent/status", _status)
     failure, words = None, ""
@@ -78,7 +78,7 @@ async def _listen(http: Http, _: Config) -> str:
 
 
 async def _way(area: Area, config: Config, seen: Network, failure: AgentError | None) -> None:
-    """Tell each step on the way to an answer, up to that which failed."""
+    """Report each step on the way to an answer, up to the one that failed."""
     host, proxy = urlsplit(config.api_url).hostname or "", proxy_shown(config.api_url)
     what = f"the proxy {proxy}" if proxy else host
     addresses = ", ".join(seen.addresses[:4])
@@ -108,7 +108,7 @@ async def _way(area: Area, config: Config, seen: Network, failure: AgentError | 
 
 
 async def _explained(error: AgentError, config: Config, host: str) -> AgentError:
-    """More of a certificate that isn't trusted, and what to do; any other error as it is."""
+    """The details of a certificate that isn't trusted, and what to do; any other error as it is."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
         cause = cause.__cause__ or cause.__context__
@@ -130,7 +130,7 @@ async def _explained(error: AgentError, config: Config, host: str) -> AgentError
 
 
 def _shown_by(host: str, port: int) -> Certificate | None:
-    """The certificate of whoever answers there, trusted or not: nothing is sent. It blocks; None if there is none."""
+    """The certificate that the server presents, trusted or not; None if there is none. Sends nothing. Blocks."""
     try:
         pem = ssl.get_server_certificate((host, port), timeout=5.0)
     except (OSError, ValueError):
@@ -170,5 +170,5 @@ def _days_left(certificate: Certificate) -> float:
 
 
 def _store(config: Config) -> str:
-    """Through whom the API is trusted."""
+    """Which CAs the API is trusted by."""
     return "the system's CAs" if config.ca_cert is None else f"KUBENTLY_CA_CERT ({config.ca_cert})"

@@ -64,7 +64,7 @@ _ROLES = "the roles of kustomize/base (ClusterRoles view and kubently-agent) to 
 
 
 async def check_cluster(area: Area, config: Config) -> None:
-    """All of it, by one kubectl after the other: an agent's own may be running beside, in the same memory limit."""
+    """Make all checks, with one kubectl at a time: a running agent's own share the same memory limit."""
     area.begins("kubectl")
     with tempfile.TemporaryDirectory(prefix="kubently-check-") as folder:  # a running agent's own isn't touched
         home = Path(folder) / "kubectl"
@@ -92,7 +92,7 @@ async def _check_server(area: Area, kubectl: Kubectl) -> None:
 
 
 async def _ask(kubectl: Kubectl, argv: Sequence[str]) -> tuple[str, str]:
-    """What it prints, and its complaint: the last line, where it says what it comes to."""
+    """What it prints, and its error: the last line of stderr, which has the conclusion."""
     ended, stdout, stderr = await kubectl.ask(argv, SERVER_SECONDS)
     *_, last = ("", *filter(None, map(str.strip, stderr.splitlines())))
     return stdout, "no answer in time" if ended.why else last[:240]

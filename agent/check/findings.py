@@ -9,14 +9,14 @@ from agent.errors import AgentError, ConfigError
 
 
 class Mark(StrEnum):
-    """How one check ended, by its sign."""
+    """How a check ended; the value is the sign that is printed."""
 
     PASSED = "√"
     WARNED = "!"
-    """The agent works, and somebody should know."""
+    """The agent works, but somebody should look at this."""
     FAILED = "×"
     SKIPPED = "–"
-    """It has no meaning here."""
+    """The check doesn't apply here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ Tell = Callable[[Finding], None]
 
 
 class Area:
-    """Checks that build on each other, in their order. An AgentError inside is the failure of the check that has begun,
-    and ends them: the agent itself would say the same.
+    """Checks that build on each other, in order. An AgentError inside is the failure of the current check, and ends the
+    area: the agent itself would say the same.
     """
 
     def __init__(self, title: str, tell: Tell) -> None:
@@ -54,17 +54,17 @@ class Area:
         return True
 
     def begins(self, check: str) -> None:
-        """What is found from now on is found by this check."""
+        """A check begins: what is found from now on belongs to it."""
         self._check = check
 
     def passed(self, words: str) -> None:
-        """It is as it should be."""
+        """The current check has passed."""
         self.found(Mark.PASSED, words)
 
     def failed(self, error: AgentError) -> None:
-        """It isn't as it should be, and the checks go on."""
+        """The current check has failed; the area goes on."""
         self.found(Mark.FAILED, error.problem, error.hint)
 
     def found(self, mark: Mark, words: str, hint: str = "") -> None:
-        """The check that has begun ended like this."""
+        """The current check has ended like this."""
         self._tell(Finding(self._title, self._check, mark, words, hint))

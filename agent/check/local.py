@@ -1,4 +1,4 @@
-"""What is at hand: the configuration, the spool's volume and file, the port of the probes. None of it is touched."""
+"""What is on this machine: the configuration, the spool's volume and file, the probes' port. Nothing is changed."""
 
 import os
 import shutil
@@ -110,7 +110,7 @@ def file_system(folder: Path) -> str:
 
 
 async def check_port(area: Area, config: Config) -> None:
-    """Whether the probes' port can be listened at, or the agent that has the spool does."""
+    """Whether the probes' port is free, or in use by the agent that has the spool."""
     area.begins("port")
     address = ":".join(map(str, config.health_address))
     try:

@@ -88,7 +88,7 @@ def in_sentences(program: str, command: Callable[[], int]) -> int:
 
 
 def _open_streams() -> None:
-    """See to it that there are three streams, and that any text can be printed in any encoding.
+    """Make sure that there are three streams, and that any text can be printed in any encoding.
 
     A descriptor that is closed (`>&-`) would be the next file's, such as the spool's. What stands in for a closed
     output can't be written, so that a command that prints something says so.

@@ -1,4 +1,4 @@
-"""The rows of the spool's views for people: what a value means follows from its name, which says its unit."""
+"""The rows of the spool's views, printed for people. The name of a column says the unit of its values."""
 
 import json
 import re
@@ -78,5 +78,5 @@ def cut(text: str, most: int) -> str:
 
 
 def plain(text: str, keep: str = "") -> str:
-    """The text without anything that a terminal would obey: it comes from outside. What is in `keep` stays."""
+    """The text, which comes from outside, without control characters that could steer the terminal, but for `keep`."""
     return "".join(c if c.isprintable() or c in keep else json.dumps(c)[1:-1] for c in text)  # \n, \u001b

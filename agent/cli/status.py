@@ -1,4 +1,4 @@
-"""`kubently-agent status`: how things stand in a spool, whose agent may be running, stuck or dead."""
+"""`kubently-agent status`: the state of a spool, whether its agent is running, stuck or dead."""
 
 import argparse
 import json

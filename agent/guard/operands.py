@@ -1,4 +1,4 @@
-"""What may stand on a command line beside flags: types, names, fields, questions."""
+"""What may stand on a command line besides flags: types, names, fields, questions."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ Check = Callable[[Sequence[str], Flags], Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Operands:
-    """A shape of operands, as people are told it and as it is checked."""
+    """A form of operands: how it is described to people, and how it is checked."""
 
     says: str
     check: Check

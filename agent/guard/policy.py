@@ -23,7 +23,7 @@ _DESCRIBED_WITH_MORE = ("nodes", "namespaces")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How the tables are narrowed, by the keys of the policy file. None and empty mean: not narrowed."""
+    """How the tables are narrowed, by the keys of the policy file. None and empty mean that they aren't."""
 
     verbs: Names | None = None  # full names, as in "rollout status"
     types: Names | None = None
@@ -177,7 +177,7 @@ def _read(key: str, value: Any) -> Any:
 
 
 def _names(key: str, name: str) -> Iterable[str]:
-    """What one name of a list stands for."""
+    """The names that one entry of a list stands for."""
     if key == "verbs":
         if name not in VERBS and not subcommands(name):
             why = "can't be allowed, a policy file only narrows"

@@ -67,7 +67,7 @@ _VERBS = _each({
 
 
 def verb_hint(verb: str, known: Sequence[str]) -> str:
-    """What to do instead of a verb that doesn't run."""
+    """What to do instead of a verb that isn't allowed."""
     if verb in _VERBS:
         return _VERBS[verb]
     if " " in verb.strip():

@@ -36,7 +36,7 @@ TABLE_ONLY = """
     runner.actions.summerwind.dev ephemeralrunner.actions.github.com crs.placement.kubernetes-fleet.io
     cluster-api clusternet crossplane external-secrets external-secrets-generators fleet fleet-placement karmada-io kong
     kubernetes managed oam"""
-"""Types, and categories, that people list, with credentials in their objects: their table shows none."""
+"""Types and categories whose objects hold credentials but whose table shows none, so people may list them."""
 
 # Plural, and names that aren't its singular. Kubernetes 1.27 to 1.37.
 _NAMESPACED_TYPES = """
@@ -64,10 +64,10 @@ CATEGORIES = frozenset({"all", "api-extensions"})
 """Words that kubectl takes for several types."""
 
 MEASURED = {"podmetrics": "pods", "nodemetrics": "nodes"}
-"""Types that measure another's objects."""
+"""Types that hold the metrics of another type's objects."""
 
 _SAME_OBJECTS = {**MEASURED, "projects": "namespaces", "project": "namespaces"}
-"""Types that tell much the same as another: who denies that one denies these."""
+"""Types that reveal much the same as another: denying that one denies these."""
 
 _GROUP_OF = re.compile(r"[^.]*\.(?:v\d+(?:(?:alpha|beta)\d+)?\.)?(.*)")
 _GROUP = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")

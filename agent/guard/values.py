@@ -15,7 +15,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1
 
 
 class FlagType(Enum):
-    """The text is what a wrong value is told."""
+    """The text completes the sentence about a wrong value."""
 
     BOOL = "true or false"
     """`--flag` means true; a value only with `=`."""

@@ -49,7 +49,7 @@ class Check:
 
 
 class Probes:
-    """The task. Once `draining` is set, because the agent is stopping, it isn't ready any more."""
+    """The probes' task. `draining` is set when the agent stops: from then on it isn't ready."""
 
     def __init__(
         self,

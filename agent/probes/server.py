@@ -1,6 +1,6 @@
-"""HTTP/1.1 in as much as three pages need it: one GET a connection, an answer, the end.
+"""As much of HTTP/1.1 as three pages need: one GET per connection.
 
-What connects may be anything that reaches the pod: a kubelet, Prometheus, a port scanner, a client that sends one byte
+Anything that reaches the pod may connect: a kubelet, Prometheus, a port scanner, a client that sends one byte
 a minute. So a request has a size, a time and a number: when too many are open, the oldest makes room, and a probe that
 asks and listens like everybody else is always answered.
 """
@@ -22,7 +22,7 @@ HEAD_BYTES = 8 * 1024
 """The longest request line and headers that are read."""
 
 REQUEST_SECONDS = 5.0
-"""For a whole request: to arrive, to be answered, to be taken away."""
+"""The time for a whole request: to arrive, to be answered, and for the answer to be read."""
 
 CONNECTIONS = 8
 """How many may be open at once. Each is a descriptor, and kubectl needs some too."""
@@ -32,7 +32,7 @@ Page = tuple[HTTPStatus, str]
 """An answer: text, as Prometheus reads it."""
 
 Answer = Callable[[str, str], Awaitable[Page]]
-"""From the path and what follows its question mark to the page."""
+"""Makes a page from the path and the query."""
 
 
 class Server:
