@@ -3,7 +3,8 @@
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 
 from agent.model import Command, Outcome, Result, Stream
 from agent.spool import results
@@ -16,6 +17,7 @@ from agent.spool.writer import Job
 MOST_RUNS = 2
 """A command that was under way each of this many times when the agent died isn't run again."""
 
+_fields = attrgetter(*(field.name for field in fields(Command)))  # what the checksum is of
 _GAVE_UP = "The agent died {runs} times while this command ran, so it isn't run again."
 _INTERRUPTED = (
     "The agent was stopped or killed before this command ended, and started again {age} s after it was accepted: "
@@ -72,7 +74,7 @@ def insert_command(db: sqlite3.Connection, command: Command, state: str, now_ms:
         session_id=command.session_id,
         state=state,
         accepted_unix_ms=now_ms,
-        crc32=checksum(astuple(command)),
+        crc32=checksum(_fields(command)),
     )
 
 
@@ -88,7 +90,7 @@ def read_command(row: sqlite3.Row) -> Command | None:
             row["tool"],
             json.loads(row["request"]),
         )
-        return command if checksum(astuple(command)) == row["crc32"] else None
+        return command if checksum(_fields(command)) == row["crc32"] else None
     except (TypeError, ValueError):
         return None
 

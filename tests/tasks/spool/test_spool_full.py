@@ -13,8 +13,8 @@ import pytest
 
 from agent.errors import SpoolError, SpoolFull
 from agent.model import Outcome, Result
-from agent.spool import Limits, Spool, open_spool
-from agent.spool.space import beside, disk_free
+from agent.spool import Limits, Spool, open_spool, space
+from agent.spool.space import PAGE_BYTES, beside, disk_free
 from agent.spool.writer import Need
 from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, run_and_forget, start, take, take_one, text
 
@@ -267,3 +267,39 @@ def test_files_that_may_not_grow(path: Path) -> None:
     assert sent == [str(n) for n in range(finished)]
     assert (again, unrecorded) == ([], 0)
     assert "can't be written now" in words
+
+
+SMALL = Limits(max_bytes=32 * MB, output_bytes=64 * 1024, journal=2000)
+
+
+async def test_what_was_delivered_isnt_forgotten_for_a_disk_that_is_full(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent started while something else fills its disk. An id that is forgotten would run again."""
+    names = [f"c{n}" for n in range(600)]
+    async with open_spool(path, SMALL) as spool:
+        for name in names:
+            await run(spool, name)
+        await deliver_all(spool)
+    monkeypatch.setattr(space, "disk_free", lambda _: 100 * PAGE_BYTES)
+    async with open_spool(path, SMALL) as spool:
+        await spool.sweep()
+        await spool.sweep()
+        await accept(spool, *names)
+        assert spool.claim() is None
+        assert (await spool.counts()).accepted == 0
+
+
+async def test_room_that_others_give_back_is_used_without_a_restart(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 4 * MB
+    monkeypatch.setattr(space, "disk_free", lambda _: free)
+    async with open_spool(path, SMALL) as spool:
+        small = (await spool.counts()).capacity_bytes
+        free = 500 * MB
+        await spool.sweep()
+        assert small < 8 * MB < (await spool.counts()).capacity_bytes == SMALL.max_bytes
+        free = 1 * MB
+        await spool.sweep()
+        assert (await spool.counts()).capacity_bytes == SMALL.max_bytes, "what is full now is seen elsewhere"

@@ -312,3 +312,12 @@ async def test_counting_is_cheap_with_much_to_remember(spool: Spool) -> None:
         lambda db: db.execute("explain query plan select count(*) from commands where state = 'spooled'").fetchall(),
     )
     assert "COVERING INDEX by_state" in plan[0][3]
+
+
+async def test_what_readiness_depends_on_is_a_real_write(path: Path) -> None:
+    async with open_spool(path, LIMITS) as spool:
+        await spool.try_write()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("select count(*) from meta where key = 'checked_at'").fetchone() == (1,)
+    with pytest.raises(SpoolError, match="closed"):
+        await spool.try_write()
