@@ -74,7 +74,7 @@ def _run_command(arguments: Sequence[str]) -> int:
 
 
 def in_sentences(program: str, command: Callable[[], int]) -> int:
-    """Run it; whatever ends it, `program` says it in sentences. Returns the exit code."""
+    """Run it; however it ends, `program` explains that in sentences. Returns the exit code."""
     _open_streams()
     try:
         try:
@@ -90,8 +90,8 @@ def in_sentences(program: str, command: Callable[[], int]) -> int:
 def _open_streams() -> None:
     """Make sure that there are three streams, and that any text can be printed in any encoding.
 
-    A descriptor that is closed (`>&-`) would be the next file's, such as the spool's. What stands in for a closed
-    output can't be written, so that a command that prints something says so.
+    A closed descriptor (`>&-`) would be reused for the next file, such as the spool. What stands in for a closed output
+    can't be written, so a command that prints something says so.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:

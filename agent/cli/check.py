@@ -1,4 +1,4 @@
-"""`kubently-agent check`: one line a check, and what to do about each that fails."""
+"""`kubently-agent check`: one line for each check, and what to do about those that fail."""
 
 import argparse
 import os

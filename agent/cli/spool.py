@@ -163,4 +163,4 @@ def _whole_id(reader: Reader, given: str) -> str:
     if found:
         more = ", …" if len(found) == _SIMILAR else ""
         raise SpoolError(f"Several ids begin with {given}: {', '.join(found)}{more}.", "Type more of the one you mean.")
-    return given  # `show` says best why it isn't there
+    return given  # `show` explains best why it isn't there

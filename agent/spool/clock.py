@@ -1,8 +1,8 @@
-"""Times that survive a clock that is set.
+"""Times that survive changes of the system clock.
 
-One clock is stored, the wall's, in milliseconds since 1970: people read it. When the machine's clock is set, all
-times in the spool are moved with it (`follow`): whether it was is seen by the time since the machine was started,
-which doesn't jump and goes on while the machine sleeps. Only across a reboot the wall clock has to do alone.
+Stored are wall-clock times in milliseconds since 1970, because people read them. When the machine's clock is set,
+`follow` moves all times in the spool with it. It notices by the time since boot, which doesn't jump and goes on while
+the machine sleeps. Only across a reboot does it have to trust the wall clock.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_SET_MS = 5000  # a clock that is off by less was not set: it drifts, and is corrected a little at a time
+_SET_MS = 5000  # a smaller difference is drift, which the system corrects a little at a time
 _TIMES = {
     "commands": ("accepted_unix_ms", "started_unix_ms"),
     "results": ("finished_unix_ms", "settled_unix_ms", "next_attempt_unix_ms"),
@@ -48,7 +48,7 @@ class Clock:
 def follow(db: sqlite3.Connection, clock: Clock) -> None:
     """Move the stored times if the clock was set since the last look. In a transaction.
 
-    After a reboot nobody knows whether it was: but all that is stored is older than the machine's start.
+    After a reboot nobody can tell, but everything stored is older than the machine's start.
     """
     offset = clock.unix_ms() - round(clock.uptime() * 1000)  # the wall clock's time of the machine's start
     row = db.execute("select value from meta where key = 'clock'").fetchone()

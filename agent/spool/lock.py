@@ -1,7 +1,7 @@
-"""Which process has the spool: one at a time.
+"""The lock of a spool: one process at a time may use it.
 
-The lock is the kernel's, so it is gone with the process that held it, however that ended. The file beside it is marked:
-who that was, and whether it was done. Without a "closing" there has to be a write-ahead log.
+The lock is the kernel's, so it ends with the process that holds it, however that ends. A mark in the lock's file says
+who that was and whether the spool was closed. If it wasn't, there must be a write-ahead log.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ OPEN, CLOSING = "open", "closing"
 
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[Callable[[str], None]]:
-    """Hold the lock of the spool at `path`. What is given writes the mark: OPEN or CLOSING.
+    """Hold the lock of the spool at `path`. Yields a function that writes the mark, OPEN or CLOSING.
 
     Raises:
         SpoolError: another process holds it, or it can't be taken at all.
@@ -43,7 +43,7 @@ def hold(path: Path) -> Iterator[Callable[[str], None]]:
 
 
 def _take(fd: int, path: Path, tries: int = 10) -> None:
-    """Tried for a while: whoever only looks whether it is held (`is_held`) has it for a moment."""
+    """Try for a while: `is_held` takes the lock for a moment to see whether it is free."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Keeps the file small: forgetting, giving up what is kept for people, shrinking.
+"""Keeps the file small: forgets old results, deletes output that is kept for people, shrinks the file.
 
 Functions of the database, and `sweep`, which calls them. Only what the API has answered for is ever touched here.
 """
@@ -17,11 +17,11 @@ from agent.spool.writer import Need, Writer
 log = Log("spool")
 
 BUSY_MS = 1000
-"""How long a write waits for somebody at a prompt who holds the lock. Whoever waits for the spool waits with it."""
+"""How long a write waits for a person's sqlite3 that holds SQLite's lock. All who wait for the spool wait with it."""
 
 SLICE_ROWS = 500
 SLICE_PAGES = 1024
-"""How much is done in one transaction, so that others don't wait for long."""
+"""How much is done in one transaction: little, so that others don't wait for long."""
 
 _DROP_ROWS = 100
 _SLACK_BYTES = 1024 * 1024  # free pages that stay in the file, so that it doesn't shrink and grow all day
@@ -34,7 +34,8 @@ KEPT = "results where output = 'kept'"
 
 
 def tidy(db: sqlite3.Connection, clock: Clock, space: Space, full: str | None) -> int:
-    """Follow the clock, say how full it is, forget what is old, give up what is kept for people where room is short.
+    """Follow the clock, note how full the spool is, forget old results, and delete output kept for people if room is
+    short.
 
     Returns:
         How many results were forgotten: if any, there may be more.
@@ -52,7 +53,9 @@ def tidy(db: sqlite3.Connection, clock: Clock, space: Space, full: str | None) -
 
 
 def forget(db: sqlite3.Connection, before_ms: int, keep_rows: int | None) -> int:
-    """Remove some results that were settled before that, and some of the oldest beyond so many, delivered first."""
+    """Remove some of the results settled before `before_ms`, and some of the oldest beyond `keep_rows`, delivered ones
+    first.
+    """
     removed = excess = 0
     if keep_rows is not None:
         (rows,) = db.execute("select count(*) from commands where state in ('delivered', 'rejected')").fetchone()
@@ -71,7 +74,7 @@ def forget(db: sqlite3.Connection, before_ms: int, keep_rows: int | None) -> int
 
 
 def drop(db: sqlite3.Connection, source: str, most_bytes: int) -> None:
-    """Give up the oldest outputs of `KEPT` or `REJECTED` results until at most so much is left.
+    """Delete the oldest outputs of `KEPT` or `REJECTED` results until at most `most_bytes` are left.
 
     A few at a time: small outputs are kept by the ten thousand, and a list of them all would be 10 MB of memory.
     """
@@ -86,7 +89,9 @@ def drop(db: sqlite3.Connection, source: str, most_bytes: int) -> None:
 
 
 def shrink(db: sqlite3.Connection, space: Space) -> int:
-    """Give some free pages back to the filesystem, at the next checkpoint, and return how many. In no transaction."""
+    """Give some free pages back to the file system, at the next checkpoint, and return how many. Outside of a
+    transaction.
+    """
     (free,) = db.execute("pragma freelist_count").fetchone()
     slack = min(_SLACK_BYTES, space.plan.soft_bytes // 16) // PAGE_BYTES
     pages = max(0, min(SLICE_PAGES, int(free) - slack))
@@ -98,8 +103,8 @@ def shrink(db: sqlite3.Connection, space: Space) -> int:
 def checkpoint(db: sqlite3.Connection, clock: Clock, space: Space, whole: bool) -> None:
     """Bring the write-ahead log into the database, as far as no reader needs it. Outside of a transaction.
 
-    If `whole`, or if it is too long, it is cut to nothing too, unless a reader keeps it from that. Else the file's
-    length stays as it is: writing over it is cheaper than making it longer. Nobody is waited for. Then there may be
+    If `whole`, or if it is too long, it is truncated too, unless a reader prevents that. Else its file keeps its
+    length: overwriting is cheaper than extending. Nobody is waited for. Then there may be
     room for the ballast.
     """
     long = space.wal_bytes > space.plan.wal_bytes
@@ -114,8 +119,8 @@ def checkpoint(db: sqlite3.Connection, clock: Clock, space: Space, whole: bool) 
 
 
 def take_requests(path: Path) -> list[str]:
-    """Ids whose results people want to be sent once more. A request lies in the spool's own folder, where the agent may
-    remove it whoever made it; one that can't be removed would come true again and again.
+    """Take the ids whose results people want to be sent once more. Requests are files in the spool's own folder, where
+    the agent may remove them, whoever made them: one that stayed would be carried out again and again.
     """
     ids = []
     for file in path.parent.glob(f"{path.name}.retry-*"):

@@ -1,6 +1,6 @@
-"""Opening a spool: the lock, the file, what was under way; and closing it again.
+"""Opens a spool: takes the lock, checks the file, recovers what was under way; and closes it again.
 
-A file is looked at first, made if it is missing, put right if it is damaged, and left alone if it isn't ours.
+The file is made if it is missing, replaced if it is damaged, and left alone if it isn't ours.
 """
 
 import os
@@ -84,12 +84,12 @@ def _open(space: Space, clock: Clock, mark: Callable[[str], None], *, inline: bo
 
 
 def _put_right(path: Path, space: Space, report: Recovery) -> None:
-    """Have a database at `path` that can be used. What had to be done for it goes into the report."""
+    """Make sure that there is a usable database at `path`. What had to be done goes into the report."""
     last = read_mark(path)
     log = beside(path, "-wal")
     log_is_gone = last.startswith(OPEN) and path.exists() and not log.exists()
     report.damage = look(path, ours=bool(last))  # begins a new log
-    ready = beside(path, ".new")  # complete, where an agent died before it was in its place
+    ready = beside(path, ".new")  # complete, but the agent died before it was renamed
     if report.damage is not None:
         salvage(path, create(path), space.plan.soft_bytes // PAGE_BYTES, report)
         beside(path, ".making").rename(ready)
@@ -99,7 +99,7 @@ def _put_right(path: Path, space: Space, report: Recovery) -> None:
     if path.exists():
         return
     if log.exists() or beside(path, "-shm").exists():
-        move_aside(path)  # of a database that somebody took away; they must not meet another
+        move_aside(path)  # of a database that somebody removed; another must not use them
     (ready if ready.exists() else create(path)).rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -125,7 +125,7 @@ def _note(db: sqlite3.Connection, found: Recovery, space: Space, now: str) -> No
 
 
 def refuse_foreign(path: Path) -> None:
-    """A file that isn't a spool is somebody's own, and stays as it is. One that is broken is ours if our mark is there.
+    """Refuse a file that isn't a spool, and leave it as it is. A broken one is ours if our mark is beside it.
 
     Raises:
         SpoolError: it isn't ours, and says what it is; or it can't be read.
@@ -153,7 +153,7 @@ def look(path: Path, *, ours: bool = True) -> str | None:
     """
     if not path.exists():
         return None
-    with path.open("r+b"):  # says best why not
+    with path.open("r+b"):  # gives the clearest error
         pass
     if file_bytes(path) == 0:
         return "the file is empty"
@@ -208,7 +208,7 @@ def connect(path: Path, plan: Plan) -> sqlite3.Connection:
         for pragma in (
             "journal_mode = wal",
             "synchronous = full",  # survives power loss; 0.1 ms a commit more than `normal`
-            "secure_delete = fast",  # what costs nothing is overwritten; `on` writes every deleted output once more
+            "secure_delete = fast",  # overwrites what costs nothing; `on` would write over every deleted output
             f"max_page_count = {plan.hard_pages}",
             f"wal_autocheckpoint = {min(1000, plan.wal_bytes // PAGE_BYTES // 2)}",
             f"journal_size_limit = {plan.wal_bytes // 2}",

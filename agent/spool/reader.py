@@ -1,7 +1,4 @@
-"""Looking into a spool, from outside the agent: live, stuck or dead, or a copy of the file.
-
-Nothing is written to it.
-"""
+"""Looks into a spool from outside, whether its agent is live, stuck or dead, or into a copy. Writes nothing to it."""
 
 import os
 import sqlite3
@@ -42,7 +39,7 @@ def open_reader(path: Path) -> Iterator["Reader"]:
         SpoolError: there is none, or it can't be read.
     """
     try:
-        with path.open("rb"):  # says best why not
+        with path.open("rb"):  # gives the clearest error
             pass
     except FileNotFoundError as error:
         raise SpoolError(
@@ -100,7 +97,7 @@ class Reader:
         return self._rows(f"select * from {view} limit ?", limit)  # noqa: S608
 
     def ids(self, beginning: str, limit: int) -> list[str]:
-        """Ids that begin like this, the exact one first if it is there."""
+        """Ids that begin with this text, an exact match first."""
         found = self._db.execute(
             "select command_id from commands where command_id >= ? and command_id < ? || char(0x10ffff)"
             " order by command_id limit ?",
@@ -169,7 +166,7 @@ class Reader:
 
 
 def ask(path: Path, command_id: str | None) -> None:
-    """Ask the agent that has the spool, or the next one that opens it, to send one rejected result once more, or all.
+    """Ask the agent that has the spool, or the next one to open it, to send one rejected result once more, or all.
 
     Only one connection may write to a spool (SQLite up to 3.51.2 can lose a commit when two do and the write-ahead log
     starts over). So the request is left as a file beside it, which the next round of maintenance picks up.

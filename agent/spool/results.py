@@ -38,7 +38,7 @@ def store(db: sqlite3.Connection, seq: int, result: Result, now_ms: int, output:
 
 
 def replace_damaged(db: sqlite3.Connection, damaged: Delivery, now_ms: int) -> None:
-    """Put an error result in the place of one that isn't what was stored, and say so to people."""
+    """Put an error in the place of a damaged result, and note that for people."""
     db.execute("delete from pieces where seq = ?", (damaged.seq,))
     db.execute("delete from results where seq = ?", (damaged.seq,))
     store(db, damaged.seq, DAMAGED, now_ms)
@@ -56,9 +56,7 @@ def _columns(db: sqlite3.Connection, seq: int, result: Result, output: Output) -
 
 
 def _crc(command: sqlite3.Row, result: Result, output: Output) -> int:
-    """Over all that the API will be told, and the sizes that are told before. Damage inside a page that SQLite can
-    still read shows here alone.
-    """
+    """The checksum of all that the API is told. Only this shows damage inside a page that SQLite can still read."""
     whose = (command["command_id"], command["correlation_id"], command["session_id"])
     values = [getattr(result, name) for name in _RESULT]
     return checksum(
@@ -108,7 +106,7 @@ def piece(db: sqlite3.Connection, seq: int, stream: Stream, part: int) -> bytes:
 
 
 def count_attempt(db: sqlite3.Connection, seq: int) -> None:
-    """That it is sent is known to people, and to the agent that comes after a crash."""
+    """Count an attempt, for people and for the next agent after a crash."""
     db.execute("update results set attempts = attempts + 1 where seq = ?", (seq,))
 
 
@@ -122,10 +120,8 @@ def settle(
     *,
     keep: bool,
 ) -> None:
-    """The API has answered for good. `keep`: the output stays.
-
-    Arguments that are longer than what people are shown go: nobody runs the command again, and 1,055 refused ones of
-    16 KiB once filled a spool of 32 MiB for a day.
+    """Record the API's final answer. `keep`: the output stays. Arguments beyond what people are shown are deleted:
+    nobody runs the command again, and 1,055 refused ones of 16 KiB once filled a spool of 32 MiB for a day.
     """
     long = f"length(args) + length(request) > {SHOWN_CHARS}"
     changed = db.execute(
@@ -170,7 +166,7 @@ def cut(db: sqlite3.Connection, seq: int, max_bytes: int) -> int:
 
 
 def stored(db: sqlite3.Connection, seq: int, stream: Stream, handed_in: Written) -> Written:
-    """What is here of the pieces that were handed in: a full disk may have refused the last ones."""
+    """What is stored of the pieces that were handed in: a full disk may have refused the last ones."""
     query = "select count(*) from pieces where seq = ? and stream = ?"
     (parts,) = db.execute(query, (seq, stream)).fetchone()
     return handed_in if parts == handed_in.parts else _cut_stream(db, seq, stream, sys.maxsize)

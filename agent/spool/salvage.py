@@ -1,7 +1,7 @@
-"""A damaged file: brought over row by row into a new one, then moved aside and kept.
+"""Salvages a damaged file: copies it row by row into a new one, then moves it aside and keeps it.
 
 SQLite reads what it can still find. What it returns is believed only where the checksum agrees; a result that can't be
-brought over whole is answered with an error instead, since its command was accepted and somebody waits.
+copied whole becomes an error, since its command was accepted and somebody waits.
 """
 
 import contextlib
@@ -40,10 +40,9 @@ def move_aside(path: Path) -> Path:
 
 
 def salvage(path: Path, into: Path, pages: int, report: Recovery) -> None:
-    """Bring over what can be read of the spool at `path`, which is left as it is, into the empty one at `into`: what
-    somebody waits for first, then the memory of what was delivered, then results without a command.
-
-    It may grow to so many pages; what doesn't fit is left out.
+    """Copy what can be read of the spool at `path`, which is left as it is, into the empty one at `into`: first what
+    somebody waits for, then the record of what was delivered, then results without a command. The new one may have so
+    many pages; what doesn't fit is left out.
     """
     if file_bytes(path) == 0:
         return  # SQLite would delete the log beside it
@@ -118,7 +117,7 @@ def _bring(db: sqlite3.Connection, seq: int, row: sqlite3.Row) -> None:
 
 
 def _give_up(db: sqlite3.Connection, command_id: object, report: Recovery, *, delivered: bool) -> None:
-    """An error in the place of what can't be brought over; nothing at all if not even its id is readable."""
+    """Store an error in the place of what can't be copied; nothing if not even its id can be read."""
     if not isinstance(command_id, str) or not command_id:
         return
     now_ms = time.time_ns() // 1_000_000

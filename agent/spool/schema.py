@@ -2,8 +2,8 @@
 
 A command has one row in `commands`, which holds its state, and once it has ended one in `results` under the same `seq`.
 Output is in `pieces`, apart from the state: changing the state of a row with 1 MB in it took 5.5 ms, in a table of its
-own 0.17 ms (measured, SQLite 3.40). Times are stored as milliseconds since 1970; the views show them as UTC. What views
-show is in one line and without control characters, with which a terminal could be steered.
+own 0.17 ms (measured, SQLite 3.40). Times are stored as milliseconds since 1970; the views show them as UTC. Views show
+text in one line and without control characters, which could steer a terminal.
 
 Each migration runs once per file, in one transaction with its record. A released one is never edited.
 """
@@ -79,7 +79,7 @@ create unique index pieces_in_order on pieces (seq, stream, part);
 
 
 def insert(db: sqlite3.Connection, table: str, /, **columns: object) -> int | None:
-    """Insert one row and return its key. One that is there already stays, and None is returned."""
+    """Insert one row and return its key; None if it is there already, and it stays as it is."""
     names, places = ", ".join(columns), ", ".join("?" * len(columns))
     statement = f"insert into {table} ({names}) values ({places}) on conflict do nothing returning rowid"
     row = db.execute(statement, tuple(columns.values())).fetchone()
@@ -87,7 +87,7 @@ def insert(db: sqlite3.Connection, table: str, /, **columns: object) -> int | No
 
 
 def note(db: sqlite3.Connection, **values: object) -> None:
-    """Keep something for people, in `meta`; None takes it away. Nothing is written if it is there already."""
+    """Set values in `meta`, for people; None deletes one. Nothing is written that is there already."""
     for key, value in values.items():
         if value is None:
             db.execute("delete from meta where key = ?", (key,))

@@ -4,9 +4,9 @@ The cap is for all files together:
 
     | database, up to its soft limit | headroom | write-ahead log | ballast |
 
-What brings in more (commands, output) stops at the soft limit. What changes a state or ends a command may use the
-headroom: without it, at the cap, recording a delivery failed 696 times of 696 (measured). The ballast is a file that is
-there to be deleted when the disk itself is full, since then SQLite can't even delete a row.
+Whatever adds data (commands, output) stops at the soft limit. Changing a state and ending a command may use the
+headroom: without it, at the cap, recording a delivery failed 696 times of 696 (measured). The ballast is a file to
+delete when the disk itself is full, since then SQLite can't even delete a row.
 """
 
 import contextlib
@@ -77,7 +77,7 @@ def beside(path: Path, suffix: str) -> Path:
 
 
 def file_bytes(path: Path) -> int:
-    """0 for a file that isn't there."""
+    """The size of a file; 0 if it isn't there."""
     try:
         return path.stat().st_size
     except OSError:
@@ -85,12 +85,12 @@ def file_bytes(path: Path) -> int:
 
 
 def own_bytes(path: Path) -> int:
-    """Of all files of the spool at `path`."""
+    """The size of all files of the spool at `path`."""
     return sum(file_bytes(beside(path, suffix)) for suffix in OWN)
 
 
 def disk_free(folder: Path) -> int:
-    """Bytes that this user may still write there; 0 if it isn't there."""
+    """Bytes that this user may still write in the folder; 0 if it isn't there."""
     try:
         figures = os.statvfs(folder)
     except OSError:
@@ -131,7 +131,7 @@ class Space:
         """Of the database, without its free pages."""
         self.file_bytes = self.wal_bytes = self.disk_free = 0
         self.reader_since_ms: int | None = None
-        """Since when somebody reads and keeps the write-ahead log from starting over."""
+        """Since when a reader has kept the write-ahead log from starting over."""
         self.plan = plan_for(path, limits)
 
     def grow(self) -> None:
@@ -162,14 +162,14 @@ class Space:
         )
 
     def measure(self, db: sqlite3.Connection) -> None:
-        """Look at the database, inside a transaction too, and at the other files."""
+        """Measure the database, also inside a transaction, and the other files."""
         (pages,), (free,) = (db.execute(f"pragma {name}").fetchone() for name in ("page_count", "freelist_count"))
         self.file_bytes, self.used_bytes = pages * PAGE_BYTES, (pages - free) * PAGE_BYTES
         self.wal_bytes = file_bytes(beside(self.path, "-wal"))
         self.disk_free = disk_free(self.path.parent)
 
     def check_growth(self, before_bytes: int) -> None:
-        """What brings in more stops at the soft limit. Raises SpoolFull if it has gone on beyond it."""
+        """Raises SpoolFull if an operation that adds data has gone beyond the soft limit."""
         if self.used_bytes > max(before_bytes, self.plan.soft_bytes):
             raise SpoolFull(f"The spool {self.path} can't be written now: there is no room left.")
 
@@ -193,7 +193,7 @@ class Space:
 
     @property
     def disk_full(self) -> bool:
-        """Whether nothing that is freed inside the file would make room for commands."""
+        """Whether the disk itself is full: then nothing that is freed inside the file makes room for commands."""
         return self.disk_free <= _FULL_BYTES
 
     @property
@@ -203,7 +203,7 @@ class Space:
 
     @property
     def size_bytes(self) -> int:
-        """Of all files, as they are now."""
+        """The size of all files, as they are now."""
         return own_bytes(self.path)
 
     def why_full(self, pending: int, pending_bytes: int) -> str:

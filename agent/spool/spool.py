@@ -1,4 +1,4 @@
-"""The spool as the tasks see it: what each may ask of it, and what that changes.
+"""The spool as the tasks see it.
 
 A command waits for the disk twice: in `accept`, and in `finish`. All else is handed to the writer in order, and its
 caller goes on. What waits, what runs and what is to be sent is in memory too, and is changed when a commit is known to
@@ -206,7 +206,7 @@ class Spool:
         self._record(seq)
 
     def _record(self, seq: int) -> None:
-        """Write a verdict down. While the disk refuses that it stays here, so that nothing is sent again."""
+        """Record a verdict. While the disk refuses that, it stays in memory, so that nothing is sent again."""
         self._writer.hand_in(Need.NOTE, self._unrecorded[seq], then=lambda _: self._unrecorded.pop(seq, None))
 
     def postponed(self, seq: int, seconds: float, http_status: int | None, error: str) -> None:
@@ -225,11 +225,11 @@ class Spool:
             self.release(seq)
 
     def release(self, seq: int) -> None:
-        """Give a taken result back without a word about it."""
+        """Give a taken result back without recording anything."""
         self._pending.release(seq)
         self._changed()
 
-    # Kept in order, and looked at.
+    # Maintenance, and figures.
 
     async def sweep(self) -> None:
         """One round of maintenance.
@@ -278,7 +278,7 @@ class Spool:
         """Carry out what was handed in and close the file."""
         await self._writer.close()
 
-    # What follows from what is known.
+    # Derived from what is in memory.
 
     def _claimable(self) -> int:
         """How many commands can be claimed: with room for the output, or if nothing else could make room."""
@@ -286,7 +286,7 @@ class Spool:
         return len(self._waiting) if alone or self._free_bytes() >= self._space.plan.reserve_bytes else 0
 
     def _free_bytes(self) -> int:
-        """Beyond what the running commands may still need."""
+        """The room beyond what the running commands may still need."""
         reserve = self._space.plan.reserve_bytes
         return self._space.free_bytes - sum(max(0, reserve - run.stored_bytes) for run in self._running.values())
 

@@ -18,7 +18,7 @@ SMALL_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds a spool. Set by the configuration; the disk may bound it further."""
+    """The limits of a spool, as configured; the disk may limit it further."""
 
     max_bytes: int
     """Of all the spool's files together: database, write-ahead log, ballast, and damaged ones put aside."""
@@ -73,7 +73,7 @@ class Delivery:
     texts: Mapping[Stream, Utf8] | None = field(default=None, repr=False)
     """The output itself where it is small, so that sending it needs no further look into the spool."""
     whole: bool = True
-    """Whether the checksums are right; of a larger output that shows only when it is read."""
+    """Whether the checksums are right; for a larger output that shows only when it is read."""
     read: Callable[[int, Stream, int], Awaitable[bytes]] | None = field(default=None, repr=False)
     """Gives a piece of a larger one."""
     damaged: "Callable[[Delivery], None] | None" = field(default=None, repr=False)

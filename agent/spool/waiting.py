@@ -17,11 +17,11 @@ RETRY_SECONDS = 1.0
 
 
 class Signal:
-    """A condition that several tasks wait for. Whoever is woken looks again, so whoever comes late misses nothing.
+    """A condition that several tasks wait for. A task that is woken checks it again, so none misses a change.
 
     Args:
-        ready: for how many tasks it holds now.
-        next_at: when it may come to hold by itself.
+        ready: how many tasks may go on now.
+        next_at: when that may change by itself.
     """
 
     def __init__(self, ready: Callable[[], int], next_at: Callable[[], float] = lambda: math.inf) -> None:
@@ -37,11 +37,11 @@ class Signal:
                 await self._waiters.park()
 
     def poke(self) -> bool:
-        """Something has changed: wake as many as it concerns. False if that is nobody."""
+        """Something has changed: wake as many tasks as may go on. False if none was woken."""
         return bool(self._waiters and self._waiters.unpark(count=self._ready()))
 
     def poke_all(self) -> None:
-        """Wake everyone: they have to wait less long."""
+        """Wake all tasks: they may have to wait for less long."""
         self._waiters.unpark_all()
 
 
@@ -58,17 +58,17 @@ class Pending:
 
     @property
     def bytes(self) -> int:
-        """Of their output, together."""
+        """The size of all their output."""
         return sum(self.sizes.values())
 
     def add(self, seq: int, size: int) -> None:
-        """One more. One that is here already is due at once, unless it is being sent."""
+        """Add a result. One that is here already becomes due at once, unless it is being sent."""
         self.sizes[seq] = size
         if not self.is_taken(seq):
             self.release(seq)
 
     def resize(self, seq: int, size: int) -> None:
-        """Its output has another size now, if it isn't settled yet."""
+        """Its output has another size now. Ignored if it is settled."""
         if seq in self.sizes:
             self.sizes[seq] = size
 
@@ -77,14 +77,14 @@ class Pending:
         return self._not_before.get(seq) == math.inf
 
     def take(self, most_bytes: float = math.inf) -> int | None:
-        """The first that is due, with at most so much output."""
+        """Take the first that is due, with at most so much output."""
         seq = self.next(most_bytes)
         if seq is not None:
             self._not_before[seq] = math.inf
         return seq
 
     def next(self, most_bytes: float = math.inf) -> int | None:
-        """Which `take` would give."""
+        """The one that `take` would return."""
         now = self._now()
         due = (n for n, size in self.sizes.items() if size <= most_bytes and self._not_before.get(n, 0) <= now)
         return next(due, None)

@@ -37,7 +37,7 @@ COMPANY_SECONDS = 0.02
 class Need(Enum):
     """What an operation needs."""
 
-    READ = auto()  # Nothing. May be abandoned
+    READ = auto()  # nothing; may be abandoned
     GROW = auto()  # room below the soft limit
     STATE = auto()  # the headroom too, and the ballast if the disk is full
     NOTE = auto()  # the same, and no haste
@@ -57,7 +57,7 @@ class Job:
 
     @property
     def failed(self) -> bool:
-        """Whether it was tried in vain."""
+        """Whether it has failed."""
         return isinstance(self.result, outcome.Error)
 
 
@@ -75,7 +75,7 @@ class Writer:
         self, connection: sqlite3.Connection, space: Space, changed: Callable[[], None], *, inline: bool = False
     ) -> None:
         self.failure: SpoolError | None = None
-        """What failed and no second try will mend: the file may be broken."""
+        """A failure that trying again won't mend: the file may be broken."""
         self._connection = connection
         self._space = space
         self._changed = changed
