@@ -179,7 +179,7 @@ def _is_spool(path: Path, db: sqlite3.Connection, *, ours: bool) -> bool:
         names = db.execute("select name from _sqlite_migrations where migration_set = ?", (SET,))
         known = {name for (name,) in names}
     if not known:
-        raise SpoolError(f"{path} is a database, but not a spool of this agent.", _UNTOUCHED)
+        raise SpoolError(f"{path} is a database, but not a spool of this agent (0.1.0 or later).", _UNTOUCHED)
     if later := known - KNOWN:
         raise SpoolTooNew(
             f"The spool {path} was written by a later version of the agent (it has {', '.join(sorted(later))}).",

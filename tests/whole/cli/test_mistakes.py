@@ -162,7 +162,7 @@ MISTAKES = [
         environ={"KUBENTLY_SPOOL_PATH": "{folder}/photos.db"},
         prepare=lambda folder: another_database(folder / "photos.db"),
         run=1,
-        says=r"photos\.db is a database, but not a spool of this agent\. It wasn't touched\. Set KUBENTLY_SPOOL_PATH",
+        says=r"photos\.db is a database, but not a spool of this agent \(0\.1\.0 or later\)\. It wasn.t touched\.",
         check="file",
     ),
     Mistake(
