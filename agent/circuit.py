@@ -16,17 +16,17 @@ from agent.errors import LinkDown, age
 from agent.log import Log
 
 FIRST_SECONDS, CAP_SECONDS = 1.0, 60.0
-"""The bound of the first delay, which doubles with each failure, and its end."""
+"""The bound of the first delay, and the most that it grows to; it doubles with each failure."""
 
 RETRY_AFTER_CAP_SECONDS = 300.0
 """The longest delay that a server may ask for. A larger Retry-After is a mistake more often than a wish."""
 
 REMIND_SECONDS = 60.0
-"""How long into an outage it is mentioned again; then after twice as long, and so on."""
+"""How long after its start an outage is logged again; then after twice as long, and so on."""
 
 LOOK_SECONDS, UNRECOGNISED_SECONDS = 1.0, 30.0
-"""How long those who wait for the poller do so before they look again: while it fails, and after an answer in which
-nothing showed that it was the API's."""
+"""How long those who wait for the poller wait before they check again: while it fails, and after an answer that may not
+have been the API's."""
 
 log = Log("api")
 
@@ -54,7 +54,7 @@ class Breaker:
 
     @property
     def down(self) -> bool:
-        """Whether it is open: the last that was heard is a failure."""
+        """Whether it is open: the last attempt failed."""
         return self._since is not None
 
     @property
@@ -88,7 +88,7 @@ class Breaker:
 
 
 class Circuit(Breaker):
-    """A breaker with the waiting and the telling: `what` can't be reached, and how many results wait for that."""
+    """A breaker that also waits for the next attempt and logs outages: of `what`, with how many results `waiting`."""
 
     def __init__(
         self, random: Callable[[], float], waiting: Callable[[], int], cap: float = CAP_SECONDS, what: str = "API"
@@ -133,8 +133,8 @@ class Trust:
         own: its own circuit, for the pace at which `recognise` is tried.
         receiving: the poller's circuit.
         recognise: as `Link.recognise`.
-        aside: whether that may be tried while the poller's circuit is open: commands and results may come and go on
-            different ways.
+        aside: whether that may be tried while the poller's circuit is open, as commands and results may take different
+            routes.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Trust:
         self._recognised = trio.Event()
 
     def recognised(self) -> None:
-        """Something came that is the API's own."""
+        """Something arrived that only the API sends."""
         self._own.succeeded()
         self._recognised.set()
 
@@ -160,11 +160,11 @@ class Trust:
             self._own.failed(down)
 
     def alone(self) -> None:
-        """The poller has stopped: from now on only those who wait find out."""
+        """The poller has stopped: from now on those who wait must find out themselves."""
         self._aside = True
 
     async def wait(self) -> None:
-        """Return once the API is known. One of those who wait asks for all."""
+        """Return once the API is recognised. One of those who wait asks on behalf of all."""
         async with self._asking:
             while not self._recognised.is_set():
                 pause = self._own.wait()

@@ -20,15 +20,15 @@ from agent.spool import Claim, Spool, until_written
 log = Log("executor")
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
-"""For commands that ask for none, as the specification has it."""
+"""For commands that name none. From the original specification."""
 
 ABANDONED_SECONDS = 0.5
-"""How long a result is tried to be written once it was to be given up."""
+"""How much longer to try to write a result after `abandon`."""
 
 
 class OutputPieces:
-    """One command's output on its way into the spool: without credentials, collected to pieces, the last ones kept for
-    the final commit.
+    """One command's output on its way into the spool: redacted, collected into pieces, the last ones held back for the
+    final commit.
     """
 
     def __init__(self, spool: Spool, command_id: str, redaction: Redaction = DEFAULT) -> None:
@@ -44,11 +44,11 @@ class OutputPieces:
         return self._redactors["stdout"].counts + self._redactors["stderr"].counts
 
     async def write(self, stream: Stream, text: str) -> None:
-        """Take some text; a piece that is complete goes to the spool. Nothing more once the disk has refused some."""
+        """Take some text; complete pieces go to the spool, until the disk refuses one."""
         await self._keep(stream, self._redactors[stream].feed(text))
 
     async def end(self, *, cut: bool) -> list[tuple[Stream, str]]:
-        """There is no more; `cut`: though kubectl had more to say. Returns what wasn't handed in yet."""
+        """The output has ended; `cut`: kubectl printed more than this. Returns what isn't in the spool yet."""
         for stream, redactor in self._redactors.items():
             await self._keep(stream, redactor.end(cut=cut))
         return [] if self._full else [(stream, text) for stream, text in self._held.items() if text]
@@ -63,7 +63,7 @@ class OutputPieces:
 
 
 class Executor:
-    """Runs commands, at most `count` at once; each of as many tasks runs `run`.
+    """Runs commands. `count` tasks execute `run`, so at most `count` commands run at once.
 
     `timeout_max` is the longest that a command may run, in seconds.
     """
@@ -77,7 +77,7 @@ class Executor:
         self._timeout_max = timeout_max
         self._metrics = metrics
         self.slots = trio.CapacityLimiter(count)
-        """Of each running kubectl one."""
+        """One for each running kubectl."""
         self._draining = self._abandoned = False
         self._idle: set[trio.CancelScope] = set()
         self._finishing: set[trio.CancelScope] = set()
@@ -89,13 +89,13 @@ class Executor:
             scope.cancel()
 
     def abandon(self) -> None:
-        """Give up writing results down: the disk takes nothing, and the agent must end."""
+        """Stop waiting for a disk that takes no results: the agent must end."""
         self._abandoned = True
         for scope in self._finishing:
             scope.cancel()
 
     async def run(self) -> None:
-        """Run commands one after the other, until `drain`. When cancelled, the one at hand ends as `interrupted`."""
+        """Run commands one after the other, until `drain`. When cancelled, the current one ends as `interrupted`."""
         while True:
             with trio.CancelScope() as idle:
                 self._idle.add(idle)
@@ -146,10 +146,10 @@ class Executor:
             return Result(Outcome.UNSTARTED, error=str(error))
 
     async def _finish(self, command: Command, result: Result, output: OutputPieces) -> None:
-        """Write the result down, whatever happens meanwhile. Without a spool it is lost, and the command runs again."""
+        """Store the result, even when cancelled. If that fails for good, the command runs again at the next start."""
         with trio.CancelScope(shield=True) as finishing:
             self._finishing.add(finishing)
-            if self._abandoned:  # while kubectl was still ending: it is tried once
+            if self._abandoned:  # abandoned while kubectl was ending: try once
                 finishing.deadline = trio.current_time() + ABANDONED_SECONDS
             rest = await output.end(cut=result.truncated)
             redactions = output.redactions

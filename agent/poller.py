@@ -1,4 +1,4 @@
-"""Takes commands from the API and journals them: after that they are the agent's, before it they are the API's.
+"""Takes commands from the API and journals them. From then on the agent answers for them; before that the API does.
 
 While there is no room for them here (no free executor and a full journal, or a full spool) they stay at the API.
 """
@@ -19,22 +19,22 @@ from agent.watchdog import Watchdog
 log = Log("poller")
 
 ABANDONED_SECONDS = 0.5
-"""How long commands are tried to be journalled once they were to be given up."""
+"""How much longer to try to journal what was received after `abandon`."""
 
 REPEATED_SECONDS = 1.0
-"""The pause after commands of which none is run: an API that repeats itself mustn't be asked 4,000 times a second."""
+"""The pause after commands of which none was new. Without it an API that repeats itself is asked 4,000 times/s."""
 
 ANSWERED_AT_ONCE = 64
-"""How many commands that can't run are answered in one go. Each is a task of its own while it lasts."""
+"""How many commands that can't run are answered at once, each by a task of its own."""
 
 TURNS_WITHIN_SECONDS = 900.0
-"""A turn may last as long as a server's Retry-After (5 min), a long poll and a wait of its own together, not longer."""
+"""The longest turn: a server's Retry-After (5 min), a pause of the agent's own and a long poll together."""
 
 BUSY = "The agent has no room for more commands just now. Nothing was run; ask again in a moment."
 
 
 class Poller:
-    """The task."""
+    """The polling task."""
 
     def __init__(
         self, link: Link, spool: Spool, circuit: Circuit, trust: Trust, *, metrics: Metrics, watchdog: Watchdog
@@ -47,12 +47,12 @@ class Poller:
         self._watchdog = watchdog
         self._refusal: str | None = None
         self._in_hand: dict[str, None] = {}
-        """Ids of what was received and isn't journalled, in their order."""
+        """Ids that were received and aren't journalled yet, in order."""
         self._journalling = trio.CancelScope(shield=True)
         self._abandoned = False
 
     def abandon(self) -> None:
-        """Give up journalling what was received: the disk takes nothing, and the agent must end."""
+        """Stop waiting for a disk that takes no commands: the agent must end."""
         self._abandoned = True
         self._journalling.cancel()
 
@@ -91,7 +91,7 @@ class Poller:
         return batch
 
     async def _take_over(self, batch: Batch) -> bool:
-        """Journal all of it: the API has handed it out, and a stop must not lose it. True if anything was new."""
+        """Journal the whole batch, even during a stop: the API has handed it out. True if anything was new."""
         if batch.skipped:
             self._metrics.skipped(batch.skipped)
             log.warning("commands passed over: no readable id, or far too many", count=batch.skipped)
@@ -107,7 +107,7 @@ class Poller:
         self._in_hand = dict.fromkeys([*(c.id for c in taken), *(each.id for each, _ in answers)])
         new = False
         with trio.CancelScope(shield=True) as self._journalling:
-            if self._abandoned:  # before there was anything: it is tried once
+            if self._abandoned:  # abandoned before this batch came: try once
                 self._journalling.deadline = trio.current_time() + ABANDONED_SECONDS
             try:
                 new = bool(taken and await self._accept(taken))

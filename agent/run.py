@@ -45,24 +45,24 @@ log = Log("agent")
 Task = Callable[[], Awaitable[None]]
 
 UPLOADERS = 4
-"""Results under way at once, one of them of any size, the others small. With answers after 30 ms, 4 deliver 111
+"""How many results are sent at once: one of any size, the others small. If the API answers in 30 ms, 4 deliver 111
 results/s and 1 delivers 30 (measured)."""
 
 EXECUTORS_SHARE = 0.6
 """The part of the drain that running commands may take; the rest is for delivering their results."""
 
 LAST_WRITES_SECONDS = 3.0
-"""How long a stopping task may go on writing down what it has. kubectl's own end, 2 s after SIGTERM, is part of it."""
+"""How long a stopping task may go on storing what it has. kubectl's own end, 2 s after SIGTERM, is part of it."""
 
 STOPPED, FAILED = 0, 1
 SIGNALLED = 128
 
 
 class Stage:
-    """Tasks of `root` that are stopped together, before those that they hand over to.
+    """Tasks in `root` that stop together, before the tasks that they hand over to.
 
-    `abandon` makes them give up even what they must not lose, when they are still writing it down after a while, as on
-    a full disk: a process that never ends is killed, and can't even say what is left.
+    If they are still storing something after a while, as on a full disk, `abandon` makes them give up even that: a
+    process that never ends is killed, and can't even log what is left.
     """
 
     def __init__(self, root: trio.Nursery, tasks: Mapping[str, Task], *abandon: Callable[[], None]) -> None:
@@ -83,7 +83,7 @@ class Stage:
                 self._ended.set()
 
     async def stop(self, within: float = 0) -> None:
-        """Give the tasks so many seconds to end by themselves, then cancel them, and wait until they have ended."""
+        """Give the tasks `within` seconds to end by themselves, then cancel them, and wait until they have ended."""
         with trio.move_on_after(max(within, 0)):  # below 0 if what came before took longer
             await self._ended.wait()
         for scope in self._scopes:
@@ -160,8 +160,8 @@ class Agent:
         await self._tell_what_is_left()
 
     async def _answer_unstarted(self) -> None:
-        """Answer what was accepted and never started: the pod's volume may go with the pod, and somebody waits."""
-        # A disk that is full must hold up nothing: what is here may still be delivered.
+        """Answer commands that never started: the volume may go with the pod, and somebody is waiting."""
+        # A full disk must not hold up the stop: other results may still be delivered.
         with trio.move_on_after(1), suppress(SpoolError):
             while (claim := self._spool.claim()) is not None:
                 result = Result(Outcome.INTERRUPTED, error="The agent was stopped before this was started. Ask again.")
@@ -206,8 +206,8 @@ async def run(config: Config) -> int:
         _tell_recovery(spool.recovery)
         try:
             await Agent(config, kubectl, policies, spool, link).run()
-        except Exception as failure:  # the last stop: one clear line and an exit code, whatever it was
-            for sentence in dict.fromkeys(map(_sentence, leaves(failure))):  # several may have met the same
+        except Exception as failure:  # the last resort: one clear line and an exit code, whatever failed
+            for sentence in dict.fromkeys(map(_sentence, leaves(failure))):  # several may have failed alike
                 log.error("stopping, a task failed", reason=sentence)
             return FAILED
     log.info("stopped")
@@ -229,7 +229,7 @@ def _tell_recovery(found: Recovery) -> None:
 
 
 def _sentence(error: BaseException) -> str:
-    """An own error speaks for itself; any other is a bug, and where it happened is what a report needs."""
+    """The agent's own errors explain themselves. Any other is a bug, and a report needs the place where it happened."""
     if isinstance(error, AgentError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)

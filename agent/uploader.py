@@ -1,8 +1,9 @@
-"""Delivers results from the spool to the API, oldest first, several at a time, of the large ones one at a time.
+"""Delivers results from the spool to the API, oldest first; several at a time, but only one large one.
 
 A result is delivered when the API has said so itself, and not before. After a failure nothing is sent until the API has
-been recognised (see `agent.circuit.Trust`): then the failure was that result's own, and it waits by itself, longer each
-time. One that is never taken is cut if it is its size that doesn't pass, else set aside, visible; it holds up nobody.
+been recognised (see `agent.circuit.Trust`): then the failure was that result's own, and it alone waits, longer each
+time. A result that never gets through is cut if it may be too large, else set aside where people see it. It never holds
+up the others.
 """
 
 import math
@@ -25,27 +26,27 @@ FIRST_CUT_BYTES, LAST_CUT_BYTES = 900_000, 1024
 even at the last size is refused for good."""
 
 REFUSALS = 8
-"""So often a result is sent that is answered and not taken, while polls go well: a firewall dislikes its text. With the
-pauses between that takes one or two minutes."""
+"""How often a result is sent that is answered but not accepted while polls go well, as when a firewall dislikes its
+text. With the pauses in between that takes one or two minutes."""
 
 BREAKS, BREAKS_OF_SMALL = 6, 16
-"""So often the sending of a large result may break off, while polls go well, before it counts as too large; and that of
-a small one, while other results pass, before it is set aside."""
+"""How often sending a large result may break off, while polls go well, before it counts as too large; and sending a
+small one, while other results get through, before it is set aside."""
 
 CUT_SHORT = frozenset({None, 502})
-"""What becomes of a body that is too large for something on the way: no answer, or a proxy's own. An API that answers
+"""What may mean that a body is too large for something on the way: no answer, or a proxy's own. An API that answers
 500, 503 or 504 is in trouble itself: then nothing is cut, however long that lasts."""
 
 THROTTLED = frozenset({408, 425, 429})
-"""Statuses that say nothing of a result."""
+"""Statuses that say nothing about the result itself."""
 
 DRAIN_LOOK_SECONDS, RETRY_SPOOL_SECONDS = 0.2, 1.0
-"""How often a sender without work looks whether the drain is over, and how soon a spool that failed is used again."""
+"""How often a sender without work checks whether the drain is over, and how soon a spool that failed is used again."""
 
 
 @dataclass(slots=True)
 class Trouble:
-    """What has befallen one result since it was first sent. Forgotten with the process."""
+    """The failures of one result since it was first sent. Kept in memory only."""
 
     taken_before: int  # how many results had been taken when it began
     refusals: int = 0
@@ -54,7 +55,7 @@ class Trouble:
 
 
 class Uploader:
-    """The tasks: each `run` is one of several senders. `random` draws uniformly from [0, 1)."""
+    """The delivery tasks: each `run` is one of several senders. `random` draws uniformly from [0, 1)."""
 
     def __init__(
         self, link: Link, spool: Spool, trust: Trust, *, metrics: Metrics, random: Callable[[], float]
@@ -76,7 +77,7 @@ class Uploader:
             scope.cancel()
 
     async def run(self, *, small: bool = False) -> None:
-        """Deliver what is due, until `drain`. `small`: only what passes a large one."""
+        """Deliver what is due, until `drain`. `small`: only small results, which overtake a large one."""
         due, failing = self._spool.due_small if small else self._spool.due, False
         while not (self._draining and self._spool.pending == 0):
             # While draining somebody else may deliver the last one, which wakes nobody here.
@@ -146,7 +147,7 @@ class Uploader:
         if given_up:
             self._reject(delivery, reply)
             return
-        alone = reply.status is not None or delivery.attempts > 1  # it may just be the first that met an outage
+        alone = reply.status is not None or delivery.attempts > 1  # it may just have been the first to meet an outage
         seconds = backoff(delivery.attempts + 1, self._random) if alone else 0.0
         self._spool.postponed(delivery.seq, seconds, reply.status, reply.words)
         log.debug("result postponed", reason=reply.words, seconds=seconds, **_names(delivery))

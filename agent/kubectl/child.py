@@ -34,7 +34,7 @@ PIPE_BYTES = 256 * 1024
 """What the pipe of stdout holds, and what is read of it at once."""
 
 WEIGHED_SECONDS = 0.1
-"""How often running kubectls are weighed. At the manifest's 0.2 of a core one grows by 2 MB in that time."""
+"""How often the memory of running kubectls is checked. At the manifest's 0.2 of a core one grows by 2 MB meanwhile."""
 
 _START_ERRORS = {
     errno.ENOENT: "it isn't there any more, or the interpreter that its first line names isn't",
@@ -126,7 +126,7 @@ class Child:
             os.killpg(self._pid, number)
 
     def held_bytes(self) -> int:
-        """Of memory, without what can be given back to a file, as its program can. 0 if it is gone."""
+        """Bytes of memory, without what can be given back to a file, such as its program. 0 if it is gone."""
         try:
             _, resident, shared, *_ = Path(f"/proc/{self._pid}/statm").read_text().split()
         except OSError:

@@ -21,7 +21,7 @@ from agent.kubectl.environment import Environment
 from agent.model import Stream
 
 Sink = Callable[[Stream, str], Awaitable[None]]
-"""Takes what was printed, read by read: what at most 256 KiB of bytes decode to."""
+"""Takes the printed text chunk by chunk: what at most 256 KiB of bytes decode to."""
 
 STDERR_BYTES = 64 * 1024
 """More of stderr helps nobody, and isn't kept."""
@@ -169,7 +169,7 @@ class Kubectl:
             raise
 
     def _is_too_large(self, child: Child) -> bool:
-        """Whether all together hold more than the container has, and this one the most. One alone has its own limit."""
+        """Whether all hold more than the container has, and this one the most. A single one has its own limit."""
         held = {each: each.held_bytes() for each in self.children}
         return len(held) > 1 and sum(held.values()) > self.environment.data_bytes and held[child] == max(held.values())
 
@@ -208,7 +208,7 @@ class Text:
 
 
 async def _carry(child: Child, stream: Stream, text: Text, sink: Sink, flood_bytes: int) -> None:
-    """Hand on what is printed, even if nobody waits for the result any more: its end comes with the child's."""
+    """Hand on what is printed, even if nobody waits for the result any more: it ends when the child does."""
     with trio.CancelScope(shield=True):
         while data := await child.read(stream):
             if piece := text.feed(data):

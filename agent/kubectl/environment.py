@@ -30,7 +30,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 MIB = 1 << 20
 MOST_BYTES = 2048 * MIB
-"""Of memory for one kubectl, and of its address space, most of which it never touches: 1.37 needs 1 GiB to start."""
+"""The most memory for one kubectl, and its address space, most of which it never touches: 1.37 needs 1 GiB to start."""
 
 LEAST_BYTES = 128 * MIB
 """kubectl starts with 96 MiB of data and not with 64, as Go reserves its heap in pieces of 64 MiB (measured)."""
@@ -50,7 +50,7 @@ class Environment:
 
     program: Path
     flags: tuple[str, ...]
-    """These stand before the verb, so that nothing in a command's own arguments can come first."""
+    """The flags that stand before the verb, so that nothing in a command's own arguments comes first."""
     environ: Mapping[str, str]
     folder: Path
     data_bytes: int = MOST_BYTES

@@ -55,7 +55,7 @@ class Answer:
         until = _date(text)
         if until is None:
             return None
-        # By the clock of the one who says it: this machine's may be minutes away from it.
+        # By the server's own clock: this machine's may be minutes off.
         return max(0.0, (until - (_date(self.headers.get("date", "")) or datetime.now(UTC))).total_seconds())
 
 
@@ -78,7 +78,7 @@ def from_api(answer: Answer) -> Answer:
         hint = "Name the address that it leads to in KUBENTLY_API_URL: the token doesn't go wherever a redirect points."
         problem = f"HTTP {answer.status}: a redirect, and redirects are never followed"
         raise LinkDown(problem, hint, status=answer.status)
-    # A proxy's 413 is in HTML, nginx's for one, and says all there is to know: a smaller one would pass.
+    # A proxy's 413 may be in HTML, as nginx's is, and still says what matters: a smaller body would pass.
     if answer.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and answer.status != 413:
         problem = f"HTTP {answer.status} in HTML: not the API's answer"
         raise LinkDown(problem, ELSEWHERE, status=answer.status, retry_after=answer.retry_after)

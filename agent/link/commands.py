@@ -1,4 +1,4 @@
-"""From what the API sent to commands. Pure, and it trusts nothing: wrong types, missing and huge ids, other tools.
+"""Turns what the API sent into commands. Pure, and it trusts nothing: wrong types, missing and huge ids, other tools.
 
 A command whose id can be read becomes a `Command` or, if the rest makes no sense, a `Malformed` that is answered with
 an error. What has no readable id is only counted: there is nobody to answer to.
@@ -13,7 +13,7 @@ from typing import Any
 from agent.model import MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ID_CHARS, Command, Malformed
 
 MAX_ENTRIES = 1000
-"""So many entries of one answer are looked at. The contract says 10; each that can't be run costs a durable answer."""
+"""The most entries of one answer that are read. The contract says 10; each that can't run costs a durable answer."""
 
 LOG_SEARCH = "log_search"
 """The tool whose parameters are in `request`."""
@@ -27,7 +27,7 @@ _ELSEWHERE = {
     "argocd": "Argo CD's applications are objects: `kubectl get applications.argoproj.io -A` shows them.",
     "cloud": "What the cluster knows of its cloud is in `kubectl get nodes -o yaml` and in events.",
 }
-"""What to do instead of the tools that other executors have. Looked for in a tool's name."""
+"""Alternatives to the tools that other executors have, by a part of the tool's name."""
 
 _LONGEST_ANSWERED_ID = 4096  # longer than allowed ids are still answered, up to here; beyond it is no id
 
@@ -39,9 +39,9 @@ class Batch:
     commands: list[Command] = field(default_factory=list)
     malformed: list[Malformed] = field(default_factory=list)
     skipped: int = 0
-    """Things in the answer that were passed over: not even an id could be read, or there were far too many."""
+    """How many entries were skipped: their id couldn't be read, or there were far too many."""
     recognised: bool = True
-    """Whether it shows that the API itself has answered. Anything can say 204 at once."""
+    """Whether this proves that the API itself has answered. Anything can say 204 at once."""
 
 
 def read_batch(entries: Sequence[object]) -> Batch:

@@ -1,13 +1,14 @@
 """HTTP to the central API: one client, one TLS context, limits on everything.
 
-What this room protects from, each seen in the wild or measured:
+What this file protects against, each seen in the wild or measured:
 
 - Redirects are never followed: the token would go wherever they point.
 - The API's words go into the log and the spool, so the token is taken out of them: somebody may send it back.
 - Answers are read up to a bound.
 - A kept connection that turns out to be dead is no outage: the request goes out once more, at once, on a new one.
 - The connections have no limit of their own. With one, httpcore on trio leaked a slot for good whenever a request was
-  cancelled while it waited for the pool (httpcore 1.0.9, trio 0.35, measured). Who sends how much is bounded above.
+  cancelled while it waited for the pool (httpcore 1.0.9, trio 0.35, measured). The callers bound how much is sent at
+  once.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -34,15 +35,15 @@ from agent.settings import FileWatch
 log = Log("link")
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
-"""The largest answer that is read: 10,000 commands of 300 bytes. Parsed, one of nothing but `{}` takes 30 times its
-size (8 MiB took 272, measured), and the pod has 256."""
+"""The largest answer that is read: 10,000 commands of 300 bytes. One made of nothing but `{}` takes 30 times its size
+when it is parsed (8 MiB took 272, measured), and the pod has 256."""
 
 CONNECTING_SECONDS = NAME_SECONDS + CONNECT_SECONDS + TLS_SECONDS
 WHOLE_SECONDS = 10.0
-"""A request may last as long as it may take to connect, to send at 1 KiB/s, to be answered, and 10 s."""
+"""A request may last for the time to connect, to send it at 1 KiB/s and to be answered, and 10 s more."""
 
 _KEPT = httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=5.0)
-"""An unused connection is kept for 5 s: some NATs forget a flow that was idle for 10 s, and say nothing."""
+"""An unused connection is kept for 5 s: some NATs silently forget a flow that was idle for 10 s."""
 
 _FAULTS = (trio.TooSlowError, httpx.HTTPError, h11.ProtocolError, OSError)
 _REDACTED = "(token)"
@@ -93,9 +94,9 @@ class Http:
     ) -> Answer:
         """One request and its whole answer.
 
-        `path` goes on from the API's base. The answer may be silent for so many `seconds`, once connected and all is
-        sent. The body is JSON, whole or in pieces that have `length` bytes together. It is sent `again` if a kept
-        connection turns out to be dead.
+        `path` goes on from the API's base. The answer may be silent for `seconds`, once connected and all is sent. The
+        body is JSON, whole or in pieces that have `length` bytes together. It is sent `again` if a kept connection
+        turns out to be dead.
 
         Raises:
             LinkDown: no answer, or not the API's: HTML, a redirect, or larger than `MAX_BODY_BYTES`.
@@ -257,7 +258,7 @@ class OpenStream:
 
 
 def transport_to(config: Config, network: Network) -> httpx.AsyncBaseTransport:
-    """The way to the API: straight, or through the proxy that the environment names. Raises ConfigError."""
+    """The way to the API: direct, or through the proxy that the environment names. Raises ConfigError."""
     proxy = proxy_for(config.api_url)
     way = None if proxy is None else httpx.Proxy(_parsed("The proxy that the environment names", proxy))
     transport = httpx.AsyncHTTPTransport(verify=network.tls, proxy=way, limits=_KEPT, trust_env=False)

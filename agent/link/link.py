@@ -39,11 +39,11 @@ class Link(ABC):
 
     pulls: bool  # whether commands stay at the API until they are asked for; if not, each must be answered
     journal: int  # how many commands may wait here beyond those that the executors run
-    burst: int  # how many commands one receive may bring although less room was left
+    burst: int  # how many commands one receive may bring beyond the room that is left
     pause_seconds: float  # the longest pause between two attempts while the API can't be reached
     results: str  # where results are sent
     body: Callable[[ReadyResult], Awaitable[dict[str, Any]]]  # a result as the contract has it
-    refusing: frozenset[int]  # statuses that mean this one result, for good, if the API itself says so
+    refusing: frozenset[int]  # statuses with which the API itself refuses this one result for good
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -78,7 +78,7 @@ class Link(ABC):
         return self._reply(answer, ready.command_id, number)
 
     async def run(self) -> None:
-        """Whatever must go on beside receiving and delivering; ends only when cancelled."""
+        """Whatever must run besides receiving and delivering; ends only when cancelled."""
         await trio.sleep_forever()
 
     def abandon(self) -> None:
@@ -90,7 +90,7 @@ class Link(ABC):
         await self._http.aclose()
 
     def _reply(self, answer: Answer, command_id: str, number: int) -> Reply:
-        """Anything may say 200 or 404: what counts is in words that the API would use."""
+        """What an answer to a result means. Anything can answer 200 or 404, so the body must read like the API's."""
         said, status = answer.said, answer.status
         words = f"HTTP {status}: {answer.words}" if answer.words else f"HTTP {status}"
         verdict = Verdict.LATER
@@ -106,8 +106,8 @@ class Link(ABC):
         return Reply(verdict, status, words, answer.retry_after)
 
     def _is_usual(self, looks: tuple[int, list[str]], number: int) -> bool:
-        """Whether an acknowledgement looks like those before. One that doesn't may be somebody else's. It isn't
-        believed, so whoever sends next has recognised the API: what that says then is usual from now on.
+        """Whether an acknowledgement looks like the ones before. If it doesn't, it may be somebody else's and isn't
+        believed. The next sender must first recognise the API; what the API then answers is the new norm.
         """
         if self._usual is None and number > self._doubted:
             self._usual = looks

@@ -1,7 +1,7 @@
-"""How httpx gets to a host, and one connection to it: names, TCP, TLS, reads and writes have limits of their own.
+"""How httpx reaches a host, and one connection to it. Name look-up, TCP, TLS, reads and writes each have a time limit.
 
-httpx's own backend gives name, connection and TLS one limit together. In a cluster a look-up takes 5 s whenever one
-packet is lost, so names have a longer one, and the last good addresses are remembered.
+httpx's own backend has one limit for the first three together. In a cluster a look-up takes 5 s whenever a packet is
+lost, so look-ups have a longer limit, and the last good addresses are remembered.
 """
 
 import math
@@ -19,10 +19,10 @@ from agent.errors import LinkDown
 from agent.link.tls import handshake_failure
 
 NAME_SECONDS, KNOWN_NAME_SECONDS = 18.0, 3.0
-"""How long a look-up may take: the resolver's 5 s, twice, for two nameservers, nearly; and if an address is known."""
+"""How long a look-up may take: nearly twice the resolver's 5 s, for two nameservers; and if an address is known."""
 
 CONNECT_SECONDS, TLS_SECONDS = 10.0, 10.0
-"""How long all addresses together may take, each as long as the others; and the handshake."""
+"""How long connecting to all addresses may take, in equal shares; and the TLS handshake."""
 
 WRITE_SECONDS, PIECE_BYTES = 60.0, 64 * 1024
 """How long so much of a body may take: a line slower than 1 KiB/s counts as dead."""
@@ -40,7 +40,7 @@ _OPTIONS = tuple(
 
 
 class StaleConnection(Exception):  # noqa: N818  # reads as what it says
-    """A connection that had served before has ended, without a byte of an answer to this request."""
+    """A kept connection has ended before the first byte of the answer to this request."""
 
 
 class Network(httpcore.AsyncNetworkBackend):
@@ -49,7 +49,7 @@ class Network(httpcore.AsyncNetworkBackend):
     def __init__(self, tls: ssl.SSLContext, *, proxy: bool = False) -> None:
         self.tls = tls
         self.renewals = 0
-        # How far the last connection came, for `kubently-agent check`.
+        # How far the last connection got, for `kubently-agent check`.
         self.addresses: list[str] = []
         self.connected = self.tls_version = ""
         self.certificate: dict[str, Any] | None = None
@@ -58,11 +58,11 @@ class Network(httpcore.AsyncNetworkBackend):
         self._looking_up = trio.CapacityLimiter(4)  # a look-up that is given up keeps its thread until it ends
 
     def renew(self) -> None:
-        """Let the next request begin on a new connection. Those under way end on theirs."""
+        """Make the next request use a new connection. Requests under way keep theirs."""
         self.renewals += 1
 
     async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> "Stream":
-        """Look the name up and connect: first to the address that was good last, then to the others in turn.
+        """Look the name up and connect: to the last good address first, then to the others in turn.
 
         Raises:
             LinkDown: it can't be done; the sentence says whether it was the name.
@@ -121,7 +121,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self._served = self._unanswered = False
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
-        """Send it, or keep it until there is more: httpcore hands over head and body one by one."""
+        """Send it, or hold it until there is more: httpcore hands over head and body separately."""
         self._unanswered = True
         self._unsent += buffer
         if len(self._unsent) >= PIECE_BYTES:
@@ -185,12 +185,12 @@ class Stream(httpcore.AsyncNetworkStream):
         return Stream(self._network, self._socket, below, tls)
 
     async def aclose(self) -> None:
-        """Close it, at once and without a word."""
+        """Close it at once, without TLS's goodbye."""
         self._socket.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore asks for. A kept connection that is readable is at its end: nobody was asked anything. One
-        that is to be used no more says the same.
+        """What httpcore asks for. A kept connection that is readable has ended, as no request is under way. One that is
+        not to be used again says the same.
         """
         if info != "is_readable":
             return self._tls if info == "ssl_object" else None
@@ -200,8 +200,8 @@ class Stream(httpcore.AsyncNetworkStream):
 
 
 class _Unbreakable:
-    """As much of a stream as is needed here, and one whose writes don't fail. After one that does trio's TLS reads
-    nothing any more, and what the server said before it closed, such as 413, is lost.
+    """The part of a stream that is needed here, with writes that never fail: after a failed write trio's TLS reads
+    nothing more, and what the server said before it closed, such as 413, would be lost.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
@@ -218,7 +218,7 @@ class _Unbreakable:
 
 
 def words_of(error: BaseException) -> str:
-    """The system's own words. trio has its own for a connection, and the system's error as the cause."""
+    """The system's message. For a connection trio has one of its own, with the system's error as the cause."""
     cause = error.__cause__ or error
     if isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]

@@ -1,6 +1,6 @@
 """The long-poll contract.
 
-GET  /agent/status            {"cluster_id", "is_active", "queue_depth"}: sets the rhythm, and its failure stops nothing
+GET  /agent/status            {"cluster_id", "is_active", "queue_depth"}: sets the pace; its failure stops nothing
 GET  /agent/commands?wait=N   200 {"commands": [...]}, at most 10, or 204; N is 1 in an active session, else up to 20
 POST /agent/results           {"command_id", "result": {...}}: 200 stored; 400, 404, 409, 422 refused; 413 too large
 """
@@ -28,13 +28,13 @@ STATUS_EVERY_ACTIVE, STATUS_EVERY_IDLE = 10.0, 60.0
 """How often the session's state is asked for. An idle agent sends three polls and one question a minute."""
 
 SHORTEST_CYCLE_SECONDS = 1.0
-"""The least time between two polls of which the first brought nothing."""
+"""The least time from a poll that brought nothing to the next."""
 
 HELD_AGAIN_SECONDS = 600.0
-"""How long after polls were cut off full ones are tried again."""
+"""How long after polls were cut off polls of full length are tried again."""
 
 CUT = frozenset({None, 408, 502, 504, 524})
-"""What a balancer says when it ends a poll that the API still holds. Others just close."""
+"""What a load balancer answers when it ends a poll that the API still holds. Others just close."""
 
 
 class PollLink(Link):
@@ -76,7 +76,7 @@ class PollLink(Link):
         return batch
 
     async def recognise(self) -> bool:
-        """Whether the session's state is answered as only the API does."""
+        """Whether the status is answered as only the API does."""
         self._asked_at = trio.current_time()
         self._active = False
         answer = await self._http.request("GET", "/agent/status", seconds=STATUS_SECONDS)
@@ -103,7 +103,7 @@ class PollLink(Link):
         answer = await self._ask(WAIT_ACTIVE)
         if lasted >= WAIT_ACTIVE and answer.status in {200, 204}:
             self._cuts += 1
-            if self._cuts > 1:  # once is chance
+            if self._cuts > 1:  # once may be chance
                 fits = lasted * 0.8 if lasted < wait else wait / 2  # or it ended in silence
                 self._hold, self._shortened_at = max(WAIT_ACTIVE, int(fits)), trio.current_time()
                 log.info("polls are cut off on the way: asking for shorter ones", seconds=self._hold)
@@ -132,7 +132,7 @@ class PollLink(Link):
         return self._active or worked
 
     async def _ask_status(self) -> bool:
-        """Ask now and then. True if the API has just answered."""
+        """Ask for the status if that is due. True if the API has just answered."""
         every = STATUS_EVERY_ACTIVE if self._in_session() else STATUS_EVERY_IDLE
         if self._asked_at is not None and trio.current_time() - self._asked_at < every:
             return False

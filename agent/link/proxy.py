@@ -1,7 +1,7 @@
-"""Through which proxy the API is reached, by the same rules as kubectl and everything else in Go beside it.
+"""Through which proxy the API is reached, by the rules of kubectl and other Go programs.
 
-The rules are those of Go's golang.org/x/net/http/httpproxy. Two things more are read: ALL_PROXY, and a list in NO_PROXY
-that is separated by blanks, as curl reads it.
+The rules are those of Go's golang.org/x/net/http/httpproxy. In addition, ALL_PROXY is read, and NO_PROXY may be
+separated by blanks, as in curl.
 """
 
 import os
@@ -15,7 +15,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy's URL, by HTTPS_PROXY or HTTP_PROXY, ALL_PROXY, and NO_PROXY for exceptions. None to this machine.
+    """The proxy's URL, by HTTPS_PROXY or HTTP_PROXY, ALL_PROXY, and NO_PROXY for exceptions. None for this machine.
 
     Raises:
         ConfigError: the variable doesn't name a proxy that can be used.

@@ -1,4 +1,4 @@
-"""A result as each contract wants it, and its sending. Its long texts are read from the spool while they are sent.
+"""The body of a result in each contract, and how it is sent: long texts are read from the spool meanwhile.
 
 The spool knows every text's escaped size, so the Content-Length is known before anything is read.
 """
@@ -22,7 +22,7 @@ SHOWN_CHARS = 8192
 """How much of each stream is repeated in `error`, which is all that some readers show of a failure."""
 
 _STDOUT, _STDERR = "\ud800", "\ud801"
-"""Stand in a body for the whole of a stream's text. No text in the spool has half a surrogate pair."""
+"""Stand in a body for all text of a stream. They can't be mistaken: no text in the spool has a lone surrogate."""
 _STREAMS: dict[str, Stream] = {_STDOUT: "stdout", _STDERR: "stderr"}
 
 _ASK_FOR_LESS = (
@@ -72,8 +72,8 @@ async def send(http: Http, path: str, ready: ReadyResult, body: dict[str, Any]) 
 
     # Up to 64 KiB it is sent as one value: one write instead of several.
     content = pieces if length > 64 * 1024 else b"".join([piece async for piece in pieces()])
-    # So many seconds more the answer may take: something on the way may have taken all, and pass it on at 1 KiB/s. A
-    # large one counts as hanging sooner, but each attempt waits four times as long.
+    # How many seconds more the answer may take: a proxy may have taken the whole body, and pass it on at 1 KiB/s. For a
+    # large body this is less at first, but each attempt waits four times as long.
     seconds = RESULT_SECONDS + min(length / 1024, 30 * 4 ** min(ready.attempts, 4))
     # The command's own tracing ids, so that the API's log and the agent's can be read side by side.
     ids = {"X-Correlation-ID": ready.correlation_id, "X-Session-ID": ready.session_id}
@@ -142,7 +142,7 @@ def _numbers(result: Result) -> dict[str, Any]:
 
 
 def _json_note(result: Result, begins: str) -> str:
-    """What stands before JSON that was cut: whoever parses it should see why he can't."""
+    """The note before JSON that was cut: whoever can't parse it should see why."""
     cut = result.truncated and begins.lstrip().startswith(("{", "["))
     return "[This JSON is cut: it isn't whole and can't be parsed.]\n" if cut else ""
 

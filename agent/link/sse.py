@@ -1,11 +1,11 @@
-"""Server-Sent Events: bytes in as they come, events out. Pure, and bounded whatever comes.
+"""Server-Sent Events: bytes in as they come, events out. Pure, and its memory is bounded.
 
 The grammar is the WHATWG HTML standard's, "Server-sent events", "Parsing an event stream": lines end with CRLF, LF or
 CR; an empty line ends an event; a line that begins with a colon is a comment; a byte order mark may stand at the very
-beginning. The fields `id` and `retry` are read over: the API has no replay, and the agent's pace is its own.
+beginning. The fields `id` and `retry` are ignored: the API has no replay, and the agent's pace is its own.
 
-Of the libraries httpx-sse 0.4.3 was weighed: it keeps lines and events of any size in memory, decompresses, leaves the
-byte order mark in, and shows nothing of comments, which are the API's signs of life.
+httpx-sse 0.4.3 was considered: it keeps lines and events of any size in memory, decompresses, leaves the byte order
+mark in, and shows nothing of comments, which are the API's signs of life.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class EventParser:
 
     def __init__(self) -> None:
         self.begun = False
-        """Whether anything has come that a stream of events is made of."""
+        """Whether anything of an event stream has arrived."""
         self._line = bytearray()  # the beginning of a line whose end hasn't come
         self._after_cr = False
         self._first = True

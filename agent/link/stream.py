@@ -49,11 +49,11 @@ MAX_VERBS, MAX_RESTRICTED_TYPES, MAX_FLAGS = 50, 50, 100
 """The API refuses a report with more."""
 
 STEADY_SECONDS, PAUSE_SECONDS = 5.0, 10.0
-"""A stream that lived shorter isn't opened again at once, for something ends them as they come; the longest pause."""
+"""A stream that lived for less isn't opened again at once, as something ends each of them; and the longest pause."""
 
 LEAST_SHARE, TRAVEL_SECONDS = 0.8, 0.3
-"""The API waits for as long as it lets a command run, and no longer: so a command has the time that it was given, less
-what the last answers needed to travel (until one was measured 0.3 s), but at least this share of it."""
+"""The API waits only as long as the command may run. So a command gets the time that it was given, less what the last
+answers needed to travel (0.3 s until one was measured), but at least this share of it."""
 
 
 class StreamLink(Link):
@@ -63,7 +63,7 @@ class StreamLink(Link):
     journal, burst, pause_seconds = 60, 0, PAUSE_SECONDS
     results = "/executor/results"
     body = staticmethod(stream_body)
-    # Unknown ids are 403 here. So 404 means that something else answers in the API's place, and that passes.
+    # Unknown ids are 403 here. So 404 means that something else answers in the API's place, for now.
     refusing = frozenset({400, 403, 409, 410, 411, 414, 415, 422, 431})
 
     def __init__(
@@ -135,7 +135,7 @@ class StreamLink(Link):
         await super().aclose()
 
     async def _open(self) -> Batch:
-        """Open it and wait for its first sign of life: many a proxy passes on the head, and holds back the rest."""
+        """Open it and wait for its first sign of life: some proxies pass on the head and hold back the rest."""
         self._stream = stream = await self._http.open_stream("/executor/stream", seconds=OPEN_SECONDS)
         events: list[Event] = []
         try:
@@ -154,7 +154,7 @@ class StreamLink(Link):
         return self._batch(events)
 
     async def _read(self, stream: OpenStream, silence: float) -> list[Event]:
-        """What comes next. If nothing does the stream is closed, so that whoever sends to it knows at once."""
+        """What comes next. If nothing does, the stream is closed, so that the sender knows at once."""
         events = None
         try:
             with trio.move_on_after(silence):

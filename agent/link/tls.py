@@ -1,4 +1,4 @@
-"""Whom the agent trusts to be the API, as whom it presents itself, and why the two didn't come together."""
+"""TLS to the API: whom the agent trusts, the certificate that it presents, and why a handshake failed."""
 
 import ssl
 
@@ -50,7 +50,7 @@ def tls_context(config: Config) -> ssl.SSLContext:
 
 
 def handshake_failure(error: BaseException, words: str, seconds: float) -> LinkDown:
-    """The error for a handshake that failed, or had no end within so many seconds. `words` are the system's."""
+    """The error for a handshake that failed, or didn't end within so many seconds. `words` are the system's."""
     cause = error.__cause__
     if isinstance(error, trio.TooSlowError):
         hint = "The connection is there but no TLS comes: look at load balancers and firewalls that inspect TLS."
@@ -68,7 +68,7 @@ def handshake_failure(error: BaseException, words: str, seconds: float) -> LinkD
 
 
 def _reason(error: OSError) -> str:
-    """In words: OpenSSL's own are for its developers."""
+    """The reason in plain words: OpenSSL's own are for its developers."""
     if not isinstance(error, ssl.SSLError):
         return error.strerror or str(error)
     if error.reason == "KEY_VALUES_MISMATCH":

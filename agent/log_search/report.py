@@ -1,4 +1,4 @@
-"""The answer of a search, as text for a reader who can't scroll: what was found, and what wasn't looked at."""
+"""The answer to a search, as text for a reader who can't scroll: what was found, and what wasn't searched."""
 
 from collections.abc import Iterator, Sequence
 

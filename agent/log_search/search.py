@@ -15,7 +15,7 @@ from agent.model import Outcome, Result, Stream
 from agent.redact import MARK, Redactor
 
 MOST_SECONDS = 50.0
-"""A search takes no longer than that, whatever the API allows."""
+"""The longest search, whatever the API allows."""
 
 _LOG_BYTES = 64 << 20  # 10,000 lines of 6 KB; it is searched while it streams
 _ENDING_SECONDS = 0.5  # kept of the time limit for the answer itself
@@ -69,7 +69,7 @@ class Searcher:
         return Result(Outcome.SUCCEEDED, 0, None, self._ms(), len(text.encode()), redactions=text.count(MARK))
 
     async def _ask(self, plan: GuardPlan, heard: Callable[[str], object]) -> tuple[Exit, str]:
-        """One line: how it ended, and what it said beside."""
+        """Run one command line: how it ended, and what it printed to stderr."""
         said: list[str] = []
 
         async def sink(stream: Stream, text: str) -> None:

@@ -19,10 +19,10 @@ MARK = "<redacted>"
 """A string in YAML, JSON and URLs alike (`[redacted]` is a YAML list and breaks a URL; `***` is a YAML error)."""
 
 WINDOW, AHEAD, BEHIND = 256 * 1024, 8 * 1024, 4 * 1024
-"""Characters that are worked through at once, and how many of them come again after and before the next ones."""
+"""How many characters are worked through at once, and how many of them again with the previous and the next ones."""
 
 SECONDS = 2.0
-"""Of processor time for one window; ordinary ones take a thousandth of it."""
+"""Seconds of processor time for one window; ordinary windows take a thousandth of that."""
 
 _BARE = re.compile(r"""(\\*["'])[ ]*:[ ]*(?:\[\s*)?\Z""")
 """Before a number in JSON: what takes its place must be a string."""

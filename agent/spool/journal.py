@@ -15,7 +15,7 @@ from agent.spool.values import Delivery, Recovery
 from agent.spool.writer import Job
 
 MOST_RUNS = 2
-"""A command that was under way each of this many times when the agent died isn't run again."""
+"""If the agent has died this many times while a command was under way, the command isn't run again."""
 
 _fields = attrgetter(*(field.name for field in fields(Command)))  # what the checksum is of
 _GAVE_UP = "The agent died {runs} times while this command ran, so it isn't run again."
@@ -36,7 +36,7 @@ Accepted = tuple[list[tuple[int, Command]], list[str], list[tuple[int, int]]]
 
 @dataclass(slots=True, eq=False)
 class Claim:
-    """A command to run now. Its last four fields are the spool's, who keeps it until the command has ended."""
+    """A command to run now. The last four fields are for the spool, which keeps it until the command has ended."""
 
     command: Command
     output_bytes: int  # How much output is sure to find room. More is for the executor to count and to cut
@@ -96,8 +96,8 @@ def read_command(row: sqlite3.Row) -> Command | None:
 
 
 def accept(db: sqlite3.Connection, commands: Sequence[Command], result: Result | None, now_ms: int) -> Accepted:
-    """Take commands whose id is new, with a `result` as ones that never run; let known results be sent once more where
-    there is something left to send.
+    """Take commands whose id is new; with a `result` they never run, and it is their answer. Known results become due
+    again if there is something left to send.
     """
     new: list[tuple[int, Command]] = []
     known: list[str] = []
@@ -116,7 +116,7 @@ def accept(db: sqlite3.Connection, commands: Sequence[Command], result: Result |
 
 
 def due_again(db: sqlite3.Connection, which: str, *values: object) -> list[tuple[int, int]]:
-    """Let results be sent once more. Returns them and the bytes of their output."""
+    """Make results due once more. Returns them and the bytes of their output."""
     query = f"select seq, stdout_bytes + stderr_bytes from commands join results using (seq) where {which}"  # noqa: S608
     found = [(seq, size) for seq, size in db.execute(query, values)]
     for seq, _ in found:
@@ -126,13 +126,13 @@ def due_again(db: sqlite3.Connection, which: str, *values: object) -> list[tuple
 
 
 def retry(db: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[int, int]]:
-    """Let rejected results be sent once more that people have asked for."""
+    """Make those rejected results due once more that people have asked for."""
     which = f"{RETRIABLE} and (? or commands.command_id in (select value from json_each(?)))"  # noqa: S608
     return due_again(db, which, EVERY_ID in ids, json.dumps(ids))
 
 
 def start(db: sqlite3.Connection, seq: int, now_ms: int) -> None:
-    """A command runs. For people, and for the agent that comes after a crash."""
+    """Record that a command runs, for people and for the next agent after a crash."""
     db.execute(
         "update commands set state = 'running', runs = runs + 1, started_unix_ms = ?"
         " where seq = ? and state = 'accepted'",
