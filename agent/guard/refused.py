@@ -1,4 +1,4 @@
-"""The guard's answer when it says no, and what to do instead: its reader is often a model, which will do that."""
+"""A refusal, and what to do instead: its reader is often a model, which will do just that."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -48,7 +48,7 @@ NEVER = _each({
     "v vmodule log-flush-frequency": "debug output shows requests and whole answers; drop it",
     "match-server-version disable-compression warnings-as-errors": "it isn't needed to read anything; drop it",
 })  # fmt: skip
-"""Flags of kubectl that no verb here takes, or not every one."""
+"""Flags of kubectl that no verb may have here, or not every verb, and why."""
 
 NEVER_SHORT = {"f": "filename", "k": "kustomize", "R": "recursive", "s": "server", "v": "v"}
 

@@ -84,7 +84,7 @@ def _flags(text: str) -> Mapping[str, Flag]:
 
 
 GLOBAL = _flags("-n namespace -h help request-timeout v")
-"""--v=0 is in every line that the guard writes, which may be asked for as written."""
+"""--v=0 is in every line that the guard writes, and such a line may be asked for again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a flag takes: the types of kubectl's flag library, and which of their values may be."""
+"""The values of flags: the types of kubectl's flag library, and which of their values are allowed."""
 
 import re
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def _whole_number(value: str) -> str | None:
 
 
 def seconds(duration: str) -> float | None:
-    """How long a duration is, None if it is none."""
+    """A duration in seconds; None if it is none."""
     found = _DURATION.fullmatch(duration)
     if found is None:
         return None
@@ -57,18 +57,18 @@ class ValueRule:
 
     type: FlagType
     says: str = ""
-    """For people: what is allowed."""
+    """What is allowed, for people."""
     complaint: Callable[[str], str | None] = lambda _: None
     """What is wrong with a value (it ends the sentence "--flag=value is not allowed: …"), or None."""
 
 
 def expecting(type_: FlagType, says: str, holds: Callable[[str], object], otherwise: str = "") -> ValueRule:
-    """A value for which something holds."""
+    """A value that passes a test."""
     return ValueRule(type_, says, lambda value: None if holds(value) else otherwise or f"expected {says}")
 
 
 def matching(pattern: str, says: str, otherwise: str = "", type_: FlagType = FlagType.TEXT) -> ValueRule:
-    """A text of this form, as a whole."""
+    """A text that matches a pattern as a whole."""
     return expecting(type_, says, re.compile(pattern, re.ASCII).fullmatch, otherwise)
 
 

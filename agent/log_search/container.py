@@ -1,4 +1,4 @@
-"""One container's log, line by line as it comes: what matches, and what stands around it."""
+"""One container's log, line by line as it comes: what matches, and the lines around it."""
 
 from collections import deque
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class ContainerLog:
         self.shown: list[Line | None] = []
         """In order; None stands for a gap."""
         self.overlong = False
-        """Some line was longer than what is searched of one."""
+        """Whether some line was longer than what is searched of one."""
         self._match = match
         self._context = context_lines
         self._before: deque[Line] = deque(maxlen=context_lines)

@@ -9,7 +9,7 @@ MOST_PODS = 20
 MOST_SHOWN = 200
 MOST_CHARS = 20_000
 MOST_LISTED = 8
-_CLOSING_CHARS = 6000  # kept for what isn't in a section: two lists of names, one of errors, and few sentences
+_CLOSING_CHARS = 6000  # room for what isn't in a section: two lists of names, one of errors, and a few sentences
 
 TIME_UP = "the time was up before all of it was read"
 

@@ -1,4 +1,4 @@
-"""What is asked. The fields are those of Kubently's tool `log_search` (2.x, August 2026)."""
+"""The request for a search. The fields are those of Kubently's tool `log_search` (2.x, August 2026)."""
 
 import re
 import time
@@ -97,7 +97,7 @@ _CALLED = {str: "string", bool: "boolean", int: "number"}
 
 
 def _rfc3339(text: str) -> str:
-    """From that, from the same without a zone, or from Unix time: the API's model permits all of them."""
+    """RFC 3339, also without a zone, or Unix time: the API's model permits all of them."""
     if re.fullmatch(r"\d{1,19}(\.\d+)?", text):
         seconds = float(text)
         while seconds > 1e11:  # in the year 5138: these are milliseconds, or nanoseconds

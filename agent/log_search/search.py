@@ -1,4 +1,4 @@
-"""The plan of a search: find the pods, read their logs, several at a time. Each line is decided by the guard."""
+"""Runs a search: finds the pods, then reads their logs, several at a time. The guard decides on each command line."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ MOST_SECONDS = 50.0
 """The longest search, whatever the API allows."""
 
 _LOG_BYTES = 64 << 20  # 10,000 lines of 6 KB; it is searched while it streams
-_ENDING_SECONDS = 0.5  # kept of the time limit for the answer itself
+_ENDING_SECONDS = 0.5  # kept back from the time limit for the answer itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Searcher:
     began: float = field(default_factory=trio.current_time)
 
     async def run(self, search: LogSearch, write: Callable[[Stream, str], Awaitable[None]]) -> Result:
-        """Search, and write the answer. Where the time ends first, the answer says what wasn't searched.
+        """Search, and write the answer. If the time runs out, the answer says what wasn't searched.
 
         Raises:
             BadRequest: the query can't be searched for.
@@ -59,7 +59,7 @@ class Searcher:
             if search.container in {None, container}
         }
         logs = [ContainerLog(name, match, search.context_lines) for name in plans]
-        # Its own turns keep all but N of its lines out of the queue for slots: other commands need not wait for all.
+        # With turns of its own, only N of its lines queue for slots: other commands need not wait for all of them.
         turns = trio.CapacityLimiter(self.slots.total_tokens)
         async with trio.open_nursery() as nursery:
             for log in logs:

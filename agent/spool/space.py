@@ -22,9 +22,9 @@ from agent.spool.values import Limits
 PAGE_BYTES = 4096
 MB = 1024 * 1024
 OWN = ("", "-wal", "-shm", ".ballast")
-"""What counts against the cap, beside the damaged files that are kept."""
+"""The files that count against the cap, besides the damaged ones that are kept."""
 SMALLEST_BYTES = 2 * MB
-"""With less than this there is no room for a single result worth having."""
+"""The smallest spool that has room for a result worth having."""
 _SPARE_PAGES = 64
 _FULL_BYTES = 512 * 1024  # a disk with less than this is full
 _BESIDE_BYTES = 40 * 1024  # beside an output: the rows, their indexes, and an ordinary stderr
@@ -128,7 +128,7 @@ class Space:
         self.limits = limits
         self._ballast = beside(path, ".ballast")
         self.used_bytes = 0
-        """Of the database, without its free pages."""
+        """The size of the database, without its free pages."""
         self.file_bytes = self.wal_bytes = self.disk_free = 0
         self.reader_since_ms: int | None = None
         """Since when a reader has kept the write-ahead log from starting over."""
@@ -198,7 +198,7 @@ class Space:
 
     @property
     def short(self) -> bool:
-        """Whether what is kept for people has to go."""
+        """Whether output kept for people must be deleted."""
         return self.used_bytes > self.plan.soft_bytes // 2
 
     @property

@@ -163,8 +163,8 @@ class Spool:
     # Results go out.
 
     async def take(self, most_bytes: float = math.inf) -> Delivery | None:
-        """The oldest due result, with at most so many bytes of output. It is the caller's until they say `delivered`,
-        `rejected`, `postponed`, `cut` or `release`. None if there is none: wait for `due`, or `due_small`.
+        """Take the oldest due result, with at most so many bytes of output. It belongs to the caller until they call
+        `delivered`, `rejected`, `postponed`, `cut` or `release`. None if there is none: wait for `due`, or `due_small`.
         """
         seq = self._pending.take(most_bytes)
         if seq is None:

@@ -24,7 +24,7 @@ def clean(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text for a terminal: control characters, with which it could be steered, are replaced; line ends stay."""
+    """Text for a terminal: control characters, which could steer it, are replaced; line ends stay."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", clean(text))
 
 
@@ -35,7 +35,7 @@ def shown(command: Command) -> str:
 
 
 def checksum(*parts: object) -> int:
-    """Of anything that JSON can hold."""
+    """A checksum of anything that JSON can hold."""
     return zlib.crc32(json.dumps(parts).encode())
 
 
@@ -59,7 +59,7 @@ class Written:
     crc: int = 0
 
     def plus(self, piece: str) -> Self:
-        """With one more piece."""
+        """The same with one more piece."""
         data = piece.encode()
         size, json_size = self.bytes + len(data), self.json_bytes + json_bytes(data)
         return type(self)(self.parts + 1, size, json_size, zlib.crc32(data, self.crc))

@@ -13,7 +13,7 @@ STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
 Utf8 = bytes  # `Delivery` has a property of that name
 
 SMALL_BYTES = 64 * 1024
-"""Results of at most so much output are small: they pass by a large one that takes its time."""
+"""Results with at most so much output are small: they overtake a large one that takes its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,13 @@ class Delivery:
     whole: bool = True
     """Whether the checksums are right; for a larger output that shows only when it is read."""
     read: Callable[[int, Stream, int], Awaitable[bytes]] | None = field(default=None, repr=False)
-    """Gives a piece of a larger one."""
+    """Reads a piece of a larger one."""
     damaged: "Callable[[Delivery], None] | None" = field(default=None, repr=False)
-    """Is told if a piece isn't what was stored."""
+    """Is called if a piece isn't what was stored."""
 
     @property
     def bytes(self) -> int:
-        """Of stored output, both streams together."""
+        """The size of the stored output, both streams together."""
         return sum(written.bytes for written in self.output.values())
 
     def json_bytes(self, stream: Stream) -> int:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 COMPANY_SECONDS = 0.02
-"""How long a note waits for another commit to go along with."""
+"""How long a note waits for another commit to join."""
 
 
 class Need(Enum):
@@ -161,7 +161,7 @@ class Writer:
             self._token.run_sync_soon(self._ended.set)
 
     def _next(self) -> list[Job | None]:
-        """All that waits; as long as that is notes alone, for a moment more comes."""
+        """All operations that wait. If they are notes alone, more may join for a moment."""
         found = [self._waiting.get()]
         until = time.monotonic() + COMPANY_SECONDS
         with contextlib.suppress(queue.Empty):
