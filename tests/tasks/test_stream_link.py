@@ -448,8 +448,10 @@ async def test_a_401_for_a_result_ends_the_stream_once(link, api, token_file, au
     results = api.router.post("/executor/results").respond(401, json={"detail": "Invalid executor credentials"})
     reply = await link.deliver(FakeReadyResult(OK, stdout=["x"]))
     assert (reply.verdict, reply.status) == (Verdict.LATER, 401)
+    began = trio.current_time()
     await link.receive(eager=False)
     assert wire.closed
+    assert trio.current_time() == began, "and not after the silence"
     assert len(api.wires) == 2
     assert (await link.deliver(FakeReadyResult(OK, stdout=["x"]))).verdict is Verdict.LATER
     api.wire.send(command("a"))
@@ -773,8 +775,10 @@ async def test_a_401_for_a_heartbeat_ends_the_stream_once(token_file, reporting,
     await trio.sleep(290)
     api.router.post("/executor/heartbeat").respond(401)
     await trio.sleep(20)
+    began = trio.current_time()
     await reporting.receive(eager=False)
     assert wire.closed
+    assert trio.current_time() == began, "and not after the silence"
     assert api.tokens() == ["first", "first"]
     await trio.sleep(40)
     wire = api.wire
