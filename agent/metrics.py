@@ -22,10 +22,7 @@ RULES = (
     *("shape", "verb", "subcommand", "flag", "value", "output", "raw", "operand"),
     *("name", "type", "namespace", "policy"),
 )
-REDACTIONS = (
-    *("named", "url", "webhook", "dsn", "private-key", "encoded-file", "jwt", "token", "password-hash", "bearer"),
-    *("command-line", "secret-object", "jwk", "pgpass", "custom", "failed"),
-)
+REDACTIONS = ("named", "url", "private-key", "token", "command-line", "custom", "failed")
 
 _COUNTERS: Mapping[str, tuple[str, str, Iterable[str]]] = {
     "kubently_commands_accepted_total": ("Commands taken from the API and journalled.", "", [""]),

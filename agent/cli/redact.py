@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.errors import AgentError
 from agent.log import Log
 from agent.policy import PolicyFile
-from agent.redact import MARK, Redactor
+from agent.redact import Redactor
 
 _EPILOG = """\
   kubectl describe pod web-0 | kubently-agent redact
@@ -42,8 +42,7 @@ def run(args: argparse.Namespace) -> int:
     redaction = PolicyFile(Path(path) if path else None, Log("redact")).current().redaction
     if sys.stdin.buffer.isatty():
         print("Type or paste text; Ctrl-D ends.", file=sys.stderr)
-    mark = (lambda kind: f"<redacted by {kind}>") if args.explain else (lambda _kind: MARK)
-    for text in (_objects if args.json else _stream)(lambda: Redactor(redaction, mark)):
+    for text in (_objects if args.json else _stream)(lambda: Redactor(redaction, explain=args.explain)):
         print(text, end="", flush=True)
     return 0
 

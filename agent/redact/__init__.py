@@ -1,20 +1,9 @@
-"""Redaction: text in, the same text without credentials out. Pure; nothing here reads a file or the clock of the wall.
-
-`Redactor` is one stream; `parse_redaction` reads the policy file's keys; `RULES` is the table.
-"""
+"""Redaction: text in, the same text without credentials out. Pure; nothing here reads a file or the wall clock."""
 
 from agent.redact.redactor import MARK, Redactor
 from agent.redact.rules import KINDS, RULES
 from agent.redact.settings import DEFAULT, REDACT_KEYS, Redaction, RedactionError, parse_redaction
 
 __all__ = [
-    "DEFAULT",
-    "KINDS",
-    "MARK",
-    "REDACT_KEYS",
-    "RULES",
-    "Redaction",
-    "RedactionError",
-    "Redactor",
-    "parse_redaction",
-]
+    "DEFAULT", "KINDS", "MARK", "REDACT_KEYS", "RULES", "Redaction", "RedactionError", "Redactor", "parse_redaction",
+]  # fmt: skip

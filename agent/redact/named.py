@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from string import ascii_letters, digits
 
 from agent.redact import values
@@ -11,7 +11,7 @@ from agent.redact.values import NEAR, NOTHING, PASSWORD, SECRET, WEAK, Ends, Tak
 # fmt: off
 _PROMISES = [(level, re.compile(pattern)) for level, pattern in (
     (NOTHING, r"^(?:key)?$|\b(?:existing|ref|checksum|public|pub|provider|mount|reset|forgot|min|max|policy)\b"),
-    (PASSWORD, r"pass ?(?:word|phrase)$|passwd$|passwort$|\b(?:passwords|pass ?code|pass|pwd|pw|kennwort)$"
+    (PASSWORD, r"pass ?(?:word|phrase)$|passwd$|passwort$|\b(?:passwords|pass ?code|pass|pwd|pw)$"
                r"|\b(?:requirepass|masterauth|identified|bindpw|rootpw|dbpass|userpass)$"),
     # The name of an object, or what tells objects apart.
     (NOTHING, r"\b(?:pull|tls|image|existing|password|token|key|basic)\b.* secret$"),
@@ -33,78 +33,64 @@ _AFTERTHOUGHT = re.compile(r"(?: (?:old|new|prod|dev|test|staging|base|plain|tex
 @lru_cache(maxsize=4096)
 def promise(name: str) -> int:
     """What this name (of a variable, key, flag, header) says of its value."""
-    if name[:1] == "/" or name in {"PWD", "OLDPWD"}:  # a path; the working folder of every shell
-        return NOTHING
-    said = _AFTERTHOUGHT.sub("", " ".join(_WORDS.findall(name)).lower())
+    said = _AFTERTHOUGHT.sub("", " ".join(_WORDS.findall(name)).lower()) if name != "PWD" else ""  # a shell's folder
     return next((level for level, ends in _PROMISES if ends.search(said)), NOTHING)
 
 
-def _re(pattern: str) -> re.Pattern[str]:
-    r"""Blanks don't count; {q} is an optional quote at any depth, {n} line ends and \n, {i} a terminal's
-    colour, {others} up to two other keys of an object and their values.
-    """
-    parts = {
-        "{others}": r"(?>(?:{q}(?!(?:value|default)\b)\w++{q}[ ]*+[:=][ ]*+[^\s,{}][^\n,{}]{0,80}+[\s,]++){0,2})",
-        "{q}": r"""(?>(?:\\*["'])?)""",
-        "{n}": r"(?>(?:\s|\\+n)*)",
-        "{i}": r"(?:\x1b\[[\d;]*m)?",
-    }
-    for name, part in parts.items():
-        pattern = pattern.replace(name, part)
-    return re.compile(pattern, re.VERBOSE | re.IGNORECASE | re.MULTILINE)
-
+_re = partial(re.compile, flags=re.VERBOSE | re.IGNORECASE | re.MULTILINE)
+_Q = r"""(?>(?:\\*["'])?)"""  # a quote at any depth, or none
+_N = r"(?>(?:\s|\\+n)*)"  # line ends, also as \n
+_OTHERS = rf"(?>(?:{_Q}(?!(?:value|default)\b)\w++{_Q}[ ]*+[:=][ ]*+[^\s,{{}}][^\n,{{}}]{{0,80}}+[\s,]++){{0,2}})"
+"""Up to two other keys of an object and their values."""
 
 # What stands before a name, and in it.
 _IN_NAMES = f"{ascii_letters}{digits}_.-"
 _URN = _re(r"[\w}\]*]:\Z")  # arn:aws:secretsmanager:…:secret:x
 _TITLE = re.compile(r"(?:^|: )[ \t]*((?:[A-Z]\w*[ ]){1,3})\Z")  # describe has `Admin API Key:`
-_LEADS = _re(r"(?P<inner>\\n)?[ \t]*(?:-[ ]+)*(?:export[ ]+)?(?P<quote>{q})\Z")
-_IS_VALUE = _re(r"""(?:\A|[\s{,\[(<"'\\-]|\\n)(?P<key>(?:name|key){q}[ ]*+[:=>]\s*+{q})\Z""")
+_LEADS = _re(rf"(?P<inner>\\n)?[ \t]*(?:-[ ]+)*(?:export[ ]+)?(?P<quote>{_Q})\Z")
+_IS_VALUE = _re(rf"""(?:\A|[\s{{,\[(<"'\\-]|\\n)(?P<key>(?:name|key){_Q}[ ]*+[:=>]\s*+{_Q})\Z""")
 
 # What stands between a name and its value.
-_ASSIGN = _re(r"(?P<close>\\*[\"'])?\]?{i}(?:[ ]\d+)?[ \t]*(?P<sep>[=-]>|:=|=|:)(?P<after>[ \t]*){i}")
+_COLOUR = r"(?:\x1b\[[\d;]*m)?"  # a terminal's
+_ASSIGN = _re(rf"(?P<close>\\*[\"'])?\]?{_COLOUR}(?:[ ]\d+)?[ \t]*(?P<sep>[=-]>|:=|=|:)(?P<after>[ \t]*){_COLOUR}")
 _TAG_ENDS = _re(r"(?:>|\\u003e)(?=[^\s<\\])")
-_BELOW = _re(r"[ \t]*\r?\n(?P<ruler>-{4}\r?\n)?(?P<indent>[ \t]*)(?=\S)")  # describe rules off a ConfigMap's keys
-_BESIDE = _re(r"""{q}(?P<sep>[ \t]+(?:is|by)[ \t]+ | ,?[ \t]+ | ,(?=\\*["']))(?=\S)""")
-_ARGUMENT = _re(r"""{q},?\s*(?:-[ ]|,[ ]*)?(?P<quote>\\*["'])?(?=[^\s-])""")
-_VALUE_AFTER = _re(r"{q}(?:>(?=\w)|(?:</\w+>)?[\s,;]*+{n}{others}<?{q}(?:value|default){q}[ ]*+[:=>][ ]*+)")
-_VALUE_BEFORE = _re(r"(?:value|default){q}[ ]*+[:=][ ]*+")
-_BETWEEN = _re(r"{q}[\s,]*{n}{others}{q}\Z")
+_RULER = _re(r"[ \t]*\r?\n-{4}\r?\n(?=\S)")  # as describe has it below a ConfigMap's key
+_BESIDE = _re(rf"""{_Q}(?:[ \t]+(?:is|by)[ \t]+ | ,?[ \t]+ | ,(?=\\*["']))(?=\S)""")
+_ARGUMENT = _re(rf"""{_Q},?\s*(?:-[ ]|,[ ]*)?(?=\\*["']?[^\s-])""")
+_VALUE_AFTER = _re(rf"{_Q}(?:>(?=\w)|(?:</\w+>)?[\s,;]*+{_N}{_OTHERS}<?{_Q}(?:value|default){_Q}[ ]*+[:=>][ ]*+)")
+_VALUE_BEFORE = _re(rf"(?:value|default){_Q}[ ]*+[:=][ ]*+")
+_BETWEEN = _re(rf"{_Q}[\s,]*{_N}{_OTHERS}{_Q}\Z")
 
 # How a value begins.
 _NESTED = _re(r"""\{(?=[\s"'\\}]|\w+[ ]?[:=]|\Z) | \[\s*[\[{]""")
 _BLOCK = _re(r"[|>][+-]?\d?[ \t]*\r?\n[ \t]*(?=\S)")
 _QUOTE = _re(r"""\\*["']""")
-_CALL = _re(r"""(?: string\(\d+\)[ ] | \w+\( | N )(?=\\*["']) | \[(?=[^\s\]\[])""")
+_CALL = _re(r"""(?:string\(\d+\)[ ] | \w+\( | N )(?=\\*["']) | \[(?=[^\s\]\[])""")
 _SCHEME = _re(r"[\w-]+[ ]+")  # Bearer, Basic, GenieKey, …
-_PARAMETER = _re(r"""(?:response|signature|credential|oauth_\w+)="?([^",\s]+)""")
-_COOKIE = _re(r"""(?!path|domain|expires|max-age|samesite|version)[\w.%-]+=([^\s;"'\\]{8,})""")
+_PART = _re(r"""\b(?!path|domain|expires|max-age|realm|uri|signedheaders)[\w.%-]+="?([^\s;,"'\\]{8,})""")
 
 
 def find(text: str, at: int, *, own: str = "") -> Iterable[Taken]:
-    r"""The value that belongs to the name around `at`. `own`: one of the policy file's names: no other, but any value.
-
-    The n of `\npassword` isn't part of a name, nor is `\u003c`.
-    """
-    left, right = text[max(0, at - 96) : at], text[at : at + 96]
-    begin, end = at - len(left) + len(left.rstrip(f"{_IN_NAMES}/")), at + len(right) - len(right.lstrip(_IN_NAMES))
-    if text[begin - 1 : begin] == "\\" and begin < at:
-        begin += 5 if text[begin] == "u" else 1
-    before = text[max(text.rfind("\n", 0, begin) + 1, begin - 200) : begin]
-    if own:
-        level = PASSWORD if text[begin:end].lower().endswith(own) else NOTHING
-    else:
-        title = _TITLE.search(before) if before[-1:] == " " and before[-2:-1].isalnum() else None
-        level = max(promise(text[begin:end]), promise(title[1] + text[begin:end]) if title else NOTHING)
-    return _Name(text, begin, end, level, before).value() if level != NOTHING else ()
+    """The value of the name around `at`. `own`: one of the policy file's names: no other, but any value."""
+    name = _Name(text, at, own)
+    return name.value() if name.level else ()
 
 
 class _Name:
-    """A telling name, and the forms in which its value may stand. `before` is what precedes it in its line."""
+    """A name, what it promises, and the forms in which its value may stand."""
 
-    def __init__(self, text: str, begin: int, end: int, level: int, before: str) -> None:
-        self.text, self.begin, self.end, self.level, self.before = text, begin, end, level, before
-        self.name = text[begin:end].lower()
+    def __init__(self, text: str, at: int, own: str) -> None:
+        left, right = text[max(0, at - 96) : at], text[at : at + 96]
+        begin, end = at - len(left) + len(left.rstrip(f"{_IN_NAMES}/")), at + len(right) - len(right.lstrip(_IN_NAMES))
+        if text[begin - 1 : begin] == "\\" and begin < at:  # the n of `\npassword` isn't part of it, nor is `\u003c`
+            begin += 5 if text[begin] == "u" else 1
+        self.text, self.begin, self.end, self.name = text, begin, end, text[begin:end].lower()
+        self.before = before = text[max(text.rfind("\n", 0, begin) + 1, begin - 200) : begin]
+        if own:
+            self.level = PASSWORD if self.name.endswith(own) else NOTHING
+        else:
+            title = _TITLE.search(before) if before[-1:] == " " and before[-2:-1].isalnum() else None
+            self.level = max(promise(text[begin:end]), promise(title[1] + text[begin:end]) if title else NOTHING)
         self.indent = len(before) - len(before.lstrip(" -"))
         self.leads = _LEADS.match(before, max(0, before.rfind(r"\n")))
         """Set if only quotes and dashes stand before it."""
@@ -122,9 +108,7 @@ class _Name:
         elif self.text[self.begin] != "-":
             yield from self._beside()
         elif argument := _ARGUMENT.match(self.text, self.end):  # the next word, or the next item of the list
-            yield from self._judged(
-                argument.end(), quoted(argument["quote"]) if argument["quote"] else word, prose=True
-            )
+            yield from self._opened(argument.end(), prose=True)
 
     def _judged(self, at: int, ends: Ends, *, prose: bool = False, level: int | None = None) -> Iterator[Taken]:
         """What stands here, if it can be a credential. `prose`: it may as well be the next word."""
@@ -149,10 +133,10 @@ class _Name:
             at, rest, prose = quote.end(), quoted(quote[0]), False
         if cookie or self.name.endswith(("auth", "authorization")):
             most = values.logical_line if cookie else rest
-            parameters = list((_COOKIE if cookie else _PARAMETER).finditer(self.text, at, most(self.text, at)))
-            for parameter in parameters:
-                yield from self._judged(parameter.start(1), word, level=SECRET)
-            if cookie or parameters:
+            parts = list(_PART.finditer(self.text, at, most(self.text, at)))
+            for part in parts:
+                yield from self._judged(part.start(1), word, level=SECRET)
+            if parts or cookie:
                 return
             if scheme := _SCHEME.match(self.text, at):
                 at, prose, level = scheme.end(), True, PASSWORD
@@ -163,23 +147,17 @@ class _Name:
         if after := _VALUE_AFTER.match(self.text, self.end):
             yield from self._opened(after.end(), line if "\n" in after[0] and not {'"', ">"} & set(after[0]) else word)
             return
-        low = max(0, key - NEAR)
-        at = max(self.text.rfind("value", low, key), self.text.rfind("default", low, key))
+        at = max(self.text.rfind(said, max(0, key - NEAR), key) for said in ("value", "default"))
         if at >= 0 and (before := _VALUE_BEFORE.match(self.text, at)):
             for found in self._opened(before.end(), word if '"' in before[0] else line):
                 if found.end <= key and _BETWEEN.match(self.text[found.end : key]):
                     yield found
 
     def _assigned(self, assign: re.Match[str]) -> Iterator[Taken]:
-        """What stands behind `:` or `=`, on this line or below it, as describe and PHP have it."""
+        """What stands behind `:` or `=`, or below it."""
         at, rest, leads = assign.end(), word, None if assign["close"] else self.leads
-        if below := _BELOW.match(self.text, at):
-            value = self.text[below.end() : line(self.text, below.end())].strip()
-            deeper = len(below["indent"]) > self.indent and not value.endswith((":", ",", "{", "["))
-            if _CALL.match(self.text, below.end()):
-                yield from self._opened(below.end())
-            elif below["ruler"] or (deeper and " " not in value):
-                yield from self._judged(below.end(), line)
+        if ruler := _RULER.match(self.text, at):
+            yield from self._judged(ruler.end(), line)
             return
         if leads and (assign["sep"] == ":" or (assign["sep"] == "=" and assign["after"])):
             rest = quoted(leads["quote"]) if leads["quote"] else values.logical_line if leads["inner"] else line
@@ -190,18 +168,14 @@ class _Name:
         yield from self._opened(at, word if prose else rest, prose=prose or not self.leads)
 
     def _beside(self) -> Iterator[Taken]:
-        """`requirepass x`, `password is x`, `PASSWORD 'x'`, `define('DB_PASSWORD', 'x')`, and two columns."""
+        """`password is x`, `PASSWORD 'x'`, `define('DB_PASSWORD', 'x')`, and two columns."""
         beside = _BESIDE.match(self.text, self.end)
-        if not beside or ("," in beside["sep"] and self.before[-4:].rstrip(" \"'\\")[-1:] != "("):
+        if not beside or ("," in beside[0] and self.before[-4:].rstrip(" \"'\\")[-1:] != "("):
             return
-        quote = _QUOTE.match(self.text, beside.end())
-        if self.name.endswith("authorization") or (quote and (self.level == PASSWORD or "," in beside["sep"])):
-            yield from self._opened(beside.end(), prose=True)
-            return
-        directive = self.leads and self.name in {"requirepass", "masterauth"}
-        for found in self._judged(quote.end() if quote else beside.end(), word, prose=not directive):
+        quote = self.text[beside.end()] in "\"'\\"
+        for found in self._opened(beside.end(), prose=True):
             value = self.text[found.start : found.end]
             odd = any(c.isdigit() for c in value) and not {":", "/"} & set(value) and not values.plain(value)
-            strong = self.level == PASSWORD and len(value) > 7 and odd
-            if self.level == WEAK or directive or strong or values.by_chance(value):
+            strong = self.level == PASSWORD and (quote or (len(value) > 5 and odd))
+            if strong or "," in beside[0] or self.name.endswith("authorization") or values.by_chance(value):
                 yield found

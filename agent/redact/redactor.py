@@ -9,9 +9,9 @@ ends.
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from agent.redact.rules import search
+from agent.redact.rules import places
 from agent.redact.settings import DEFAULT, Redaction
 from agent.redact.values import Ends, Find, Taken
 
@@ -24,24 +24,17 @@ WINDOW, AHEAD, BEHIND = 256 * 1024, 8 * 1024, 4 * 1024
 SECONDS = 2.0
 """Seconds of processor time for one window; ordinary windows take a thousandth of that."""
 
-_BARE = re.compile(r"""(\\*["'])[ ]*:[ ]*(?:\[\s*)?\Z""")
+_NUMBER = re.compile(r"""(\\*["'])[ ]*:[ ]*(?:\[\s*)?\Z""")
 """Before a number in JSON: what takes its place must be a string."""
 
 
 class Redactor:
-    """One stream's text. stdout and stderr need one each.
+    """One stream's text: stdout and stderr need one each. `explain`: each mark says which rule took what was there."""
 
-    Args:
-        redaction: what the policy file says.
-        mark: from a credential's kind to what takes its place.
-    """
-
-    def __init__(self, redaction: Redaction = DEFAULT, mark: Callable[[str], str] = lambda _kind: MARK) -> None:
+    def __init__(self, redaction: Redaction = DEFAULT, *, explain: bool = False) -> None:
         self.counts: Counter[str] = Counter()
         """Credentials taken so far, by kind. `failed` counts the windows that were left out."""
-        self._redaction = redaction
-        self._places = search(redaction.rules)
-        self._mark = mark
+        self._redaction, self._explain = redaction, explain
         self._pieces: list[str] = []
         self._size = self._begin = 0  # of what isn't worked through, and where that begins in the pieces
         self._ends: Ends | None = None
@@ -94,9 +87,9 @@ class Redactor:
             if at < span.end and span.start < cut:
                 if span.start > at or not out:  # those that overlap are one
                     start = max(span.start, at)
-                    bare = text[start] in "-0123456789" and _BARE.search(text, max(0, start - 24), start)
-                    quote = bare[1] if bare else ""
-                    out += (text[at:start], quote, self._mark(kind), quote)
+                    number = text[start] in "-0123456789" and _NUMBER.search(text, max(0, start - 24), start)
+                    quote = number[1] if number else ""
+                    out += (text[at:start], quote, f"<redacted by {kind}>" if self._explain else MARK, quote)
                     self.counts[kind] += 1
                 at = span.end
                 cut = max(cut, at)
@@ -107,7 +100,7 @@ class Redactor:
         """What each rule takes. What lies within one credential isn't looked at again by the same rule."""
         until = time.thread_time() + self._seconds
         done: dict[Find, int] = {}
-        for number, (at, rules) in enumerate(self._places(text)):
+        for number, (at, rules) in enumerate(places(self._redaction.rules, text)):
             for rule in rules:
                 for taken in rule.find(text, at) if at >= done.get(rule.find, 0) else ():
                     done[rule.find] = taken.end

@@ -8,8 +8,7 @@ from functools import partial
 import re2
 
 from agent.redact import named
-from agent.redact.forms import linear
-from agent.redact.rules import KINDS, RULES, Rule
+from agent.redact.rules import KINDS, RULES, Rule, anywhere
 
 REDACT_KEYS = ("redact", "redact_off", "redact_patterns", "redact_keys")
 """Keys of the policy file."""
@@ -58,13 +57,12 @@ def _strings(values: Mapping[str, object], key: str, most: int) -> tuple[str, ..
 def _key_rule(key: str) -> Rule:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{3,64}", key):
         raise RedactionError(f"redact_keys: {key!r} is not a name: 3 to 64 letters, digits, and any of _ . -")
-    find = partial(named.find, own=key.lower())
-    return Rule("custom", key.lower(), find, f"the value of {key}", "", "the policy file")
+    return Rule("custom", (key.lower(),), partial(named.find, own=key.lower()), f"the value of {key}", "")
 
 
 def _pattern_rule(pattern: str) -> Rule:
     try:
-        return Rule("custom", "", linear(pattern), f"what matches {pattern}", "", "the policy file")
+        return Rule("custom", (), anywhere(pattern), f"what matches {pattern}", "")
     except re2.error as error:
         why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
         raise RedactionError(

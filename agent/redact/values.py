@@ -5,10 +5,8 @@ group as `(?>(?:…)*)`, never as `(?:…)*+`: before CPython 3.11.5 and 3.12 th
 (gh-106052). Debian 12 has 3.11.2.
 """
 
-import base64
 import re
 from collections.abc import Callable, Iterable
-from itertools import pairwise
 from typing import NamedTuple
 
 Ends = Callable[[str, int], int]
@@ -64,10 +62,9 @@ key_lines = _to(
 
 
 def quoted(quote: str) -> Ends:
-    r"""Up to this closing quote, as `"`, `'`, or in JSON within JSON `\"` or `\\\"`.
+    r"""Up to this closing quote: `"`, `'`, or in JSON within JSON `\"`, `\\\"`. YAML folds long ones over deeper lines.
 
-    In a string n levels deep a quote has 2^n - 1 backslashes, and what stands within it has more, after pairs for
-    escaped backslashes are taken off. YAML folds a long one over lines that are deeper.
+    In a string n levels deep a quote has 2^n - 1 backslashes; what stands within it has more, but for escaped ones.
     """
     mark, slashes = quote[-1], len(quote) - 1
     pairs, inner = rf"\\{{{2 * slashes + 2}}}", rf"(?!\\{{{slashes}}}{mark})\\++{mark}?"
@@ -80,13 +77,10 @@ def block(indent: int) -> Ends:
 
 
 PASSWORD, SECRET, WEAK, NOTHING = 3, 2, 1, 0
-"""How much a name promises.
+"""How much a name promises. PASSWORD: any value is taken. SECRET (token, secret, API key): any but a plain word or an
+object's name, for such keys often name a Secret. WEAK (some key, signature): only what looks like chance."""
 
-PASSWORD: any value is taken. SECRET (token, secret, API key): any but a plain word or an object's name, for such keys
-often name a Secret. WEAK (some key, signature, session): only a value that looks like chance.
-"""
-
-_HARMLESS = re.compile(
+harmless = re.compile(
     r"""[,;]?$ | \#[ ] | [<\[(]?(?:redacted|filtered|masked) | \((?:sensitive|known|hidden|none|unset)
     | \*+$ | x{3,}$ | \.{3} | -+$
     | (?:null|none|nil|true|false|yes|no|on|off|undefined|unset|n/a|~|string|str|bytes?|object|text|integer|boolean
@@ -98,45 +92,34 @@ _HARMLESS = re.compile(
     | (?:os|process|self|this|config|settings|args|options|params)\.
     | (?:arn|ssm|vault|file|env|ref\+\w+|gcp-?sm|awssm|https?|secretref): | (?:(?:hmac-)?sha\d+|md5)[:-]
     | enc[\[(] | AAAA[A-Z][\w+/]{30} | \{cipher\} | ag[ab][\w+/=]{200,}$ | \d+\s+bytes$ | [~.]{1,2}/
+    | (?:(?-i:[a-z0-9]+-)|[a-z0-9]+[_./])*(?:passw(?:or)?d|pwd?|passphrase|token|secret|(?:api)?key|auth|cert|cred\w*)$
     | /(?:path|run|var|etc|opt|mnt|tmp|home|usr|vault|secrets?|tls|certs?|config|app|data|dev|proc|root|srv|keys?|ssl)
       \b[\w./-]*$""",
     re.VERBOSE | re.IGNORECASE,
-)
-"""Empty, a comment, masked already; a word or type; a placeholder, variable or tag; a call; an address or digest;
-encrypted by design (SOPS, jasypt, Spring, SealedSecrets); a public SSH key; the size that describe gives of a Secret's
-value; a file."""
+).match
+"""Whether this can't be a credential, whatever its name: empty, a comment, masked already; a word or type; a
+placeholder, variable or tag; a call; an address or digest; encrypted by design (SOPS, jasypt, Spring, SealedSecrets); a
+public SSH key; the size that describe gives of a Secret's value; the name of a key (`passwordKey: admin-password`); a
+file."""
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$", re.IGNORECASE)
 _TURN = re.compile(r"(?<=[a-z])[A-Z]|(?<=[A-Za-z])\d|(?<=\d)[A-Za-z]", re.ASCII)
-_OBJECT = re.compile(r"[a-z0-9]+(?:[-./_][a-z0-9]+)*$")
+_OBJECT = re.compile(r"[a-z0-9]+(?:[-./_][a-z0-9]+)+$")
 _TYPED = re.compile(r"[a-z](?<!v)\d*[013]\d*[a-z]{2}")
 """What Kubernetes and kustomize make up for the end of a name has no 0, 1 or 3; v1beta1 has, and l10n."""
-_KEY = re.compile(
-    r"(?:[a-z0-9]+[-_./])*(?:passw(?:or)?d|pwd?|passphrase|token|secret|(?:api)?key|auth|tls|cert|cred\w*)$"
-)
-"""A key's name, which says where the credential is: `passwordKey: admin-password`."""
-
-
-def harmless(value: str) -> bool:
-    """Whether this can't be a credential, whatever its name."""
-    key = value if value.islower() else value.replace("-", " ").lower()
-    return (_HARMLESS.match(value) or _KEY.match(key)) is not None
 
 
 def by_chance(value: str) -> bool:
     """Whether this looks like chance: long, and small letters, capitals and digits take turns often."""
     longest = max(re.split(r"[-./:,@]", value), key=len)
-    often = len(_TURN.findall(longest)) * 4.5 >= len(longest) >= 14 and any(c.isdigit() for c in longest)
-    return often and not re.search(r"\s", value)
+    often = len(_TURN.findall(longest)) * 4.5 >= len(longest) >= 14
+    return often and any(c.isdigit() for c in longest) and not re.search(r"\s", value)
 
 
 def plain(value: str) -> bool:
     """Whether this is a word, a number, or the name of an object: `regcred`, `orders-db`, `shop/web-tls`, `expired`."""
-    if value.isdigit():
-        return len(value) < 8
-    if value.isalpha():
-        return len(value) < 20 and 3 * sum(a.isupper() != b.isupper() for a, b in pairwise(value)) <= len(value)
-    odd = _UUID.match(value) or _TYPED.search(value) or by_chance(value)
-    return bool(_OBJECT.match(value) and not odd and any(c in value for c in "-./_"))
+    if value.isdigit() or value.isalpha():
+        return len(value) < (8 if value.isdigit() else 20)
+    return bool(_OBJECT.match(value) and not (_UUID.match(value) or _TYPED.search(value) or by_chance(value)))
 
 
 def taken(value: str, level: int, *, prose: bool) -> bool:
@@ -150,15 +133,4 @@ def taken(value: str, level: int, *, prose: bool) -> bool:
         return False
     if prose and (value[0] in "([" or value[-1] == ":" or (value.isalpha() and (value.islower() or value.isupper()))):
         return False
-    if level > WEAK:
-        return level == PASSWORD or not plain(value)
-    return by_chance(value) or _is_basic(value)
-
-
-def _is_basic(value: str) -> bool:
-    """Whether this is user:password, or base64 of it, as in haproxy's `stats auth`, a docker config, .npmrc."""
-    try:
-        value = base64.b64decode(value, validate=True).decode("ascii")
-        return re.fullmatch(r"[ -~]+:[ -~]+", value) is not None
-    except ValueError:
-        return re.fullmatch(r"[\w.-]+:(?=[^:]*[A-Za-z])(?=[^:]*\d)[^\s:/]{6,}", value) is not None
+    return level == PASSWORD or (by_chance(value) if level == WEAK else not plain(value))

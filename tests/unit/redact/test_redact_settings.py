@@ -58,7 +58,7 @@ def test_patterns_that_re2_does_not_know(pattern: str) -> None:
     ("values", "says"),
     [
         ({"redact": "no"}, "redact is true or false"),
-        ({"redact_off": "url"}, "redact_off is a list of at most 15 strings"),
+        ({"redact_off": "url"}, "redact_off is a list of at most 6 strings"),
         ({"redact_off": ["ulr"]}, "there is no rule 'ulr'; there are named, url"),
         ({"redact_keys": [1]}, "redact_keys is a list of at most 64 strings"),
         ({"redact_keys": ["a b"]}, "is not a name"),
@@ -82,9 +82,9 @@ def test_a_pattern_that_matches_nothing_takes_nothing() -> None:
 
 
 def test_a_name_that_is_part_of_others_hides_none() -> None:
-    text = "mypass: plain\nmypassword: kx81Lmq0\nbearerx: plain\nBearer kx81Lmq0kx81Lmq0\n"
-    wanted = "mypass: <redacted>\nmypassword: <redacted>\nbearerx: <redacted>\nBearer <redacted>\n"
-    assert redacted(text, redact_keys=["mypass", "bearerx"]) == wanted
+    text = "mypass: plain\nmypassword: kx81Lmq0\ncurlx: plain\ncurl -u a:kx82Lmq0 http://x\n"
+    wanted = "mypass: <redacted>\nmypassword: <redacted>\ncurlx: <redacted>\ncurl -u a:<redacted> http://x\n"
+    assert redacted(text, redact_keys=["mypass", "curlx"]) == wanted
 
 
 def test_no_pattern_has_what_early_pythons_mistake() -> None:
