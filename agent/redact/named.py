@@ -157,7 +157,7 @@ class _Name:
         """What stands behind `:` or `=`, or below it."""
         at, rest, leads = assign.end(), word, None if assign["close"] else self.leads
         if ruler := _RULER.match(self.text, at):
-            yield from self._judged(ruler.end(), line)
+            yield from self._opened(ruler.end(), line)
             return
         if leads and (assign["sep"] == ":" or (assign["sep"] == "=" and assign["after"])):
             rest = quoted(leads["quote"]) if leads["quote"] else values.logical_line if leads["inner"] else line
@@ -176,6 +176,7 @@ class _Name:
         for found in self._opened(beside.end(), prose=True):
             value = self.text[found.start : found.end]
             odd = any(c.isdigit() for c in value) and not {":", "/"} & set(value) and not values.plain(value)
-            strong = self.level == PASSWORD and (quote or (len(value) > 5 and odd))
-            if strong or "," in beside[0] or self.name.endswith("authorization") or values.by_chance(value):
+            strong = self.level == PASSWORD and len(value) > 5 and odd
+            said = quote and (self.level == PASSWORD or "," in beside[0])
+            if strong or said or self.name.endswith("authorization") or values.by_chance(value):
                 yield found

@@ -62,7 +62,8 @@ def test_no_text_grows_without_bound(whole: str) -> None:
 @given(text)
 def test_what_is_left_was_there(whole: str) -> None:
     at = 0
-    for piece in redacted([whole])[0].split(MARK):
+    for rest in redacted([whole])[0].split(MARK):
+        piece = rest.strip("\\\"'")  # a number's mark has quotes of its own
         found = whole.find(piece, at)
         assert found >= 0
         at = found + len(piece)
