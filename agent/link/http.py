@@ -62,8 +62,6 @@ class Http:
 
     def __init__(self, config: Config) -> None:
         self.token = Token(config.token, config.token_file)
-        self.refused = ""
-        """The token for which a request was answered with 401 last."""
         self._config = config
         self._certificates = FileWatch(config.ca_cert, config.client_cert, config.client_key)
         self._certificates.changed()
@@ -123,8 +121,6 @@ class Http:
                     self.network.renew()
                 raise _link_down(error, seconds, limit, token) from error
             else:
-                if answer.status == 401:
-                    self.refused = token
                 return from_api(answer)
 
     async def open_stream(self, path: str, *, seconds: float) -> "OpenStream":

@@ -81,7 +81,7 @@ class StreamLink(Link):
         self._chance = chance
         self._stream: OpenStream | None = None
         self._brief = 0
-        self._left_for = ""
+        self._refused = self._left_for = ""
         self._travel = TRAVEL_SECONDS
 
     async def receive(self, *, eager: bool) -> Batch:  # noqa: ARG002  # it never waits for commands alone
@@ -112,7 +112,10 @@ class StreamLink(Link):
         """Send one result, and remember how long that took."""
         began = trio.current_time()
         reply = await super().deliver(ready)
-        if reply.status is not None:
+        if reply.status == 401:  # is it the token, or does a firewall dislike this result?
+            with suppress(LinkDown):
+                await self.recognise()
+        elif reply.status is not None:
             took = trio.current_time() - began
             self._travel = max(took, self._travel * 0.9)  # one slow one is remembered for a while
         return reply
@@ -176,7 +179,7 @@ class StreamLink(Link):
         token = self._http.token.current()
         if token != stream.token:
             return "the token has changed"
-        if token != self._http.refused or token == self._left_for:
+        if token != self._refused or token == self._left_for:
             return ""
         self._left_for = token  # once: if it is taken for a stream again and not for results, more won't help
         return "the API has refused the token that it was opened with"
@@ -211,7 +214,11 @@ class StreamLink(Link):
 
     async def _post(self, path: str, body: dict[str, object]) -> Answer:
         written = json.dumps(body, separators=(",", ":")).encode()
-        return await self._http.request("POST", path, seconds=TELL_SECONDS, body=written)
+        token = self._http.token.current()
+        answer = await self._http.request("POST", path, seconds=TELL_SECONDS, body=written)
+        if answer.status == 401:
+            self._refused = token
+        return answer
 
 
 def report(capabilities: Capabilities) -> dict[str, object]:

@@ -572,9 +572,9 @@ PLANTED = (
         (STREAM, "-k", "ever_more_slowly"),
     ),
     Planted(
-        "a 401 for a result or a heartbeat ends the stream",
+        "a 401 for a heartbeat ends the stream",
         "agent/link/stream.py",
-        "        if token != self._http.refused or token == self._left_for:",
+        "        if token != self._refused or token == self._left_for:",
         "        if True:",
         (STREAM, "-k", "401"),
     ),

@@ -443,9 +443,29 @@ async def test_commands_that_came_before_the_rotation_are_taken(link, api, token
     assert api.tokens() == ["first", "second"]
 
 
-async def test_a_401_for_a_result_ends_the_stream_once(link, api, token_file, autojump_clock):
+@pytest.fixture
+def withdrawn(api):
+    """The API takes this token no more, but goes on serving its stream."""
+    words = {"detail": "Invalid executor credentials"}
+    return [api.router.post(f"/executor/{route}").respond(401, json=words) for route in ("results", "heartbeat")]
+
+
+async def test_a_401_for_a_result_alone_ends_no_stream(link, api, autojump_clock):
+    """Something may dislike its text; what the API sends meanwhile would be lost."""
     wire = await opened(link, api)
-    results = api.router.post("/executor/results").respond(401, json={"detail": "Invalid executor credentials"})
+    api.router.post("/executor/results").respond(401)
+    api.router.post("/executor/heartbeat").respond(200, json={"status": "success"})
+    await link.deliver(FakeReadyResult(OK))
+    wire.send(command("a"))
+    assert [c.id for c in (await link.receive(eager=False)).commands] == ["a"]
+    assert len(api.wires) == 1
+
+
+async def test_a_401_for_a_result_and_a_heartbeat_ends_the_stream_once(
+    link, api, token_file, withdrawn, autojump_clock
+):
+    wire = await opened(link, api)
+    results, _ = withdrawn
     reply = await link.deliver(FakeReadyResult(OK, stdout=["x"]))
     assert (reply.verdict, reply.status) == (Verdict.LATER, 401)
     began = trio.current_time()
@@ -453,7 +473,7 @@ async def test_a_401_for_a_result_ends_the_stream_once(link, api, token_file, au
     assert wire.closed
     assert trio.current_time() == began, "and not after the silence"
     assert len(api.wires) == 2
-    assert (await link.deliver(FakeReadyResult(OK, stdout=["x"]))).verdict is Verdict.LATER
+    assert not await link.recognise()
     api.wire.send(command("a"))
     assert [c.id for c in (await link.receive(eager=False)).commands] == ["a"], "once for a token: this stream stays"
     token_file.write_text("second\n")
@@ -463,16 +483,15 @@ async def test_a_401_for_a_result_ends_the_stream_once(link, api, token_file, au
     assert (await link.deliver(FakeReadyResult(OK, stdout=["x"]))).verdict is Verdict.STORED
 
 
-async def test_a_401_between_two_receives_ends_the_stream_too(link, api, autojump_clock):
+async def test_a_401_between_two_receives_ends_the_stream_too(link, api, withdrawn, autojump_clock):
     wire = await opened(link, api)
-    api.router.post("/executor/results").respond(401)
-    await link.deliver(FakeReadyResult(OK))
+    await link.recognise()
     api.refusals.append(httpx.Response(401))
     with pytest.raises(LinkDown) as down:
         await link.receive(eager=False)
     assert down.value.refused
     assert wire.closed
-    await link.deliver(FakeReadyResult(OK))  # and without a stream there is none to end
+    await link.recognise()  # and without a stream there is none to end
     await opened(link, api)
 
 
@@ -483,9 +502,9 @@ async def test_a_late_401_for_an_old_token_does_not_end_the_new_stream(link, api
         await trio.sleep(3)
         return httpx.Response(401)
 
-    api.router.post("/executor/results").mock(side_effect=slow)
+    api.router.post("/executor/heartbeat").mock(side_effect=slow)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(link.deliver, FakeReadyResult(OK))
+        nursery.start_soon(link.recognise)
         await trio.sleep(1)
         token_file.write_text("second\n")
         await link.receive(eager=False)

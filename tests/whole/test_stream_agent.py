@@ -135,7 +135,8 @@ async def test_results_flow_while_the_stream_alone_is_down(api, tmp_path):
         assert (await result(api, await ask(api, "echo-again")))["output"] == "again\n"
 
 
-async def test_a_rotated_token(api, tmp_path):
+async def test_a_rotated_token(api, tmp_path, monkeypatch):
+    monkeypatch.setattr("demo.sse.PING_SECONDS", 1)  # a stream is left at its next sign of life
     token = tmp_path / "token"
     token.write_text(api.token)
     async with agent_process(api, tmp_path, KUBENTLY_TOKEN_FILE=str(token), KUBENTLY_TOKEN="") as agent:
