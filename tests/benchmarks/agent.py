@@ -43,6 +43,7 @@ class Measured(AgentProcess):
         folder.mkdir(exist_ok=True)
         path = str(ROOT) if command == AGENT else f"{ROOT}:{_LIBRARIES}"
         usual: dict[str, Any] = {"PYTHONPATH": path, "LOG_LEVEL": "INFO", "KUBENTLY_SPOOL_MAX_BYTES": "256Mi"}
+        usual["HOME"] = str(folder)  # without one the peer's kubectl keeps its cache in the checkout
         super().__init__(api, folder, kubectl=kubectl, kubeconfig=kubeconfig, command=command, **{**usual, **environ})
         self.api = api
 
