@@ -1,4 +1,4 @@
-r"""The rules, as a table: what is taken and what is left. A reviewer need read no more than this.
+r"""The rules, as a table: what is taken, what is left, and why. A reviewer need read no more than this.
 
 An anchor is a word, in any case, that stands in every credential of that form or beside it. All anchors are looked for
 at once, in time proportional to the text; only where one is found does its rule look closer.
@@ -90,22 +90,28 @@ class Rule(NamedTuple):
     find: Find
     takes: str
     leaves: str
+    why: str = "the policy file"
 
 
 # fmt: off
 RULES = (
     Rule("named", ("key", "token", "cookie", "cred", "secret", "pass", "pw", "auth", "sig=", "signature", "identified"),
          named.find, "the value of a name that promises one: password, token, API key, …",
-         "the name; references, files, placeholders, plain words, what is masked"),
+         "the name; references, files, placeholders, plain words, what is masked",
+         "env, ConfigMaps, annotations, arguments and logs name what they hold"),
     Rule("url", ("://",), at_anchor(URL, run),
-         "a URL's password; a token in its user's place; a webhook's path", "scheme, user, host, path"),
+         "a URL's password; a token in its user's place; a webhook's path", "scheme, user, host, path",
+         "RFC 3986 §3.2.1; who knows a webhook may post (the services' manuals)"),
     Rule("private-key", ("-----begin",), at_anchor(PRIVATE_KEY, key_lines),
-         "the lines of a private key", "BEGIN and END; certificates; the mere mention"),
+         "the lines of a private key", "BEGIN and END; certificates; the mere mention",
+         "RFC 7468, OpenSSH's PROTOCOL.key, RFC 9580 (PGP)"),
     Rule("token", (), anywhere(re.sub(r"\s+", "", TOKENS), run, mebibytes=4),
          "ghp_, glpat-, AKIA, sk-, …; JWT; bcrypt, argon2, …; user:X@tcp(…); keys and kubeconfigs in base64",
-         "UUIDs, digests, trace ids, certificates, other base64 of {\""),
+         "UUIDs, digests, trace ids, certificates, other base64 of {\"",
+         "services document their prefixes; RFC 7515 to 7519; crypt(5): a hash can be guessed at leisure"),
     Rule("command-line", ("curl", "mysql", "mariadb", "redis-cli", "sshpass"), at_anchor(COMMAND, word),
-         "curl -u user:X, mysql -pX, redis-cli -a X, sshpass -p X", "-p, -u and -a of others"),
+         "curl -u user:X, mysql -pX, redis-cli -a X, sshpass -p X", "-p, -u and -a of others",
+         "the manuals of these programs"),
 )
 # fmt: on
 
