@@ -70,6 +70,8 @@ def forget(db: sqlite3.Connection, before_ms: int, keep_rows: int | None) -> int
         for table in ("pieces", "results", "commands"):
             db.executemany(f"delete from {table} where seq = ?", gone)
         removed += len(gone)
+        if len(oldest) == SLICE_ROWS:  # there are more of these to go first, in the next round
+            excess = removed
     return removed
 
 

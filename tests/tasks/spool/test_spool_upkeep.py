@@ -12,7 +12,7 @@ import trio
 
 from agent.errors import SpoolError
 from agent.model import Outcome, Result
-from agent.spool import Limits, Spool, open_spool
+from agent.spool import Limits, Spool, maintenance, open_spool
 from agent.spool.reader import ask, open_reader
 from agent.spool.space import beside, file_bytes
 from agent.spool.writer import Need
@@ -78,16 +78,19 @@ async def test_after_a_reboot_the_wall_clock_has_to_do(path: Path, hands: Hands)
         assert await delivered_after_a_sweep(spool) == 0
 
 
-async def test_the_memory_of_what_was_delivered_is_bounded(path: Path) -> None:
+async def test_the_memory_of_what_was_delivered_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "SLICE_ROWS", 20)
     async with open_spool(path, Limits(4 * MB, output_bytes=1000, journal=10_000)) as spool:
-        most = spool._space.plan.kept_rows
+        most = spool._space.plan.kept_rows - 1
+        await settle(spool, "refused", "rejected")
         for start_at in range(0, most + 100, 50):
             await accept(spool, *(str(start_at + n) for n in range(50)))
             while claim := spool.claim():
                 await spool.finish(claim.command.id, OK)
             await deliver_all(spool)
         await spool.sweep()
-        assert (await spool.counts()).delivered == most
+        counts = await spool.counts()
+        assert (counts.delivered, counts.rejected) == (most, 1), "the refused one stays, though it is the oldest"
         assert (await spool.accept([command("0"), command(str(most + 99))])).new == ("0",)
 
 
