@@ -51,7 +51,7 @@ def run_broken(planted: Planted, *, control: bool = False) -> tuple[int, str]:
         shutil.copy(ROOT / "README.md", tree)
         if not control:
             plant(planted, tree)
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *planted.tests]
+        command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider", *planted.tests]
         environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
         with subprocess.Popen(
             command, cwd=tree, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -94,6 +94,10 @@ def few_files() -> Iterator[Callable[[int], None]]:
         os.close(filler)
 
 
+# 3.11.2, Debian 12's, leaves descriptors open; 3.11.7 and the image's 3.13 don't.
+@pytest.mark.skipif(
+    not hasattr(subprocess.Popen, "_on_error_fd_closer"), reason="this Python's subprocess leaks itself"
+)
 @pytest.mark.parametrize("free", range(7))
 async def test_too_many_files_are_open(
     scripted: Scripted, kept: Kept, few_files: Callable[[int], None], free: int
