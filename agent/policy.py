@@ -7,18 +7,19 @@ from agent.guard import DEFAULT_POLICY, Policy, PolicyError, parse_policy
 from agent.log import Log
 from agent.settings import FileWatch
 
+log = Log("policy")
+
 
 class PolicyFile:
     """The policy in force."""
 
-    def __init__(self, path: Path | None, log: Log) -> None:
+    def __init__(self, path: Path | None) -> None:
         """Read the file once.
 
         Raises:
             ConfigError: there is a path, but no usable file at it.
         """
         self._path = path
-        self._log = log
         self._watch = FileWatch(path)
         self._complaint = ""
         self._watch.changed()
@@ -37,10 +38,10 @@ class PolicyFile:
         except PolicyError as error:
             self._watch.forget()  # it may be the same file that can be read next time
             if str(error) != self._complaint:
-                self._log.error("policy file unusable, the old policy stays", reason=str(error))
+                log.error("policy file unusable, the old policy stays", reason=str(error))
             self._complaint = str(error)
         else:
-            self._log.info("policy file read again", path=self._path)
+            log.info("policy file read again", path=self._path)
             self._complaint = ""
         return self._policy
 
@@ -54,5 +55,5 @@ class PolicyFile:
         except PolicyError as error:
             raise PolicyError(f"{path}: {error}") from error
         if not policy.redaction.on:
-            self._log.warning("redaction is off: credentials that kubectl prints are kept and sent", path=path)
+            log.warning("redaction is off: credentials that kubectl prints are kept and sent", path=path)
         return policy

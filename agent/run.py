@@ -186,7 +186,7 @@ async def run(config: Config) -> int:
         AgentError: it couldn't even start; the sentence says why.
     """
     kubectl = await Kubectl.prepare(config.kubectl, config.kubeconfig, config.kubectl_home)
-    policies = PolicyFile(config.policy_file, Log("policy"))
+    policies = PolicyFile(config.policy_file)
     link = open_link(config, lambda: policies.current().capabilities())
     limits = Limits(
         max_bytes=config.spool_max_bytes,

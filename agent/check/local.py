@@ -13,7 +13,6 @@ from agent.errors import AgentError, ConfigError, age, size
 from agent.link.proxy import proxy_for
 from agent.link.tls import tls_context
 from agent.link.token import Token
-from agent.log import Log
 from agent.policy import PolicyFile
 from agent.probes.server import listen
 from agent.spool.lock import is_held
@@ -53,7 +52,7 @@ def read_configuration(area: Area, environ: Mapping[str, str]) -> Config:
         area.passed(f"{len(token)} characters, from {config.token_file}, written {written} ago")
 
     area.begins("policy")
-    policy = PolicyFile(config.policy_file, Log("check")).current()
+    policy = PolicyFile(config.policy_file).current()
     off = "" if policy.redaction.on else "; redaction is off, so credentials that kubectl prints are kept and sent"
     area.passed("the agent's own" if config.policy_file is None else f"narrowed by {config.policy_file}{off}")
     return config

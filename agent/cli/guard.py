@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from agent.guard import Policy, Refused, decide, explain
-from agent.log import Log
 from agent.policy import PolicyFile
 
 _DESCRIPTION = """\
@@ -40,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         ConfigError: the policy file can't be used.
     """
     path = options.policy or os.environ.get("KUBENTLY_POLICY_FILE")
-    policy = PolicyFile(Path(path) if path else None, Log("guard")).current()
+    policy = PolicyFile(Path(path) if path else None).current()
     if options.explain:
         print(explain(policy), end="")
     elif options.args:

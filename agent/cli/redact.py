@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent.errors import AgentError
-from agent.log import Log
 from agent.policy import PolicyFile
 from agent.redact import Redactor
 
@@ -39,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         AgentError: a line isn't what --json reads.
     """
     path = args.policy or os.environ.get("KUBENTLY_POLICY_FILE")
-    redaction = PolicyFile(Path(path) if path else None, Log("redact")).current().redaction
+    redaction = PolicyFile(Path(path) if path else None).current().redaction
     if sys.stdin.buffer.isatty():
         print("Type or paste text; Ctrl-D ends.", file=sys.stderr)
     for text in (_objects if args.json else _stream)(lambda: Redactor(redaction, explain=args.explain)):

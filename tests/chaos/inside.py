@@ -16,7 +16,6 @@ from agent.config import Config
 from agent.guard import DEFAULT_POLICY
 from agent.kubectl import Kubectl
 from agent.link import Link, open_link
-from agent.log import Log
 from agent.policy import PolicyFile
 from agent.run import Agent
 from agent.spool import Limits, Spool, open_spool
@@ -97,7 +96,7 @@ async def agent_inside(
     limits = Limits(max_bytes, journal=config.executors + link.journal, output_bytes=config.max_output_bytes)
     client = await Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)
     async with open_spool(config.spool_path, limits) as spool, trio.open_nursery() as nursery:
-        agent = Agent(config, client, PolicyFile(None, Log("policy")), spool, link)
+        agent = Agent(config, client, PolicyFile(None), spool, link)
         nursery.start_soon(agent.run)
         yield Inside(agent, spool, link, token, runs)
         nursery.cancel_scope.cancel()

@@ -13,7 +13,6 @@ from trio.testing import MockClock
 from agent.config import Config
 from agent.errors import LinkDown
 from agent.link import Batch, Reply, Verdict
-from agent.log import Log
 from agent.model import Command
 from agent.policy import PolicyFile
 from agent.run import Agent
@@ -113,7 +112,7 @@ async def live(tmp_path, link, body, monkeypatch):
     )
     async with open_spool(config.spool_path, Limits(32 << 20, output_bytes=1 << 20), inline=True) as spool:
         kubectl: object = FakeKubectl()
-        agent = Agent(config, kubectl, PolicyFile(None, Log("policy")), spool, link)  # type: ignore[arg-type]
+        agent = Agent(config, kubectl, PolicyFile(None), spool, link)  # type: ignore[arg-type]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(agent.run)
             await body(spool, agent)

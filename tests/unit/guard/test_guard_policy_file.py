@@ -1,25 +1,12 @@
 """The policy file on disk: read at start and when it changes; a broken new one leaves the old one in force."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from agent.errors import ConfigError
 from agent.guard import DEFAULT_POLICY
-from agent.log import Log
 from agent.policy import PolicyFile
-
-
-class Lines(Log):
-    """A log that remembers."""
-
-    def __init__(self) -> None:
-        super().__init__("test")
-        self.lines: list[tuple[str, dict[str, Any]]] = []
-
-    def _emit(self, level: int, event: str, fields: dict[str, Any]) -> None:
-        self.lines.append((event, fields))
 
 
 @pytest.fixture
@@ -30,22 +17,22 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_without_a_path_nothing_is_narrowed() -> None:
-    assert PolicyFile(None, Lines()).current() is DEFAULT_POLICY
+    assert PolicyFile(None).current() is DEFAULT_POLICY
 
 
 def test_the_file_is_read_at_start_and_not_again(file: Path) -> None:
-    policies = PolicyFile(file, Lines())
+    policies = PolicyFile(file)
     first = policies.current()
     assert first.verbs == ("get",)
     assert policies.current() is first
 
 
-def test_a_change_counts_from_the_next_command_on(file: Path) -> None:
-    log = Lines()
-    policies = PolicyFile(file, log)
+def test_a_change_counts_from_the_next_command_on(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    policies = PolicyFile(file)
     file.write_text('verbs = ["get", "logs"]')
     assert policies.current().verbs == ("get", "logs")
-    assert [event for event, _ in log.lines] == ["policy file read again"]
+    assert caplog.messages == ["policy file read again"]
 
 
 def test_a_configmap_turns_a_link(tmp_path: Path) -> None:
@@ -53,7 +40,7 @@ def test_a_configmap_turns_a_link(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "policy.toml").write_text(f'verbs = ["{verb}"]')
     (tmp_path / "data").symlink_to("one")
-    policies = PolicyFile(tmp_path / "data" / "policy.toml", Lines())
+    policies = PolicyFile(tmp_path / "data" / "policy.toml")
     (tmp_path / "new").symlink_to("two")
     (tmp_path / "new").rename(tmp_path / "data")
     assert policies.current().verbs == ("top pod", "top node")
@@ -69,17 +56,16 @@ def test_a_configmap_turns_a_link(tmp_path: Path) -> None:
     ids=["toml", "utf8", "missing"],
 )
 def test_a_broken_new_file_keeps_the_old_policy_and_is_named_once(
-    file: Path, content: bytes | None, words: str
+    file: Path, content: bytes | None, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = Lines()
-    policies = PolicyFile(file, log)
+    policies = PolicyFile(file)
     file.unlink()
     if content is not None:
         file.write_bytes(content)
     for _ in range(3):
         assert policies.current().verbs == ("get",)
-    assert [event for event, _ in log.lines] == ["policy file unusable, the old policy stays"]
-    assert words in log.lines[0][1]["reason"]
+    assert caplog.messages == ["policy file unusable, the old policy stays"]
+    assert words in vars(caplog.records[0])["fields"]["reason"]
     file.write_text('verbs = ["describe"]')
     assert policies.current().verbs == ("describe",)
 
@@ -92,7 +78,7 @@ def test_a_file_that_is_unusable_at_start_is_a_mistake(tmp_path: Path, content: 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError) as mistake:
-        PolicyFile(path, Lines())
+        PolicyFile(path)
     assert words in str(mistake.value)
     assert str(path) in str(mistake.value)
     assert "KUBENTLY_POLICY_FILE" in str(mistake.value)
@@ -100,7 +86,7 @@ def test_a_file_that_is_unusable_at_start_is_a_mistake(tmp_path: Path, content: 
 
 def test_a_new_file_that_cant_be_read_at_once_is_read_later(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A narrower policy must come into force, though the disk failed once."""
-    policies = PolicyFile(file, Lines())
+    policies = PolicyFile(file)
     old = policies.current()
     file.write_text('verbs = ["describe"]')
     with monkeypatch.context() as broken:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from agent.guard import PolicyError, explain, parse_policy
-from agent.log import Log
 from agent.policy import PolicyFile
 from agent.redact import Redaction
 from tests.kit.agent import AGENT
@@ -97,7 +96,7 @@ def test_explain_says_what_is_taken_and_what_is_off() -> None:
 def test_the_log_says_that_it_is_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "policy.toml"
     file.write_text("redact = true")
-    policies = PolicyFile(file, Log("policy"))
+    policies = PolicyFile(file)
     assert "redaction is off" not in caplog.text
     file.write_text("redact = false")
     assert not policies.current().redaction.on
