@@ -606,8 +606,8 @@ PLANTED = (
     Planted(
         "what is pushed beyond the room is answered",
         "agent/poller.py",
-        "        if beyond:",
-        "        if False:",
+        "        answers += [(command, Result(Outcome.BUSY, error=BUSY)) for command in beyond]",
+        "",
         ("tests/tasks/test_poller.py", "-k", "beyond_the_room"),
     ),
     Planted(
