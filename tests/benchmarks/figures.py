@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,9 @@ class Report:
         path.write_text(json.dumps(found, indent=2) + "\n")
 
 
+@cache
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """What the figures were measured on, with the load before the first of them."""
     model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "processor": model[0].partition(":")[2].strip() if model else platform.machine(),
