@@ -90,8 +90,9 @@ class Stage:
             scope.cancel()
         with trio.move_on_after(LAST_WRITES_SECONDS):
             await self._ended.wait()
-        for abandon in self._abandon:
-            abandon()
+        if not self._ended.is_set():
+            for abandon in self._abandon:  # those that still run may share it, such as a connection
+                abandon()
         await self._ended.wait()
 
 
