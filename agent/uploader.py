@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import trio
 
-from agent.circuit import Trust, backoff
+from agent.circuit import RETRY_AFTER_CAP_SECONDS, Trust, backoff
 from agent.errors import DamagedResult, LinkDown, SpoolFull
 from agent.link import Link, Reply, Verdict
 from agent.log import Log
@@ -149,6 +149,7 @@ class Uploader:
             return
         alone = reply.status is not None or delivery.attempts > 1  # it may just have been the first to meet an outage
         seconds = backoff(delivery.attempts + 1, self._random) if alone else 0.0
+        seconds = max(seconds, min(reply.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS))
         self._spool.postponed(delivery.seq, seconds, reply.status, reply.words)
         log.debug("result postponed", reason=reply.words, seconds=seconds, **_names(delivery))
 

@@ -100,7 +100,10 @@ def _args_problem(args: object) -> str | None:
 def _request_problem(request: object) -> str | None:
     if not isinstance(request, dict):
         return 'The command\'s "request" must be an object.'
-    return _text_problem(json.dumps(request, ensure_ascii=False), "request has")
+    try:
+        return _text_problem(json.dumps(request, ensure_ascii=False), "request has")
+    except RecursionError:  # CPython 3.11 reads deeper than it writes
+        return 'The command\'s "request" is nested too deeply.'
 
 
 def _text_problem(text: str, have: str) -> str | None:

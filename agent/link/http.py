@@ -11,6 +11,7 @@ What this file protects against, each seen in the wild or measured:
   once.
 """
 
+import zlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, nullcontext, suppress
 from typing import cast
@@ -195,16 +196,20 @@ class Http:
         if reading.cancelled_caught:
             raise trio.TooSlowError
         coding = response.headers.get("content-encoding", "identity").strip().lower()
-        if coding != "identity":
-            problem = f"HTTP {status}, coded as {coding[:40]!r} though Accept-Encoding says identity"
-            raise LinkDown(problem, "Something on the way compresses answers: switch that off for the API.")
+        if coding != "identity":  # some proxies compress all the same, and the answer may hold commands
+            unpack = zlib.decompressobj(wbits=47)  # gzip or zlib, by its head
+            with suppress(zlib.error):
+                body = bytearray(unpack.decompress(bytes(body), MAX_BODY_BYTES))
+            if not unpack.eof:
+                problem = f"HTTP {status}, coded as {coding[:40]!r} though Accept-Encoding says identity"
+                hint = "Something on the way compresses answers: switch that off for the API."
+                raise LinkDown(problem, hint, status=status)
         if status == 204 and response.headers.get("content-length", "0") != "0":
             self.network.renew()  # some servers send `null` all the same, which would be taken for the next answer
         if status in {401, 403}:
             self.token.reread()
-        # Where it isn't 200 people are told its words.
-        told = bytes(body) if status == 200 else body.replace(token.encode(), _REDACTED.encode())
-        return Answer(status, response.headers, bytes(told))
+        # People are told its words, and somebody may send the token back.
+        return Answer(status, response.headers, bytes(body.replace(token.encode(), _REDACTED.encode())))
 
     def abandon(self) -> None:
         """Give up the answers that have begun: the agent must end, and a server may take its time."""

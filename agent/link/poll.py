@@ -96,7 +96,7 @@ class PollLink(Link):
                 raise
         lasted = trio.current_time() - began
         if wait <= WAIT_ACTIVE or status not in CUT:
-            if lasted >= wait * 0.9:
+            if lasted >= wait * 0.9 and wait >= self._hold:
                 self._cuts = 0
             return answer
         self._in_step = True

@@ -30,8 +30,10 @@ RETRIABLE = "state = 'rejected' and output <> 'gone'"
 EVERY_ID = ""
 """In a person's request in the place of an id."""
 
-Accepted = tuple[list[tuple[int, Command]], list[str], list[tuple[int, int]]]
-"""What is new, with its `seq`; ids that are known, as given; and results that are due, with the bytes of output."""
+Due = tuple[int, int, bool]
+"""A result that is due: its `seq`, its output's bytes, and whether it was so before."""
+Accepted = tuple[list[tuple[int, Command]], list[str], list[Due]]
+"""What is new, with its `seq`; ids that are known, as given; and results that are due."""
 
 
 @dataclass(slots=True, eq=False)
@@ -101,7 +103,7 @@ def accept(db: sqlite3.Connection, commands: Sequence[Command], result: Result |
     """
     new: list[tuple[int, Command]] = []
     known: list[str] = []
-    again: list[tuple[int, int]] = []
+    again: list[Due] = []
     for command in commands:
         seq = insert_command(db, command, "spooled" if result else "accepted", now_ms)
         if seq is None:
@@ -111,21 +113,22 @@ def accept(db: sqlite3.Connection, commands: Sequence[Command], result: Result |
         new.append((seq, storable(command)))
         if result:
             results.store(db, seq, result, now_ms)
-            again.append((seq, 0))
+            again.append((seq, 0, False))
     return new, known, again
 
 
-def due_again(db: sqlite3.Connection, which: str, *values: object) -> list[tuple[int, int]]:
-    """Make results due once more. Returns them and the bytes of their output."""
-    query = f"select seq, stdout_bytes + stderr_bytes from commands join results using (seq) where {which}"  # noqa: S608
-    found = [(seq, size) for seq, size in db.execute(query, values)]
-    for seq, _ in found:
+def due_again(db: sqlite3.Connection, which: str, *values: object) -> list[Due]:
+    """Make results due once more."""
+    columns = "seq, stdout_bytes + stderr_bytes, state = 'spooled'"
+    query = f"select {columns} from commands join results using (seq) where {which}"  # noqa: S608
+    found = [(seq, size, bool(spooled)) for seq, size, spooled in db.execute(query, values)]
+    for seq, _, _ in found:
         db.execute("update commands set state = 'spooled' where seq = ?", (seq,))
         db.execute("update results set output = 'whole', next_attempt_unix_ms = null where seq = ?", (seq,))
     return found
 
 
-def retry(db: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[int, int]]:
+def retry(db: sqlite3.Connection, ids: Sequence[str]) -> list[Due]:
     """Make those rejected results due once more that people have asked for."""
     which = f"{RETRIABLE} and (? or commands.command_id in (select value from json_each(?)))"  # noqa: S608
     return due_again(db, which, EVERY_ID in ids, json.dumps(ids))

@@ -176,13 +176,14 @@ def _cut_stream(db: sqlite3.Connection, seq: int, stream: Stream, max_bytes: int
     written = NOTHING
     this_piece = "where seq = ? and stream = ? and part = ?"
     while data := piece(db, seq, stream, written.parts):
-        kept = prefix(data[: max_bytes - written.bytes])
-        if not kept:
+        too_long = len(data) > max_bytes - written.bytes
+        if kept := prefix(data[: max_bytes - written.bytes]):
+            if too_long:
+                db.execute(f"update pieces set text = ? {this_piece}", (kept, seq, stream, written.parts))
+            written = written.plus(kept)
+        if too_long or not kept:
             db.execute("delete from pieces where seq = ? and stream = ? and part >= ?", (seq, stream, written.parts))
             break
-        if len(data) > max_bytes - written.bytes:
-            db.execute(f"update pieces set text = ? {this_piece}", (kept, seq, stream, written.parts))
-        written = written.plus(kept)
     return written
 
 

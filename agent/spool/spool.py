@@ -24,10 +24,12 @@ from agent.spool.space import Space
 from agent.spool.text import NOTHING, clean, split
 from agent.spool.values import SMALL_BYTES, Counts, Delivery, Intake, Recovery
 from agent.spool.waiting import Pending, Signal
-from agent.spool.writer import Need, Writer
+from agent.spool.writer import Job, Need, Writer
 
 _KEPT_BYTES = 256 * 1024  # a larger output is given up when it is delivered
 _FRESH = 4  # results, of at most HELD_BYTES each
+
+Settle = Callable[[sqlite3.Connection], None]
 
 log = Log("spool")
 
@@ -49,7 +51,7 @@ class Spool:
         self._running: dict[str, Claim] = {}
         self._fresh: dict[int, Delivery] = {}  # so that what can be sent at once needs no look into the file
         self._pending = pending = Pending(results.sizes(db), trio.current_time)
-        self._unrecorded: dict[int, Callable[[sqlite3.Connection], None]] = {}  # verdicts that aren't in the file yet
+        self._unrecorded: dict[int, tuple[Settle, Job]] = {}  # verdicts that aren't in the file yet
         self.work = Signal(self._claimable)  # wakes executors: a command can be claimed
         self.space = Signal(lambda: self.room)  # wakes the poller: commands can be accepted
         self.due = Signal(lambda: int(pending.next() is not None), pending.next_at)  # wakes uploaders
@@ -102,10 +104,11 @@ class Spool:
             command = Command(command.id, (), None, command.correlation_id, command.session_id)
         return await self.accept([command], result)
 
-    def _due(self, found: Sequence[tuple[int, int]]) -> None:
-        """Results are due, some of them once more."""
-        for seq, size in found:
-            self._pending.add(seq, size)
+    def _due(self, found: Sequence[journal.Due]) -> None:
+        """Results are due. One that was so before, and that nobody here waits for, has a verdict on its way."""
+        for seq, size, before in found:
+            if not before or seq in self._pending.sizes:
+                self._pending.add(seq, size)
 
     def claim(self) -> Claim | None:
         """Take the oldest accepted command to run it. None if there is nothing, or no room for one more output: wait
@@ -199,15 +202,15 @@ class Spool:
     def _settle(self, seq: int, state: str, http_status: int | None, error: str | None) -> None:
         if not self._pending.is_taken(seq):
             return
-        small = self._pending.remove(seq) <= _KEPT_BYTES
-        keep = state == "rejected" or (small and not self._space.short)
+        keep = (self._pending.remove(seq) <= _KEPT_BYTES and not self._space.short) or state == "rejected"
         verdict = (seq, state, http_status, error, self._clock.unix_ms())
-        self._unrecorded[seq] = lambda db: results.settle(db, *verdict, keep=keep)
-        self._record(seq)
+        self._record(seq, lambda db: results.settle(db, *verdict, keep=keep))
 
-    def _record(self, seq: int) -> None:
+    def _record(self, seq: int, settle: Settle) -> None:
         """Record a verdict. While the disk refuses that, it stays in memory, so that nothing is sent again."""
-        self._writer.hand_in(Need.NOTE, self._unrecorded[seq], then=lambda _: self._unrecorded.pop(seq, None))
+        job = self._writer.hand_in(Need.NOTE, settle, then=lambda _: self._unrecorded.pop(seq, None))
+        if job.failed or not job.done.is_set():
+            self._unrecorded[seq] = settle, job
 
     def postponed(self, seq: int, seconds: float, http_status: int | None, error: str) -> None:
         """It wasn't delivered; it is due again after `seconds`. What is written down is for people only."""
@@ -241,16 +244,16 @@ class Spool:
         if self._writer.failure is not None:
             raise self._writer.failure
         self._space.check_identity()
-        for seq in list(self._unrecorded):
-            self._record(seq)
+        for seq, (settle, job) in list(self._unrecorded.items()):
+            if job.failed:  # else it is on its way; twice, it would undo what is accepted in between
+                self._record(seq, settle)
         if wanted := maintenance.take_requests(self._space.path):
             await self._writer.run(Need.STATE, journal.retry, wanted, then=self._due)
         await maintenance.sweep(self._writer, self._space, self._clock, self.full_because)
 
     async def try_write(self) -> None:
         """Write one small thing durably, to know whether that is possible. Raises SpoolFull or SpoolError."""
-        now = readable(self._clock.unix_ms())
-        await self._writer.run(Need.GROW, lambda db: note(db, checked_at=now))
+        await self._writer.run(Need.GROW, lambda db: note(db, checked_at=readable(self._clock.unix_ms())))
 
     async def counts(self) -> Counts:
         """The spool in numbers. Cheap, and doesn't wait behind a caller that gave up."""

@@ -302,8 +302,8 @@ PLANTED = (
     Planted(
         "a verdict that the disk refused is written down later",
         "agent/spool/spool.py",
-        "        for seq in list(self._unrecorded):\n            self._record(seq)\n",
-        "",
+        "            if job.failed:  # else it is on its way; twice, it would undo what is accepted in between",
+        "            if False:",
         (f"{SPOOL}/test_spool_full.py", "-k", "results_still_leave_once"),
     ),
     Planted(

@@ -10,7 +10,7 @@ import trio
 from agent.config import Config
 from agent.errors import LinkDown
 from agent.link import Verdict, open_link
-from agent.link.http import Http
+from agent.link.http import MAX_BODY_BYTES, Http
 from agent.link.poll import PollLink
 from agent.link.token import Token
 from agent.model import Outcome, Result
@@ -98,11 +98,25 @@ async def test_a_rotated_file_that_holds_no_token_is_never_quoted(tmp_path, text
     assert token.current() == "first", "the old one is still the best there is"
 
 
-async def test_a_coding_that_nobody_asked_for_is_named(link, api):
-    headers, stream = {"Content-Encoding": "gzip"}, httpx.ByteStream(gzip.compress(b'{"commands": []}', mtime=0))
-    api.get("/agent/commands").mock(return_value=httpx.Response(200, headers=headers, stream=stream))
-    with pytest.raises(LinkDown, match="HTTP 200, coded as 'gzip' though Accept-Encoding says identity"):
+PACKED = gzip.compress(b'{"commands": [{"id": "a", "args": ["get", "pods"]}]}', mtime=0)
+
+
+def coded(api, coding, body):
+    response = httpx.Response(200, headers={"Content-Encoding": coding}, stream=httpx.ByteStream(body))
+    api.get("/agent/commands").mock(return_value=response)
+
+
+async def test_a_coding_that_nobody_asked_for_is_undone(link, api):
+    coded(api, "gzip", PACKED)
+    assert [c.id for c in (await link.receive(eager=True)).commands] == ["a"]
+
+
+@pytest.mark.parametrize("body", [PACKED[:-9], gzip.compress(b" " * (MAX_BODY_BYTES + 1))], ids=["cut", "bomb"])
+async def test_a_coding_that_cant_be_undone_is_named(link, api, body):
+    coded(api, "gzip", body)
+    with pytest.raises(LinkDown, match="HTTP 200, coded as 'gzip' though Accept-Encoding says identity") as down:
         await link.receive(eager=True)
+    assert down.value.status == 200
 
 
 async def test_cookies_are_neither_kept_nor_sent(link, api):

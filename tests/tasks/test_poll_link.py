@@ -505,7 +505,7 @@ async def test_what_each_answer_to_a_result_means(link, api, answer, verdict):
 
 async def test_an_acknowledgement_unlike_those_before_is_believed_once_the_api_was_recognised(link, api):
     """Whoever answers in the API's place between two polls may say `{}` too."""
-    usual, odd = {"status": "accepted", "command_id": "c1"}, {"status": "ok"}
+    usual, odd = {"status": "accepted", "of": "this"}, {"status": "ok"}
     route = api.post("/agent/results")
 
     async def verdicts(*said):

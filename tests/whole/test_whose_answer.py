@@ -46,7 +46,13 @@ async def test_a_default_backend_that_says_yes_to_everything_gets_no_result(api,
         await until(lambda: len(api.known) == 4)
         api.refuse()
         (tmp_path / "go").touch()
-        await until(lambda: running.spool.pending == 4 and not running.agent._trust._recognised.is_set())
+        pending = running.spool._pending
+
+        def all_wait():  # and none is on its way any more
+            known = running.agent._trust._recognised.is_set()
+            return len(pending.sizes) == 4 and not known and not any(map(pending.is_taken, pending.sizes))
+
+        await until(all_wait)
         asked: list[str] = []
 
         def instead(route):

@@ -122,6 +122,17 @@ async def test_a_result_in_flight_is_not_sent_twice_when_its_command_comes_again
     assert await take(spool, 5) == []
 
 
+async def test_an_id_that_comes_again_while_its_result_is_acknowledged(spool: Spool) -> None:
+    await run(spool, "a", "x" * 300_000)  # more than is kept once it is delivered
+    delivery = await take_one(spool)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(spool.accept, [command("a")])
+        for _ in range(2):
+            await trio.lowlevel.checkpoint()
+        spool.delivered(delivery.seq, 200)
+    assert await take(spool, 5) == [], "it has had its 2xx, and nothing else may be sent"
+
+
 async def test_a_delivered_result_whose_output_is_gone_has_had_its_2xx(spool: Spool) -> None:
     await run(spool, "a", "x" * 300_000)  # more than is kept for people
     spool.delivered((await take_one(spool)).seq, 200)
