@@ -15,8 +15,8 @@ from agent.errors import SpoolError, size
 from agent.model import Stream
 from agent.spool.lock import is_held
 from agent.spool.reader import Reader, Row, ask, open_reader
+from agent.spool.values import STREAMS
 
-_STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 _ROWS = 20
 _SIMILAR = 5
 
@@ -86,12 +86,12 @@ def _show(path: Path, args: argparse.Namespace) -> int:
     with open_reader(path) as reader:
         found = reader.show(_whole_id(reader, args.id))
         if args.json:
-            output = {stream: "".join(reader.pieces(found.seq, stream)) for stream in _STREAMS}
+            output = {stream: "".join(reader.pieces(found.seq, stream)) for stream in STREAMS}
             asked = {name: json.loads(found.fields[name] or "null") for name in ("args", "request")}
             print(json.dumps({**found.fields, **asked, **output}, indent=2))
         else:
             print("\n".join(_facts(found.fields)))
-            for stream in _STREAMS:
+            for stream in STREAMS:
                 _print_output(stream, reader.pieces(found.seq, stream))
     return 0
 
