@@ -96,7 +96,10 @@ class Link(ABC):
         verdict = Verdict.LATER
         if 200 <= status < 300:
             own = not answer.body.strip() or (said is not None and said.get("command_id", command_id) == command_id)
-            if own and (self._is_usual((status, sorted(said or {})), number) or (said or {}).get("command_id")):
+            looks = (status, sorted(said or {}))
+            if own and "command_id" in (said or {}):  # only the API knows which one was sent
+                self._usual = looks
+            if own and self._is_usual(looks, number):
                 return Reply(Verdict.STORED, status)
             words += ": not the API's acknowledgement"
         elif status == 413:

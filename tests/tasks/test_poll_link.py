@@ -536,6 +536,14 @@ async def test_an_acknowledgement_unlike_those_before_is_believed_once_the_api_w
     assert found == [Verdict.LATER] * 4, "what was under way was sent before it was recognised"
 
 
+async def test_an_acknowledgement_that_names_the_command_is_the_new_norm(link, api):
+    """It is believed at once, and whoever says something else after it isn't."""
+    said = [{"status": "ok"}, {"command_id": "c1", "duplicate": True}, {"status": "ok"}]
+    api.post("/agent/results").mock(side_effect=[httpx.Response(200, json=each) for each in said])
+    verdicts = [(await link.deliver(FakeReadyResult(OK))).verdict for _ in said]
+    assert verdicts == [Verdict.STORED, Verdict.STORED, Verdict.LATER]
+
+
 async def test_a_result_that_trickles_is_given_up(link, api, autojump_clock):
     async def trickle(_):
         await trio.sleep(3600)
