@@ -5,7 +5,7 @@ here a hundred faults fit into seconds.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,9 +95,12 @@ async def agent_inside(
     link = open_link(replace(config, heartbeat_seconds=HEARTBEAT_SECONDS), DEFAULT_POLICY.capabilities)
     limits = Limits(max_bytes, journal=config.executors + link.journal, output_bytes=config.max_output_bytes)
     client = await Kubectl.prepare(kubectl=config.kubectl, kubeconfig=config.kubeconfig, home=config.kubectl_home)
-    async with open_spool(config.spool_path, limits) as spool, trio.open_nursery() as nursery:
+    async with (
+        aclosing(link),
+        open_spool(config.spool_path, limits) as spool,
+        trio.open_nursery() as nursery,
+    ):
         agent = Agent(config, client, PolicyFile(None), spool, link)
         nursery.start_soon(agent.run)
         yield Inside(agent, spool, link, token, runs)
         nursery.cancel_scope.cancel()
-    await link.aclose()
