@@ -23,6 +23,7 @@ FLAGS = ("-OO",)
 """As the image starts it: without docstrings, which take 1.5 MB."""
 AGENT = (PYTHON, *FLAGS, "-m", "agent")
 PEER = (PYTHON, *FLAGS, "-m", "tests.benchmarks.peer")
+FLOOR = (PYTHON, *FLAGS, "-m", "tests.benchmarks.floor")
 _LIBRARIES = next(path for path in sys.path if path.endswith("site-packages"))
 """Where `requests` is, which the agent's interpreter hasn't got."""
 

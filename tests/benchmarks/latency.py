@@ -1,6 +1,6 @@
 """One command, API to API: what the agent adds to the bare line, as share of what the peer adds. And processor time.
 
-The bare line, the agent and the peer take turns. A block is ten of each; of each block one ratio is kept.
+The bare line, the agent, the peer and the floor take turns. A block is ten of each; of each block one ratio is kept.
 """
 
 import subprocess
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.agent import PEER, Measured, measured
+from tests.benchmarks.agent import FLOOR, PEER, Measured, measured
 from tests.benchmarks.cluster import GET_PODS, KUBECTL
 from tests.benchmarks.figures import Figure, Report, figure, median
 
@@ -22,20 +22,27 @@ async def measure(report: Report, folder: Path, kubeconfig: Path) -> None:
     for name, args, how in (("1 ms stand-in", ["get", "pods", "say-hello"], {}), ("real kubectl", [*GET_PODS], real)):
         place = folder / f"latency-{len(how)}"
         place.mkdir()
-        async with measured(place / "agent", **how) as agent, measured(place / "peer", command=PEER, **how) as peer:
-            await _compare(report, name, args, agent, peer)
+        async with (
+            measured(place / "agent", **how) as agent,
+            measured(place / "peer", command=PEER, **how) as peer,
+            measured(place / "floor", command=FLOOR, **how) as floor,
+        ):
+            await _compare(report, name, args, agent, peer, floor)
 
 
-async def _compare(report: Report, name: str, args: list[str], agent: Measured, peer: Measured) -> None:
+async def _compare(
+    report: Report, name: str, args: list[str], agent: Measured, peer: Measured, floor: Measured
+) -> None:
+    everyone = (agent, peer, floor)
     for _ in range(WARM_UP):
         _bare(agent, args)
-        for one in (agent, peer):
+        for one in everyone:
             await one.through(args)
-    bares, ratios, shares = [], [], []
-    added: dict[Measured, list[float]] = {agent: [], peer: []}
-    cpu = {agent: 0.0, peer: 0.0}
+    bares, ratios, shares, least = [], [], [], []
+    added: dict[Measured, list[float]] = {one: [] for one in everyone}
+    cpu = dict.fromkeys(everyone, 0.0)
     for _ in range(BLOCKS):
-        times: dict[Measured, list[float]] = {one: [] for one in (agent, peer)}
+        times: dict[Measured, list[float]] = {one: [] for one in everyone}
         bare, used = [], {one: one.watched.cpu_seconds() for one in times}
         for _ in range(BLOCK):
             bare.append(_bare(agent, args))
@@ -48,6 +55,7 @@ async def _compare(report: Report, name: str, args: list[str], agent: Measured, 
         bares.append(median(bare))
         ratios.append(added[agent][-1] / max(added[peer][-1], 0.01))
         shares.append(used[agent] / used[peer])
+        least.append(used[floor] / used[peer])
     both = f"agent {median(added[agent]):.2f} ms, peer {median(added[peer]):.2f} ms, over {median(bares):.1f} ms"
     report.add(
         figure(f"time added per command, ratio to peer, {name}", "", ratios, budget=1.5, note=both),
@@ -57,6 +65,12 @@ async def _compare(report: Report, name: str, args: list[str], agent: Measured, 
             shares,
             budget=1.2,
             note=f"agent {cpu[agent]:.2f} ms, peer {cpu[peer]:.2f} ms",
+        ),
+        figure(
+            f"the same of trio and httpx alone, {name}",
+            "",
+            least,
+            note=f"{cpu[floor]:.2f} ms; it adds {median(added[floor]):.2f} ms per command",
         ),
         Figure(f"time added per command, {name}", "ms", median(added[agent]), count=BLOCKS * BLOCK),
     )

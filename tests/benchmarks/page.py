@@ -31,9 +31,10 @@ the figure is the median. The agent runs as in its image: runtime requirements o
 {budgets}
 
 What is missed, and why. Each command waits for the disk twice: when it is accepted, and when its result is stored. The
-peer never does, and loses whatever it holds when it is killed. Of the agent's CPU time per command, nearly half goes
-into two HTTP requests by httpx, httpcore and h11, the rest into trio's tasks, the spool's three commits, the guard and
-the log. Of the time for 5 MB, half is the spool's: the output is written to the disk and read from it again.
+peer never does, and loses whatever it holds when it is killed. The rows "of trio and httpx alone" are the peer's loop
+in 30 lines of these two libraries, without a spool, a guard or limits (`tests/benchmarks/floor.py`): that alone is
+beyond the budget for CPU time. Of the time for 5 MB, half is the spool's: the output is written to the disk and read
+from it again.
 
 With a real kubectl the agent may be faster than kubectl alone, and a burst faster than xargs: it lets kubectl collect
 garbage less often (`GOGC=400`) where memory allows.
