@@ -70,7 +70,6 @@ def shell(cluster: Cluster, tmp_path: Path) -> Iterator[Shell]:
 
 
 def test_from_nothing_to_a_green_pod_and_back(cluster: Cluster, shell: Shell) -> None:
-    file = "docs/deploying.md"
     *before, rollout = block("README.md", "rollout status")
     assert len(before) == 4
     for command in before:
@@ -84,11 +83,11 @@ def test_from_nothing_to_a_green_pod_and_back(cluster: Cluster, shell: Shell) ->
 
     token = ("secret", "kubently-token", "-n", NAMESPACE)
     old = cluster.get(*token)["data"]
-    (rotate,) = block(file, "new-token")
+    (rotate,) = block("docs/incident.md", "new-token")
     assert "replaced" in shell(rotate)
     assert cluster.get(*token)["data"] != old
 
-    (remove,) = block(file, "delete -k")
+    (remove,) = block("docs/deploying.md", "delete -k")
     shell(f"{remove} --wait=false")
 
 

@@ -58,8 +58,12 @@ def added(found: list[Package]) -> list[Package]:
 
 
 def table(found: list[Package]) -> str:
-    rows = [f"| {each.kind} | {each.name} | {each.version} | {each.licence} |" for each in sorted(added(found))]
-    return "\n".join(["| kind | package | version | licence |", "|---|---|---|---|", *rows]) + "\n"
+    """A row for each licence."""
+    by_licence: dict[str, list[str]] = {}
+    for each in sorted(added(found), key=lambda each: (each.licence, each.name)):
+        by_licence.setdefault(each.licence, []).append(f"{each.name} {each.version}")
+    rows = [f"| {licence} | {', '.join(names)} |" for licence, names in by_licence.items()]
+    return "\n".join(["| licence | packages |", "|---|---|", *rows]) + "\n"
 
 
 def main(file: Path) -> None:

@@ -6,7 +6,6 @@ from tests.chaos.disk import break_pages
 from tests.rehearsal.stage import Texts, results_answered_with, stage
 
 SPOOL = "/var/lib/kubently/spool.db"
-READY = "curl -s 'localhost:8080/readyz?verbose'"
 
 
 async def api_away(texts: Texts) -> None:
@@ -34,20 +33,6 @@ async def token_expired(texts: Texts) -> None:
         await s.shell("token-check", "kubently-agent check | sed -n '/Central API/,/^$/p'")
         s.token_file.write_text("the-next-one")
         await s.logged("API reached again")
-
-
-async def spool_filling(texts: Texts) -> None:
-    """Commands come, and their results can't be delivered: the spool, a small one here, becomes full."""
-    small = {"KUBENTLY_SPOOL_MAX_BYTES": "5Mi", "KUBENTLY_MAX_OUTPUT_BYTES": "1Mi"}
-    async with stage(texts, 3, **small) as s:
-        s.api.interfere = results_answered_with(503)
-        ids = [await s.ask("get", "pods", "-A", "-o", "json", timeout=30) for _ in range(20)]
-        await s.logged("spool full, no commands are taken")
-        await s.until_says(READY, "full, no commands are taken")
-        await s.shell("full-status", "kubently-agent status | sed '/^$/,$d'")
-        s.api.interfere = None
-        await s.answered(*ids)
-        await s.logged("spool has room again")
 
 
 async def command_stuck(texts: Texts) -> None:
@@ -113,7 +98,6 @@ async def questions(texts: Texts) -> None:
         await s.logged("command accepted", 8)
         await trio.sleep(12)
         ask = f"sqlite3 -readonly -header -column {SPOOL} \\\n   "
-        await s.shell("spool-status", f"sqlite3 -readonly -line {SPOOL} 'select * from status'")
         columns = {
             "recent": "accepted_at, substr(command_id, 1, 8) as id, command, state, outcome",
             "stuck": "since_at, command, state, why",
@@ -127,4 +111,4 @@ async def questions(texts: Texts) -> None:
         await s.shell("spool-output", f'sqlite3 -readonly {SPOOL} \\\n    "{question}"')
 
 
-SCENES = (api_away, token_expired, spool_filling, command_stuck, pod_evicted, spool_damaged, questions)
+SCENES = (api_away, token_expired, command_stuck, pod_evicted, spool_damaged, questions)

@@ -84,14 +84,6 @@ class Stage:
             return
         raise AssertionError(f"waited in vain for {what}:\n{self._log()}")
 
-    async def until_says(self, command: str, words: str) -> None:
-        """Until what a command prints has these words."""
-        with trio.move_on_after(PATIENCE_SECONDS):
-            while words not in await self._typed(command):  # other processes
-                await trio.sleep(0.5)
-            return
-        raise AssertionError(f"waited in vain for {words!r} from {command}:\n{self._log()}")
-
     async def shell(self, name: str, *commands: str) -> None:
         """Type commands; what is printed becomes the text `name`."""
         shown = [f"$ {command}\n{await self._typed(command)}" for command in commands]
@@ -104,7 +96,7 @@ class Stage:
         self._texts[name] = self._as_in_a_pod("\n".join(lines))
 
     async def _typed(self, command: str) -> str:
-        real = command.replace(HOME, str(self.folder)).replace("localhost:8080", f"127.0.0.1:{self._port}")
+        real = command.replace(HOME, str(self.folder))
         done = await trio.run_process(
             ["/bin/bash", "-c", real],
             env=self.environ,
