@@ -13,6 +13,9 @@ from agent.cli import main
 from agent.config import SETTINGS
 from agent.link import poll, stream
 from agent.link.commands import read_command
+from agent.log_search.container import LINE_CHARS, MATCHES_PER_CONTAINER
+from agent.log_search.report import MOST_CHARS, MOST_PODS, MOST_SHOWN
+from agent.log_search.search import MOST_SECONDS
 from agent.model import Command
 from agent.settings import Setting
 from demo.contract import poll_problems
@@ -62,6 +65,12 @@ def test_the_messages_in_docs_are_of_the_contract(text: str):
         assert isinstance(read_command(message), Command)
     elif "result" in message:
         assert poll_problems(message) == []
+
+
+def test_the_limits_of_a_log_search_in_docs():
+    limits = (MOST_PODS, MATCHES_PER_CONTAINER, MOST_SHOWN, LINE_CHARS, MOST_CHARS, MOST_SECONDS)
+    sentence = " ".join(API.split()).partition("The limits are ")[2].partition(" s or")[0]
+    assert [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d+", sentence)] == [*limits]
 
 
 def test_the_statuses_in_docs_are_those_that_refuse_a_result():
