@@ -11,7 +11,7 @@ Whatever ends a command, and whoever reads what it prints, a person gets sentenc
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 
 from agent import __version__
@@ -56,12 +56,8 @@ def _run_command(arguments: Sequence[str]) -> int:
     arguments = arguments or ["run"]
     named = next((a for a in arguments if not a.startswith("-")), None)
     for name, summary in COMMANDS.items():
-        its_parser = commands.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        words = f"{summary[0].upper()}{summary[1:]}."
+        its_parser = commands.add_parser(name, help=summary, description=words, formatter_class=parser.formatter_class)
         if name == named:
             command = import_module(f"agent.cli.{name}")
             command.add_arguments(its_parser)
@@ -71,6 +67,20 @@ def _run_command(arguments: Sequence[str]) -> int:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     code: int = command.run(options)
     return code
+
+
+def lines_given(what: str) -> Iterator[bytes]:
+    """The lines on standard input. A person is told to type `what`.
+
+    Raises:
+        AgentError: it can't be read.
+    """
+    if sys.stdin.buffer.isatty():
+        print(f"{what}; Ctrl-D ends.", file=sys.stderr)
+    try:
+        yield from sys.stdin.buffer
+    except OSError as error:
+        raise AgentError(f"Standard input can't be read: {error.strerror}.", "Give it a file: … < FILE") from error
 
 
 def in_sentences(program: str, command: Callable[[], int]) -> int:
@@ -108,16 +118,15 @@ def _told(program: str, ended: BaseException, cause: BaseException) -> int:
             sentences, code = "Interrupted.", INTERRUPTED
         case AgentError():
             sentences, code = str(cause), MISTAKE if isinstance(cause, ConfigError) else FAILED
-        case BrokenPipeError():  # `kubently-agent spool list | head`
-            sentences, code = "", DONE
-        case OSError(filename=None):  # files that are opened have a name
+        case OSError(filename=None):  # files that are opened have a name: this is standard output
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain once more
+            if isinstance(cause, BrokenPipeError):  # `kubently-agent spool list | head`
+                return DONE
             sentences, code = f"Standard output can't be written: {cause.strerror}.", FAILED
         case OSError():
             sentences, code = f"{cause.filename}: {cause.strerror}.", FAILED
         case _:
             raise ended
-    if isinstance(cause, OSError) and cause.filename is None:  # Python would complain once more about what is unwritten
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for sentence in sentences.splitlines():
         print(f"{program}: {sentence}", file=sys.stderr)
     return code

@@ -4,8 +4,9 @@ import argparse
 import os
 import shutil
 import sys
-import textwrap
 from collections import Counter
+from functools import partial
+from textwrap import fill
 
 import trio
 
@@ -52,12 +53,11 @@ def run(_: argparse.Namespace) -> int:
 def lines(finding: Finding) -> str:
     """A finding as it is printed, as wide as the terminal and no wider."""
     width = max(60, min(shutil.get_terminal_size((_COLUMNS, 0)).columns, _COLUMNS))
-    wrap = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
-    wrap.initial_indent, wrap.subsequent_indent = f"  {finding.mark} {finding.check:<{_WIDTH}} ", " " * (_WIDTH + 5)
-    printed = wrap.fill(finding.words)
+    wrap, blank = partial(fill, width=width, break_long_words=False, break_on_hyphens=False), " " * (_WIDTH + 5)
+    name = f"  {finding.mark} {finding.check:<{_WIDTH}} "
+    printed = wrap(finding.words, initial_indent=name, subsequent_indent=blank)
     if finding.hint:
-        wrap.initial_indent, wrap.subsequent_indent = f"{'':{_WIDTH + 5}}→ ", " " * (_WIDTH + 7)
-        printed += f"\n{wrap.fill(finding.hint)}"
+        printed += "\n" + wrap(finding.hint, initial_indent=f"{blank}→ ", subsequent_indent=f"{blank}  ")
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
         printed = printed.replace(finding.mark, f"\x1b[{_COLOURS[finding.mark]}m{finding.mark}\x1b[0m", 1)
     return printed

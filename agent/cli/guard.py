@@ -4,9 +4,10 @@ import argparse
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 
+from agent.cli import lines_given
+from agent.config import SETTINGS
 from agent.guard import Policy, Refused, decide, explain
 from agent.policy import PolicyFile
 
@@ -27,7 +28,7 @@ Exit codes: 0 allowed (or all lines answered), 1 refused, 2 a mistake.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Complete the command's own parser."""
     parser.description = _DESCRIPTION
-    parser.add_argument("--policy", metavar="FILE", help="a policy file; default: KUBENTLY_POLICY_FILE")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="a policy file; default: KUBENTLY_POLICY_FILE")
     parser.add_argument("--explain", action="store_true", help="print everything that the effective policy allows")
     parser.add_argument("args", nargs="*", metavar="-- ARGUMENT", help="kubectl's arguments, without kubectl itself")
 
@@ -38,8 +39,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ConfigError: the policy file can't be used.
     """
-    path = options.policy or os.environ.get("KUBENTLY_POLICY_FILE")
-    policy = PolicyFile(Path(path) if path else None).current()
+    policy = PolicyFile(options.policy or SETTINGS["policy_file"].read(os.environ)).current()
     if options.explain:
         print(explain(policy), end="")
     elif options.args:
@@ -49,9 +49,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"refused ({refusal.rule}): {refusal.sentence}")
             return 1
     else:
-        if sys.stdin.buffer.isatty():
-            print('One JSON object a line, such as {"args": ["get", "pods"]}; Ctrl-D ends.', file=sys.stderr)
-        for line in sys.stdin.buffer:
+        for line in lines_given('One JSON object a line, such as {"args": ["get", "pods"]}'):
             print(_answer(line, policy), flush=True)  # at once: the asker may wait before it goes on
     return 0
 

@@ -3,8 +3,9 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from agent.errors import age, size
@@ -16,40 +17,29 @@ _SHORT_ID = 8  # the least of an id that is shown
 _UNIT = re.compile("_(at|ms|s|bytes)$")
 _TITLES = {"command_id": "ID", "execution_time_ms": "TOOK"}
 
-LISTS: Mapping[str, Sequence[str]] = {
-    "backlog": ("waiting_s", "command_id", "outcome", "output_bytes", "attempts", "command", "last_error"),
-    "recent": (
-        *("accepted_at", "command_id", "state", "outcome"),
-        *("execution_time_ms", "output_bytes", "command"),
-    ),
-    "stuck": ("since_at", "command_id", "state", "command", "why"),
-    "slow": (
-        *("execution_time_ms", "command_id", "outcome", "waited_to_run_ms", "waited_to_be_sent_ms"),
-        *("output_bytes", "command"),
-    ),
+LISTS = {
+    "backlog": "waiting_s command_id outcome output_bytes attempts command last_error",
+    "recent": "accepted_at command_id state outcome execution_time_ms output_bytes command",
+    "stuck": "since_at command_id state command why",
+    "slow": "execution_time_ms command_id outcome waited_to_run_ms waited_to_be_sent_ms output_bytes command",
 }
 """What is shown of each view, where any row has it. A long text stands last: a line ends where the terminal does."""
 
 
-def table(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
-    """The lines of a table, its header first."""
-    columns = [name for name in columns if any(row[name] is not None for row in rows)]
-    cells = [[_TITLES.get(name) or _UNIT.sub("", name).replace("_", " ").upper() for name in columns]]
-    for row in shortened(rows):
-        *words, last = (shown(name, row[name]) for name in columns)
+def table(columns: str, rows: Sequence[Row]) -> list[str]:
+    """The lines of a table, its header first. Ids are as short as they can be and still differ: `spool show` takes
+    them like that.
+    """
+    names = [name for name in columns.split() if any(row[name] is not None for row in rows)]
+    ids = {row["command_id"] for row in rows}
+    short = next(length for length in count(_SHORT_ID) if len({each[:length] for each in ids}) == len(ids))
+    cells = [[_TITLES.get(name) or _UNIT.sub("", name).replace("_", " ").upper() for name in names]]
+    for row in rows:
+        *words, last = (shown(name, row[name][:short] if name == "command_id" else row[name]) for name in names)
         cells.append([*(cut(word, _CELL) for word in words), last])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
     return [cut(line, shutil.get_terminal_size((_COLUMNS, 24)).columns) for line in lines]
-
-
-def shortened(rows: Sequence[Row]) -> list[Row]:
-    """The rows with ids as short as they can be and still differ; `spool show` takes them like that."""
-    ids = {row["command_id"] for row in rows}
-    length = _SHORT_ID
-    while len({each[:length] for each in ids}) < len(ids):
-        length += 1
-    return [{**row, "command_id": row["command_id"][:length]} for row in rows]
 
 
 def shown(name: str, value: Any) -> str:

@@ -66,34 +66,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what was asked for."""
     path = args.spool or SETTINGS["spool_path"].read(os.environ)
-    answer: int = args.action(path, args)
-    return answer
-
-
-def _list(path: Path, args: argparse.Namespace) -> int:
     with open_reader(path) as reader:
-        rows = reader.rows(args.view, args.limit)
+        args.action(path, reader, args)
+    return 0
+
+
+def _list(_: Path, reader: Reader, args: argparse.Namespace) -> None:
+    rows = reader.rows(args.view, args.limit)
     if args.json:
         print(json.dumps(rows, indent=2))
     elif rows:
         print("\n".join(table(LISTS[args.view], rows)))
     else:
         print(f"Nothing in the list {args.view}.", file=sys.stderr)
-    return 0
 
 
-def _show(path: Path, args: argparse.Namespace) -> int:
-    with open_reader(path) as reader:
-        found = reader.show(_whole_id(reader, args.id))
-        if args.json:
-            output = {stream: "".join(reader.pieces(found.seq, stream)) for stream in STREAMS}
-            asked = {name: json.loads(found.fields[name] or "null") for name in ("args", "request")}
-            print(json.dumps({**found.fields, **asked, **output}, indent=2))
-        else:
-            print("\n".join(_facts(found.fields)))
-            for stream in STREAMS:
-                _print_output(stream, reader.pieces(found.seq, stream))
-    return 0
+def _show(_: Path, reader: Reader, args: argparse.Namespace) -> None:
+    found = reader.show(_whole_id(reader, args.id))
+    if args.json:
+        output = {stream: "".join(reader.pieces(found.seq, stream)) for stream in STREAMS}
+        asked = {name: json.loads(found.fields[name] or "null") for name in ("args", "request")}
+        print(json.dumps({**found.fields, **asked, **output}, indent=2))
+    else:
+        print("\n".join(_facts(found.fields)))
+        for stream in STREAMS:
+            _print_output(stream, reader.pieces(found.seq, stream))
+
+
+def _facts(fields: Row) -> Iterator[str]:
+    for name, value in fields.items():
+        if value not in (None, "null"):  # of JSON
+            words = plain(str(value))
+            if name == "state":
+                words += f": {_MEANING[value]}"
+            elif name.endswith("_at") and name != "next_attempt_at":
+                words += f" ({shown(name, value)})"
+            yield f"{name:<18} {words}"
 
 
 def _print_output(stream: Stream, pieces: Iterator[str]) -> None:
@@ -108,51 +116,29 @@ def _print_output(stream: Stream, pieces: Iterator[str]) -> None:
         print()
 
 
-def _facts(fields: Row) -> Iterator[str]:
-    for name, value in fields.items():
-        if value not in (None, "null"):  # of JSON
-            words = plain(str(value))
-            if name == "state":
-                words += f": {_MEANING[value]}"
-            elif name.endswith("_at") and name != "next_attempt_at":
-                words += f" ({shown(name, value)})"
-            yield f"{name:<18} {words}"
-
-
-def _retry(path: Path, args: argparse.Namespace) -> int:
-    command_id = None
-    if args.id is not None:
-        with open_reader(path) as reader:
-            command_id = _whole_id(reader, args.id)
-            state = reader.show(command_id).fields["state"]
-        if state != "rejected":
-            hint = "There is nothing to retry; `kubently-agent spool show ID` says more."
-            raise SpoolError(f"Command {command_id} is {state}, not rejected.", hint)
-    ask(path, command_id)
+def _retry(path: Path, reader: Reader, args: argparse.Namespace) -> None:
+    ask(path, None if args.all else _whole_id(reader, args.id))
     if is_held(path):
         print("The running agent has been told. It sends within a minute; see `kubently-agent status`.")
     else:
         print("Noted. It is sent when an agent is started with this spool.")
-    return 0
 
 
-def _export(path: Path, args: argparse.Namespace) -> int:
+def _export(_: Path, reader: Reader, args: argparse.Namespace) -> None:
     if args.file != "-":
         to = Path(args.file)
-        with open_reader(path) as reader:
-            reader.export(to)
+        reader.export(to)
         print(f"{to}: {size(to.stat().st_size)}, all that is in the spool now, outputs included.", file=sys.stderr)
         print(f"Look into it: kubently-agent status {to}, or sqlite3 -readonly {to}", file=sys.stderr)
-        return 0
-    if sys.stdout.isatty():
+    elif sys.stdout.isatty():
         raise SpoolError("A database isn't for a terminal.", "For a file: kubently-agent spool export - > spool.db")
-    with tempfile.TemporaryDirectory(prefix="spool-") as folder, open_reader(path) as reader:
-        to = Path(folder) / "spool.db"
-        reader.export(to)
-        with to.open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
+    else:
+        with tempfile.TemporaryDirectory(prefix="spool-") as folder:
+            to = Path(folder) / "spool.db"
+            reader.export(to)
+            with to.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
-    return 0
 
 
 def _whole_id(reader: Reader, given: str) -> str:

@@ -214,7 +214,7 @@ async def test_retry_lets_the_next_agent_send_a_rejected_result_again(spool, cli
 def test_retry_says_why_there_is_nothing_to_retry(spool, cli):
     code, _, err = cli("spool", "retry", DELIVERED)
     assert code == 1
-    assert err.startswith(f"kubently-agent: Command {DELIVERED} is delivered, not rejected. There is nothing to retry")
+    assert err.startswith(f"kubently-agent: There is no rejected result of command {DELIVERED} in {spool}")
 
 
 async def test_retry_beside_a_running_agent_asks_it(spool, cli):
