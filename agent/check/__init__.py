@@ -1,10 +1,5 @@
 """`kubently-agent check`: everything the agent needs, looked at before it runs, or beside it in the same pod.
 
-findings.py   what a check finds, and an area of checks that build on each other
-local.py      the configuration, the spool, the port of the probes
-api.py        the central API, asked by the agent's own client
-cluster.py    kubectl, the cluster's API server, and what may and what may not be done there
-
 Nothing here takes the spool's lock, touches what a running agent uses, or waits without a limit. An area ends at its
 first failure, as what follows needs what failed. The areas don't depend on each other: the cluster is looked at even if
 the API is away.

@@ -1,10 +1,10 @@
 """The central API, asked by the agent's own client: how far a request gets, and why it fails."""
 
 import ssl
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
+from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,11 +18,10 @@ from agent.link.http import Http
 from agent.link.network import Network
 from agent.link.proxy import proxy_shown
 from agent.link.stream import StreamLink
-from agent.link.tls import tls_context
 
 ANSWER_SECONDS = 10.0
-_SOON_DAYS = 14
-_NOT_YET, _EXPIRED, _WRONG_HOST, _WRONG_ADDRESS = 9, 10, 62, 64  # OpenSSL's X509_V_ERR_… (x509_vfy.h)
+_SOON_SECONDS = 14 * 86_400
+_WRONG_TIME, _WRONG_NAME = {9, 10}, {62, 64}  # OpenSSL's X509_V_ERR_… (x509_vfy.h)
 
 Certificate = Mapping[str, Any]
 """As `ssl.SSLSocket.getpeercert` gives it."""
@@ -30,6 +29,7 @@ Certificate = Mapping[str, Any]
 
 async def check_api(area: Area, config: Config) -> None:
     """Send a request that changes nothing and takes nothing away from a running agent."""
+    area.begins("connection")
     http = Http(config)
     what, ask = ("GET /executor/stream", _listen) if config.link == "stream" else ("GET /agent/status", _status)
     failure, words = None, ""
@@ -78,79 +78,52 @@ async def _listen(http: Http, _: Config) -> str:
 
 
 async def _way(area: Area, config: Config, seen: Network, failure: AgentError | None) -> None:
-    """Report each step on the way to an answer, up to the one that failed."""
-    host, proxy = urlsplit(config.api_url).hostname or "", proxy_shown(config.api_url)
-    what = f"the proxy {proxy}" if proxy else host
-    addresses = ", ".join(seen.addresses[:4])
-    area.begins("name")
-    if failure is not None and not addresses:
-        raise failure
-    area.passed(f"{what} is an address, no DNS needed" if addresses == what else f"{what} is {addresses}")
-    area.begins("connection")
+    """Report the connection and its TLS, up to what failed."""
+    url, proxy = urlsplit(config.api_url), proxy_shown(config.api_url)
     if failure is not None and not seen.connected:
         raise failure
-    area.passed(f"to {seen.connected}{' (the proxy)' if proxy else ''}")
+    area.passed(f"to {f'the proxy {proxy}' if proxy else url.hostname}, at {seen.connected}")
     area.begins("TLS")
-    if not config.api_url.startswith("https:"):
+    if url.scheme != "https":
         area.found(Mark.SKIPPED, f"not used with {config.api_url}: token and results travel in clear text")
         return
+    trusted = "the system's CAs" if config.ca_cert is None else f"KUBENTLY_CA_CERT ({config.ca_cert})"
     if failure is not None and not seen.certificate:
-        raise await _explained(failure, config, host)
-    shown: Certificate = seen.certificate or {}
-    own = _read(config.client_cert) if config.client_cert else None
-    words = f"{seen.tls_version}, {_about(shown)}, trusted through {_store(config)}"
-    if _days_left(shown) < _SOON_DAYS:
+        server = None if proxy else (url.hostname or "", url.port or 443)
+        raise await _explained(failure, server, trusted)
+    certificate = seen.certificate or {}
+    words = f"{seen.tls_version}, {_about(certificate)}, trusted through {trusted}"
+    if ssl.cert_time_to_seconds(certificate["notAfter"]) < time.time() + _SOON_SECONDS:
         area.found(Mark.WARNED, words, "It expires soon: whoever runs the API has to renew it.")
-    elif own is not None and _days_left(own) < _SOON_DAYS:
-        area.found(Mark.WARNED, words, f"Renew the agent's own certificate in KUBENTLY_CLIENT_CERT: {_about(own)}.")
     else:
         area.passed(words)
 
 
-async def _explained(error: AgentError, config: Config, host: str) -> AgentError:
-    """The details of a certificate that isn't trusted, and what to do; any other error as it is."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
-        cause = cause.__cause__ or cause.__context__
-    if cause is None:
+async def _explained(error: AgentError, server: tuple[str, int] | None, trusted: str) -> AgentError:
+    """With the certificate that `server` shows if it isn't trusted, and what to do; any other error as it is."""
+    fault = error.__context__ and error.__context__.__context__
+    if not isinstance(fault, ssl.SSLCertVerificationError):
         return error
-    hint = error.hint
-    if cause.verify_code in {_WRONG_HOST, _WRONG_ADDRESS}:
+    hint, about = error.hint, "."
+    if fault.verify_code in _WRONG_NAME:
         hint = "Use one of its names in KUBENTLY_API_URL, or have the certificate made for this name too."
-    elif cause.verify_code in {_NOT_YET, _EXPIRED}:
+    elif fault.verify_code in _WRONG_TIME:
         clock = time.strftime("%F %H:%M UTC", time.gmtime())
-        hint = f"Whoever runs the API has to renew it. If it is current: this machine's clock says {clock}."
-        if old := [ca for ca in tls_context(config).get_ca_certs() if config.ca_cert and _days_left(ca) < 0]:
-            hint = f"The CA {_name(old[0]['subject'])} in {_store(config)} has expired: put the API's current CA there."
-    about = "."
-    port = urlsplit(config.api_url).port or 443
-    if not proxy_shown(config.api_url) and (shown := await trio.to_thread.run_sync(_shown_by, host, port)):
-        about = f": it is {_about(shown)}; trusted are {_store(config)}."
+        hint = f"Renew it. If it is current: its CA in {trusted} isn't, or this machine's clock: it says {clock}."
+    if server and (shown := await trio.to_thread.run_sync(_shown_by, server)):
+        about = f": it is {_about(shown)}; trusted are {trusted}."
     return AgentError(error.problem + about, hint)
 
 
-def _shown_by(host: str, port: int) -> Certificate | None:
-    """The certificate that the server presents, trusted or not; None if there is none. Sends nothing. Blocks."""
-    try:
-        pem = ssl.get_server_certificate((host, port), timeout=5.0)
-    except (OSError, ValueError):
-        return None
-    with tempfile.NamedTemporaryFile("w") as file:
-        file.write(pem)
+def _shown_by(server: tuple[str, int]) -> Certificate | None:
+    """The certificate that the server presents, trusted or not; None if it can't be read. Sends nothing. Blocks."""
+    with suppress(AttributeError, OSError, ValueError), NamedTemporaryFile("w") as file:
+        file.write(ssl.get_server_certificate(server, timeout=5.0))
         file.flush()
-        return _read(Path(file.name))
-
-
-def _read(path: Path) -> Certificate | None:
-    """The first certificate of a PEM file; None if it can't be read.
-
-    The standard library has one reader of certificates outside a connection. It is made for its own tests.
-    """
-    try:
-        found: Certificate = ssl._ssl._test_decode_cert(str(path))  # type: ignore[attr-defined]  # noqa: SLF001
-    except (AttributeError, OSError, ValueError):
-        return None
-    return found
+        # The standard library's one reader of certificates outside a connection. It is made for its own tests.
+        found: Certificate = ssl._ssl._test_decode_cert(file.name)  # type: ignore[attr-defined]  # noqa: SLF001
+        return found
+    return None
 
 
 def _about(certificate: Certificate) -> str:
@@ -162,13 +135,3 @@ def _about(certificate: Certificate) -> str:
 def _name(parts: Any) -> str:
     fields = {key: value for part in parts for key, value in part}
     return str(fields.get("commonName") or fields.get("organizationName") or "(no name)")
-
-
-def _days_left(certificate: Certificate) -> float:
-    """Negative when it has expired."""
-    return (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / 86_400
-
-
-def _store(config: Config) -> str:
-    """Which CAs the API is trusted by."""
-    return "the system's CAs" if config.ca_cert is None else f"KUBENTLY_CA_CERT ({config.ca_cert})"

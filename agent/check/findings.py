@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from types import TracebackType
 
 from agent.errors import AgentError, ConfigError
 
@@ -46,11 +45,11 @@ class Area:
     def __enter__(self) -> "Area":
         return self
 
-    def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> bool:
+    def __exit__(self, _: object, error: object, __: object) -> bool:
         if not isinstance(error, AgentError):
             return False
         for mistake in error.mistakes if isinstance(error, ConfigError) else (error,):
-            self.failed(mistake)
+            self.found(Mark.FAILED, mistake.problem, mistake.hint)
         return True
 
     def begins(self, check: str) -> None:
@@ -60,10 +59,6 @@ class Area:
     def passed(self, words: str) -> None:
         """The current check has passed."""
         self.found(Mark.PASSED, words)
-
-    def failed(self, error: AgentError) -> None:
-        """The current check has failed; the area goes on."""
-        self.found(Mark.FAILED, error.problem, error.hint)
 
     def found(self, mark: Mark, words: str, hint: str = "") -> None:
         """The current check has ended like this."""

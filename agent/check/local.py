@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 from agent.check.findings import Area, Mark
 from agent.config import SETTINGS, Config, unknown_variables
-from agent.errors import AgentError, ConfigError, age, size
+from agent.errors import AgentError, ConfigError, size
 from agent.link.proxy import proxy_for
 from agent.link.tls import tls_context
 from agent.link.token import Token
@@ -19,14 +18,11 @@ from agent.spool.lock import is_held
 from agent.spool.opening import look, refuse_foreign, try_volume
 from agent.spool.space import own_bytes
 
+_MEMORY = "That is memory: what isn't delivered goes with the machine. Mount a disk there."
+_NETWORK = "Locks may not hold on the network, and a durable commit is slow. Mount a local disk there."
 _POOR_VOLUMES = {
-    **dict.fromkeys(
-        ("tmpfs", "ramfs"), "That is memory: what isn't delivered goes with the machine. Mount a disk there."
-    ),
-    **dict.fromkeys(
-        ("nfs", "nfs4", "cifs", "smb3", "9p"),
-        "Locks may not hold on the network, and a durable commit is slow. Mount a local disk there.",
-    ),
+    **dict.fromkeys(("tmpfs", "ramfs"), _MEMORY),
+    **dict.fromkeys(("nfs", "nfs4", "cifs", "smb3", "9p"), _NETWORK),
 }
 
 
@@ -45,11 +41,7 @@ def read_configuration(area: Area, environ: Mapping[str, str]) -> Config:
 
     area.begins("token")
     token = Token(config.token, config.token_file).current()
-    if config.token_file is None:
-        area.passed(f"{len(token)} characters, from KUBENTLY_TOKEN; a file could be rotated without a restart")
-    else:
-        written = age(time.time() - config.token_file.stat().st_mtime)
-        area.passed(f"{len(token)} characters, from {config.token_file}, written {written} ago")
+    area.passed(f"{len(token)} characters, from {config.token_file or 'KUBENTLY_TOKEN'}")
 
     area.begins("policy")
     policy = PolicyFile(config.policy_file).current()

@@ -50,7 +50,6 @@ class Network(httpcore.AsyncNetworkBackend):
         self.tls = tls
         self.renewals = 0
         # How far the last connection got, for `kubently-agent check`.
-        self.addresses: list[str] = []
         self.connected = self.tls_version = ""
         self.certificate: dict[str, Any] | None = None
         self._what = "the proxy" if proxy else "the API's host"
@@ -67,8 +66,8 @@ class Network(httpcore.AsyncNetworkBackend):
         Raises:
             LinkDown: it can't be done; the sentence says whether it was the name.
         """
-        self.addresses, self.connected, self.tls_version, self.certificate = [], "", "", None
-        self.addresses = addresses = await self._look_up(host)
+        self.connected, self.tls_version, self.certificate = "", "", None
+        addresses = await self._look_up(host)
         words: list[str] = []
         for address in addresses:
             with trio.move_on_after(CONNECT_SECONDS / len(addresses)):

@@ -371,7 +371,6 @@ async def test_of_several_addresses_the_one_that_was_good_last_is_tried_first(
             assert await ask(client) == (200, b"ok")
             client.network.renew()
         assert tried == ["::1", "127.0.0.2", "127.0.0.1", "127.0.0.1"]
-        assert client.network.addresses == ["127.0.0.1", "::1", "127.0.0.2"]
         assert trio.current_time() < 5
 
 
