@@ -31,6 +31,10 @@ class ConfigError(AgentError):
         return "\n".join(map(AgentError.__str__, self.mistakes))
 
 
+class PolicyError(AgentError):
+    """The policy file can't be used: which key, what is wrong, and what would be right."""
+
+
 class KubectlError(AgentError):
     """kubectl isn't there, or can't be started."""
 

@@ -131,12 +131,12 @@ class Executor:
                 seconds = min(command.timeout or most_seconds, most_seconds)
                 searcher = Searcher(self._kubectl, self.slots, self._metrics.redacted, policy, seconds)
                 return await searcher.run(search, output.write)
-            plan = decide(list(command.args), policy)
+            argv = decide(list(command.args), policy)
             seconds = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, most_seconds)
             most = min(claim.output_bytes, policy.max_output_bytes or claim.output_bytes)
-            log.debug("kubectl starts", command_id=command.id, verb=plan.verb, timeout_seconds=seconds)
+            log.debug("kubectl starts", command_id=command.id, verb=argv[0], timeout_seconds=seconds)
             async with self.slots:
-                ended = await self._kubectl.run(plan.argv, timeout=seconds, max_bytes=most, sink=output.write)
+                ended = await self._kubectl.run(argv, timeout=seconds, max_bytes=most, sink=output.write)
             return _from_exit(ended, seconds)
         except Refused as refusal:
             return Result(Outcome.REFUSED, error=refusal.sentence, rule=refusal.rule)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from agent.errors import ConfigError
-from agent.guard import DEFAULT_POLICY, Policy, PolicyError, parse_policy
+from agent.errors import ConfigError, PolicyError
+from agent.guard import DEFAULT_POLICY, Policy, parse_policy
 from agent.log import Log
 from agent.settings import FileWatch
 

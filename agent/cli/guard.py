@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         print(explain(policy), end="")
     elif options.args:
         try:
-            print(f"allowed: kubectl {shlex.join(decide(options.args, policy).argv)}")
+            print(f"allowed: kubectl {shlex.join(decide(options.args, policy))}")
         except Refused as refusal:
             print(f"refused ({refusal.rule}): {refusal.sentence}")
             return 1
@@ -58,7 +58,7 @@ def _answer(line: bytes, policy: Policy) -> str:
     answer: dict[str, object] = {"args": None, "allowed": False, "argv": None, "reason": None}
     try:
         answer["args"] = json.loads(line)["args"]
-        answer |= {"argv": decide(answer["args"], policy).argv, "allowed": True}
+        answer |= {"argv": decide(answer["args"], policy), "allowed": True}
     except Refused as refusal:
         answer["reason"] = refusal.sentence
     except (ValueError, KeyError, TypeError, RecursionError):

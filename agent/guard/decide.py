@@ -1,8 +1,7 @@
-"""Arguments in, a plan or a refusal out."""
+"""Arguments in, the line that runs or a refusal out."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from agent.guard.grammar import parse
 from agent.guard.operands import Flags, check_pair
@@ -15,41 +14,34 @@ from agent.model import MAX_ARGUMENT_BYTES, MAX_ARGUMENTS
 _SHELL = re.compile(r"[|&;<].*|\d?>.*|.*\$\(.*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class GuardPlan:
-    """The only command line that runs."""
+def decide(args: object, policy: Policy = DEFAULT_POLICY) -> tuple[str, ...]:
+    """What to run for these arguments, both without kubectl itself: the only command line that runs.
 
-    verb: str  # with its subcommand: "get", "rollout status"
-    argv: tuple[str, ...]  # what follows kubectl's own path
-
-
-def decide(args: object, policy: Policy = DEFAULT_POLICY) -> GuardPlan:
-    """What to run for these arguments (without kubectl itself).
-
-    The plan is written anew from what was parsed and checked, so that no second parser can understand it differently.
+    It is written anew from what was parsed and checked, so that no second parser can understand it differently.
 
     Raises:
         Refused: these arguments don't run. Nothing else is ever raised, whatever `args` is.
     """
-    parsed = parse(_checked(args))
-    verb, asked = parsed.verb, dict(parsed.flags)
+    verb, asked, operands = parse(_checked(args))
     policy.check_verb(verb)
     if asked.get("help") == ["true"]:
-        return GuardPlan(verb.name, _line(verb, {"help": ["true"]}, ()))
+        return _line(verb, {"help": ["true"]}, ())
     if "template" in asked:  # the text of -o go-template, with or without it; of no other format
         [template], [form] = asked.pop("template"), asked.get("output", ["template"])
         goes = form in ("go-template", "template")
         asked["output"] = [f"go-template={template}" if goes else f"--template with -o {form}"]
-    types = [*verb.reads, *verb.operands.check(parsed.operands, asked), *map(check_pair, asked.get("for", ()))]
-    _check_values(verb, asked)
+    types = [*verb.reads, *verb.operands.check(operands, asked), *map(check_pair, asked.get("for", ()))]
+    for name, value in ((name, value) for name, values in asked.items() for value in values):
+        if wrong := verb.known[name].rule.complaint(value):
+            given = shown(f"--{name}={value}" if value != "true" else f"--{name}")
+            rule = name if name in ("output", "raw", "namespace") else "value"
+            raise Refused(rule, f"{given} is not allowed: {wrong}")
     is_table = verb.name == "events" or (verb.name == "get" and asked.get("output", ["wide"])[0] in ("wide", "name"))
     for kind in types:
         if is_table_only(kind) and not is_table:
             why = "can hold credentials, so it is shown only as a table"
             raise Refused("type", f"{shown(kind)} {why}: get {shown(kind)} -o wide")
-    flags = {name: [value] for name, value in verb.unless_asked.items()} | dict(policy.narrow(verb, types, asked))
-    flags |= {name: [value] for name, value in verb.always.items()}
-    return GuardPlan(verb.name, _line(verb, flags, parsed.operands))
+    return _line(verb, {**verb.unless_asked, **policy.narrow(verb, types, asked), **verb.always}, operands)
 
 
 def _checked(args: object) -> list[str]:
@@ -80,14 +72,6 @@ def _checked(args: object) -> list[str]:
             continue
         raise Refused("shape", f'"{shown(argument)}" {why}')
     return list(args)
-
-
-def _check_values(verb: Verb, flags: Mapping[str, Sequence[str]]) -> None:
-    for name, value in ((name, value) for name, values in flags.items() for value in values):
-        if wrong := verb.known[name].rule.complaint(value):
-            given = shown(f"--{name}={value}" if value != "true" else f"--{name}")
-            rule = name if name in ("output", "raw", "namespace") else "value"
-            raise Refused(rule, f"{given} is not allowed: {wrong}")
 
 
 def _line(verb: Verb, flags: Flags, operands: Sequence[str]) -> tuple[str, ...]:

@@ -1,37 +1,28 @@
 """Arguments read exactly as kubectl reads them: cobra finds the verb, pflag reads flags and operands."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from agent.guard.refused import NEVER, NEVER_SHORT, Refused, shown, verb_hint
 from agent.guard.tables import AGENTS_OWN, SUBCOMMAND_ALIASES, VERBS, Flag, Verb, subcommands
 from agent.guard.values import FlagType
 
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """A command line, read."""
-
-    verb: Verb
-    flags: Mapping[str, Sequence[str]]
-    """By long name. One value each, the last one given; all of them for lists."""
-    operands: Sequence[str]
+_WITH_VALUE = [f for verb in VERBS.values() for f in verb.known.values() if f.rule.type is not FlagType.BOOL]
+_TAKES_NEXT = {f"--{flag.name}" for flag in _WITH_VALUE} | {f"-{flag.short}" for flag in _WITH_VALUE}
 
 
-def parse(args: Sequence[str]) -> Parsed:
-    """Read a command line whose shape has been checked.
+def parse(args: Sequence[str]) -> tuple[Verb, dict[str, list[str]], list[str]]:
+    """Read a command line whose shape has been checked: verb, flags by long name, operands.
+
+    A flag has one value, the last one given; a list has all of them.
 
     Raises:
         Refused: an unknown verb or flag, a flag that never runs, or a value that isn't of the flag's type.
     """
-    words = args[1:] if args[0] == "kubectl" else args
-    at = _find_verb(words)
-    name, taken = _verb_name(words[at:])
-    verb = VERBS[name]
+    verb, words = _verb(args[1:] if args[0] == "kubectl" else args)
     flags: dict[str, list[str]] = {}
     operands: list[str] = []
-    rest = iter([*words[:at], *words[at + taken :]])
+    rest = iter(words)
     for argument in rest:
         if not argument.startswith("-") or argument == "-":
             operands.append(argument)
@@ -45,22 +36,20 @@ def parse(args: Sequence[str]) -> Parsed:
                     raise Refused("value", f'--{flag.name} takes {flag.rule.type.value}, not "{shown(value)}"')
                 earlier = flags.get(flag.name, []) if flag.rule.type is FlagType.LIST else []
                 flags[flag.name] = [*earlier, canonical]
-    return Parsed(verb, flags, operands)
+    return verb, flags, operands
 
 
-def _find_verb(words: Sequence[str]) -> int:
-    """Where the verb is. kubectl takes the word after a flag that it doesn't know yet for its value.
+def _verb(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
+    """The verb, and all other words. kubectl takes the word after a flag that it doesn't know yet for its value.
 
     So `-A get pods` would look for the verb "pods", and only flags that do take a value may stand before the verb, or
     have one of their own (`-A=true`, `-ojson`).
     """
-    with_value = [f for verb in VERBS.values() for f in verb.known.values() if f.rule.type is not FlagType.BOOL]
-    takes_next = {f"--{flag.name}" for flag in with_value} | {f"-{flag.short}" for flag in with_value}
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] != "-":
         word = words[at]
         is_whole = "=" in word if word.startswith("--") else len(word) > 2
-        if not is_whole and word.replace("_", "-") not in takes_next:
+        if not is_whole and word.replace("_", "-") not in _TAKES_NEXT:
             name = NEVER_SHORT.get(word[1], word[2:].replace("_", "-"))
             if why := NEVER.get(name):  # it is refused after the verb, too
                 raise Refused("flag", f"{shown(word)} is not allowed: {why}")
@@ -68,20 +57,17 @@ def _find_verb(words: Sequence[str]) -> int:
         at += 1 if is_whole else 2
     if at >= len(words):
         raise Refused("verb", f"a verb is missing; use one of {', '.join(VERBS)}")
-    return at
-
-
-def _verb_name(words: Sequence[str]) -> tuple[str, int]:
-    """The full name of the verb that these words begin with, and how many of them it takes."""
-    verb = words[0]
-    if verb in VERBS and " " not in verb:
-        return verb, 1
-    if choice := subcommands(verb):
-        name = " ".join(words[:2])
-        if (name := SUBCOMMAND_ALIASES.get(name, name)) in VERBS:
-            return name, 2
-        raise Refused("subcommand", f'"{shown(name)}" is not allowed; use {" or ".join(choice)}, and flags after that')
-    raise Refused("verb", f'"{shown(verb)}" is not allowed: {verb_hint(verb, list(VERBS))}')
+    name, after = words[at], at + 1
+    if choice := subcommands(name):
+        after += 1
+        name = " ".join(words[at:after])
+        name = SUBCOMMAND_ALIASES.get(name, name)
+        if name not in VERBS:
+            why = f'"{shown(name)}" is not allowed; use {" or ".join(choice)}, and flags after that'
+            raise Refused("subcommand", why)
+    elif name not in VERBS or " " in name:
+        raise Refused("verb", f'"{shown(name)}" is not allowed: {verb_hint(name, list(VERBS))}')
+    return VERBS[name], [*words[:at], *words[after:]]
 
 
 def _read_long(argument: str, rest: Iterator[str], verb: Verb) -> Iterator[tuple[Flag, str]]:

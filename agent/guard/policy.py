@@ -4,16 +4,18 @@ A policy file is TOML; docs/guard.md has its keys. It can only narrow what the t
 output is taken out.
 """
 
+import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from agent.errors import PolicyError
 from agent.guard import resources
 from agent.guard.operands import Flags
 from agent.guard.refused import Refused, shown
 from agent.guard.tables import AGENTS_OWN, GLOBAL, NAMESPACE, RAW_PATHS, VERBS, Flag, Verb, subcommands
 from agent.model import Capabilities
-from agent.redact import DEFAULT, REDACT_KEYS, Redaction, RedactionError, parse_redaction
+from agent.redact import DEFAULT, REDACT_KEYS, Redaction, parse_redaction
 
 Names = tuple[str, ...]
 
@@ -108,7 +110,7 @@ class Policy:
         known = [flag for each in (GLOBAL, *(verb.flags for verb in verbs)) for flag in each.values()]
         flags = [flag for flag in known if flag.name not in never_offered]
         unread = [kind for kind in resources.OWN_TYPES if not self._reads(kind)]
-        named = [name for name in resources.CREDENTIALS.split() if len(name) > 4]  # what people can make sense of
+        named = [name for name in resources.CREDENTIALS.values() if len(name) > 4]  # what people can make sense of
         return Capabilities(
             # "rollout status" says what runs; "rollout" alone is there for readers that compare a command's first word.
             verbs=_once(*(verb.name for verb in verbs), *(verb.name.split()[0] for verb in verbs)),
@@ -135,34 +137,26 @@ _LIMITS = {
 }
 
 
-class PolicyError(Exception):
-    """The policy file can't be used; the sentence names the key, what is wrong, and what would be right."""
-
-
 def parse_policy(text: str) -> Policy:
     """The policy that a file's text describes.
 
     Raises:
         PolicyError: it isn't TOML, has an unknown key or a wrong type, or would allow more than the tables do.
     """
-    import tomllib  # noqa: PLC0415  # 0.5 MB that only an agent with a policy file needs
-
     try:
         found = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise PolicyError(f"the policy file is not valid TOML: {error}") from error
+    known = (*KEYS, *REDACT_KEYS)
     for key in found:
-        if key not in KEYS and key not in REDACT_KEYS:
-            raise PolicyError(f"{key} is not a key of a policy file; it knows {', '.join((*KEYS, *REDACT_KEYS))}")
+        if key not in known:
+            raise PolicyError(f"{key} is not a key of a policy file; it knows {', '.join(known)}")
     read: dict[str, Any] = {key: _read(key, found[key]) for key in KEYS if key in found}
-    try:
-        read["redaction"] = parse_redaction(found)
-    except RedactionError as error:
-        raise PolicyError(str(error)) from error
+    redaction = parse_redaction(found)
     for key in ("cluster_types", "namespaced_types"):
         if key in read and "namespaces" not in read:
             raise PolicyError(f"{key} only makes sense with namespaces; add namespaces or drop it")
-    return Policy(**read)
+    return Policy(**read, redaction=redaction)
 
 
 def _read(key: str, value: Any) -> Any:
@@ -207,33 +201,32 @@ def explain(policy: Policy) -> str:
     taken = "taken out of what kubectl prints, before it is kept or sent"
     off = "redaction is off: credentials that kubectl prints are kept and sent. Only this a policy file can widen."
     paragraphs = (
-        *map(_verb, policy.allowed_verbs()),
-        _paragraph("with every verb", map(_flag, (flag for flag in GLOBAL.values() if flag.name != "v"))),
-        _paragraph("never read, whatever the spelling", (
+        *map(_explained, policy.allowed_verbs()),
+        ["with every verb", *(_flag(flag) for flag in GLOBAL.values() if flag.name != "v")],
+        [
+            "never read, whatever the spelling",
             "types whose name ends in secret, token, password, credential, kubeconfig or keypair (or begins with",
             "kongcredential), unless they only point to one, as externalsecrets and sealedsecrets do",
-            f"types that hold whole Secrets or what signs in: {' '.join(resources.CREDENTIALS.split())}",
-            f"and only as a table: {' '.join(resources.TABLE_ONLY.split())}",
-        )),
-        _paragraph(
+            f"types that hold whole Secrets or what signs in: {' '.join(resources.CREDENTIALS.values())}",
+            f"and only as a table: {' '.join(resources.TABLE_ONLY.values())}",
+        ],
+        [
             "narrowed by the policy file" if narrowed else "not narrowed by a policy file",
-            (f"{key}: {', '.join(v) if isinstance(v, tuple) else v}" for key, v in narrowed.items()),
-        ),
-        _paragraph(taken, (f"{rule.kind:<16} {rule.takes}" for rule in redaction.rules)) if redaction.on else off,
-        *(f"switched off by the policy file: {kind}" for kind in redaction.off),
-        "Whatever else kubectl has is refused: what writes, what opens files or other servers, what doesn't end.",
-    )  # fmt: skip
-    return "\n\n".join(paragraphs) + "\n"
+            *(f"{key}: {', '.join(v) if isinstance(v, tuple) else v}" for key, v in narrowed.items()),
+        ],
+        [taken, *(f"{rule.kind:<16} {rule.takes}" for rule in redaction.rules)] if redaction.on else [off],
+        *([f"switched off by the policy file: {kind}"] for kind in redaction.off),
+        ["Whatever else kubectl has is refused: what writes, what opens files or other servers, what doesn't end."],
+    )
+    return "\n\n".join(map("\n    ".join, paragraphs)) + "\n"
 
 
-def _paragraph(first: str, rest: Iterable[str]) -> str:
-    return "\n    ".join((first.rstrip(), *rest))
-
-
-def _verb(verb: Verb) -> str:
-    written = (("always", verb.always), ("unless asked otherwise", verb.unless_asked))
-    added = (f"{when} with {' '.join(f'--{k}={v}' for k, v in given.items())}" for when, given in written if given)
-    return _paragraph(f"kubectl {verb.name} {verb.operands.says}", (*map(_flag, verb.flags.values()), *added))
+def _explained(verb: Verb) -> list[str]:
+    lines = [f"kubectl {verb.name} {verb.operands.says}".rstrip(), *map(_flag, verb.flags.values())]
+    for when, given in (("always", verb.always), ("unless asked otherwise", verb.unless_asked)):
+        if given:
+            lines.append(f"{when} with {' '.join(f'--{name}={value}' for name, [value] in given.items())}")
+    return lines
 
 
 def _flag(flag: Flag) -> str:

@@ -1,7 +1,7 @@
 """Resource types: which are never read, and what a policy file needs to know of Kubernetes' own."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z0-9.-]*)?")
 """TYPE, TYPE.GROUP, TYPE.VERSION.GROUP, and the odd forms with a dot at the end, which kubectl takes too."""
@@ -18,7 +18,13 @@ _POINTERS = re.compile(
 _POINTER_GROUPS = ("generators.external-secrets.io", "operator.openshift.io")
 """Groups in which all such names are pointers (or, as OpenShift's `cloudcredential`, an operator's settings)."""
 
-CREDENTIALS = """
+
+def _by_base(names: str) -> Mapping[str, str]:
+    """Full names by what stands before their group."""
+    return {name.partition(".")[0]: name for name in names.split()}
+
+
+CREDENTIALS = _by_base("""
     csec object.kubernetes.crossplane.io content.fleet.cattle.io manifest.apps.clusternet.io generatorstate
     manifestwork manifestworkreplicaset mwrs work wk resourcetracker rt.core.oam.dev
     resourcesnapshot clusterresourcesnapshot syncset selectorsyncset downloadrequest
@@ -27,15 +33,15 @@ CREDENTIALS = """
     submariner servicediscovery
     oauthclient oauth2client.dex.coreos.com offlinesessions authcode authrequest devicerequest signingkey
     basicauth namespacedbasicauth sshauth namespacedsshauth
-    keycloakuser keycloakclient keycloakrealm keycloakrealmimport apisixconsumer consumer.apisix.apache.org"""
+    keycloakuser keycloakclient keycloakrealm keycloakrealmimport apisixconsumer consumer.apisix.apache.org""")
 """Other types whose objects hold whole Secrets, what joins or opens a cluster, or what signs in as a user or a client:
 singular or short name, with the group where others use the same word."""
 
-TABLE_ONLY = """
+TABLE_ONLY = _by_base("""
     machineconfig.machineconfiguration.openshift.io mc.machineconfiguration.openshift.io bundle.fleet.cattle.io
     runner.actions.summerwind.dev ephemeralrunner.actions.github.com crs.placement.kubernetes-fleet.io
     cluster-api clusternet crossplane external-secrets external-secrets-generators fleet fleet-placement karmada-io kong
-    kubernetes managed oam"""
+    kubernetes managed oam""")
 """Types and categories whose objects hold credentials but whose table shows none, so people may list them."""
 
 # Plural, and names that aren't its singular. Kubernetes 1.27 to 1.37.
@@ -104,13 +110,13 @@ def is_table_only(kind: str) -> bool:
     return _is_listed(kind, TABLE_ONLY)
 
 
-def _is_listed(kind: str, names: str) -> bool:
+def _is_listed(kind: str, names: Mapping[str, str]) -> bool:
     """Whether TYPE, TYPE.GROUP or TYPE.VERSION.GROUP may be one of these: any beginning of a group stands for it."""
     rest = kind.lower().partition(".")[2]
-    asked = (rest, rest.partition(".")[2])
-    bases = _bases(kind)
-    listed = (name.partition(".") for name in names.split())
-    return any(base in bases and (not group or group.startswith(asked)) for base, _, group in listed)
+    return any(
+        names[base] == base or names[base].startswith((f"{base}.{rest}", f"{base}.{rest.partition('.')[2]}"))
+        for base in _bases(kind) & names.keys()
+    )
 
 
 def _bases(kind: str) -> set[str]:
@@ -151,19 +157,14 @@ def may_be_among(kind: str, types: Collection[str]) -> bool:
     """
     base = kind.lower().partition(".")[0]
     names = {_OWN.get(base, base), plural(kind)}
-    names |= {_SAME_OBJECTS[name] for name in names if name in _SAME_OBJECTS}
+    names |= {_SAME_OBJECTS[name] for name in names & _SAME_OBJECTS.keys()}
     spellings = {each for name in names for each in (*_singulars(name), name + "s", name + "es", name[:-1] + "ies")}
-    custom = [each for each in types if not is_own(each)]
     if not spellings.isdisjoint(types) or plural(kind) in CATEGORIES:
         return True
+    custom = [iter(each) for each in types if not is_own(each)]
     if not custom or is_own(kind):
         return False
-    return not _GROUP.fullmatch(_group(kind)) or any(_abbreviates(base, each) for each in custom)
-
-
-def _abbreviates(short: str, name: str) -> bool:
-    letters = iter(name)
-    return all(letter in letters for letter in short)
+    return not _GROUP.fullmatch(_group(kind)) or any(all(letter in rest for letter in base) for rest in custom)
 
 
 def is_own(kind: str) -> bool:

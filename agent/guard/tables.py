@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.guard.formats import OUTPUT, jsonpath_complaint
-from agent.guard.operands import FIELD, LOG, NOTHING, ONE_NAME, QUESTION, RESOURCES, Operands
+from agent.guard.operands import FIELD, LOG, NOTHING, ONE_NAME, QUESTION, RESOURCES, Flags, Operands
 from agent.guard.refused import NEVER
-from agent.guard.values import FlagType, ValueRule, expecting, lasting, matching, number, seconds, words
+from agent.guard.values import FlagType, ValueRule, lasting, matching
 
-BOOL, TEXT, LIST = FlagType.BOOL, FlagType.TEXT, FlagType.LIST
+BOOL, TEXT, LIST, INT = FlagType.BOOL, FlagType.TEXT, FlagType.LIST, FlagType.INT
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +43,27 @@ RAW_PATHS = matching(
 _RULES: Mapping[str, ValueRule] = {
     # --template becomes -o go-template=…, which is checked; and --for is checked like an operand.
     **dict.fromkeys(("field-selector", "template", "for"), ValueRule(TEXT, "text")),
-    **dict.fromkeys(("chunk-size", "limit-bytes", "max-depth", "revision"), number(0)),
+    **dict.fromkeys(
+        ("chunk-size", "limit-bytes", "max-depth", "revision"), matching(r"\d+", "a number from 0 up", type_=INT)
+    ),
     **dict.fromkeys(
         ("categories", "verbs"), matching(rf"{_WORD}(?:,{_WORD})*", "words with commas, as in get,list", type_=LIST)
     ),
     "namespace": NAMESPACE,
     "request-timeout": lasting("300s", TEXT),
-    "v": expecting(TEXT, "only 0", "0".__eq__, NEVER["v"]),
+    "v": matching("0", "only 0", NEVER["v"]),
     "selector": matching(r"[A-Za-z0-9._/=!,()<> -]*", "a label selector, as in app=web,tier!=db"),
     "output": OUTPUT,
     "label-columns": matching(rf"{_KEY}(?:,{_KEY}){{0,31}}", "label names with commas, as in app,tier", type_=LIST),
     "sort-by": ValueRule(TEXT, "a jsonpath, as in .metadata.name", jsonpath_complaint),
     "raw": RAW_PATHS,
-    "watch": expecting(BOOL, "only false", "false".__eq__, NEVER["watch"]),
-    "follow": expecting(BOOL, "only false", "false".__eq__, NEVER["follow"]),
+    "watch": matching("false", "only false", NEVER["watch"], BOOL),
+    "follow": matching("false", "only false", NEVER["follow"], BOOL),
     "container": matching(_LABEL, "a container's name"),
-    "tail": number(-1),
-    "since": expecting(
-        FlagType.DURATION, "a duration such as 30s or 1h30m, from 0 up", lambda value: (seconds(value) or 0) >= 0
-    ),
+    "tail": matching(r"-1|\d+", "a number from -1 up", type_=INT),
+    "since": matching("[^-].*|-[^1-9]*", "a duration such as 30s or 1h30m, from 0 up", type_=FlagType.DURATION),
     "since-time": matching(_RFC_3339, "a time such as 2026-01-31T12:00:00Z"),
-    "max-log-requests": number(1, 50),
+    "max-log-requests": matching("[1-9]|[1-4][0-9]|50", "a number from 1 to 50", type_=INT),
     "pod-running-timeout": lasting("30s"),
     "timeout": lasting("168h"),  # may be asked for; what is written is always 10s
     "types": matching(
@@ -76,11 +76,11 @@ _RULES: Mapping[str, ValueRule] = {
 
 
 def _flags(text: str) -> Mapping[str, Flag]:
-    found = re.findall(r"(?:-(\w) )?([a-z][a-z-]*)(?:=(\S+))?", text)
-    return {
-        name: Flag(name, words(*allowed.split("|")) if allowed else _RULES.get(name, ValueRule(BOOL)), short)
-        for short, name, allowed in found
-    }
+    flags = {}
+    for short, name, words in re.findall(r"(?:-(\w) )?([a-z][a-z-]*)(?:=(\S+))?", text):
+        says = " or ".join(words.replace("|", ", ").rsplit(", ", 1))
+        flags[name] = Flag(name, matching(words, says) if words else _RULES.get(name, ValueRule(BOOL)), short)
+    return flags
 
 
 GLOBAL = _flags("-n namespace -h help request-timeout v")
@@ -96,8 +96,8 @@ class Verb:
     flags: Mapping[str, Flag] = field(default_factory=dict)
     reads: tuple[str, ...] = ()  # types that it reads, whatever its operands
     namespaced: bool = False  # whether `-n` makes a difference to what it reads
-    always: Mapping[str, str] = field(default_factory=dict)  # flags that it never runs without, whatever was asked
-    unless_asked: Mapping[str, str] = field(default_factory=dict)
+    always: Flags = field(default_factory=dict)  # what it never runs without, whatever was asked
+    unless_asked: Flags = field(default_factory=dict)
     """Flags that it gets if they weren't asked for. (kubectl waits 20 s, on a watch, for the pods of a workload.)"""
 
     @property
@@ -113,7 +113,7 @@ _VERBS = (
         "subresource=status|scale|resize -w watch raw"
     )),
     Verb("describe", RESOURCES, namespaced=True, flags=_flags("-A all-namespaces -l selector chunk-size show-events")),
-    Verb("logs", LOG, namespaced=True, unless_asked={"pod-running-timeout": "1s"}, flags=_flags(
+    Verb("logs", LOG, namespaced=True, unless_asked={"pod-running-timeout": ["1s"]}, flags=_flags(
         "-l selector -c container -p previous all-containers all-pods prefix timestamps ignore-errors tail since "
         "since-time limit-bytes max-log-requests pod-running-timeout -f follow"
     )),
@@ -141,7 +141,7 @@ _VERBS = (
     )),
     Verb("auth whoami", NOTHING, flags=_flags("-o output=json|yaml|kyaml")),
     Verb("rollout history", RESOURCES, namespaced=True, flags=_flags("-l selector revision -o output=json|yaml|kyaml")),
-    Verb("rollout status", RESOURCES, namespaced=True, always={"watch": "false", "timeout": "10s"}, flags=_flags(
+    Verb("rollout status", RESOURCES, namespaced=True, always={"watch": ["false"], "timeout": ["10s"]}, flags=_flags(
         "-l selector revision -w watch timeout"
     )),
     Verb("cluster-info", NOTHING, reads=("services",)),

@@ -62,31 +62,18 @@ class ValueRule:
     """What is wrong with a value (it ends the sentence "--flag=value is not allowed: …"), or None."""
 
 
-def expecting(type_: FlagType, says: str, holds: Callable[[str], object], otherwise: str = "") -> ValueRule:
-    """A value that passes a test."""
-    return ValueRule(type_, says, lambda value: None if holds(value) else otherwise or f"expected {says}")
-
-
 def matching(pattern: str, says: str, otherwise: str = "", type_: FlagType = FlagType.TEXT) -> ValueRule:
-    """A text that matches a pattern as a whole."""
-    return expecting(type_, says, re.compile(pattern, re.ASCII).fullmatch, otherwise)
-
-
-def words(*allowed: str) -> ValueRule:
-    """One of these words, exactly."""
-    return expecting(FlagType.TEXT, f"{', '.join(allowed[:-1])} or {allowed[-1]}", allowed.__contains__)
-
-
-def number(low: int, high: int = 2**63) -> ValueRule:
-    """A whole number from low to high, both included."""
-    says = f"a number from {low} {'up' if high == 2**63 else f'to {high}'}"
-    return expecting(FlagType.INT, says, lambda value: low <= int(value) <= high)
+    """A value that matches a pattern as a whole. `otherwise`: what to say of one that doesn't."""
+    form, wrong = re.compile(pattern, re.ASCII), otherwise or f"expected {says}"
+    return ValueRule(type_, says, lambda value: None if form.fullmatch(value) else wrong)
 
 
 def lasting(most: str, type_: FlagType = FlagType.DURATION) -> ValueRule:
     """A time to wait, of more than 0 (which means for ever) and at most another; as a text, plain seconds will do."""
+    says, limit = f"a duration of more than 0 and at most {most}", seconds(most) or 0
 
-    def holds(value: str) -> bool:
-        return 0 < (seconds(f"{value}s" if value.isdigit() else value) or 0) <= (seconds(most) or 0)
+    def complaint(value: str) -> str | None:
+        asked = seconds(f"{value}s" if value.isdigit() else value) or 0
+        return None if 0 < asked <= limit else f"expected {says}"
 
-    return expecting(type_, f"a duration of more than 0 and at most {most}", holds)
+    return ValueRule(type_, says, complaint)

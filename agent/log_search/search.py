@@ -1,12 +1,12 @@
 """Runs a search: finds the pods, then reads their logs, several at a time. The guard decides on each command line."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import trio
 
 from agent.errors import KubectlError
-from agent.guard import GuardPlan, Policy, decide
+from agent.guard import Policy, decide
 from agent.kubectl import Exit, Kubectl
 from agent.log_search.container import ContainerLog
 from agent.log_search.report import MOST_PODS, TIME_UP, report
@@ -52,23 +52,23 @@ class Searcher:
             outcome = Outcome.TIMED_OUT if ended.why == "time limit" else Outcome.FAILED
             return Result(outcome, ended.code, f"The pods couldn't be listed: {said or TIME_UP}", self._ms())
         pods = [line.split() for line in "".join(listed).splitlines()]
-        plans = {
+        lines = {
             f"{pod}/{container}": decide(search.logs_line(pod, container), self.policy)
             for pod, *containers in pods[:MOST_PODS]
             for container in containers
             if search.container in {None, container}
         }
-        logs = [ContainerLog(name, match, search.context_lines) for name in plans]
+        logs = [ContainerLog(name, match, search.context_lines) for name in lines]
         # With turns of its own, only N of its lines queue for slots: other commands need not wait for all of them.
         turns = trio.CapacityLimiter(self.slots.total_tokens)
         async with trio.open_nursery() as nursery:
             for log in logs:
-                nursery.start_soon(self._read, log, plans[log.name], turns)
+                nursery.start_soon(self._read, log, lines[log.name], turns)
         text = report(search, logs, len(pods), min(self.seconds, MOST_SECONDS))
         await write("stdout", text)
         return Result(Outcome.SUCCEEDED, 0, None, self._ms(), len(text.encode()), redactions=text.count(MARK))
 
-    async def _ask(self, plan: GuardPlan, heard: Callable[[str], object]) -> tuple[Exit, str]:
+    async def _ask(self, argv: Sequence[str], heard: Callable[[str], object]) -> tuple[Exit, str]:
         """Run one command line: how it ended, and what it printed to stderr."""
         said: list[str] = []
 
@@ -78,16 +78,16 @@ class Searcher:
         left = self.began + min(self.seconds, MOST_SECONDS) - _ENDING_SECONDS - trio.current_time()
         if left <= 0:
             return Exit(1, None, "time limit", 0, 0, truncated=False), ""
-        ended = await self.kubectl.run(plan.argv, timeout=left, max_bytes=_LOG_BYTES, sink=sink)
+        ended = await self.kubectl.run(argv, timeout=left, max_bytes=_LOG_BYTES, sink=sink)
         redactor = Redactor(self.policy.redaction)
         return ended, (redactor.feed(" ".join("".join(said).split())[:300]) + redactor.end()).strip()
 
-    async def _read(self, log: ContainerLog, plan: GuardPlan, turns: trio.CapacityLimiter) -> None:
+    async def _read(self, log: ContainerLog, argv: Sequence[str], turns: trio.CapacityLimiter) -> None:
         """Search one log while it streams."""
         redactor = Redactor(self.policy.redaction)
         try:
             async with turns, self.slots:
-                ended, said = await self._ask(plan, lambda text: log.feed(redactor.feed(text)))
+                ended, said = await self._ask(argv, lambda text: log.feed(redactor.feed(text)))
         except KubectlError as error:
             log.error = error.problem
             return

@@ -2,8 +2,8 @@
 
 from agent.redact.redactor import MARK, Redactor
 from agent.redact.rules import KINDS, RULES
-from agent.redact.settings import DEFAULT, REDACT_KEYS, Redaction, RedactionError, parse_redaction
+from agent.redact.settings import DEFAULT, REDACT_KEYS, Redaction, parse_redaction
 
 __all__ = [
-    "DEFAULT", "KINDS", "MARK", "REDACT_KEYS", "RULES", "Redaction", "RedactionError", "Redactor", "parse_redaction",
+    "DEFAULT", "KINDS", "MARK", "REDACT_KEYS", "RULES", "Redaction", "Redactor", "parse_redaction",
 ]  # fmt: skip

@@ -47,7 +47,7 @@ def versions(cluster: Cluster) -> dict[str, str]:
 
 
 def test_every_verb_of_the_guard_is_among_them() -> None:
-    tried = {decide(line.split()).verb for line in ALLOWED}
+    tried = {" ".join(decide(line.split())).partition(" --v=0")[0] for line in ALLOWED}
     assert tried == VERBS.keys()
 
 

@@ -34,7 +34,7 @@ class Case:
 def plan_or_none(args: object, policy: Policy = DEFAULT_POLICY) -> tuple[str, ...] | None:
     """The line that would run, or None."""
     try:
-        return decide(args, policy).argv
+        return decide(args, policy)
     except Refused:
         return None
 

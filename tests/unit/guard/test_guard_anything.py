@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from agent.guard import GuardPlan, Policy, Refused, decide, parse_policy
+from agent.guard import Policy, Refused, decide, parse_policy
 from agent.guard.grammar import parse
 from agent.guard.refused import NEVER
 from agent.guard.resources import is_own
@@ -81,7 +81,7 @@ def mutated(draw: st.DrawFn) -> list[str]:
     return args
 
 
-def plan_of(args: object, policy: Policy | None = None) -> GuardPlan | None:
+def plan_of(args: object, policy: Policy | None = None) -> tuple[str, ...] | None:
     try:
         return decide(args, policy) if policy else decide(args)
     except Refused as refused:
@@ -100,25 +100,24 @@ def check(args: object) -> None:
     if denied is not None:
         assert denied == plan
         check_types(plan)
-    assert decide(list(plan.argv)) == plan
-    parsed = parse(plan.argv)
-    assert parsed.verb.name == plan.verb
-    assert parsed.flags.keys() <= ALLOWED[plan.verb]
-    head = plan.argv[: plan.argv.index("--")] if "--" in plan.argv else plan.argv
-    names = [each[2:].partition("=")[0] for each in head[len(plan.verb.split()) :]]
-    assert set(names) == set(parsed.flags)
-    assert sum(map(len, plan.argv)) < 20_000
-    "\0".join(plan.argv).encode()  # a child process can be given it
-    if narrowed is not None and parsed.verb.namespaced and parsed.flags.get("help") != ["true"]:
-        assert {"--namespace=prod", "--namespace=dev"} & set(narrowed.argv)
-        assert "--all-namespaces=true" not in narrowed.argv
+    assert decide(list(plan)) == plan
+    verb, flags, _ = parse(plan)
+    assert list(plan[: plan.index("--v=0")]) == verb.name.split()
+    assert flags.keys() <= ALLOWED[verb.name]
+    head = plan[plan.index("--v=0") : plan.index("--") if "--" in plan else None]
+    assert {each[2:].partition("=")[0] for each in head} == flags.keys()
+    assert sum(map(len, plan)) < 20_000
+    "\0".join(plan).encode()  # a child process can be given it
+    if narrowed is not None and verb.namespaced and flags.get("help") != ["true"]:
+        assert {"--namespace=prod", "--namespace=dev"} & set(narrowed)
+        assert "--all-namespaces=true" not in narrowed
 
 
-def check_types(plan: GuardPlan) -> None:
+def check_types(plan: tuple[str, ...]) -> None:
     """Nothing that could be a pod or a certificate is read where both are denied."""
-    operands = parse(plan.argv).operands
-    assert plan.verb != "logs" or "--help=true" in plan.argv
-    if plan.verb in ("get", "describe") and operands:
+    operands = parse(plan)[2]
+    assert plan[0] != "logs" or "--help=true" in plan
+    if plan[0] in ("get", "describe") and operands:
         pairs = [each.partition("/")[0] for each in operands if "/" in each]
         for kind in pairs or operands[0].split(","):
             assert is_own(kind) or re.search(r"\.[a-z0-9-]+\.[a-z0-9-]+", kind.lower()), kind

@@ -7,8 +7,8 @@ from agent.guard.grammar import parse
 
 
 def read(line: str) -> tuple[str, dict[str, list[str]], list[str]]:
-    parsed = parse(line.split(" "))
-    return parsed.verb.name, {name: list(values) for name, values in parsed.flags.items()}, list(parsed.operands)
+    verb, flags, operands = parse(line.split(" "))
+    return verb.name, flags, operands
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 import pytest
 
-from agent.guard import DEFAULT_POLICY, Policy, PolicyError, Refused, decide, explain, parse_policy
+from agent.errors import PolicyError
+from agent.guard import DEFAULT_POLICY, Policy, Refused, decide, explain, parse_policy
 
 
 def runs(policy: str, line: str) -> str:
-    return " ".join(decide(line.split(), parse_policy(policy)).argv)
+    return " ".join(decide(line.split(), parse_policy(policy)))
 
 
 def refused(policy: str, line: str) -> Refused:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from agent.guard import decide
-from agent.guard.grammar import Parsed, parse
-from agent.guard.tables import SUBCOMMAND_ALIASES, Flag
+from agent.guard.grammar import parse
+from agent.guard.operands import Flags
+from agent.guard.tables import SUBCOMMAND_ALIASES, Flag, Verb
 from agent.guard.values import FlagType
 from agent.model import MAX_ARGUMENTS
 from tests.unit.guard.cases import CASES
@@ -33,12 +34,12 @@ def spelt(flag: Flag, value: str, chance: random.Random) -> list[str]:
     return chance.choice(forms)
 
 
-def spelt_flags(parsed: Parsed, chance: random.Random) -> Iterator[tuple[str, list[str]]]:
+def spelt_flags(verb: Verb, flags: Flags, chance: random.Random) -> Iterator[tuple[str, list[str]]]:
     """Every flag, in any order; some texts twice, as the last one wins; some switches in clusters."""
     cluster = ""
-    for name in chance.sample(sorted(parsed.flags), len(parsed.flags)):
-        flag = parsed.verb.known[name]
-        for value in parsed.flags[name]:
+    for name in chance.sample(sorted(flags), len(flags)):
+        flag = verb.known[name]
+        for value in flags[name]:
             if flag.rule.type is FlagType.TEXT and chance.random() < 0.2:
                 yield name, spelt(flag, "overruled", chance)
             words = spelt(flag, value, chance)
@@ -55,22 +56,22 @@ def spelt_flags(parsed: Parsed, chance: random.Random) -> Iterator[tuple[str, li
 
 def spelt_anew(args: list[str], chance: random.Random) -> list[str]:
     """The same line in other words."""
-    parsed = parse(args)
-    aliases = [alias for alias, name in SUBCOMMAND_ALIASES.items() if name == parsed.verb.name]
+    verb, flags, operands = parse(args)
+    aliases = [alias for alias, name in SUBCOMMAND_ALIASES.items() if name == verb.name]
     before: list[str] = []
     after: list[list[str]] = []
-    for name, words in spelt_flags(parsed, chance):
+    for name, words in spelt_flags(verb, flags, chance):
         whole = len(words) > 1 or "=" in words[0] or (not words[0].startswith("--") and len(words[0]) > 2)
         if name and whole and not after and chance.random() < 0.3:
             before += words
         else:
             after.append(words)
-    among = list(parsed.operands[: chance.randint(0, len(parsed.operands))])
-    behind = parsed.operands[len(among) :]
+    among = operands[: chance.randint(0, len(operands))]
+    behind = operands[len(among) :]
     for at in sorted(chance.choices(range(len(after) + 1), k=len(among)), reverse=True):
         after.insert(at, [among.pop()])
-    verb = chance.choice([parsed.verb.name, *aliases]).split()
-    return [*before, *verb, *(word for words in after for word in words), *(["--", *behind] if behind else [])]
+    spelt_verb = chance.choice([verb.name, *aliases]).split()
+    return [*before, *spelt_verb, *(word for words in after for word in words), *(["--", *behind] if behind else [])]
 
 
 @pytest.mark.parametrize("seed", range(3))

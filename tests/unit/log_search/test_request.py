@@ -79,11 +79,11 @@ def test_the_lines_pass_the_guard():
     search = LogSearch.parse(
         {**GOOD, "since": "1h30m", "since_time": 1_700_000_000, "tail_lines": 10, "previous": True, "container": "app"}
     )
-    assert "--since-time=2023-11-14T22:13:20Z" in decide(search.logs_line("web-0", "app")).argv
-    pods = decide(search.pods_line()).argv
+    assert "--since-time=2023-11-14T22:13:20Z" in decide(search.logs_line("web-0", "app"))
+    pods = decide(search.pods_line())
     assert "--selector=app=web" in pods
     one = LogSearch.parse({"namespace": "shop", "pod_name": "web-0", "query": "x", "since": "5m"})
-    assert "--field-selector=metadata.name=web-0" in decide(one.pods_line()).argv
-    assert "--since=5m" in decide(one.logs_line("web-0", "app")).argv
+    assert "--field-selector=metadata.name=web-0" in decide(one.pods_line())
+    assert "--since=5m" in decide(one.logs_line("web-0", "app"))
     assert "pod web-0 in namespace shop" in one.where
     assert "of the last 5m" in one.window

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import agent.redact
-from agent.redact import KINDS, Redaction, RedactionError, parse_redaction
+from agent.errors import PolicyError
+from agent.redact import KINDS, Redaction, parse_redaction
 from tests.unit.redact import cases
 
 
@@ -50,7 +51,7 @@ def test_own_patterns(pattern: str, text: str, wanted: str) -> None:
 
 @pytest.mark.parametrize("pattern", ["abc(", "abc(?=x)", r"(a)\1", "abcx*+", "(?:x{1000}){1000}"])
 def test_patterns_that_re2_does_not_know(pattern: str) -> None:
-    with pytest.raises(RedactionError, match="redact_patterns"):
+    with pytest.raises(PolicyError, match="redact_patterns"):
         parse_redaction({"redact_patterns": [pattern]})
 
 
@@ -68,7 +69,7 @@ def test_patterns_that_re2_does_not_know(pattern: str) -> None:
     ],
 )
 def test_mistakes_get_a_sentence(values: dict[str, object], says: str) -> None:
-    with pytest.raises(RedactionError, match=says):
+    with pytest.raises(PolicyError, match=says):
         parse_redaction(values)
 
 

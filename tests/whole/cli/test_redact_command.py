@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.guard import PolicyError, explain, parse_policy
+from agent.errors import PolicyError
+from agent.guard import explain, parse_policy
 from agent.policy import PolicyFile
 from agent.redact import Redaction
 from tests.kit.agent import AGENT

@@ -62,7 +62,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 def calls(place: Bench, trace: Path, line: str) -> list[tuple[str, str]]:
     """What the line's kubectl opened, started, connected to or moved."""
     before = ["strace", "-f", "-qq", "-s", "400", "-e", "trace=file,connect", "-o", str(trace)]
-    place.run(decide(line.split()).argv, before=[shutil.which("strace") or "", *before[1:]])
+    place.run(decide(line.split()), before=[shutil.which("strace") or "", *before[1:]])
     # strace writes what isn't ASCII as octal numbers: `\303\274` is an ü.
     text = re.sub(rb"\\([23][0-7][0-7])", lambda found: bytes([int(found[1], 8)]), trace.read_bytes())
     return CALL.findall(text.decode())

@@ -44,7 +44,7 @@ def comparable(ran: Ran) -> tuple[object, ...]:
 
 
 def difference(case: Case, kubectl: Path, benches: SimpleQueue[Bench]) -> str | None:
-    line = decide(case.args).argv
+    line = decide(case.args)
     place = benches.get()
     try:
         given = case.args[case.args[0] == "kubectl" :]  # the guard drops that word
@@ -86,6 +86,6 @@ def test_the_cases_reach_the_server(tmp_path: Path) -> None:
             ["top", "pods"],
             ["events"],
         ):
-            ran = place.run(decide(line).argv)
+            ran = place.run(decide(line))
             assert ran.code == 0, ran
             assert ran.asked, line
