@@ -66,7 +66,7 @@ bench: $(RUNTIME_OF)  ## measure every budget in comparison with the peer, in 10
 soak: $(RUNTIME_OF)  ## steady load with faults; plots memory, descriptors and file sizes (MINUTES=2)
 	$(MEASURE) tests.benchmarks.soak --minutes $(MINUTES)
 
-performance:  ## rewrite docs/performance.md and README's table from the last `make bench`
+performance:  ## rewrite docs/performance.md from the last `make bench`
 	$(RUN) -m tests.benchmarks.page
 
 redact-score:  ## score redaction, by class of output

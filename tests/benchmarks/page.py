@@ -1,4 +1,4 @@
-"""`make performance`: docs/performance.md and README's table anew, from build/bench.json.
+"""`make performance`: docs/performance.md anew, from build/bench.json.
 
 What is said about the figures is in this file; the figures themselves are the last run's.
 """
@@ -11,8 +11,6 @@ from tests.benchmarks.figures import short
 
 SOURCE = Path("build/bench.json")
 PAGE = Path("docs/performance.md")
-README = Path("README.md")
-BEGIN, END = "<!-- performance: begin -->\n", "<!-- performance: end -->\n"
 
 ABOUT = """\
 # Performance
@@ -21,14 +19,12 @@ ABOUT = """\
 
 Most figures are ratios to the "peer", the loop that the original specification asks for (reimplemented in
 `tests/benchmarks/peer.py`): `requests`, one command at a time, nothing stored, nothing redacted. Agent, peer and plain
-kubectl take turns in the same run, so that other load on the machine affects all of them. Each turn gives one ratio;
-the figure is the median. The agent runs as in its image: runtime requirements only, `-OO`. 1 MB is a million bytes.
+kubectl take turns in the same run. Each turn gives one ratio; the figure is the median. The agent runs as in its
+image, optimised (`-OO`). 1 MB is a million bytes.
 
 {machine}
 
-## The budgets
-
-{budgets}
+{figures}
 
 What is missed, and why. Each command waits for the disk twice: when it is accepted, and when its result is stored. The
 peer never does, and loses whatever it holds when it is killed. The rows "of trio and httpx alone" are the peer's loop
@@ -39,18 +35,10 @@ from it again.
 With a real kubectl the agent may be faster than kubectl alone, and a burst faster than xargs: it lets kubectl collect
 garbage less often (`GOGC=400`) where memory allows.
 
-## All other figures
-
-{others}
-
-## Repeat it
-
     make bench                         # all of it
     make bench PARTS="latency drain"   # latency output throughput log_search start drain memory redaction idle
     make soak MINUTES=60               # steady load with outages: memory, descriptors and files over time
-
-`BENCH_PYTHON=/path/to/python3.13` selects the interpreter for agent and peer. An optimised build, as in the image and
-in distributions, needs a sixth less time per command than one without optimisations.
+    make bench BENCH_PYTHON=/path/to/python3.13     # the interpreter for agent and peer
 """
 
 
@@ -68,19 +56,7 @@ def table(figures: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def short_table(figures: list[dict[str, Any]]) -> str:
-    """README's: what has a budget, without what stands beside it."""
-    lines = ["| what | measured | budget |", "|---|---:|---:|"]
-    for each in figures:
-        unit = f" {each['unit']}" if each["unit"] else ""
-        value = f"{short(each['value'])}{unit}"
-        value = f"**{value}**" if each["holds"] is False else value
-        lines.append(f"| {each['what']} | {value} | {'≥' if each['at_least'] else '≤'} {short(each['budget'])} |")
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
-    """Write both."""
     found = json.loads(SOURCE.read_text())
     machine = found["machine"]
     words = (
@@ -88,14 +64,7 @@ def main() -> None:
         f"CPython {machine['agent']['python']}, SQLite {machine['agent']['sqlite']}, "
         f"load average at the start {machine['load_average']:.1f}."
     )
-    budgets, others = ([f for f in found["figures"] if (f["budget"] is None) is bare] for bare in (False, True))
-    PAGE.write_text(ABOUT.format(machine=words, budgets=table(budgets), others=table(others)))
-    load = machine["load_average"]
-    busy = f" The machine was busy with other things (load average {load:.0f})." if load > machine["cores"] / 2 else ""
-    python = machine["agent"]["python"]
-    said = f"\nMeasured on {machine['cores']} cores with CPython {python}.{busy} Bold: budget missed.\n"
-    before, _, rest = README.read_text().partition(BEGIN)
-    README.write_text(f"{before}{BEGIN}{short_table(budgets)}{said}{END}{rest.partition(END)[2]}")
+    PAGE.write_text(ABOUT.format(machine=words, figures=table(found["figures"])))
 
 
 if __name__ == "__main__":
