@@ -2,7 +2,6 @@
 
 import trio
 
-from tests.chaos.disk import break_pages
 from tests.rehearsal.stage import Texts, results_answered_with, stage
 
 SPOOL = "/var/lib/kubently/spool.db"
@@ -47,35 +46,6 @@ async def command_stuck(texts: Texts) -> None:
         await s.shell("stuck-status", "kubently-agent status")
 
 
-async def pod_evicted(texts: Texts) -> None:
-    """The pod is told to go while the API is away."""
-    async with stage(texts, 5, KUBENTLY_DRAIN_SECONDS="4") as s:
-        await s.answered(await s.ask("get", "nodes"))
-        s.cluster.log_delay = lambda: 1.0
-        for pod in ("orders-db-0", "catalog-9pdb2gkrgv-lptrf"):
-            await s.ask("logs", pod, "-n", "shop")
-        await s.logged("command accepted", 3)
-        await s.api.stop()
-        await s.logged("command finished", 3)
-        await s.agent.stop()
-        s.show_log("evicted-log", "signal, draining", "stopped")
-
-
-async def spool_damaged(texts: Texts) -> None:
-    """A part of the spool is overwritten while results wait in it."""
-    async with stage(texts, 7) as s:
-        s.api.interfere = results_answered_with(503)
-        ids = [await s.ask("get", "pods", "-A", "-o", "json", timeout=30) for _ in range(6)]
-        await s.logged("command finished", 6)
-        break_pages(s.folder / "spool.db")
-        s.api.interfere = None
-        await s.until(lambda: s.agent.exit_code is not None, "the end of the agent")
-        await s.agent.start()
-        await s.answered(*ids)
-        await s.logged("result delivered", 6)
-        s.show_log("damaged-log", "stopping, a task failed", "the spool was damaged")
-
-
 async def questions(texts: Texts) -> None:
     """A spool in which something of everything is, and the questions that matter."""
     async with stage(texts, 6) as s:
@@ -111,4 +81,4 @@ async def questions(texts: Texts) -> None:
         await s.shell("spool-output", f'sqlite3 -readonly {SPOOL} \\\n    "{question}"')
 
 
-SCENES = (api_away, token_expired, command_stuck, pod_evicted, spool_damaged, questions)
+SCENES = (api_away, token_expired, command_stuck, questions)
