@@ -16,21 +16,18 @@ _PAGE_BYTES = resource.getpagesize()
 
 
 def _gauge(name: str, words: str, value: float) -> str:
-    return family(name, "gauge", words, {"": value})
+    return family(name, "gauge", words, {"": +value})  # a bool becomes 0 or 1
 
 
-def of_agent(version: str, running: int, checks: Mapping[str, int]) -> Iterator[str]:
-    """Who this is with which kubectl, how many of those run, and what `/readyz` would say."""
+def of_agent(version: str, running: int, checks: Mapping[str, int], breaker: Breaker, now: float) -> Iterator[str]:
+    """Who this is with which kubectl, how many of those run, what `/readyz` would say, and the API as seen from here.
+    `now` is the clock of the breaker.
+    """
     build = {labels(version=__version__, kubectl=version): 1}
     yield family("kubently_build_info", "gauge", "Versions of the agent and its kubectl.", build)
     yield _gauge("kubently_kubectl_running", "kubectl processes at the moment.", running)
-    words = "What readiness depends on: 1 if it is well."
-    yield family("kubently_ready", "gauge", words, by("check", checks))
-
-
-def of_api(breaker: Breaker, now: float) -> Iterator[str]:
-    """The central API, as seen from here. `now` is the clock of the breaker."""
-    up = int(breaker.last_success is not None and not breaker.down)
+    yield family("kubently_ready", "gauge", "What readiness depends on: 1 if it is well.", by("check", checks))
+    up = breaker.last_success is not None and not breaker.down
     yield _gauge("kubently_api_up", "1 if the API answered when it was asked last.", up)
     yield _gauge("kubently_api_outage_seconds", "How long the API has been away; 0 if it isn't.", breaker.seconds)
     if breaker.last_success is not None:
@@ -40,12 +37,11 @@ def of_api(breaker: Breaker, now: float) -> Iterator[str]:
 
 def of_spool(counts: Counts | None, recovery: Recovery) -> Iterator[str]:
     """What waits, how much room there is, and what the last restart found. No counts: the spool doesn't answer."""
-    yield _gauge("kubently_spool_up", "0 while the spool gives no figures.", int(counts is not None))
+    yield _gauge("kubently_spool_up", "0 while the spool gives no figures.", counts is not None)
     found = {"rerun": recovery.rerun, "interrupted": recovery.interrupted, "gave_up": recovery.gave_up}
     words = "Unfinished commands that the start found, by what was done with them."
     yield family("kubently_recovered_commands_total", "counter", words, by("outcome", found))
-    moved = int(recovery.moved_aside is not None)
-    yield _gauge("kubently_spool_moved_aside", "1 if the start found the spool damaged.", moved)
+    yield _gauge("kubently_spool_moved_aside", "1 if the start found the spool damaged.", bool(recovery.moved_aside))
     if counts is None:
         return
     states = {"accepted": counts.accepted, "running": counts.running, "spooled": counts.pending}
@@ -58,15 +54,14 @@ def of_spool(counts: Counts | None, recovery: Recovery) -> Iterator[str]:
     yield _gauge("kubently_spool_size_bytes", "Size of all the spool's files.", counts.size_bytes)
     yield _gauge("kubently_spool_capacity_bytes", "What they may have together.", counts.capacity_bytes)
     yield _gauge("kubently_spool_free_bytes", "Room left for output.", counts.free_bytes)
-    full = int(counts.full_because is not None)
-    yield _gauge("kubently_spool_full", "1 while no commands are taken for want of room.", full)
+    yield _gauge("kubently_spool_full", "1 while no commands are taken for want of room.", bool(counts.full_because))
 
 
 def of_process() -> Iterator[str]:
     """The names that Prometheus' own libraries use; without the children."""
     yield _gauge("process_start_time_seconds", "When the agent started.", round(_STARTED, 3))
-    cpu = {"": time.process_time()}
-    yield family("process_cpu_seconds_total", "counter", "Processor time of the agent itself.", cpu)
+    words, cpu = "Processor time of the agent itself.", {"": time.process_time()}
+    yield family("process_cpu_seconds_total", "counter", words, cpu)
     try:
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
         files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # Path would make an object of each

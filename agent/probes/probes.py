@@ -3,9 +3,6 @@
 Ready is an agent with a spool that can be written, a kubectl that runs, and an API that was reached lately.
 """
 
-from dataclasses import dataclass
-from http import HTTPStatus
-
 import trio
 
 from agent.circuit import Breaker
@@ -14,7 +11,7 @@ from agent.kubectl import Kubectl
 from agent.log import Log
 from agent.metrics import Metrics
 from agent.probes import gauges
-from agent.probes.server import Page, Server, listen
+from agent.probes.server import Page, listen, serve
 from agent.spool import Counts, Spool
 from agent.watchdog import Watchdog
 
@@ -32,20 +29,14 @@ SPOOL_SECONDS = 2.0
 LATELY_SECONDS = 120.0
 """The API is asked every 25 s or more often, so two answers may be missed."""
 
-_INDEX = """\
+_PAGES = """\
 /livez    the agent's tasks turn (independent of the API)
 /readyz   it can work: spool, kubectl, API (?verbose for each)
 /metrics  for Prometheus
 """
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that readiness depends on: `words` say what was found."""
-
-    name: str
-    ok: bool
-    words: str
+Check = tuple[bool, str]
+"""Whether something that readiness depends on is well, and what was found."""
 
 
 class Probes:
@@ -69,35 +60,33 @@ class Probes:
         self._write_at = trio.current_time()
         self._kubectl = kubectl
         self._version = ""
-        self._ran = Check("kubectl", ok=False, words="not looked at yet")
+        self._trouble = "not looked at yet"
 
-    async def serve(self, *, task_status: trio.TaskStatus[list[int]] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve, for ever. Started once the address is open, with the ports.
+    async def serve(self, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve, for ever. Started once the address is open, with the port.
 
         Raises:
             ConfigError: the address can't be opened.
         """
         listeners = await listen(self._address)
-        ports = [listener.socket.getsockname()[1] for listener in listeners]
+        port = listeners[0].socket.getsockname()[1]
+        log.info("probes are served", address=self._address[0], port=port)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.try_kubectl, name="probes: kubectl")
-            await nursery.start(trio.serve_listeners, Server(self._page).serve, listeners, name="probes: server")
-            log.info("probes are served", address=self._address[0], port=ports[0])
-            task_status.started(ports)
+            nursery.start_soon(serve, listeners, self._page, name="probes: server")
+            task_status.started(port)
 
     async def try_kubectl(self) -> None:
         """Run kubectl again and again while it doesn't work: no page starts a process."""
         while True:
-            before = self._ran
-            if not before.ok or self._kubectl.trouble is not None:
+            if self._trouble or self._kubectl.trouble:
                 try:
-                    self._version = await self._kubectl.version()
-                    self._ran = Check("kubectl", ok=True, words=self._version)
+                    self._version, self._trouble = await self._kubectl.version(), ""
                     log.info("kubectl runs", version=self._version)
                 except KubectlError as error:
-                    self._ran = Check("kubectl", ok=False, words=str(error))
-                    if self._ran != before:
+                    if self._trouble != str(error):
                         log.error("not ready", check="kubectl", reason=error.problem, todo=error.hint or None)
+                    self._trouble = str(error)
             await trio.sleep(AGAIN_SECONDS)
 
     async def _page(self, path: str, query: str) -> Page:
@@ -105,25 +94,25 @@ class Probes:
             case "/livez":
                 silent = self._watchdog.silent()
                 words = "".join(f"{task} hasn't turned for {seconds:.0f} s\n" for task, seconds in silent.items())
-                return _said(not silent, words or "ok\n")
+                return 503 if silent else 200, words or "ok\n"
             case "/readyz":
-                found, _ = await self.look()
-                ready = all(check.ok for check in found)
-                listed = "".join(f"[{'+' if check.ok else '-'}] {check.name}: {check.words}\n" for check in found)
+                checks, _ = await self.look()
+                ready = all(ok for ok, _ in checks.values())
+                listed = "".join(f"[{'+' if ok else '-'}] {name}: {words}\n" for name, (ok, words) in checks.items())
                 in_short = ready and "verbose" not in query
-                return _said(ready, "ok\n" if in_short else f"{listed}{'ready' if ready else 'not ready'}\n")
+                words = "ok\n" if in_short else f"{listed}{'ready' if ready else 'not ready'}\n"
+                return 200 if ready else 503, words
             case "/metrics":
-                return HTTPStatus.OK, await self._render()
+                return 200, await self._render()
             case _:
-                return HTTPStatus.OK if path == "/" else HTTPStatus.NOT_FOUND, _INDEX
+                return 404, _PAGES
 
-    async def look(self) -> tuple[list[Check], Counts | None]:
-        """Every check, and the spool's figures if it gives any."""
+    async def look(self) -> tuple[dict[str, Check], Counts | None]:
+        """Every check by its name, and the spool's figures if it gives any."""
         spool, counts = await self._look_at_spool()
-        trouble = self._kubectl.trouble
-        kubectl = self._ran if trouble is None else Check("kubectl", ok=False, words=trouble)
-        found = [spool, kubectl, self._look_at_api()]
-        return [*found, Check("running", ok=False, words="the agent is stopping")] if self.draining else found, counts
+        trouble = self._kubectl.trouble or self._trouble
+        checks = {"spool": spool, "kubectl": (not trouble, trouble or self._version), "api": self._look_at_api()}
+        return checks | ({"running": (False, "the agent is stopping")} if self.draining else {}), counts
 
     async def _look_at_spool(self) -> tuple[Check, Counts | None]:
         ok, words, counts = False, "doesn't answer", None
@@ -139,7 +128,7 @@ class Probes:
                     ok, words = False, f"full, no commands are taken: {counts.full_because}; {words}"
             except SpoolError as error:
                 words = str(error)
-        return Check("spool", ok, words), counts
+        return (ok, words), counts
 
     def _look_at_api(self) -> Check:
         last = self._breaker.last_success
@@ -150,20 +139,11 @@ class Probes:
             ok, words = seconds <= LATELY_SECONDS, f"answered {seconds:.0f} s ago"
         if self._breaker.down:
             words += f"; away for {self._breaker.seconds:.0f} s: {self._breaker.reason}"
-        return Check("api", ok, words)
+        return ok, words
 
     async def _render(self) -> str:
-        found, counts = await self.look()
-        families = (
-            *gauges.of_agent(
-                self._version, len(self._kubectl.children), {check.name: int(check.ok) for check in found}
-            ),
-            *gauges.of_api(self._breaker, trio.current_time()),
-            *gauges.of_spool(counts, self._spool.recovery),
-            *gauges.of_process(),
-        )
-        return self._metrics.render() + "".join(families)
-
-
-def _said(well: bool, words: str) -> Page:
-    return HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, words
+        checks, counts = await self.look()
+        well = {name: int(ok) for name, (ok, _) in checks.items()}
+        agent = gauges.of_agent(self._version, len(self._kubectl.children), well, self._breaker, trio.current_time())
+        spool = gauges.of_spool(counts, self._spool.recovery)
+        return "".join((self._metrics.render(), *agent, *spool, *gauges.of_process()))

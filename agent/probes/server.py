@@ -27,59 +27,11 @@ REQUEST_SECONDS = 5.0
 CONNECTIONS = 8
 """How many may be open at once. Each is a descriptor, and kubectl needs some too."""
 
-
-Page = tuple[HTTPStatus, str]
-"""An answer: text, as Prometheus reads it."""
+Page = tuple[int, str]
+"""An answer: its status, and text, as Prometheus reads it."""
 
 Answer = Callable[[str, str], Awaitable[Page]]
 """Makes a page from the path and the query."""
-
-
-class Server:
-    """Serves the pages that `answer` makes."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self._open: list[trio.CancelScope] = []
-
-    async def serve(self, stream: trio.SocketStream) -> None:
-        """Answer on one connection."""
-        if len(self._open) >= CONNECTIONS:
-            self._open.pop(0).cancel()
-        # A client that is gone in the middle doesn't have to be told.
-        with suppress(trio.BrokenResourceError), trio.move_on_after(REQUEST_SECONDS) as scope:
-            self._open.append(scope)
-            await self._exchange(stream)
-        with suppress(ValueError):  # it made room for another
-            self._open.remove(scope)
-
-    async def _exchange(self, stream: trio.SocketStream) -> None:
-        head = b""
-        while b"\n\r\n" not in head and b"\n\n" not in head and len(head) < HEAD_BYTES:
-            if not (more := await stream.receive_some(HEAD_BYTES)):
-                return
-            head += more
-        match head.partition(b"\n")[0].decode("latin-1").split():
-            case ["GET", target, version] if version.startswith("HTTP/1."):
-                status, text = await self._page(*target.partition("?")[::2])
-            case _:
-                status, text = HTTPStatus.BAD_REQUEST, "Only GET is answered, by HTTP/1.1.\n"
-        body = text.encode()
-        response = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-            f"Content-Type: {CONTENT_TYPE}\r\n"
-            f"Content-Length: {len(body)}\r\n"
-            "Connection: close\r\n\r\n"
-        )
-        await stream.send_all(response.encode() + body)
-        await stream.send_eof()
-
-    async def _page(self, path: str, query: str) -> Page:
-        try:
-            return await self._answer(path, query)
-        except Exception as error:  # a page that can't be made must never end the agent
-            log.error("page can't be made", path=path[:80], reason=f"{type(error).__name__}: {error}")
-            return HTTPStatus.INTERNAL_SERVER_ERROR, "Look into the agent's log.\n"
 
 
 async def listen(address: tuple[str, int]) -> list[trio.SocketListener]:
@@ -88,8 +40,6 @@ async def listen(address: tuple[str, int]) -> list[trio.SocketListener]:
     Raises:
         ConfigError: it is taken, isn't this machine's, or may not be opened.
     """
-    # When descriptors run out, trio waits and tries again, and tells so to a logger of its own, with a traceback.
-    logging.getLogger("trio.serve_listeners").propagate = False
     host, port = address
     try:
         return await trio.open_tcp_listeners(port, host=host, backlog=CONNECTIONS)
@@ -98,3 +48,48 @@ async def listen(address: tuple[str, int]) -> list[trio.SocketListener]:
             f"KUBENTLY_HEALTH_ADDRESS: {host}:{port} can't be opened: {error.strerror or error}.",
             "Name an address of this machine (0.0.0.0 means all) and a port above 1023 that no other program has.",
         ) from error
+
+
+async def serve(listeners: list[trio.SocketListener], answer: Answer) -> None:
+    """Serve pages, for ever."""
+    # When descriptors run out, trio waits and tries again, and tells so to a logger of its own, with a traceback.
+    logging.getLogger("trio.serve_listeners").propagate = False
+    being_served: list[trio.CancelScope] = []
+
+    async def one(stream: trio.SocketStream) -> None:
+        if len(being_served) >= CONNECTIONS:
+            being_served.pop(0).cancel()
+        # A client that is gone in the middle doesn't have to be told.
+        with suppress(trio.BrokenResourceError), trio.move_on_after(REQUEST_SECONDS) as scope:
+            being_served.append(scope)
+            await _exchange(stream, answer)
+        with suppress(ValueError):  # it made room for another
+            being_served.remove(scope)
+
+    await trio.serve_listeners(one, listeners)
+
+
+async def _exchange(stream: trio.SocketStream, answer: Answer) -> None:
+    head = b""
+    while b"\r\n\r\n" not in head and len(head) < HEAD_BYTES:
+        if not (more := await stream.receive_some(HEAD_BYTES)):
+            return
+        head += more
+    match head.partition(b"\r\n")[0].decode("latin-1").split():
+        case ["GET", target, version] if version.startswith("HTTP/1."):
+            try:
+                status, text = await answer(*target.partition("?")[::2])
+            except Exception as error:  # a page that can't be made must never end the agent
+                log.error("page can't be made", path=target[:80], reason=f"{type(error).__name__}: {error}")
+                status, text = 500, "Look into the agent's log.\n"
+        case _:
+            status, text = 400, "Only GET is answered, by HTTP/1.1.\n"
+    body = text.encode()
+    response = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+        f"Content-Type: {CONTENT_TYPE}\r\n"
+        f"Content-Length: {len(body)}\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    await stream.send_all(response.encode() + body)
+    await stream.send_eof()

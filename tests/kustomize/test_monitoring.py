@@ -29,8 +29,7 @@ def scrape() -> str:
     counts = Counts(1, 2, 3, 4, 5.0, 6, 7, 8, 9, 10, 11, None)
     return Metrics().render() + "".join(
         (
-            *gauges.of_agent("v1.37.1", 0, {"spool": 1, "kubectl": 1, "api": 1}),
-            *gauges.of_api(outage, 0.0),
+            *gauges.of_agent("v1.37.1", 0, {"spool": 1, "kubectl": 1, "api": 1}, outage, 0.0),
             *gauges.of_spool(counts, Recovery()),
             *gauges.of_process(),
         )
