@@ -37,7 +37,6 @@ garbage less often (`GOGC=400`) where memory allows.
 
     make bench                         # all of it
     make bench PARTS="latency drain"   # latency output throughput log_search start drain memory redaction idle
-    make soak MINUTES=60               # steady load with outages: memory, descriptors and files over time
     make bench BENCH_PYTHON=/path/to/python3.13     # the interpreter for agent and peer
 """
 

@@ -1,6 +1,5 @@
 """One agent with its API and its cluster, and a person who types."""
 
-import json
 import os
 import random
 import re
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -156,9 +155,3 @@ async def stage(texts: Texts, seed: int, **environ: str) -> AsyncIterator[Stage]
                 await made.agent.end()
     finally:
         shutil.rmtree(folder)
-
-
-def pods_of(answer: str, beginning: str) -> Sequence[str]:
-    """Names of pods in what `get pods -o json` printed."""
-    names = [item["metadata"]["name"] for item in json.loads(answer)["items"]]
-    return [name for name in names if name.startswith(beginning)]
