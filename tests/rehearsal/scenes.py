@@ -68,12 +68,9 @@ async def questions(texts: Texts) -> None:
         await s.logged("command accepted", 8)
         await trio.sleep(12)
         ask = f"sqlite3 -readonly -header -column {SPOOL} \\\n   "
-        columns = {
-            "recent": "accepted_at, substr(command_id, 1, 8) as id, command, state, outcome",
-            "stuck": "since_at, command, state, why",
-        }
-        for view, shown in columns.items():
-            await s.shell(f"spool-{view}", f'{ask} "select {shown} from {view}"')
+        recent = "accepted_at, substr(command_id, 1, 8) as id, command, state, outcome"
+        await s.shell("spool-recent", f'{ask} "select {recent} from recent limit 6"')
+        await s.shell("spool-stuck", f'{ask} "select since_at, command, state, why from stuck"')
         question = (
             f"select text from pieces join commands using (seq) where command_id like '{done[3][:8]}%'"
             " order by stream desc, part"

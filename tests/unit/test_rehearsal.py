@@ -10,7 +10,7 @@ SOURCE = inspect.getsource(scenes)
 
 def test_every_place_has_a_scene():
     for name in documents.places():
-        assert f'"{name}"' in SOURCE or (name.startswith("spool-") and f'"{name[6:]}"' in SOURCE), name
+        assert f'"{name}"' in SOURCE, name
 
 
 def test_every_place_is_filled():
