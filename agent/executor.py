@@ -78,15 +78,8 @@ class Executor:
         self._metrics = metrics
         self.slots = trio.CapacityLimiter(count)
         """One for each running kubectl."""
-        self._draining = self._abandoned = False
-        self._idle: set[trio.CancelScope] = set()
+        self._abandoned = False
         self._finishing: set[trio.CancelScope] = set()
-
-    def drain(self) -> None:
-        """From now on `run` ends as soon as nothing is left to run."""
-        self._draining = True
-        for scope in self._idle:
-            scope.cancel()
 
     def abandon(self) -> None:
         """Stop waiting for a disk that takes no results: the agent must end."""
@@ -95,18 +88,12 @@ class Executor:
             scope.cancel()
 
     async def run(self) -> None:
-        """Run commands one after the other, until `drain`. When cancelled, the current one ends as `interrupted`."""
+        """Run commands one after the other, for ever. When cancelled, the current one ends as `interrupted`."""
         while True:
-            with trio.CancelScope() as idle:
-                self._idle.add(idle)
-                if not self._draining:
-                    await self._spool.work.wait()
-            self._idle.discard(idle)
+            await self._spool.work.wait()
             claim = self._spool.claim()
             if claim is not None:
                 await self._execute(claim)
-            elif self._draining:
-                return
 
     async def _execute(self, claim: Claim) -> None:
         policy = self._policies.current()

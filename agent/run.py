@@ -2,9 +2,9 @@
 
     spool is opened                                             │ closed last
       └── maintenance, probes, signals        root nursery          │ cancelled when everything is drained
-            └── uploader × 4              stage 3               │ stops when nothing is due, or at the deadline
-                  └── executor × N        stage 2               │ stops when the journal is empty, or at its deadline
-                        └── poller        stage 1               │ stops at once: nothing new is taken
+            └── uploader × 4              stage 3               │ cancelled when all is delivered, or at the deadline
+                  └── executor × N        stage 2               │ cancelled when the journal is empty, or at its own
+                        └── poller        stage 1               │ cancelled at once: nothing new is taken
 
 Root tasks never end by themselves. If one fails, all end, the process exits with 1, and Kubernetes starts it again over
 the same spool. A second signal stops at once: the spool holds what there is, as after a kill.
@@ -67,26 +67,23 @@ class Stage:
 
     def __init__(self, root: trio.Nursery, tasks: Mapping[str, Task], *abandon: Callable[[], None]) -> None:
         self._abandon = abandon
-        self._scopes = [trio.CancelScope() for _ in tasks]
-        self._running = len(tasks)
+        self._running = {name: trio.CancelScope() for name in tasks}
         self._ended = trio.Event()
-        for (name, task), scope in zip(tasks.items(), self._scopes, strict=True):
-            root.start_soon(self._run, task, scope, name=name)
+        for name, task in tasks.items():
+            root.start_soon(self._run, name, task, name=name)
 
-    async def _run(self, task: Task, scope: trio.CancelScope) -> None:
+    async def _run(self, name: str, task: Task) -> None:
         try:
-            with scope:
+            with self._running[name]:
                 await task()
         finally:
-            self._running -= 1
+            del self._running[name]
             if not self._running:
                 self._ended.set()
 
-    async def stop(self, within: float = 0) -> None:
-        """Give the tasks `within` seconds to end by themselves, then cancel them, and wait until they have ended."""
-        with trio.move_on_after(max(within, 0)):  # below 0 if what came before took longer
-            await self._ended.wait()
-        for scope in self._scopes:
+    async def stop(self) -> None:
+        """Cancel the tasks, and wait until they have ended."""
+        for scope in self._running.values():
             scope.cancel()
         with trio.move_on_after(LAST_WRITES_SECONDS):
             await self._ended.wait()
@@ -149,15 +146,17 @@ class Agent:
         os._exit(SIGNALLED + number)
 
     async def _drain(self, polling: Stage, executing: Stage, uploading: Stage) -> None:
-        deadline = trio.current_time() + self._config.drain_seconds
+        seconds, began = self._config.drain_seconds, trio.current_time()
         self._probes.draining = True
         await polling.stop()
         self._trust.alone()
-        self._executor.drain()
-        await executing.stop(within=self._config.drain_seconds * EXECUTORS_SHARE)
+        with trio.move_on_after(seconds * EXECUTORS_SHARE):
+            await self._spool.finished.wait()
+        await executing.stop()
         await self._answer_unstarted()
-        self._uploader.drain()
-        await uploading.stop(within=deadline - trio.current_time())
+        with trio.move_on_at(began + seconds):
+            await self._spool.drained.wait()
+        await uploading.stop()
         await self._tell_what_is_left()
 
     async def _answer_unstarted(self) -> None:

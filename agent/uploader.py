@@ -40,8 +40,8 @@ CUT_SHORT = frozenset({None, 502})
 THROTTLED = frozenset({408, 425, 429})
 """Statuses that say nothing about the result itself."""
 
-DRAIN_LOOK_SECONDS, RETRY_SPOOL_SECONDS = 0.2, 1.0
-"""How often a sender without work checks whether the drain is over, and how soon a spool that failed is used again."""
+RETRY_SPOOL_SECONDS = 1.0
+"""How soon a spool that failed is used again."""
 
 
 @dataclass(slots=True)
@@ -67,28 +67,12 @@ class Uploader:
         self._random = random
         self._troubles: dict[int, Trouble] = {}
         self._taken = 0
-        self._draining = False
-        self._waiting: set[trio.CancelScope] = set()
-
-    def drain(self) -> None:
-        """From now on `run` ends as soon as everything is delivered."""
-        self._draining = True
-        for scope in self._waiting:
-            scope.cancel()
 
     async def run(self, *, small: bool = False) -> None:
-        """Deliver what is due, until `drain`. `small`: only small results, which overtake a large one."""
+        """Deliver what is due, for ever. `small`: only small results, which overtake a large one."""
         due, failing = self._spool.due_small if small else self._spool.due, False
-        while not (self._draining and self._spool.pending == 0):
-            # While draining somebody else may deliver the last one, which wakes nobody here.
-            with trio.move_on_after(DRAIN_LOOK_SECONDS if self._draining else math.inf) as waiting:
-                self._waiting.add(waiting)
-                try:
-                    await due.wait()
-                finally:
-                    self._waiting.discard(waiting)
-            if waiting.cancelled_caught:
-                continue
+        while True:
+            await due.wait()
             await self._trust.wait()
             try:
                 await self._deliver_one(SMALL_BYTES if small else math.inf)

@@ -56,6 +56,8 @@ class Spool:
         self.space = Signal(lambda: self.room)  # wakes the poller: commands can be accepted
         self.due = Signal(lambda: int(pending.next() is not None), pending.next_at)  # wakes uploaders
         self.due_small = Signal(lambda: int(pending.next(SMALL_BYTES) is not None), pending.next_at)
+        self.finished = Signal(lambda: int(not self.unfinished))  # wakes who waits until no command is left
+        self.drained = Signal(lambda: int(not self.pending))  # and until no result is
         self._writer = Writer(db, space, self._changed, inline=inline)
 
     @property
@@ -71,7 +73,12 @@ class Spool:
     @property
     def room(self) -> int:
         """How many more commands may be accepted now."""
-        return 0 if self.full else max(0, self._space.limits.journal - len(self._waiting) - len(self._running))
+        return 0 if self.full else max(0, self._space.limits.journal - self.unfinished)
+
+    @property
+    def unfinished(self) -> int:
+        """How many commands wait here or run."""
+        return len(self._waiting) + len(self._running)
 
     @property
     def pending(self) -> int:
@@ -296,5 +303,7 @@ class Spool:
     def _changed(self) -> None:
         self.work.poke()
         self.space.poke()
+        self.finished.poke()
+        self.drained.poke()
         if not self.due_small.poke():  # else it is taken, and that is a change too
             self.due.poke()

@@ -288,7 +288,7 @@ PLANTED = (
     Planted(
         "room is promised once",
         "agent/spool/spool.py",
-        "self._space.limits.journal - len(self._waiting) - len(self._running)",
+        "self._space.limits.journal - self.unfinished",
         "self._space.limits.journal - len(self._running)",
         (f"{SPOOL}/test_spool_commands.py", "-k", "room_counts"),
     ),

@@ -162,3 +162,11 @@ async def until(condition):
     """Look again and again: the condition may be anybody's doing."""
     while not condition():
         await trio.sleep(0.1)
+
+
+async def run_until(condition, task):
+    """Run a task that doesn't end by itself."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(task)
+        await until(condition)
+        nursery.cancel_scope.cancel()

@@ -12,7 +12,7 @@ from agent.executor import Executor
 from agent.guard import DEFAULT_POLICY, parse_policy
 from agent.metrics import Metrics
 from agent.model import PIECE_CHARS, Command, Outcome
-from tests.tasks.fakes import DONE, FakeKubectl, until
+from tests.tasks.fakes import DONE, FakeKubectl, run_until, until
 
 
 class Policies:
@@ -42,8 +42,7 @@ class Executing:
 
     async def until_done(self):
         """Run what there is."""
-        self.executor.drain()
-        await self.executor.run()
+        await run_until(lambda: self.spool.unfinished == 0, self.executor.run)
 
     async def result(self):
         """The oldest result, and what is stored of both streams."""
@@ -130,11 +129,11 @@ async def test_the_time_limit_is_the_smallest_of_all(executing, asked, policy, s
 async def test_the_most_output_is_the_spools_or_the_policys(executing):
     await executing.accept("a", "b")
     executing.spool.claim()
-    await executing.until_done()
+    await run_until(lambda: executing.kubectl.calls, executing.executor.run)
     assert executing.kubectl.calls[0][2] == 4 << 20
     executing.policies.policy = parse_policy("max_output_bytes = 5000")
     await executing.accept("c")
-    await executing.until_done()
+    await run_until(lambda: len(executing.kubectl.calls) == 2, executing.executor.run)
     assert executing.kubectl.calls[1][2] == 5000
 
 
@@ -189,14 +188,6 @@ async def test_a_stop_that_comes_in_a_group_is_a_stop_too(executing, virtual_clo
         await executing.executor.run()
     assert scope.cancelled_caught
     assert (await executing.result())[0].outcome is Outcome.INTERRUPTED
-
-
-async def test_an_idle_executor_ends_when_it_is_drained(executing):
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(executing.executor.run)
-        await trio.testing.wait_all_tasks_blocked()
-        executing.executor.drain()
-    assert executing.executor._draining
 
 
 async def test_a_disk_that_cant_be_written_is_tried_again(executing, events, monkeypatch, virtual_clock):

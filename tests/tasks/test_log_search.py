@@ -12,7 +12,7 @@ from agent.guard import DEFAULT_POLICY, parse_policy
 from agent.metrics import Metrics
 from agent.model import Command, Outcome
 from agent.redact import named
-from tests.tasks.fakes import DONE
+from tests.tasks.fakes import DONE, run_until
 
 REQUEST = {"namespace": "shop", "selector": "app=web", "query": "ERROR"}
 
@@ -62,8 +62,7 @@ class Searching:
     async def search(self, timeout=20.0, **changes):
         request = {**REQUEST, **changes}
         await self.spool.accept([Command("s", (), timeout, tool="log_search", request=request)])
-        self.executor.drain()
-        await self.executor.run()
+        await run_until(lambda: self.spool.unfinished == 0, self.executor.run)
         delivery = await self.spool.take()
         return delivery.result, b"".join([text async for text in delivery.pieces("stdout")]).decode()
 

@@ -13,7 +13,7 @@ from agent.metrics import Metrics
 from agent.model import Command, Outcome, Result, json_bytes
 from agent.spool import results
 from agent.uploader import BREAKS, BREAKS_OF_SMALL, REFUSALS, Uploader
-from tests.tasks.fakes import FakeLink, until
+from tests.tasks.fakes import FakeLink, run_until, until
 
 OK = Result(Outcome.SUCCEEDED, exit_code=0)
 STORED = Reply(Verdict.STORED, 200)
@@ -39,8 +39,7 @@ class Uploading:
 
     async def until_done(self):
         """Deliver what there is."""
-        self.uploader.drain()
-        await self.uploader.run()
+        await run_until(lambda: self.spool.pending == 0, self.uploader.run)
 
     async def with_all(self, reply, seconds=600):
         """Deliver for so long; `reply` says what becomes of each result, by its name."""
@@ -375,25 +374,6 @@ async def test_a_spool_that_is_broken_ends_the_task(uploading, monkeypatch, auto
     await uploading.result("a")
     with pytest.raises(SpoolError, match="damaged"), trio.fail_after(60):
         await uploading.uploader.run()
-
-
-async def test_siblings_share_the_work_and_all_end(uploading, autojump_clock):
-    """The last result is one's; the others have nothing to do and still notice that the drain is over."""
-
-    async def slow():
-        await trio.sleep(2)
-        return Reply(Verdict.STORED, 200)
-
-    for name in "abc":
-        await uploading.result(name)
-    uploading.link.replies += [slow] * 3
-    async with trio.open_nursery() as nursery:
-        for _ in range(4):
-            nursery.start_soon(uploading.uploader.run)
-        await until(lambda: len(uploading.sent) == 3)
-        uploading.uploader.drain()
-    assert sorted(uploading.sent) == ["a", "b", "c"]
-    assert uploading.spool.pending == 0
 
 
 async def test_one_that_finds_nothing_to_take_waits_again(uploading, monkeypatch):
