@@ -1,34 +1,70 @@
-"""`kubently-agent check`: everything the agent needs, looked at before it runs, or beside it in the same pod.
+"""What `kubently-agent check` looks at, before the agent runs or beside it in the same pod: one subject a file.
 
 Nothing here takes the spool's lock, touches what a running agent uses, or waits without a limit. An area ends at its
 first failure, as what follows needs what failed. The areas don't depend on each other: the cluster is looked at even if
 the API is away.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
 
-from agent.check.api import check_api
-from agent.check.cluster import check_cluster
-from agent.check.findings import Area, Finding, Mark, Tell
-from agent.check.local import check_port, check_spool, read_configuration
-from agent.config import Config
-
-__all__ = ["Finding", "Mark", "check_everything"]
+from agent.errors import AgentError, ConfigError
 
 
-async def check_everything(environ: Mapping[str, str], tell: Tell) -> Config | None:
-    """Make every check; `tell` gets each finding as it is known. Returns None if the configuration is wrong."""
-    config = None
-    with Area("Configuration", tell) as area:
-        config = read_configuration(area, environ)
-    if config is None:
-        return None
-    with Area("Central API", tell) as area:
-        await check_api(area, config)
-    with Area("Cluster", tell) as area:
-        await check_cluster(area, config)
-    with Area("Spool", tell) as area:
-        check_spool(area, config)
-    with Area("Probes", tell) as area:
-        await check_port(area, config)
-    return config
+class Mark(StrEnum):
+    """How a check ended; the value is the sign that is printed."""
+
+    PASSED = "√"
+    WARNED = "!"
+    """The agent works, but somebody should look at this."""
+    FAILED = "×"
+    SKIPPED = "–"
+    """The check doesn't apply here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was found, and what to do about it. There is a hint with every failure and every warning."""
+
+    area: str
+    check: str
+    mark: Mark
+    words: str
+    hint: str = ""
+
+
+Tell = Callable[[Finding], None]
+
+
+class Area:
+    """Checks that build on each other, in order. An AgentError inside is the failure of the current check, and ends the
+    area: the agent itself would say the same.
+    """
+
+    def __init__(self, title: str, tell: Tell) -> None:
+        self._title = title
+        self._tell = tell
+        self._check = ""
+
+    def __enter__(self) -> "Area":
+        return self
+
+    def __exit__(self, _: object, error: object, __: object) -> bool:
+        if not isinstance(error, AgentError):
+            return False
+        for mistake in error.mistakes if isinstance(error, ConfigError) else (error,):
+            self.found(Mark.FAILED, mistake.problem, mistake.hint)
+        return True
+
+    def begins(self, check: str) -> None:
+        """A check begins: what is found from now on belongs to it."""
+        self._check = check
+
+    def passed(self, words: str) -> None:
+        """The current check has passed."""
+        self.found(Mark.PASSED, words)
+
+    def found(self, mark: Mark, words: str, hint: str = "") -> None:
+        """The current check has ended like this."""
+        self._tell(Finding(self._title, self._check, mark, words, hint))

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from agent.check.findings import Area, Mark
+from agent.check import Area, Mark
 from agent.config import Config
 from agent.errors import AgentError
 from agent.link.answer import ELSEWHERE, unhappy

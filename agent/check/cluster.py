@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.check.findings import Area, Mark
+from agent.check import Area, Mark
 from agent.config import Config
 from agent.errors import AgentError
 from agent.kubectl import Kubectl

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
-from agent.check.findings import Area, Mark
+from agent.check import Area, Mark
 from agent.config import SETTINGS, Config, unknown_variables
 from agent.errors import AgentError, ConfigError, size
 from agent.link.proxy import proxy_for
@@ -14,6 +14,7 @@ from agent.link.tls import tls_context
 from agent.link.token import Token
 from agent.policy import PolicyFile
 from agent.probes.server import listen
+from agent.spool.failure import said
 from agent.spool.lock import is_held
 from agent.spool.opening import look, refuse_foreign, try_volume
 from agent.spool.space import own_bytes
@@ -81,10 +82,8 @@ def check_spool(area: Area, config: Config) -> None:
         area.passed(f"none yet: {path.name} is made at the first start")
         return
     refuse_foreign(path)
-    try:
+    with said(f"The spool {path} can't be opened"):
         damage = look(path)
-    except OSError as error:
-        raise AgentError(f"{path} can't be opened: {error.strerror}", f"Give it to user {os.geteuid()}.") from error
     if damage is not None:
         hint = "At its next start the agent puts it aside, begins a new one, and brings over what can be read."
         area.found(Mark.WARNED, f"{path.name} is damaged: {damage}", hint)

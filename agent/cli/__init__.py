@@ -1,11 +1,5 @@
-"""`kubently-agent`: the commands and their exit codes.
-
-    0  done
-    1  it didn't work, or the answer is no: not found, refused, not healthy
-    2  a mistake in the configuration or in the command line
-    130  interrupted by Ctrl-C
-
-Whatever ends a command, and whoever reads what it prints, a person gets sentences and never a traceback.
+"""`kubently-agent`: the commands and their exit codes. Whatever ends a command, and whoever reads what it prints, a
+person gets sentences and never a traceback.
 """
 
 import argparse

@@ -5,12 +5,17 @@ import os
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from textwrap import fill
 
 import trio
 
-from agent.check import Finding, Mark, check_everything
+from agent.check import Area, Finding, Mark, Tell
+from agent.check.api import check_api
+from agent.check.cluster import check_cluster
+from agent.check.local import check_port, check_spool, read_configuration
+from agent.config import Config
 
 _COLOURS = {Mark.PASSED: "32", Mark.WARNED: "33", Mark.FAILED: "31", Mark.SKIPPED: "2"}
 _WIDTH = 17  # of the longest check's name
@@ -48,6 +53,24 @@ def run(_: argparse.Namespace) -> int:
     if count[Mark.FAILED]:
         print("What needs a check that failed wasn't looked at.")
     return 2 if config is None else int(count[Mark.FAILED] > 0)
+
+
+async def check_everything(environ: Mapping[str, str], tell: Tell) -> Config | None:
+    """Make every check; `tell` gets each finding as it is known. Returns None if the configuration is wrong."""
+    config = None
+    with Area("Configuration", tell) as area:
+        config = read_configuration(area, environ)
+    if config is None:
+        return None
+    with Area("Central API", tell) as area:
+        await check_api(area, config)
+    with Area("Cluster", tell) as area:
+        await check_cluster(area, config)
+    with Area("Spool", tell) as area:
+        check_spool(area, config)
+    with Area("Probes", tell) as area:
+        await check_port(area, config)
+    return config
 
 
 def lines(finding: Finding) -> str:

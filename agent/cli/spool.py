@@ -18,7 +18,6 @@ from agent.spool.reader import Reader, Row, ask, open_reader
 from agent.spool.values import STREAMS
 
 _ROWS = 20
-_SIMILAR = 5
 
 _EPILOG = """\
 An ID may be cut as long as it is the only one that begins so.
@@ -143,10 +142,7 @@ def _export(_: Path, reader: Reader, args: argparse.Namespace) -> None:
 
 def _whole_id(reader: Reader, given: str) -> str:
     """The command's id, of which a person may have typed the beginning."""
-    found = reader.ids(given, _SIMILAR)
-    if given in found or len(found) == 1:
-        return given if given in found else found[0]
-    if found:
-        more = ", …" if len(found) == _SIMILAR else ""
-        raise SpoolError(f"Several ids begin with {given}: {', '.join(found)}{more}.", "Type more of the one you mean.")
-    return given  # `show` explains best why it isn't there
+    found = reader.ids(given, 5)
+    if len(found) > 1 and found[0] != given:
+        raise SpoolError(f"Several ids begin with {given}: {', '.join(found)}.", "Type more of the one you mean.")
+    return found[0] if found else given  # who looks for it explains best why it isn't there

@@ -9,9 +9,8 @@ import trio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from agent.check import Finding, Mark
+from agent.check import Area, Finding, Mark
 from agent.check.api import check_api
-from agent.check.findings import Area
 from agent.config import Config
 from demo.api import reference_api
 from tests.whole.check.tls_servers import Authority, plain_server, self_signed, tls_server

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.check import Finding, Mark, check_everything
+from agent.check import Finding, Mark
 from agent.check.cluster import own_namespace
+from agent.cli.check import check_everything
 from demo.api import reference_api
 from demo.cluster.api import sample_cluster
 from tests.whole.cli import stand_in

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.check import Finding, Mark
-from agent.check.findings import Area
+from agent.check import Area, Finding, Mark
 from agent.check.local import check_port, check_spool, file_system
 from agent.config import Config
 from agent.spool import Limits, open_spool

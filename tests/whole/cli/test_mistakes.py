@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from agent.check import Finding, Mark, check_everything
+from agent.check import Finding, Mark
+from agent.cli.check import check_everything
 from agent.spool.schema import SET
 from demo.api import BOTH, reference_api
 from demo.record import LinkName
