@@ -106,12 +106,12 @@ class Http:
             sent |= {"Content-Type": "application/json", "Content-Length": str(length)}
         limit = seconds + WHOLE_SECONDS + length / 1024 + CONNECTING_SECONDS
         while True:
+            token = self.token.current()
             try:
                 async with aclosing(body()) if callable(body) else nullcontext(body) as content:
-                    request, token = self._request(method, path, sent, content, seconds)
+                    request = self._request(method, path, token, sent, content, seconds)
                     with trio.fail_after(limit) as scope:
-                        response = await self._transport.handle_async_request(request)
-                        answer = await self._whole(response, scope.deadline, token)
+                        answer = await self._whole(await self._transport.handle_async_request(request), scope, token)
             except StaleConnection as stale:
                 self.network.renew()  # the other kept ones are as old
                 if not again:
@@ -132,13 +132,14 @@ class Http:
             LinkDown: no answer, or another one.
         """
         self.network.renew()
-        request, token = self._request("GET", path, {"Accept": EVENTS}, None, seconds)
+        token = self.token.current()
+        request = self._request("GET", path, token, {"Accept": EVENTS}, None, seconds)
         limit = seconds + CONNECTING_SECONDS
         try:
             with trio.fail_after(limit) as scope:
                 response = await self._transport.handle_async_request(request)
                 if response.status_code != 200:
-                    raise unhappy(from_api(await self._whole(response, scope.deadline, token)))
+                    raise unhappy(from_api(await self._whole(response, scope, token)))
         except _FAULTS as error:
             raise _link_down(error, seconds, limit, token) from error
         request.extensions["timeout"]["read"] = None  # httpcore looks at it anew: whoever reads on has limits
@@ -154,11 +155,12 @@ class Http:
         self,
         method: str,
         path: str,
+        token: str,
         headers: Mapping[str, str],
         content: bytes | AsyncGenerator[bytes, None] | None,
         seconds: float,
-    ) -> tuple[httpx.Request, str]:
-        """The request, and the token in it. Certificates that have changed count from here on."""
+    ) -> httpx.Request:
+        """The request. Certificates that have changed count from here on."""
         if self._certificates.changed():
             try:
                 self.network.tls = tls_context(self._config)
@@ -166,7 +168,6 @@ class Http:
                 log.info("certificates read again")
             except ConfigError as error:
                 log.warning("certificates can't be used, the old ones stay", reason=error.problem, todo=error.hint)
-        token = self.token.current()
         sent = {**self._headers, "Authorization": f"Bearer {token}", **headers}
         if path not in self._urls:  # parsed once: there are two dozen, and parsing one takes longer than sending it
             self._urls[path] = httpx.URL(self._config.api_url + path)
@@ -174,27 +175,23 @@ class Http:
         stream = None if isinstance(content, AsyncGenerator) else httpx.ByteStream(content or b"")
         more = {"timeout": {"read": seconds}}
         url = self._urls[path]
-        return httpx.Request(method, url, headers=sent, content=content, stream=stream, extensions=more), token
+        return httpx.Request(method, url, headers=sent, content=content, stream=stream, extensions=more)
 
-    async def _whole(self, response: httpx.Response, deadline: float, token: str) -> Answer:
+    async def _whole(self, response: httpx.Response, scope: trio.CancelScope, token: str) -> Answer:
         # Once an answer has begun it is read to its end, even if the agent is being stopped: it may hold commands, and
         # the API has already counted them as handed out.
+        scope.shield = True
+        self._begun.add(scope)
         body, status = bytearray(), response.status_code
-        with trio.CancelScope(shield=True, deadline=deadline) as reading:
-            self._begun.add(reading)
-            try:
-                async for chunk in _stream(response):
-                    body += chunk
-                    if len(body) > MAX_BODY_BYTES:
-                        reading.cancel()  # leaves httpx's generators in order, which a plain break doesn't
-            finally:
-                self._begun.discard(reading)
-                await response.aclose()
-        if len(body) > MAX_BODY_BYTES:
-            problem = f"HTTP {status} with more than {MAX_BODY_BYTES >> 20} MiB: not the API's answer"
-            raise LinkDown(problem, ELSEWHERE, status=status)
-        if reading.cancelled_caught:
-            raise trio.TooSlowError
+        try:
+            async for chunk in _chunks(response):
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    problem = f"HTTP {status} with more than {MAX_BODY_BYTES >> 20} MiB: not the API's answer"
+                    raise LinkDown(problem, ELSEWHERE, status=status)
+        finally:
+            self._begun.discard(scope)
+            await response.aclose()
         coding = response.headers.get("content-encoding", "identity").strip().lower()
         if coding != "identity":  # some proxies compress all the same, and the answer may hold commands
             unpack = zlib.decompressobj(wbits=47)  # gzip or zlib, by its head
@@ -230,7 +227,7 @@ class OpenStream:
         self.since = trio.current_time()
         self.parser = EventParser()
         self._response = response
-        self._chunks = aiter(_stream(response))
+        self._chunks = _chunks(response)
 
     async def read(self) -> list[Event]:
         """The events that come next, none with a mere sign of life. Can't be read any more once it was cancelled.
@@ -248,13 +245,8 @@ class OpenStream:
 
     async def aclose(self) -> None:
         """Close the connection, at once, even when cancelled."""
-        # A generator that is merely dropped stays suspended until it is collected. One that is cancelled while it reads
-        # unwinds, and all those below it in httpx and httpcore too.
-        with trio.CancelScope(shield=True) as closing, suppress(httpx.HTTPError):
-            closing.cancel()
-            while await anext(self._chunks, None) is not None:
-                pass
         with trio.CancelScope(shield=True):
+            await self._chunks.aclose()
             await self._response.aclose()
 
 
@@ -274,9 +266,9 @@ def _parsed(of_what: str, url: str) -> httpx.URL:
         raise ConfigError(f"{of_what}: {error}.", "Name a host, or an address that there can be.") from error
 
 
-def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
-    """The body as it is on the wire, without httpx's generators around it."""
-    return cast("httpx.AsyncByteStream", response.stream)
+def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The body as it is on the wire, without httpx's own readers around it."""
+    return cast("AsyncGenerator[bytes, None]", cast("httpx.AsyncByteStream", response.stream).__aiter__())
 
 
 def _link_down(error: Exception, silence: float = 0, limit: float = 0, token: str = "") -> LinkDown:

@@ -7,9 +7,7 @@ lost, so look-ups have a longer limit, and the last good addresses are remembere
 import math
 import os
 import select
-import socket
 import ssl
-from contextlib import suppress
 from typing import Any, cast
 
 import httpcore
@@ -27,16 +25,8 @@ CONNECT_SECONDS, TLS_SECONDS = 10.0, 10.0
 WRITE_SECONDS, PIECE_BYTES = 60.0, 64 * 1024
 """How long so much of a body may take: a line slower than 1 KiB/s counts as dead."""
 
-_OPTIONS = tuple(
-    (level, getattr(socket, name), value)
-    for level, name, value in (
-        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 8),  # some NATs forget a flow that was idle for 10 s
-        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 60_000),  # ms without an acknowledgement
-        (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", 128 * 1024),  # so that what was written is nearly what was sent
-    )
-    if hasattr(socket, name)  # they are Linux's
-)
+KEEPALIVE_SECONDS = 8
+"""Some NATs silently forget a flow that was idle for 10 s."""
 
 
 class StaleConnection(Exception):  # noqa: N818  # reads as what it says
@@ -44,7 +34,7 @@ class StaleConnection(Exception):  # noqa: N818  # reads as what it says
 
 
 class Network(httpcore.AsyncNetworkBackend):
-    """What httpx connects with. New connections trust whom `tls` does, to the API's host or to a proxy."""
+    """What httpx connects with, to one host. New connections trust whom `tls` does."""
 
     def __init__(self, tls: ssl.SSLContext, *, proxy: bool = False) -> None:
         self.tls = tls
@@ -53,8 +43,7 @@ class Network(httpcore.AsyncNetworkBackend):
         self.connected = self.tls_version = ""
         self.certificate: dict[str, Any] | None = None
         self._what = "the proxy" if proxy else "the API's host"
-        self._good: dict[str, list[str]] = {}
-        self._looking_up = trio.CapacityLimiter(4)  # a look-up that is given up keeps its thread until it ends
+        self._good: list[str] = []
 
     def renew(self) -> None:
         """Make the next request use a new connection. Requests under way keep theirs."""
@@ -72,50 +61,45 @@ class Network(httpcore.AsyncNetworkBackend):
         for address in addresses:
             with trio.move_on_after(CONNECT_SECONDS / len(addresses)):
                 try:
-                    stream = await trio.open_tcp_stream(address, port)
+                    tcp = await trio.open_tcp_stream(address, port)
                 except OSError as error:
                     words.append(words_of(error))
                     continue
-                for option in _OPTIONS:
-                    stream.setsockopt(*option)
-                self._good[host] = [address, *(other for other in addresses if other != address)]
+                tcp.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
+                tcp.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+                self._good = [address, *(other for other in addresses if other != address)]
                 self.connected = f"{address}:{port}"
-                return Stream(self, stream.socket, _Unbreakable(stream))
+                return Stream(self, tcp)
             words.append("no connection in time")
         hint = f"Is {self._what} up, is {port} its port, and does a firewall or a NetworkPolicy let this pod out?"
         netloc = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         raise LinkDown(f"{netloc}: {', '.join(dict.fromkeys(words))}", hint)
 
     async def _look_up(self, host: str) -> list[str]:
-        known, limiter = self._good.get(host, []), self._looking_up
         try:
-            with trio.fail_after(KNOWN_NAME_SECONDS if known else NAME_SECONDS):
-                found = await trio.to_thread.run_sync(_addresses, host, abandon_on_cancel=True, limiter=limiter)
+            with trio.fail_after(KNOWN_NAME_SECONDS if self._good else NAME_SECONDS):
+                found = await trio.socket.getaddrinfo(host, None, type=trio.socket.SOCK_STREAM)
         except (OSError, UnicodeError, RuntimeError, trio.TooSlowError) as error:  # RuntimeError: no thread is left
-            if known:
-                return known
+            if self._good:
+                return self._good
             words = f"no answer within {NAME_SECONDS:g} s" if isinstance(error, trio.TooSlowError) else words_of(error)
             hint = "Look at its spelling, and at the DNS that this machine uses: kubectl exec has `getent hosts NAME`."
             raise LinkDown(f"the name {host.rstrip('.')} can't be looked up: {words}", hint) from error
-        return sorted(found, key=lambda address: address not in known[:1])
+        addresses = dict.fromkeys(str(address[0]) for *_, address in found)
+        return sorted(addresses, key=lambda address: address not in self._good[:1])
 
 
 class Stream(httpcore.AsyncNetworkStream):
-    """One connection: its socket, and what is spoken over it, plainly or with `tls`."""
+    """One connection, plain or with TLS."""
 
-    def __init__(
-        self,
-        network: Network,
-        sock: trio.socket.SocketType,
-        below: "_Unbreakable",
-        tls: "trio.SSLStream[trio.SocketStream] | None" = None,
-    ) -> None:
+    def __init__(self, network: Network, tcp: trio.SocketStream) -> None:
         self._network = network
         self._renewals = network.renewals
-        self._socket = sock
-        self._below = below
-        self._tls = tls
-        self._stream = tls or below
+        self._socket = tcp.socket
+        self._readable = select.poll()
+        self._readable.register(tcp.socket, select.POLLIN)
+        self._below = _Unbreakable(tcp)
+        self._stream: _Unbreakable | trio.SSLStream[trio.SocketStream] = self._below
         self._unsent = b""
         self._served = self._unanswered = False
 
@@ -123,17 +107,25 @@ class Stream(httpcore.AsyncNetworkStream):
         """Send it, or hold it until there is more: httpcore hands over head and body separately."""
         self._unanswered = True
         self._unsent += buffer
-        if len(self._unsent) >= PIECE_BYTES:
-            await self._send()
+        if len(self._unsent) < PIECE_BYTES:
+            return
+        data, self._unsent = self._unsent, b""
+        seconds = WRITE_SECONDS * len(data) / PIECE_BYTES
+        with trio.move_on_after(seconds) as limit:
+            await self._stream.send_all(data)
+        if limit.cancelled_caught:
+            raise httpcore.WriteTimeout(f"{len(data)} bytes weren't taken within {seconds:g} s")
+        if self._below.broken:
+            raise httpcore.WriteError(words_of(self._below.broken))  # httpcore asks for the answer all the same
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """The next bytes; none at the end."""
-        if self._unsent:
-            with suppress(httpcore.WriteError):  # it may have answered all the same
-                await self._send()
+        """The next bytes, once all is sent; none at the end."""
         stale = self._served and self._unanswered
         try:
             with trio.move_on_after(timeout or math.inf) as limit:
+                if self._unsent:
+                    data, self._unsent = self._unsent, b""
+                    await self._stream.send_all(data)
                 data = bytes(await self._stream.receive_some(max_bytes))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             kind = StaleConnection if stale else httpcore.ReadError
@@ -144,16 +136,6 @@ class Stream(httpcore.AsyncNetworkStream):
             raise StaleConnection("the connection was closed meanwhile")
         self._served, self._unanswered = True, False
         return data
-
-    async def _send(self) -> None:
-        data, self._unsent = self._unsent, b""
-        seconds = WRITE_SECONDS * max(1, len(data) / PIECE_BYTES)
-        with trio.move_on_after(seconds) as limit:
-            await self._stream.send_all(data)
-        if limit.cancelled_caught:
-            raise httpcore.WriteTimeout(f"{len(data)} bytes weren't taken within {seconds:g} s")
-        if self._below.broken:
-            raise httpcore.WriteError(words_of(self._below.broken))
 
     async def start_tls(
         self,
@@ -166,9 +148,8 @@ class Stream(httpcore.AsyncNetworkStream):
         Raises:
             LinkDown: it can't be done; the sentence says why.
         """
-        below = self._below if self._tls is None else _Unbreakable(self._tls)
         name = (server_hostname or "").rstrip(".")  # certificates have names without a dot at the end
-        over = cast("trio.SocketStream", below)
+        over = cast("trio.SocketStream", self._stream)
         tls = trio.SSLStream(over, self._network.tls, server_hostname=name, https_compatible=True)
         try:
             with trio.fail_after(TLS_SECONDS):
@@ -176,12 +157,13 @@ class Stream(httpcore.AsyncNetworkStream):
         except BaseException as error:
             self._socket.close()
             if isinstance(error, (trio.TooSlowError, trio.BrokenResourceError)):
-                cause = below.broken or error
+                cause = self._below.broken or error
                 raise handshake_failure(cause, words_of(cause), TLS_SECONDS) from error
             raise
         self._network.tls_version = tls.version() or ""
         self._network.certificate = tls.getpeercert()
-        return Stream(self._network, self._socket, below, tls)
+        self._stream, self._served = tls, False
+        return self
 
     async def aclose(self) -> None:
         """Close it at once, without TLS's goodbye."""
@@ -191,21 +173,19 @@ class Stream(httpcore.AsyncNetworkStream):
         """What httpcore asks for. A kept connection that is readable has ended, as no request is under way. One that is
         not to be used again says the same.
         """
-        if info != "is_readable":
-            return self._tls if info == "ssl_object" else None
-        waiting = select.poll()
-        waiting.register(self._socket.fileno(), select.POLLIN)
-        return self._renewals != self._network.renewals or bool(waiting.poll(0))
+        if info == "is_readable":
+            return self._renewals != self._network.renewals or bool(self._readable.poll(0))
+        return None
 
 
 class _Unbreakable:
-    """The part of a stream that is needed here, with writes that never fail: after a failed write trio's TLS reads
+    """The part of a TCP stream that is needed here, with writes that never fail: after a failed write trio's TLS reads
     nothing more, and what the server said before it closed, such as 413, would be lost.
     """
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.receive_some = stream.receive_some
-        self._send_all = stream.send_all
+    def __init__(self, tcp: trio.SocketStream) -> None:
+        self.receive_some = tcp.receive_some
+        self._send_all = tcp.send_all
         self.broken: Exception | None = None
 
     async def send_all(self, data: bytes) -> None:
@@ -224,8 +204,3 @@ def words_of(error: BaseException) -> str:
     if isinstance(cause, OSError) and cause.errno and cause.errno > 0:  # a look-up has others
         return os.strerror(cause.errno)
     return str(getattr(cause, "strerror", None) or cause) or type(cause).__name__
-
-
-def _addresses(name: str) -> list[str]:
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(cast("str", address[0]) for *_, address in found))

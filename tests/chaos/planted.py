@@ -457,8 +457,8 @@ PLANTED = (
     Planted(
         "an answer is read up to a bound",
         "agent/link/http.py",
-        "                    if len(body) > MAX_BODY_BYTES:\n",
-        "                    if False:\n",
+        "                if len(body) > MAX_BODY_BYTES:\n",
+        "                if False:\n",
         (
             "tests/chaos/test_faults.py",
             "-k",
@@ -490,8 +490,8 @@ PLANTED = (
     Planted(
         "the last good address is remembered",
         "agent/link/network.py",
-        "                self._good[host] = [address, *(",
-        "                self._good[host] = [*(",
+        "                self._good = [address, *(",
+        "                self._good = [*(",
         (
             "tests/tasks/test_connections.py",
             "-k",

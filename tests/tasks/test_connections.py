@@ -413,10 +413,10 @@ class Resolver:
         self.seconds = 0.0
         self.asked = []
 
-    async def __call__(self, _, name, **__):
+    async def __call__(self, _, name, *__, **___):
         self.asked.append(name)
         await trio.sleep(self.seconds)
-        return self.addresses
+        return [(0, 0, 0, "", (address, 0)) for address in self.addresses]
 
 
 @pytest.fixture
@@ -491,7 +491,7 @@ async def test_a_host_with_a_dot_at_its_end_is_the_same_host(opened, resolver):
         opened(url.replace("localhost", "localhost."), authority) as client,
     ):
         assert await ask(client) == (200, b"ok")
-    assert resolver.asked == ["localhost."]
+    assert resolver.asked == [b"localhost."]
     assert b"\r\nHost: localhost:" in server.requests[0][0]
 
 
