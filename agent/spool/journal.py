@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
@@ -9,9 +10,9 @@ from operator import attrgetter
 from agent.model import Command, Outcome, Result, Stream
 from agent.spool import results
 from agent.spool.clock import Clock, follow
+from agent.spool.results import HELD_BYTES, SHOWN_CHARS
 from agent.spool.schema import insert
-from agent.spool.text import NOTHING, Written, checksum, clean, shown
-from agent.spool.values import Delivery, Recovery
+from agent.spool.values import NOTHING, STREAMS, Delivery, Recovery, Written, checksum, clean, printable
 from agent.spool.writer import Job
 
 MOST_RUNS = 2
@@ -23,7 +24,6 @@ _INTERRUPTED = (
     "The agent was stopped or killed before this command ended, and started again {age} s after it was accepted: "
     "too late to run it again."
 )
-_DAMAGED = "The stored command was damaged on disk before it ran. Ask again."
 
 RETRIABLE = "state = 'rejected' and output <> 'gone'"
 """Which results can be sent once more if a person asks for it."""
@@ -38,15 +38,27 @@ Accepted = tuple[list[tuple[int, Command]], list[str], list[Due]]
 
 @dataclass(slots=True, eq=False)
 class Claim:
-    """A command to run now. The last four fields are for the spool, which keeps it until the command has ended."""
+    """A command to run now. The rest is for the spool, which keeps it until the command has ended."""
 
     command: Command
     output_bytes: int  # How much output is sure to find room. More is for the executor to count and to cut
     seq: int
     started_unix_ms: int
-    written: dict[Stream, Written] = field(default_factory=dict)  # the output that was handed in so far
-    stored_bytes: int = 0  # of it, what is known to be in the file
+    written: dict[Stream, Written] = field(default_factory=dict)  # the output that is in the file
     last: Job | None = None  # the last piece of it that was handed in
+    lost: bool = False  # a piece found no room: none after it is stored
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of its output, in the file."""
+        return sum(written.bytes for written in self.written.values())
+
+    def stored(self, stream: Stream, written: Written, piece: Job) -> None:
+        """A piece is in the file now, or has found no room."""
+        if piece.error is None:
+            self.written[stream] = written
+        else:
+            self.lost = True
 
 
 def storable(command: Command) -> Command:
@@ -61,13 +73,12 @@ def storable(command: Command) -> Command:
 
 
 def insert_command(db: sqlite3.Connection, command: Command, state: str, now_ms: int) -> int | None:
-    """Journal a command and return its `seq`, or None if its id is known."""
-    command = storable(command)
+    """Journal a command, as `storable` made it, and return its `seq`, or None if its id is known."""
     return insert(
         db,
         "commands",
         command_id=command.id,
-        command=shown(command),
+        command=_shown(command),
         tool=command.tool,
         args=json.dumps(command.args),
         request=json.dumps(command.request),
@@ -78,6 +89,12 @@ def insert_command(db: sqlite3.Connection, command: Command, state: str, now_ms:
         accepted_unix_ms=now_ms,
         crc32=checksum(_fields(command)),
     )
+
+
+def _shown(command: Command) -> str:
+    """A command as people read it, in one line."""
+    words = command.args if command.tool == "kubectl" else (command.tool, json.dumps(command.request))
+    return printable(" ".join(words)[:SHOWN_CHARS].replace("\n", " "))
 
 
 def read_command(row: sqlite3.Row) -> Command | None:
@@ -103,29 +120,32 @@ def accept(db: sqlite3.Connection, commands: Sequence[Command], result: Result |
     """
     new: list[tuple[int, Command]] = []
     known: list[str] = []
-    again: list[Due] = []
-    for command in commands:
+    due: list[Due] = []
+    for given in commands:
+        command = storable(given)
         seq = insert_command(db, command, "spooled" if result else "accepted", now_ms)
         if seq is None:
-            known.append(command.id)
-            again += due_again(db, "commands.command_id = ? and output <> 'gone'", clean(command.id))
+            known.append(given.id)
+            due += due_again(db, "commands.command_id = ? and output <> 'gone'", command.id)
             continue
-        new.append((seq, storable(command)))
+        new.append((seq, command))
         if result:
-            results.store(db, seq, result, now_ms)
-            again.append((seq, 0, False))
-    return new, known, again
+            results.store(db, seq, command, result, now_ms)
+            due.append((seq, 0, False))
+    return new, known, due
 
 
 def due_again(db: sqlite3.Connection, which: str, *values: object) -> list[Due]:
-    """Make results due once more."""
-    columns = "seq, stdout_bytes + stderr_bytes, state = 'spooled'"
-    query = f"select {columns} from commands join results using (seq) where {which}"  # noqa: S608
-    found = [(seq, size, bool(spooled)) for seq, size, spooled in db.execute(query, values)]
-    for seq, _, _ in found:
+    """Make results due once more. A delivered one that was damaged since has had its 2xx: nothing else is ever sent."""
+    query = f"select seq, stdout_bytes + stderr_bytes, state from commands join results using (seq) where {which}"  # noqa: S608
+    due = []
+    for seq, size, state in db.execute(query, values).fetchall():
+        if state == "delivered" and not results.read(db, seq, sys.maxsize).whole:
+            continue
         db.execute("update commands set state = 'spooled' where seq = ?", (seq,))
         db.execute("update results set output = 'whole', next_attempt_unix_ms = null where seq = ?", (seq,))
-    return found
+        due.append((seq, size, state == "spooled"))
+    return due
 
 
 def retry(db: sqlite3.Connection, ids: Sequence[str]) -> list[Due]:
@@ -162,28 +182,37 @@ def finish(
     ).rowcount
     if not changed:
         return None
-    stored = {stream: results.stored(db, run.seq, stream, written) for stream, written in run.written.items()}
-    lost = stored != run.written
-    for stream, text in () if lost else tail:
-        before = stored.get(stream, NOTHING)
+    output = dict(run.written)
+    texts = dict.fromkeys(STREAMS, b"")
+    for stream, text in () if run.lost else tail:
+        before, data = output.get(stream, NOTHING), text.encode()
         append(db, run.seq, stream, before.parts, text)
-        stored[stream] = before.plus(text)
-    results.store(db, run.seq, replace(result, truncated=result.truncated or lost), now_ms, stored)
-    return results.read(db, run.seq)
+        output[stream] = before.plus(data)
+        texts[stream] += data
+    held = None if run.written or sum(map(len, texts.values())) > HELD_BYTES else texts
+    result = replace(result, truncated=result.truncated or run.lost)
+    started = run.started_unix_ms
+    return results.store(db, run.seq, run.command, result, now_ms, started_ms=started, output=output, texts=held)
 
 
-def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: Recovery) -> None:
-    """After a crash, let unfinished commands run again if they are young enough, and answer the others."""
+def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: Recovery) -> list[tuple[int, Command]]:
+    """After a crash, let unfinished commands run again if they are young enough, and answer the others.
+
+    Returns:
+        Those that are to run, in order, with their `seq`.
+    """
     follow(db, clock)
     now_ms = clock.unix_ms()
+    again = []
     rows = db.execute("select * from commands where state in ('accepted', 'running') order by seq").fetchall()
     for row in rows:
         seq, runs, age_ms = row["seq"], row["runs"], max(0, now_ms - row["accepted_unix_ms"])
         db.execute("delete from pieces where seq = ?", (seq,))
         db.execute("delete from results where seq = ?", (seq,))  # there only if somebody changed the state by hand
-        outcome, error = Outcome.INTERRUPTED, ""
-        if read_command(row) is None:
-            outcome, error = Outcome.DAMAGED, _DAMAGED
+        command = read_command(row)
+        error = ""
+        if command is None:
+            error = "damaged"
         elif row["state"] == "running" and runs >= MOST_RUNS:
             report.gave_up += 1
             error = _GAVE_UP.format(runs=runs)
@@ -192,12 +221,10 @@ def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: 
             error = _INTERRUPTED.format(age=age_ms // 1000)
         else:
             report.rerun += 1
+            again.append((seq, command))
         db.execute("update commands set state = ? where seq = ?", ("spooled" if error else "accepted", seq))
-        if error:
-            results.store(db, seq, Result(outcome, error=error), now_ms)
-
-
-def waiting(db: sqlite3.Connection) -> list[tuple[int, Command]]:
-    """Commands that are to run, in order, with their `seq`."""
-    rows = db.execute("select * from commands where state = 'accepted' order by seq").fetchall()
-    return [(row["seq"], command) for row in rows if (command := read_command(row)) is not None]
+        if command is None:
+            results.store_damaged(db, seq, row["command_id"], now_ms)
+        elif error:
+            results.store(db, seq, command, Result(Outcome.INTERRUPTED, error=error), now_ms)
+    return again

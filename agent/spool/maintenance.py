@@ -99,6 +99,7 @@ def shrink(db: sqlite3.Connection, space: Space) -> int:
     pages = max(0, min(SLICE_PAGES, int(free) - slack))
     if pages:
         db.executescript(f"pragma incremental_vacuum({pages})")  # `execute` would free one page only
+        space.measure(db)
     return pages
 
 
@@ -118,6 +119,7 @@ def checkpoint(db: sqlite3.Connection, clock: Clock, space: Space, whole: bool) 
         db.execute(f"pragma busy_timeout = {BUSY_MS}")
     space.reader_since_ms = (space.reader_since_ms or clock.unix_ms()) if busy and long else None
     space.load_ballast()
+    space.measure(db)
 
 
 def take_requests(path: Path) -> list[str]:
@@ -147,9 +149,9 @@ async def sweep(writer: Writer, space: Space, clock: Clock, full: str | None) ->
     try:
         while some := await writer.run(Need.STATE, tidy, clock, space, full):
             removed += some
-        while some := await writer.run(Need.ALONE, shrink, space):
+        while some := await writer.run(Need.OUTSIDE, shrink, space):
             pages += some
     finally:
-        await writer.run(Need.ALONE, checkpoint, clock, space, pages > 0)
+        await writer.run(Need.OUTSIDE, checkpoint, clock, space, pages > 0)
     if removed or pages:
         log.debug("old results removed", count=removed, freed_bytes=pages * PAGE_BYTES)

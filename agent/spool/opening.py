@@ -70,12 +70,12 @@ def _open(space: Space, clock: Clock, mark: Callable[[str], None], *, inline: bo
             db = connect(path, space.plan)
         try:
             db.execute("begin immediate")
-            recover(db, clock, space.limits.rerun_seconds, report)
+            waiting = recover(db, clock, space.limits.rerun_seconds, report)
             _note(db, report, space, readable(clock.unix_ms()))
             db.execute("commit")
             mark(OPEN)
             space.opened(db)
-            return Spool(db, space, clock, report, inline=inline)
+            return Spool(db, space, clock, waiting, report, inline=inline)
         except BaseException:
             db.close()
             raise

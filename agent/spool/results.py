@@ -3,65 +3,78 @@
 # ruff: noqa: S608  # what is put into these statements is this file's own
 
 import sqlite3
-import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 
-from agent.model import Outcome, Result, Stream
+from agent.model import Command, Outcome, Result, Stream
 from agent.spool.clock import readable
 from agent.spool.failure import Broken
 from agent.spool.schema import insert, note
-from agent.spool.text import NOTHING, SHOWN_CHARS, Written, checksum, prefix, printable
-from agent.spool.values import STREAMS, Delivery
+from agent.spool.values import NOTHING, STREAMS, Delivery, Written, checksum, printable
 
 HELD_BYTES = 32 * 1024
 """Up to this size an output comes with its result. A few are in memory at a time."""
 
+SHOWN_CHARS = 300
+"""How much of a command's line is kept for people."""
+
 DAMAGED = Result(
     Outcome.DAMAGED,
-    error="The stored result was damaged on disk and can't be sent. Ask again: the command only reads.",
+    error="The record of this command was damaged on disk, and its result is lost. Ask again: the command only reads.",
 )
 _RESULT = tuple(field.name for field in fields(Result))
 _NO_TIME_MS = 253_402_300_800_000  # the year 10000
 _SHOWN_ERROR_CHARS = 500
 
-Output = Mapping[Stream, Written]
 
-
-def store(db: sqlite3.Connection, seq: int, result: Result, now_ms: int, output: Output | None = None) -> None:
-    """Store the result of a command whose pieces are stored."""
-    whole: Output = dict.fromkeys(STREAMS, NOTHING) | dict(output or {})
+def store(
+    db: sqlite3.Connection,
+    seq: int,
+    command: Command,
+    result: Result,
+    now_ms: int,
+    *,
+    started_ms: int | None = None,
+    output: Mapping[Stream, Written] | None = None,
+    texts: Mapping[Stream, bytes] | None = None,
+) -> Delivery:
+    """Store the result of a command whose pieces are stored. Returns what `read` would."""
+    output = dict.fromkeys(STREAMS, NOTHING) | dict(output or {})
     result = replace(result, error=None if result.error is None else printable(result.error))
-    columns = _columns(db, seq, result, whole)
-    insert(db, "results", seq=seq, output="whole", finished_unix_ms=now_ms, **columns)
+    ids = (command.id, result, command.correlation_id, command.session_id)
+    stored = Delivery(seq, *ids, _executed_at(started_ms, now_ms), output, texts)
+    insert(db, "results", seq=seq, output="whole", finished_unix_ms=now_ms, **_columns(stored))
+    return stored
 
 
-def replace_damaged(db: sqlite3.Connection, damaged: Delivery, now_ms: int) -> None:
-    """Put an error in the place of a damaged result, and note that for people."""
-    db.execute("delete from pieces where seq = ?", (damaged.seq,))
-    db.execute("delete from results where seq = ?", (damaged.seq,))
-    store(db, damaged.seq, DAMAGED, now_ms)
-    note(db, damage=f"{readable(now_ms)}: the result of {damaged.command_id} was damaged on disk")
+def store_damaged(db: sqlite3.Connection, seq: int, command_id: str, now_ms: int) -> None:
+    """Store an error for a result in the place of whatever is here, and note that for people."""
+    db.execute("delete from pieces where seq = ?", (seq,))
+    db.execute("delete from results where seq = ?", (seq,))
+    db.execute("update commands set correlation_id = null, session_id = null where seq = ?", (seq,))
+    store(db, seq, Command(command_id, ()), DAMAGED, now_ms)
+    note(db, damage=f"{readable(now_ms)}: the record of {command_id} was damaged on disk")
 
 
-def _columns(db: sqlite3.Connection, seq: int, result: Result, output: Output) -> dict[str, object]:
-    row = db.execute("select command_id, correlation_id, session_id from commands where seq = ?", (seq,)).fetchone()
-    columns: dict[str, object] = {"command_id": row["command_id"], "crc32": _crc(row, result, output)}
-    columns |= {name: getattr(result, name) for name in _RESULT}
-    for name, written in output.items():
+def _columns(of: Delivery) -> dict[str, object]:
+    columns: dict[str, object] = {"command_id": of.command_id, "crc32": _crc(of)}
+    columns |= {name: getattr(of.result, name) for name in _RESULT}
+    for name, written in of.output.items():
         columns |= {f"{name}_bytes": written.bytes, f"{name}_json_bytes": written.json_bytes}
         columns[f"{name}_crc32"] = written.crc
     return columns
 
 
-def _crc(command: sqlite3.Row, result: Result, output: Output) -> int:
+def _crc(of: Delivery) -> int:
     """The checksum of all that the API is told. Only this shows damage inside a page that SQLite can still read."""
-    whose = (command["command_id"], command["correlation_id"], command["session_id"])
-    values = [getattr(result, name) for name in _RESULT]
-    return checksum(
-        whose, values, [(output[name].bytes, output[name].json_bytes, output[name].crc) for name in STREAMS]
-    )
+    ids = (of.command_id, of.correlation_id, of.session_id)
+    output = [(of.output[name].bytes, of.output[name].json_bytes, of.output[name].crc) for name in STREAMS]
+    return checksum(ids, [getattr(of.result, name) for name in _RESULT], output)
+
+
+def _executed_at(*times_ms: int | None) -> float | None:
+    return next((ms / 1000 for ms in times_ms if ms is not None and 0 <= ms < _NO_TIME_MS), None)
 
 
 def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Delivery:
@@ -74,7 +87,9 @@ def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Deli
     if row is None:
         raise Broken("the command of a result isn't there any more")
     attempts = (row["attempts"] or 0) + 1
-    damaged = Delivery(seq, row["command_id"], DAMAGED, attempts, whole=False)
+    damaged = Delivery(
+        seq, row["command_id"], DAMAGED, texts=dict.fromkeys(STREAMS, b""), attempts=attempts, whole=False
+    )
     try:
         values = {name: row[name] for name in _RESULT}
         result = Result(**values | {"outcome": Outcome(row["outcome"]), "truncated": bool(row["truncated"])})
@@ -82,20 +97,19 @@ def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Deli
         output = {stream: Written(0, *(row[f"{stream}_{name}"] for name in sums)) for stream in STREAMS}
     except (TypeError, ValueError):
         return damaged
-    if row["crc32"] != _crc(row, result, output):
+    executed_at = _executed_at(row["started_unix_ms"], row["finished_unix_ms"])
+    ids = (row["command_id"], result, row["correlation_id"], row["session_id"])
+    found = Delivery(seq, *ids, executed_at, output, attempts=attempts)
+    if row["crc32"] != _crc(found):
         return damaged
-    texts = None
-    if row["output"] != "gone" and sum(written.bytes for written in output.values()) <= most_bytes:
-        texts = dict.fromkeys(STREAMS, b"")
-        query = "select stream, cast(text as blob) from pieces where seq = ? order by part"
-        for stream, data in db.execute(query, (seq,)):
-            texts[stream] = texts.get(stream, b"") + (data or b"")
-        if any(zlib.crc32(texts[stream]) != output[stream].crc for stream in STREAMS):
-            return damaged
-    times = (row["started_unix_ms"], row["finished_unix_ms"])
-    executed_at = next((ms / 1000 for ms in times if ms is not None and 0 <= ms < _NO_TIME_MS), None)
-    whose = (row["correlation_id"], row["session_id"])
-    return Delivery(seq, row["command_id"], result, attempts, *whose, executed_at, output, texts)
+    if row["output"] == "gone" or found.bytes > most_bytes:
+        return found
+    texts = dict.fromkeys(STREAMS, b"")
+    query = "select stream, cast(text as blob) from pieces where seq = ? order by part"
+    for stream, data in db.execute(query, (seq,)):
+        texts[stream] = texts.get(stream, b"") + (data or b"")
+    whole = all(zlib.crc32(texts[stream]) == output[stream].crc for stream in STREAMS)
+    return replace(found, texts=texts) if whole else damaged
 
 
 def piece(db: sqlite3.Connection, seq: int, stream: Stream, part: int) -> bytes:
@@ -117,7 +131,6 @@ def settle(
     http_status: int | None,
     error: str | None,
     now_ms: int,
-    *,
     keep: bool,
 ) -> None:
     """Record the API's final answer. `keep`: the output stays. Arguments beyond what people are shown are deleted:
@@ -158,32 +171,23 @@ def cut(db: sqlite3.Connection, seq: int, max_bytes: int) -> int:
     found = read(db, seq)
     output = {stream: _cut_stream(db, seq, stream, max_bytes) for stream in STREAMS}
     shorter = any(output[stream].bytes < found.output[stream].bytes for stream in STREAMS)
-    result = replace(found.result, truncated=found.result.truncated or shorter)
-    columns = _columns(db, seq, result, output)
+    left = replace(found, output=output, result=replace(found.result, truncated=found.result.truncated or shorter))
+    columns = _columns(left)
     names = ", ".join(f"{name} = ?" for name in columns)
     db.execute(f"update results set {names} where seq = ?", (*columns.values(), seq))
-    return sum(written.bytes for written in output.values())
-
-
-def stored(db: sqlite3.Connection, seq: int, stream: Stream, handed_in: Written) -> Written:
-    """What is stored of the pieces that were handed in: a full disk may have refused the last ones."""
-    query = "select count(*) from pieces where seq = ? and stream = ?"
-    (parts,) = db.execute(query, (seq, stream)).fetchone()
-    return handed_in if parts == handed_in.parts else _cut_stream(db, seq, stream, sys.maxsize)
+    return left.bytes
 
 
 def _cut_stream(db: sqlite3.Connection, seq: int, stream: Stream, max_bytes: int) -> Written:
     written = NOTHING
-    this_piece = "where seq = ? and stream = ? and part = ?"
     while data := piece(db, seq, stream, written.parts):
-        too_long = len(data) > max_bytes - written.bytes
-        if kept := prefix(data[: max_bytes - written.bytes]):
-            if too_long:
-                db.execute(f"update pieces set text = ? {this_piece}", (kept, seq, stream, written.parts))
-            written = written.plus(kept)
-        if too_long or not kept:
+        room = max_bytes - written.bytes
+        kept = data[:room].decode("utf-8", "ignore")
+        if len(data) > room:
             db.execute("delete from pieces where seq = ? and stream = ? and part >= ?", (seq, stream, written.parts))
-            break
+            if kept:
+                insert(db, "pieces", seq=seq, stream=stream, part=written.parts, text=kept)
+        written = written.plus(kept.encode())
     return written
 
 

@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from agent.model import Command, Outcome, Result
+from agent.model import Command
 from agent.spool import results
 from agent.spool.failure import Broken
 from agent.spool.journal import insert_command, read_command
 from agent.spool.space import beside, file_bytes
 from agent.spool.values import Recovery
 
-DAMAGED = "The record of this command was damaged on disk, and its result is lost. Ask again: the command only reads."
 _MOST_MISSES = 20_000  # a key may be damaged too, and say anything
 _MORE_KEYS = 1000  # tried beyond the last that was read
 _FILES = ("", "-wal", "-shm")
@@ -125,7 +124,7 @@ def _give_up(db: sqlite3.Connection, command_id: object, report: Recovery, *, de
         seq = insert_command(db, Command(command_id, ()), "delivered" if delivered else "spooled", now_ms)
         if seq is None:
             return
-        results.store(db, seq, Result(Outcome.DAMAGED, error=DAMAGED), now_ms)
+        results.store_damaged(db, seq, command_id, now_ms)
         if delivered:
             db.execute("update results set settled_unix_ms = ?, output = 'gone' where seq = ?", (now_ms, seq))
         report.salvaged += 1

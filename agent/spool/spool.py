@@ -8,28 +8,27 @@ have happened: nobody asks the disk whose turn it is.
 import math
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from zlib import crc32
 
 import trio
 
+from agent.errors import DamagedResult
 from agent.log import Log
-from agent.model import Command, Malformed, Result, Stream
+from agent.model import PIECE_CHARS, Command, Malformed, Result, Stream
 from agent.spool import journal, maintenance, results
 from agent.spool.clock import Clock, readable
 from agent.spool.journal import Claim
 from agent.spool.schema import note
 from agent.spool.space import Space
-from agent.spool.text import NOTHING, clean, split
-from agent.spool.values import SMALL_BYTES, Counts, Delivery, Intake, Recovery
+from agent.spool.values import NOTHING, SMALL_BYTES, Counts, Delivery, Intake, Recovery, clean
 from agent.spool.waiting import Pending, Signal
 from agent.spool.writer import Job, Need, Writer
 
 _KEPT_BYTES = 256 * 1024  # a larger output is given up when it is delivered
 _FRESH = 4  # results, of at most HELD_BYTES each
-
-Settle = Callable[[sqlite3.Connection], None]
 
 log = Log("spool")
 
@@ -42,16 +41,23 @@ class Spool:
     """
 
     def __init__(
-        self, db: sqlite3.Connection, space: Space, clock: Clock, recovery: Recovery, *, inline: bool = False
+        self,
+        db: sqlite3.Connection,
+        space: Space,
+        clock: Clock,
+        waiting: Sequence[tuple[int, Command]],
+        recovery: Recovery,
+        *,
+        inline: bool = False,
     ) -> None:
         self.recovery = recovery
         self._space = space
         self._clock = clock
-        self._waiting = deque(journal.waiting(db))
+        self._waiting = deque(waiting)
         self._running: dict[str, Claim] = {}
         self._fresh: dict[int, Delivery] = {}  # so that what can be sent at once needs no look into the file
         self._pending = pending = Pending(results.sizes(db), trio.current_time)
-        self._unrecorded: dict[int, tuple[Settle, Job]] = {}  # verdicts that aren't in the file yet
+        self._unrecorded: list[Job] = []  # verdicts that the disk refused
         self.work = Signal(self._claimable)  # wakes executors: a command can be claimed
         self.space = Signal(lambda: self.room)  # wakes the poller: commands can be accepted
         self.due = Signal(lambda: int(pending.next() is not None), pending.next_at)  # wakes uploaders
@@ -94,15 +100,11 @@ class Spool:
         Raises:
             SpoolFull: nothing was taken.
         """
-
-        def then(accepted: journal.Accepted) -> None:
-            new, _, due = accepted
-            if result is None:
-                self._waiting.extend(new)
-            self._due(due)
-
         need = Need.GROW if result is None else Need.STATE
-        new, known, _ = await self._writer.run(need, journal.accept, commands, result, self._clock.unix_ms(), then=then)
+        new, known, due = await self._writer.run(need, journal.accept, commands, result, self._clock.unix_ms())
+        if result is None:
+            self._waiting.extend(new)
+        self._due(due)
         return Intake(tuple(command.id for _, command in new), tuple(known))
 
     async def answer(self, command: Command | Malformed, result: Result) -> Intake:
@@ -116,6 +118,7 @@ class Spool:
         for seq, size, before in found:
             if not before or seq in self._pending.sizes:
                 self._pending.add(seq, size)
+        self._changed()
 
     def claim(self) -> Claim | None:
         """Take the oldest accepted command to run it. None if there is nothing, or no room for one more output: wait
@@ -137,16 +140,17 @@ class Spool:
             False if some of this command's output found no room on the disk: nothing after it is stored.
         """
         run = self._running[clean(command_id)]
-        for piece in split(text):
+        for piece in _split(text):
             if run.last is not None:
                 await run.last.done.wait()
-                if run.last.failed:
-                    break
-            run.stored_bytes = sum(written.bytes for written in run.written.values())
+            if run.lost:
+                break
             before = run.written.get(stream, NOTHING)
-            run.written[stream] = before.plus(piece)
-            run.last = self._writer.hand_in(Need.GROW, journal.append, run.seq, stream, before.parts, piece)
-        return run.last is None or not run.last.failed
+            after = partial(run.stored, stream, before.plus(piece.encode()))
+            run.last = self._writer.hand_in(
+                Need.GROW, journal.append, run.seq, stream, before.parts, piece, after=after
+            )
+        return not run.lost
 
     async def finish(self, command_id: str, result: Result, tail: Sequence[tuple[Stream, str]] = ()) -> None:
         """Store the last pieces of output and the result in one durable commit; it is due to be sent from then on.
@@ -160,15 +164,16 @@ class Spool:
         if run is None:
             return
 
-        def then(found: Delivery | None) -> None:
-            if found is not None:
-                del self._running[command_id]
-                self._pending.add(run.seq, found.bytes)
-                if len(self._fresh) < _FRESH:
-                    self._fresh[run.seq] = found
-
-        pieces = [(stream, piece) for stream, text in tail for piece in split(text)]
-        await self._writer.run(Need.STATE, journal.finish, run, result, pieces, self._clock.unix_ms(), then=then)
+        if run.last is not None:
+            await run.last.done.wait()
+        pieces = [(stream, piece) for stream, text in tail for piece in _split(text)]
+        found = await self._writer.run(Need.STATE, journal.finish, run, result, pieces, self._clock.unix_ms())
+        if found is not None:
+            del self._running[command_id]
+            self._pending.add(run.seq, found.bytes)
+            if len(self._fresh) < _FRESH:
+                self._fresh[run.seq] = found
+            self._changed()
 
     # Results go out.
 
@@ -181,22 +186,32 @@ class Spool:
             return None
         self._changed()  # there may be another for somebody else
         try:
-            found = self._fresh.pop(seq) if seq in self._fresh else await self._writer.run(Need.READ, results.read, seq)
+            found = (
+                self._fresh.pop(seq) if seq in self._fresh else await self._writer.run(Need.OUTSIDE, results.read, seq)
+            )
         except BaseException:
             self.release(seq)
             raise
-        self._writer.hand_in(Need.NOTE, results.count_attempt, seq)
+        self._writer.hand_in(Need.STATE, results.count_attempt, seq)
         if not found.whole:
             self._replace(found)
-        return replace(found, read=self._piece, damaged=self._replace)
+        return found if found.texts is not None else replace(found, source=self._pieces)
 
-    async def _piece(self, seq: int, stream: Stream, part: int) -> bytes:
-        return await self._writer.run(Need.READ, results.piece, seq, stream, part)
+    async def _pieces(self, delivery: Delivery, stream: Stream) -> AsyncGenerator[bytes, None]:
+        stored = delivery.output[stream]
+        part = size = crc = 0
+        while size < stored.bytes:
+            data = await self._writer.run(Need.OUTSIDE, results.piece, delivery.seq, stream, part)
+            part, size, crc = part + 1, size + len(data), crc32(data, crc)
+            if not data or size > stored.bytes or (size == stored.bytes and crc != stored.crc):
+                self._replace(delivery)
+                raise DamagedResult(f"The stored result of {delivery.command_id} is damaged.")
+            yield data
 
     def _replace(self, damaged: Delivery) -> None:
         log.error("stored result was damaged, an error takes its place", command_id=damaged.command_id)
-        now_ms, resized = self._clock.unix_ms(), partial(self._pending.resize, damaged.seq, 0)
-        self._writer.hand_in(Need.STATE, results.replace_damaged, damaged, now_ms, then=lambda _: resized())
+        of = (damaged.seq, damaged.command_id)
+        self._writer.hand_in(Need.STATE, results.store_damaged, *of, self._clock.unix_ms())
 
     def delivered(self, seq: int, http_status: int) -> None:
         """The API has it. A small output stays for a while, for people to look at, while there is room."""
@@ -210,27 +225,26 @@ class Spool:
         if not self._pending.is_taken(seq):
             return
         keep = (self._pending.remove(seq) <= _KEPT_BYTES and not self._space.short) or state == "rejected"
-        verdict = (seq, state, http_status, error, self._clock.unix_ms())
-        self._record(seq, lambda db: results.settle(db, *verdict, keep=keep))
+        verdict = (seq, state, http_status, error, self._clock.unix_ms(), keep)
+        self._writer.hand_in(Need.STATE, results.settle, *verdict, after=self._note_verdict)
 
-    def _record(self, seq: int, settle: Settle) -> None:
-        """Record a verdict. While the disk refuses that, it stays in memory, so that nothing is sent again."""
-        job = self._writer.hand_in(Need.NOTE, settle, then=lambda _: self._unrecorded.pop(seq, None))
-        if job.failed or not job.done.is_set():
-            self._unrecorded[seq] = settle, job
+    def _note_verdict(self, verdict: Job) -> None:
+        """While the disk refuses a verdict, it stays in memory, so that nothing is sent again."""
+        if verdict.error is not None:
+            self._unrecorded.append(verdict)
 
     def postponed(self, seq: int, seconds: float, http_status: int | None, error: str) -> None:
         """It wasn't delivered; it is due again after `seconds`. What is written down is for people only."""
         self._pending.postpone(seq, seconds)
         until_ms = self._clock.unix_ms() + round(seconds * 1000)
-        self._writer.hand_in(Need.NOTE, results.postpone, seq, until_ms, http_status, error)
+        self._writer.hand_in(Need.STATE, results.postpone, seq, until_ms, http_status, error)
         self.due.poke_all()
         self.due_small.poke_all()
 
     async def cut(self, seq: int, max_bytes: int) -> None:
         """Shorten the output to at most `max_bytes` a stream and mark it; it is due again at once, cut or not."""
         try:
-            await self._writer.run(Need.STATE, results.cut, seq, max_bytes, then=partial(self._pending.resize, seq))
+            self._pending.sizes[seq] = await self._writer.run(Need.STATE, results.cut, seq, max_bytes)
         finally:
             self.release(seq)
 
@@ -251,11 +265,11 @@ class Spool:
         if self._writer.failure is not None:
             raise self._writer.failure
         self._space.check_identity()
-        for seq, (settle, job) in list(self._unrecorded.items()):
-            if job.failed:  # else it is on its way; twice, it would undo what is accepted in between
-                self._record(seq, settle)
+        again, self._unrecorded = self._unrecorded, []
+        for verdict in again:
+            self._writer.put(verdict)
         if wanted := maintenance.take_requests(self._space.path):
-            await self._writer.run(Need.STATE, journal.retry, wanted, then=self._due)
+            self._due(await self._writer.run(Need.STATE, journal.retry, wanted))
         await maintenance.sweep(self._writer, self._space, self._clock, self.full_because)
 
     async def try_write(self) -> None:
@@ -264,7 +278,7 @@ class Spool:
 
     async def counts(self) -> Counts:
         """The spool in numbers. Cheap, and doesn't wait behind a caller that gave up."""
-        delivered, rejected, oldest_ms = await self._writer.run(Need.READ, results.count)
+        delivered, rejected, oldest_ms = await self._writer.run(Need.OUTSIDE, results.count)
         return Counts(
             accepted=len(self._waiting),
             running=len(self._running),
@@ -276,13 +290,12 @@ class Spool:
             size_bytes=self._space.size_bytes,
             capacity_bytes=self._space.plan.capacity_bytes,
             free_bytes=self._space.free_bytes,
-            unrecorded=len(self._unrecorded),
             full_because=self.full_because,
         )
 
     async def undelivered(self, limit: int) -> list[str]:
         """The command ids of the oldest results that aren't delivered, at most so many."""
-        return await self._writer.run(Need.READ, results.undelivered, limit)
+        return await self._writer.run(Need.OUTSIDE, results.undelivered, limit)
 
     async def close(self) -> None:
         """Carry out what was handed in and close the file."""
@@ -307,3 +320,7 @@ class Spool:
         self.drained.poke()
         if not self.due_small.poke():  # else it is taken, and that is a change too
             self.due.poke()
+
+
+def _split(text: str) -> Iterator[str]:
+    return (text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS))

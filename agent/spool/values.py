@@ -1,16 +1,22 @@
-"""What the spool takes and gives."""
+"""What the spool takes and gives, and how text is made storable.
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+SQLite can't store lone surrogates, and a NUL makes its `length()` and the prompt's display lie. kubectl's output is
+decoded without either, but ids and messages come from elsewhere.
+"""
+
+import json
+import re
+import zlib
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from zlib import crc32
+from typing import Self
 
-from agent.errors import DamagedResult
-from agent.model import Result, Stream
-from agent.spool.text import NOTHING, Written
+from agent.model import Result, Stream, json_bytes
 
 STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
-Utf8 = bytes  # `Delivery` has a property of that name
+Utf8 = bytes  # two classes here have an attribute of that name
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 SMALL_BYTES = 64 * 1024
 """Results with at most so much output are small: they overtake a large one that takes its time."""
@@ -55,14 +61,34 @@ class Intake:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What was stored of one stream."""
+
+    parts: int = 0
+    bytes: int = 0  # in UTF-8
+    json_bytes: int = 0  # the same inside a JSON string (RFC 8259 §7)
+    crc: int = 0
+
+    def plus(self, piece: Utf8) -> Self:
+        """The same with one more piece."""
+        size, json_size = self.bytes + len(piece), self.json_bytes + json_bytes(piece)
+        return type(self)(self.parts + 1, size, json_size, zlib.crc32(piece, self.crc))
+
+
+NOTHING = Written()
+
+
+async def _held(delivery: "Delivery", stream: Stream) -> AsyncGenerator[Utf8, None]:
+    yield (delivery.texts or {})[stream]
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """A result that is due to be sent, and its output."""
 
     seq: int
     command_id: str
     result: Result
-    attempts: int
-    """How often it was tried before, and this time."""
     correlation_id: str | None = None
     session_id: str | None = None
     executed_at: float | None = None
@@ -72,12 +98,12 @@ class Delivery:
     output: Mapping[Stream, Written] = field(default_factory=lambda: dict.fromkeys(STREAMS, NOTHING))
     texts: Mapping[Stream, Utf8] | None = field(default=None, repr=False)
     """The output itself where it is small, so that sending it needs no further look into the spool."""
+    attempts: int = 1
+    """How often it was tried before, and this time."""
     whole: bool = True
     """Whether the checksums are right; for a larger output that shows only when it is read."""
-    read: Callable[[int, Stream, int], Awaitable[bytes]] | None = field(default=None, repr=False)
-    """Reads a piece of a larger one."""
-    damaged: "Callable[[Delivery], None] | None" = field(default=None, repr=False)
-    """Is called if a piece isn't what was stored."""
+    source: "Callable[[Delivery, Stream], AsyncGenerator[Utf8, None]]" = field(default=_held, repr=False)
+    """Where `pieces` come from."""
 
     @property
     def bytes(self) -> int:
@@ -88,25 +114,14 @@ class Delivery:
         """UTF-8 bytes of the stream's text inside a JSON string: a body's length is known before its output is read."""
         return self.output[stream].json_bytes
 
-    async def pieces(self, stream: Stream) -> AsyncGenerator[Utf8, None]:
+    def pieces(self, stream: Stream) -> AsyncGenerator[Utf8, None]:
         """The stream's text in UTF-8, piece by piece.
 
         Raises:
             DamagedResult: it isn't what was stored. That is known before the last piece is given, so a body that is
                 being sent stays unfinished. An error has taken the result's place: release it and take it again.
         """
-        if self.texts is not None:
-            yield self.texts[stream]
-            return
-        stored = self.output[stream]
-        part = size = crc = 0
-        while size < stored.bytes and self.read and self.damaged:
-            data = await self.read(self.seq, stream, part)
-            part, size, crc = part + 1, size + len(data), crc32(data, crc)
-            if not data or size > stored.bytes or (size == stored.bytes and crc != stored.crc):
-                self.damaged(self)
-                raise DamagedResult(f"The stored result of {self.command_id} is damaged.")
-            yield data
+        return self.source(self, stream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,5 +138,19 @@ class Counts:
     size_bytes: int  # of all files together
     capacity_bytes: int  # what they may have together
     free_bytes: int  # room left for output
-    unrecorded: int  # results that the API has answered for but whose state couldn't be written yet
     full_because: str | None  # why no commands are taken, in a sentence; None while they are
+
+
+def clean(text: str) -> str:
+    """The same text, with what SQLite can't store or show replaced."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: control characters, which could steer it, are replaced; line ends stay."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", clean(text))
+
+
+def checksum(*parts: object) -> int:
+    """A checksum of anything that JSON can hold."""
+    return zlib.crc32(json.dumps(parts).encode())

@@ -67,11 +67,6 @@ class Pending:
         if not self.is_taken(seq):
             self.release(seq)
 
-    def resize(self, seq: int, size: int) -> None:
-        """Its output has another size now. Ignored if it is settled."""
-        if seq in self.sizes:
-            self.sizes[seq] = size
-
     def is_taken(self, seq: int) -> bool:
         """Whether it is being sent."""
         return self._not_before.get(seq) == math.inf

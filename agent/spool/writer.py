@@ -17,10 +17,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from itertools import groupby
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 
-import outcome
 import trio
 
 from agent.errors import SpoolError, SpoolFull
@@ -31,34 +29,29 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 COMPANY_SECONDS = 0.02
-"""How long a note waits for another commit to join."""
+"""How long a change of state that nobody waits for waits for another commit to join. A kill takes it back until then:
+at worst a result is sent again, or a run that ended so soon isn't counted."""
 
 
 class Need(Enum):
     """What an operation needs."""
 
-    READ = auto()  # nothing; may be abandoned
+    OUTSIDE = auto()  # no transaction. It comes after the others that waited with it, and may be abandoned
     GROW = auto()  # room below the soft limit
     STATE = auto()  # the headroom too, and the ballast if the disk is full
-    NOTE = auto()  # the same, and no haste
-    ALONE = auto()  # to be outside of any transaction
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One operation on its way."""
+    """One operation on its way, and what came of it."""
 
     need: Need
     work: Callable[[sqlite3.Connection], Any]
-    then: Callable[[Any], object] | None
     durable: bool = False
-    result: outcome.Maybe[Any] | None = None
+    after: "Callable[[Job], object] | None" = None
+    value: Any = None
+    error: Exception | None = None
     done: trio.Event = field(default_factory=trio.Event)
-
-    @property
-    def failed(self) -> bool:
-        """Whether it has failed."""
-        return isinstance(self.result, outcome.Error)
 
 
 class Writer:
@@ -88,20 +81,8 @@ class Writer:
         if self._thread is not None:
             self._thread.start()
 
-    async def run(
-        self,
-        need: Need,
-        work: Callable[[sqlite3.Connection, Unpack[Ts]], T],
-        *args: *Ts,
-        then: Callable[[T], object] | None = None,
-    ) -> T:
-        """Hand in an operation and wait for its commit.
-
-        Args:
-            need: what it needs.
-            work: gets the connection inside a transaction, and the arguments; may be called twice.
-            args: of `work`.
-            then: called with its value on the event loop, in the order of commits, before anybody hears of it.
+    async def run(self, need: Need, work: Callable[[sqlite3.Connection, Unpack[Ts]], T], *args: *Ts) -> T:
+        """Hand in an operation and wait for its commit. `work` gets the connection and `args`, and may be called twice.
 
         Raises:
             SpoolFull: there is no room.
@@ -110,28 +91,35 @@ class Writer:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
             raise SpoolError("The spool is closed.")
-        job = self._put(Job(need, lambda db: work(db, *args), then, durable=need is not Need.READ))
-        with trio.CancelScope(shield=need is not Need.READ):
+        job = Job(need, lambda db: work(db, *args), durable=need is not Need.OUTSIDE)
+        self.put(job)
+        with trio.CancelScope(shield=job.durable):
             await job.done.wait()
-        return cast("outcome.Maybe[T]", job.result).unwrap()
+        if job.error is not None:
+            raise job.error
+        return cast("T", job.value)
 
     def hand_in(
         self,
         need: Need,
-        work: Callable[[sqlite3.Connection, Unpack[Ts]], T],
+        work: Callable[[sqlite3.Connection, Unpack[Ts]], object],
         *args: *Ts,
-        then: Callable[[T], object] | None = None,
+        after: Callable[[Job], object] | None = None,
     ) -> Job:
-        """Hand in an operation and don't wait. What goes wrong and won't pass is in `failure`."""
-        return self._put(Job(need, lambda db: work(db, *args), then))
+        """Hand in an operation and don't wait. `after` is called on the event loop with what came of it. What goes
+        wrong and won't pass is in `failure`.
+        """
+        job = Job(need, lambda db: work(db, *args), after=after)
+        self.put(job)
+        return job
 
-    def _put(self, job: Job) -> Job:
+    def put(self, job: Job) -> None:
+        """Hand in an operation, which may have failed before."""
         if self._thread is not None and not self._closed:
             self._waiting.put(job)
         elif not self._closed:
             self._carry_out([job])
             self._tell([job])
-        return job
 
     async def close(self) -> None:
         """Carry out what was handed in, close the connection, end the thread."""
@@ -161,60 +149,56 @@ class Writer:
             self._token.run_sync_soon(self._ended.set)
 
     def _next(self) -> list[Job | None]:
-        """All operations that wait. If they are notes alone, more may join for a moment."""
+        """All operations that wait. If they are changes of state that nobody waits for, more may join for a moment."""
         found = [self._waiting.get()]
         until = time.monotonic() + COMPANY_SECONDS
         with contextlib.suppress(queue.Empty):
-            while (last := found[-1]) is not None and last.need is Need.NOTE:
+            while (last := found[-1]) is not None and last.need is Need.STATE and not last.durable:
                 found.append(self._waiting.get(timeout=max(0.0, until - time.monotonic())))
             while True:
                 found.append(self._waiting.get_nowait())
         return found
 
     def _carry_out(self, jobs: list[Job]) -> None:
-        for alone, group in groupby(jobs, lambda job: job.need is Need.ALONE):
-            together = list(group)
-            if len(together) > 1 and not alone:
-                with contextlib.suppress(Exception):  # each is tried again on its own, and gets its own error
-                    for job, value in zip(together, self._attempt(together), strict=True):
-                        job.result = outcome.Value(value)
-                    continue
-            for job in together:
-                job.result = outcome.capture(self._by_itself, job)
-
-    def _by_itself(self, job: Job) -> Any:
+        changes = [job for job in jobs if job.need is not Need.OUTSIDE]
         try:
-            try:
-                return self._attempt([job])[0]
-            except sqlite3.Error:
-                if job.need not in {Need.STATE, Need.NOTE} or not self._space.drop_ballast():
-                    raise
-                return self._attempt([job])[0]
+            if changes:
+                self._commit(changes)
+        except Exception:  # each is tried again on its own, and gets its own error
+            for job in changes:
+                if job.need is Need.STATE:
+                    self._space.drop_ballast()
+                self._by_itself(job)
+        for job in jobs:
+            if job.need is Need.OUTSIDE:
+                self._by_itself(job)
+
+    def _by_itself(self, job: Job) -> None:
+        try:
+            if job.need is Need.OUTSIDE:
+                job.value = job.work(self._connection)
+            else:
+                self._commit([job])
         except sqlite3.Error as error:
-            raise translate(error, self._space.path) from error
+            job.error = translate(error, self._space.path)
+        except Exception as error:
+            job.error = error
 
-    def _attempt(self, jobs: list[Job]) -> list[Any]:
-        needs = {job.need for job in jobs}
-        if not needs <= {Need.READ, Need.ALONE}:
-            return self._commit(jobs, needs)
-        values = [job.work(self._connection) for job in jobs]
-        if Need.ALONE in needs:
-            self._space.measure(self._connection)
-        return values
-
-    def _commit(self, jobs: list[Job], needs: set[Need]) -> list[Any]:
+    def _commit(self, jobs: list[Job]) -> None:
         db, before = self._connection, self._space.used_bytes
+        growing, durable = any(job.need is Need.GROW for job in jobs), any(job.durable for job in jobs)
         # `normal` leaves the wait for the disk to the next commit that has to wait for it.
-        synchronous = "full" if any(job.durable for job in jobs) else "normal"
+        synchronous = "full" if durable else "normal"
         if synchronous != self._synchronous:
             db.execute(f"pragma synchronous = {synchronous}")
             self._synchronous = synchronous
         db.execute("begin immediate")
         try:
-            values = [job.work(db) for job in jobs]
-            if synchronous == "full" or Need.GROW in needs:  # what the others add is little
+            for job in jobs:
+                job.value, job.error = job.work(db), None
+            if growing or durable:  # what the others add is little
                 self._space.measure(db)  # inside: afterwards it would take a transaction of its own, 0.1 ms
-            if Need.GROW in needs:
+            if growing:
                 self._space.check_growth(before)
             db.execute("commit")
         except BaseException:
@@ -223,22 +207,18 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):  # it may be that others have filled the disk
                 self._space.measure(db)
             raise
-        return values
 
     # On the event loop.
 
     def _tell(self, jobs: list[Job]) -> None:
         for job in jobs:
-            if isinstance(job.result, outcome.Error):
-                self._note(job.result.error)
-            elif isinstance(job.result, outcome.Value) and job.then is not None:
-                job.then(job.result.value)
+            if isinstance(job.error, SpoolError) and not isinstance(job.error, SpoolFull):
+                self.failure = self.failure or job.error
+            elif job.error is not None and not isinstance(job.error, SpoolFull):
+                words = f"The spool's thread failed: {type(job.error).__name__}: {job.error}."
+                self.failure = self.failure or SpoolError(words)
+            if job.after is not None:
+                job.after(job)
         self._changed()
         for job in jobs:
             job.done.set()
-
-    def _note(self, error: BaseException) -> None:
-        if not isinstance(error, SpoolError):
-            error = SpoolError(f"The spool's thread failed: {type(error).__name__}: {error}.")
-        if not isinstance(error, SpoolFull):
-            self.failure = self.failure or error

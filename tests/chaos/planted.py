@@ -32,7 +32,7 @@ PLANTED = (
     Planted(
         "a known result is sent again when its id comes again",
         "agent/spool/journal.py",
-        """            again += due_again(db, "commands.command_id = ? and output <> 'gone'", clean(command.id))\n""",
+        """            due += due_again(db, "commands.command_id = ? and output <> 'gone'", command.id)\n""",
         "",
         (f"{SPOOL}/test_spool_commands.py", "-k", "known_result_is_sent_again"),
     ),
@@ -202,7 +202,7 @@ PLANTED = (
     Planted(
         "what somebody waits for has reached the disk",
         "agent/spool/writer.py",
-        '"full" if any(job.durable for job in jobs) else "normal"',
+        '"full" if durable else "normal"',
         '"normal"',
         (f"{SPOOL}/test_writer.py", "-k", "waits_for_the_disk"),
     ),
@@ -295,22 +295,22 @@ PLANTED = (
     Planted(
         "at the cap states still change",
         "agent/spool/writer.py",
-        "            if Need.GROW in needs:",
-        "            if True:",
+        "            if growing:\n",
+        "            if True:\n",
         (f"{SPOOL}/test_spool_full.py", f"{SPOOL}/test_writer.py", "-k", "at_the_cap or growth_stops"),
     ),
     Planted(
         "a verdict that the disk refused is written down later",
         "agent/spool/spool.py",
-        "            if job.failed:  # else it is on its way; twice, it would undo what is accepted in between",
-        "            if False:",
+        "            self._writer.put(verdict)\n",
+        "            pass\n",
         (f"{SPOOL}/test_spool_full.py", "-k", "results_still_leave_once"),
     ),
     Planted(
         "an output of which a part found no room says so",
         "agent/spool/journal.py",
-        "    lost = stored != run.written",
-        "    lost = False",
+        "truncated=result.truncated or run.lost",
+        "truncated=result.truncated",
         (
             f"{SPOOL}/test_spool_full.py",
             f"{SPOOL}/test_spool_commands.py",
@@ -321,8 +321,8 @@ PLANTED = (
     Planted(
         "the ballast is thrown overboard",
         "agent/spool/writer.py",
-        "not self._space.drop_ballast()",
-        "True",
+        "                    self._space.drop_ballast()\n",
+        "                    pass\n",
         (f"{SPOOL}/test_spool_full.py", f"{SPOOL}/test_writer.py", "-k", "ballast or growth_stops or fail"),
     ),
     Planted(
@@ -364,8 +364,8 @@ PLANTED = (
     Planted(
         "a damaged size is found before it is sent",
         "agent/spool/results.py",
-        "[(output[name].bytes, output[name].json_bytes, output[name].crc) for",
-        "[(output[name].crc,) for",
+        "[(of.output[name].bytes, of.output[name].json_bytes, of.output[name].crc) for",
+        "[(of.output[name].crc,) for",
         (f"{SPOOL}/test_spool_damage.py", "-k", "damaged_size"),
     ),
     Planted(

@@ -261,7 +261,7 @@ async def test_output_that_finds_no_room_is_cut_and_says_so(executing, monkeypat
     await executing.until_done()
     result, stdout, _ = await executing.result()
     assert (result.outcome, result.truncated, stdout) == (Outcome.SUCCEEDED, True, "")
-    assert len(appended) == 1, "it isn't tried for each piece"
+    assert len(appended) == 2, "together with others, then by itself; not for each piece"
 
 
 async def test_a_child_that_floods_is_told_so(executing):

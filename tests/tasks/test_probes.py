@@ -27,7 +27,6 @@ COUNTS = Counts(
     size_bytes=8 * MIB,
     capacity_bytes=64 * MIB,
     free_bytes=40 * MIB,
-    unrecorded=0,
     full_because=None,
 )
 

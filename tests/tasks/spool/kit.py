@@ -118,7 +118,7 @@ async def held(spool: Spool) -> AsyncIterator[threading.Event]:
     """The spool's thread does nothing meanwhile, or until the event is set."""
     go = threading.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: spool._writer.run(Need.READ, lambda _: go.wait(10)))
+        nursery.start_soon(lambda: spool._writer.run(Need.OUTSIDE, lambda _: go.wait(10)))
         await trio.testing.wait_all_tasks_blocked()
         try:
             yield go

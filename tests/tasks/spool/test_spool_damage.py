@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -345,6 +346,9 @@ async def test_damaged_tracing_ids_are_never_sent(path: Path, column: str) -> No
         delivery = await take_one(spool)
         assert (delivery.correlation_id, delivery.session_id) == (None, None)
         assert delivery.result.outcome is Outcome.DAMAGED
+        spool.release(delivery.seq)
+        again = await take_one(spool)
+        assert again == replace(delivery, executed_at=again.executed_at, whole=True), "stored like that"
 
 
 @pytest.mark.parametrize("started", [-1, 9_000_000_000_000_000_000])
@@ -397,6 +401,17 @@ async def test_damage_that_shows_at_work_ends_the_agent(path: Path) -> None:
         alter(path, "delete from commands")
         with pytest.raises(SpoolError, match=r"is damaged \(.*Start the agent again: it moves the file aside"):
             await take(spool, 1)
+
+
+async def test_a_delivered_result_that_was_damaged_since_stays_as_it_was(path: Path) -> None:
+    async with reopened(path) as spool:
+        await run(spool, "a", "x" * 300)
+        spool.delivered((await take_one(spool)).seq, 200)
+    alter(path, "update pieces set text = replace(text, 'x', 'y')")
+    async with reopened(path) as spool:
+        assert (await spool.accept([command("a")])).known == ("a",)
+        assert await take(spool, 1) == [], "the API has it, and an error would be a second result"
+        assert (await spool.counts()).delivered == 1
 
 
 async def test_text_that_is_no_text_any_more(path: Path) -> None:

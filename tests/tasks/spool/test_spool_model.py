@@ -113,7 +113,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.copy: Path | None = None
         self.statements = 0
         self.log_before = 0
-        self.loop.run(lambda: self.spool._writer.run(Need.ALONE, lambda db: db.set_trace_callback(self.watch)))
+        self.loop.run(lambda: self.spool._writer.run(Need.OUTSIDE, lambda db: db.set_trace_callback(self.watch)))
 
     def watch(self, _: str) -> None:
         """Called by SQLite, in the writer's thread, before each statement."""
@@ -432,7 +432,7 @@ class SpoolMachine(RuleBasedStateMachine):
         names = ("accepted", "running", "spooled", "delivered", "rejected")
         figures = (counts.accepted, counts.running, counts.pending, counts.delivered, counts.rejected)
         assert figures == tuple(len(self.of(name)) for name in names)
-        assert counts.unrecorded == 0
+        assert not self.spool._unrecorded
         assert counts.size_bytes <= counts.capacity_bytes
 
     def teardown(self) -> None:

@@ -203,7 +203,7 @@ async def is_answered_with_an_error(spool: Spool, path: Path) -> None:
     assert not delivery.result.success
     assert "Ask again" in str(delivery.result.error)
     assert (await text(delivery), delivery.json_bytes("stdout")) == ("", 0)
-    assert "result of a was damaged" in str(look(path, "select last_damage from status"))
+    assert "record of a was damaged" in str(look(path, "select last_damage from status"))
     spool.release(delivery.seq)
     assert (await take_one(spool)).result == delivery.result
     spool.delivered(delivery.seq, 200)

@@ -311,7 +311,7 @@ def as_nobody() -> Iterator[None]:
 
 async def test_counting_is_cheap_with_much_to_remember(spool: Spool) -> None:
     plan = await spool._writer.run(
-        Need.READ,
+        Need.OUTSIDE,
         lambda db: db.execute("explain query plan select count(*) from commands where state = 'spooled'").fetchall(),
     )
     assert "COVERING INDEX by_state" in plan[0][3]

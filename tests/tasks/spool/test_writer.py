@@ -36,14 +36,12 @@ class Bench:
     def _changed(self) -> None:
         self.changes += 1
 
-    async def insert(
-        self, x: int, y: str = "", need: Need = Need.STATE, then: Callable[[object], None] | None = None
-    ) -> int:
+    async def insert(self, x: int, y: str = "", need: Need = Need.STATE) -> int:
         def work(db: sqlite3.Connection) -> int:
             db.execute("insert into t values (?, ?)", (x, y))
             return x
 
-        return await self.writer.run(need, work, then=then)
+        return await self.writer.run(need, work)
 
     def rows(self) -> list[int]:
         with closing(sqlite3.connect(self.path)) as db:
@@ -57,7 +55,7 @@ class Bench:
         """What is started inside waits for the thread together."""
         go = threading.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: self.writer.run(Need.READ, lambda _: go.wait(10)))
+            nursery.start_soon(lambda: self.writer.run(Need.OUTSIDE, lambda _: go.wait(10)))
             await trio.testing.wait_all_tasks_blocked()
             try:
                 yield nursery
@@ -114,8 +112,8 @@ async def test_a_commit_waits_for_the_disk_only_if_somebody_waits_for_it(bench: 
 
     async with bench.held():
         bench.writer.hand_in(Need.STATE, insert(1))
-        bench.writer.hand_in(Need.NOTE, insert(2))
-    await bench.writer.run(Need.READ, lambda _: None)
+        bench.writer.hand_in(Need.STATE, insert(2))
+    await bench.writer.run(Need.OUTSIDE, lambda _: None)
     assert [s for s in bench.statements if "synchronous" in s] == ["pragma synchronous = normal"]
     await bench.insert(3)
     assert [s for s in bench.statements if "synchronous" in s][-1] == "pragma synchronous = full"
@@ -126,7 +124,7 @@ async def test_what_is_handed_in_and_fails_is_told(bench: Bench) -> None:
     await bench.insert(1)
     job = bench.writer.hand_in(Need.STATE, lambda db: db.execute("insert into t values (1, '')"))
     await job.done.wait()
-    assert job.failed
+    assert job.error is not None
     assert "UNIQUE" in str(bench.writer.failure)
 
 
@@ -134,7 +132,7 @@ async def test_what_must_be_alone_is(bench: Bench) -> None:
     seen: list[bool] = []
 
     async def alone() -> None:
-        await bench.writer.run(Need.ALONE, lambda db: seen.append(db.in_transaction))
+        await bench.writer.run(Need.OUTSIDE, lambda db: seen.append(db.in_transaction))
 
     async with bench.held() as nursery:
         for n in range(3):
@@ -147,41 +145,25 @@ async def test_what_must_be_alone_is(bench: Bench) -> None:
 async def test_an_abandoned_look_holds_up_nobody(bench: Bench) -> None:
     with trio.CancelScope() as scope:
         async with bench.held() as nursery:
-            nursery.start_soon(lambda: bench.writer.run(Need.READ, lambda _: 1))
+            nursery.start_soon(lambda: bench.writer.run(Need.OUTSIDE, lambda _: 1))
             await trio.testing.wait_all_tasks_blocked()
             scope.cancel()
     assert scope.cancelled_caught
-    assert await bench.writer.run(Need.READ, lambda _: 2) == 2
+    assert await bench.writer.run(Need.OUTSIDE, lambda _: 2) == 2
 
 
 async def test_notes_wait_for_company_and_not_for_long(bench: Bench) -> None:
     def insert(x: int) -> Callable[[sqlite3.Connection], object]:
         return lambda db: db.execute("insert into t values (?, '')", (x,))
 
-    bench.writer.hand_in(Need.NOTE, insert(1))
+    bench.writer.hand_in(Need.STATE, insert(1))
     await trio.sleep(0.001)
-    bench.writer.hand_in(Need.NOTE, insert(2))
+    bench.writer.hand_in(Need.STATE, insert(2))
     await bench.insert(3)
     assert bench.commits() == 1
     with trio.fail_after(10):
-        await bench.writer.hand_in(Need.NOTE, insert(4)).done.wait()
+        await bench.writer.hand_in(Need.STATE, insert(4)).done.wait()
     assert bench.rows() == [1, 2, 3, 4]
-
-
-async def test_then_is_called_in_the_order_of_commits_before_anybody_hears(bench: Bench) -> None:
-    order: list[object] = []
-
-    async def insert(n: int) -> None:
-        await bench.insert(n, then=order.append)
-        assert len(order) == 10
-
-    async with bench.held() as nursery:
-        for n in range(10):
-            nursery.start_soon(insert, n)
-    values = [value for value in order if isinstance(value, int)]
-    assert [statement.split("(")[1].split(",")[0] for statement in bench.statements if "insert" in statement] == [
-        str(value) for value in values
-    ]
 
 
 async def test_close_carries_out_what_waits(bench: Bench) -> None:
@@ -193,7 +175,7 @@ async def test_close_carries_out_what_waits(bench: Bench) -> None:
     assert bench.rows() == list(range(5))
     with pytest.raises(SpoolError, match="closed"):
         await bench.insert(9)
-    bench.writer.hand_in(Need.NOTE, lambda db: db.execute("insert into t values (9, '')"))
+    bench.writer.hand_in(Need.STATE, lambda db: db.execute("insert into t values (9, '')"))
     assert 9 not in bench.rows()
 
 
@@ -230,12 +212,12 @@ async def test_a_disk_that_others_have_filled_shows_in_the_room(bench: Bench, mo
 
 async def test_a_lock_that_somebody_keeps_is_full_for_now(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "w.db", Plan.of(32 * MB, MB))
-    await bench.writer.run(Need.ALONE, lambda db: db.execute("pragma busy_timeout = 10"))
+    await bench.writer.run(Need.OUTSIDE, lambda db: db.execute("pragma busy_timeout = 10"))
     with closing(sqlite3.connect(bench.path, isolation_level=None)) as other:
         other.execute("begin immediate")
         with pytest.raises(SpoolFull, match="another program keeps it locked"):
             await bench.insert(1)
-        assert await bench.writer.run(Need.READ, lambda db: db.execute("select 1").fetchone()) == (1,)
+        assert await bench.writer.run(Need.OUTSIDE, lambda db: db.execute("select 1").fetchone()) == (1,)
     await bench.insert(1)
     await bench.writer.close()
 
@@ -248,7 +230,7 @@ def test_a_thread_whose_loop_is_gone_ends_quietly(tmp_path: Path) -> None:
         bench = Bench(tmp_path / "w.db", Plan.of(32 * MB, MB))
         benches.append(bench)
         with trio.move_on_after(0.05):
-            await bench.writer.run(Need.READ, lambda _: go.wait(10))
+            await bench.writer.run(Need.OUTSIDE, lambda _: go.wait(10))
 
     trio.run(main)
     go.set()

@@ -11,7 +11,7 @@ from agent.spool import maintenance, results
 from agent.spool.clock import Clock
 from agent.spool.journal import append, insert_command
 from agent.spool.schema import migrations
-from agent.spool.text import Written
+from agent.spool.values import Written
 
 ROWS = 5_000
 SIZE = 20
@@ -31,11 +31,12 @@ def settled(db, state):
     now, output = Clock().unix_ms(), "x" * SIZE
     db.execute("begin")
     for number in range(ROWS):
-        seq = insert_command(db, Command(f"c{number}", ("get", "pods")), "spooled", now)
+        command = Command(f"c{number}", ("get", "pods"))
+        seq = insert_command(db, command, "spooled", now)
         assert seq is not None
         append(db, seq, "stdout", 0, output)
-        results.store(db, seq, OK, now, {"stdout": Written().plus(output)})
-        results.settle(db, seq, state, 200, None, now, keep=True)
+        results.store(db, seq, command, OK, now, output={"stdout": Written().plus(output.encode())})
+        results.settle(db, seq, state, 200, None, now, True)
     db.execute("commit")
 
 
