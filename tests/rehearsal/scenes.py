@@ -50,7 +50,6 @@ async def questions(texts: Texts) -> None:
     """A spool in which something of everything is, and the questions that matter."""
     async with stage(texts, 6) as s:
         done = [
-            await s.ask("get", "pods", "-n", "shop"),
             await s.ask("describe", "pod", "report-2026", "-n", "shop"),
             await s.ask("get", "pods", "--watch"),
             await s.ask("logs", "checkout-ktr7nzkfqw-6swb2", "-n", "shop", "-p", "--tail=3"),
@@ -62,20 +61,15 @@ async def questions(texts: Texts) -> None:
         s.api.interfere = results_answered_with(503)
         for args in (("top", "nodes"), ("get", "deployments", "-n", "shop")):
             await s.ask(*args)
-        await s.logged("command finished", 7)
+        await s.logged("command finished", 6)
         s.cluster.log_delay = lambda: 600.0
         await s.ask("logs", "orders-db-0", "-n", "shop", timeout=60)
-        await s.logged("command accepted", 8)
+        await s.logged("command accepted", 7)
         await trio.sleep(12)
         ask = f"sqlite3 -readonly -header -column {SPOOL} \\\n   "
         recent = "accepted_at, substr(command_id, 1, 8) as id, command, state, outcome"
         await s.shell("spool-recent", f'{ask} "select {recent} from recent limit 6"')
         await s.shell("spool-stuck", f'{ask} "select since_at, command, state, why from stuck"')
-        question = (
-            f"select text from pieces join commands using (seq) where command_id like '{done[3][:8]}%'"
-            " order by stream desc, part"
-        )
-        await s.shell("spool-output", f'sqlite3 -readonly {SPOOL} \\\n    "{question}"')
 
 
 SCENES = (api_away, token_expired, command_stuck, questions)
