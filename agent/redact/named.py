@@ -85,7 +85,7 @@ class _Name:
         if text[begin - 1 : begin] == "\\" and begin < at:  # the n of `\npassword` isn't part of it, nor is `\u003c`
             begin += 5 if text[begin] == "u" else 1
         self.text, self.begin, self.end, self.name = text, begin, end, text[begin:end].lower()
-        self.before = before = text[max(text.rfind("\n", 0, begin) + 1, begin - 200) : begin]
+        self.before = before = text[max(text.rfind("\n", max(0, begin - 200), begin) + 1, begin - 200) : begin]
         if own:
             self.level = PASSWORD if self.name.endswith(own) else NOTHING
         else:
@@ -149,6 +149,7 @@ class _Name:
             return
         at = max(self.text.rfind(said, max(0, key - NEAR), key) for said in ("value", "default"))
         if at >= 0 and (before := _VALUE_BEFORE.match(self.text, at)):
+            self.text = self.text[: key + 1]  # a line may be as long as the window, with a name in every word
             for found in self._opened(before.end(), word if '"' in before[0] else line):
                 if found.end <= key and _BETWEEN.match(self.text[found.end : key]):
                     yield found

@@ -11,8 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from agent.redact.rules import places
-from agent.redact.settings import DEFAULT, Redaction
+from agent.redact.rules import DEFAULT, Redaction, places
 from agent.redact.values import Ends, Find, Taken
 
 MARK = "<redacted>"

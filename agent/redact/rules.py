@@ -5,12 +5,14 @@ at once, in time proportional to the text; only where one is found does its rule
 """
 
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import re2
 
+from agent.errors import PolicyError
 from agent.redact import named
 from agent.redact.values import BREAK, Ends, Find, Taken, harmless, key_lines, run, word
 
@@ -89,7 +91,7 @@ class Rule(NamedTuple):
     anchors: tuple[str, ...]  # words in small letters; none if it looks for itself
     find: Find
     takes: str
-    leaves: str
+    leaves: str = ""
     why: str = "the policy file"
 
 
@@ -117,6 +119,58 @@ RULES = (
 
 KINDS = (*(rule.kind for rule in RULES), "custom")
 """Those of the table, and `custom` for the policy file's own names and patterns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What the policy file says: which rules are at work, and the kinds of those that are not."""
+
+    on: bool = True
+    off: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = RULES
+
+
+DEFAULT = Redaction()
+REDACT_KEYS = ("redact", "redact_off", "redact_patterns", "redact_keys")
+"""Keys of the policy file."""
+
+
+def parse_redaction(values: Mapping[str, object]) -> Redaction:
+    """From the policy file's `redact`, `redact_off`, `redact_patterns`, `redact_keys`; others aren't looked at.
+
+    Raises:
+        PolicyError: a value can't be used.
+    """
+    on = values.get("redact", True)
+    if not isinstance(on, bool):
+        raise PolicyError("redact is true or false")
+    off = _strings(values, "redact_off", len(KINDS))
+    if unknown := [kind for kind in off if kind not in KINDS]:
+        raise PolicyError(f"redact_off: there is no rule {unknown[0]!r}; there are {', '.join(KINDS)}")
+    patterns = [_pattern_rule(pattern) for pattern in _strings(values, "redact_patterns", 32)]
+    keys = [_key_rule(key) for key in _strings(values, "redact_keys", 64)]
+    return Redaction(on, off, tuple(rule for rule in (*RULES, *patterns, *keys) if rule.kind not in off))
+
+
+def _strings(values: Mapping[str, object], key: str, most: int) -> tuple[str, ...]:
+    given = values.get(key, [])
+    if not isinstance(given, list) or len(given) > most or not all(isinstance(e, str) and len(e) <= 200 for e in given):
+        raise PolicyError(f"{key} is a list of at most {most} strings, none longer than 200 characters")
+    return tuple(given)
+
+
+def _key_rule(key: str) -> Rule:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{3,64}", key):
+        raise PolicyError(f"redact_keys: {key!r} is not a name: 3 to 64 letters, digits, and any of _ . -")
+    return Rule("custom", (key.lower(),), partial(named.find, own=key.lower()), f"the value of {key}")
+
+
+def _pattern_rule(pattern: str) -> Rule:
+    try:
+        return Rule("custom", (), anywhere(pattern), f"what matches {pattern}")
+    except re2.error as error:
+        why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+        raise PolicyError(f"redact_patterns: {pattern!r} is no regular expression of RE2's syntax ({why})") from error
 
 
 @lru_cache(maxsize=8)
