@@ -3,9 +3,6 @@
 After a failure nobody may ask until a delay is over. The delays are exponential with full jitter (a uniform draw from
 zero to the bound): after an outage of minutes the attempts of 10,000 agents are spread evenly over the cap, so that the
 API isn't knocked over again as it comes back.
-
-A `Breaker` is pure, a `Circuit` is one that waits and tells people, and `Trust` is what the uploaders ask: after any
-failure no result is sent until something has been recognised as the API's.
 """
 
 from collections.abc import Awaitable, Callable
@@ -37,17 +34,32 @@ def backoff(failures: int, random: Callable[[], float], cap: float = CAP_SECONDS
     return random() * min(cap, FIRST_SECONDS * float(2**doublings))
 
 
-class Breaker:
-    """Open from a failure to the next success. `now` is a monotonic clock, `random` draws uniformly from [0, 1), and
-    `cap` is the longest delay that is chosen here; all in seconds.
+class Circuit:
+    """Open from a failure to the next success. Outages are logged.
+
+    Args:
+        random: draws uniformly from [0, 1).
+        waiting: how many results wait, for the log.
+        cap: the longest delay that is chosen here, in seconds.
+        what: what can't be reached then, for the log.
+        now: a monotonic clock, in seconds.
     """
 
-    def __init__(self, now: Callable[[], float], random: Callable[[], float], cap: float = CAP_SECONDS) -> None:
-        self._now = now
+    def __init__(
+        self,
+        random: Callable[[], float],
+        waiting: Callable[[], int],
+        cap: float = CAP_SECONDS,
+        what: str = "API",
+        now: Callable[[], float] = trio.current_time,
+    ) -> None:
         self._random = random
+        self._waiting = waiting
         self._cap = cap
+        self._what = what
+        self._now = now
         self._since: float | None = None
-        self._not_before = 0.0
+        self._not_before = self._remind_at = 0.0
         self.failures = 0
         self.reason: str | None = None
         self.last_success: float | None = None
@@ -62,14 +74,23 @@ class Breaker:
         """How long the outage has lasted; 0 without one."""
         return 0.0 if self._since is None else self._now() - self._since
 
-    def wait(self) -> float:
+    @property
+    def pause(self) -> float:
         """Seconds until the next attempt may begin."""
         return max(0.0, self._not_before - self._now())
 
     def failed(self, down: LinkDown) -> None:
         """An attempt failed."""
+        told = {"reason": down.problem, "results_waiting": self._waiting()}
         if self._since is None:
-            self._since = self._now()
+            self._since, self._remind_at = self._now(), REMIND_SECONDS
+            todo = "`kubently-agent check` goes the way step by step" if self.last_success is None else down.hint
+            event = f"{self._what} can't be reached"
+            log.warning(event, **told, todo=todo or None)
+        elif self.seconds >= self._remind_at:
+            self._remind_at *= 2
+            event = f"{self._what} still can't be reached after {age(self.seconds)}"
+            log.warning(event, **told, failed_attempts=self.failures + 1)
         self.failures += 1
         self.reason = down.problem
         delay = backoff(self.failures, self._random, self._cap)
@@ -81,53 +102,18 @@ class Breaker:
 
     def succeeded(self) -> None:
         """An attempt was answered as the contract says."""
+        if self.down:
+            event, lasted = f"{self._what} reached again", round(self.seconds, 1)
+            log.info(event, outage_seconds=lasted, failed_attempts=self.failures, results_waiting=self._waiting())
         self.last_success = self._now()
         self._since = self.reason = None
         self.failures = 0
         self._not_before = 0.0
 
 
-class Circuit(Breaker):
-    """A breaker that also waits for the next attempt and logs outages: of `what`, with how many results `waiting`."""
-
-    def __init__(
-        self, random: Callable[[], float], waiting: Callable[[], int], cap: float = CAP_SECONDS, what: str = "API"
-    ) -> None:
-        super().__init__(trio.current_time, random, cap)
-        self._waiting = waiting
-        self._what = what
-        self._remind_at = 0.0
-
-    async def turn(self) -> None:
-        """Wait until the next attempt may begin."""
-        await trio.sleep(self.wait())
-
-    def succeeded(self) -> None:
-        """An attempt was answered as the contract says."""
-        if self.down:
-            event, lasted = f"{self._what} reached again", round(self.seconds, 1)
-            log.info(event, outage_seconds=lasted, failed_attempts=self.failures, results_waiting=self._waiting())
-        super().succeeded()
-
-    def failed(self, down: LinkDown) -> None:
-        """An attempt failed."""
-        begins = not self.down
-        super().failed(down)
-        told = {"reason": down.problem, "results_waiting": self._waiting()}
-        if begins:
-            self._remind_at = REMIND_SECONDS
-            check = "`kubently-agent check` goes the way step by step"
-            todo = check if self.last_success is None else down.hint or None
-            event = f"{self._what} can't be reached"
-            log.warning(event, **told, todo=todo)
-        elif self.seconds >= self._remind_at:
-            self._remind_at *= 2
-            event = f"{self._what} still can't be reached after {age(self.seconds)}"
-            log.warning(event, **told, failed_attempts=self.failures)
-
-
 class Trust:
-    """Whether what answers is known to be the API. A default backend says 200 "OK" to everything, results included.
+    """Whether what answers is known to be the API. A default backend says 200 "OK" to everything, results included. So
+    after any failure no result is sent until something has been recognised as the API's.
 
     Args:
         own: its own circuit, for the pace at which `recognise` is tried.
@@ -167,11 +153,10 @@ class Trust:
         """Return once the API is recognised. One of those who wait asks on behalf of all."""
         async with self._asking:
             while not self._recognised.is_set():
-                pause = self._own.wait()
                 if not self._aside and self._receiving.down:
                     pause = LOOK_SECONDS
-                elif pause == 0:
-                    pause = await self._ask()
+                else:
+                    pause = self._own.pause or await self._ask()
                 with trio.move_on_after(pause):
                     await self._recognised.wait()
 
@@ -184,6 +169,6 @@ class Trust:
         except LinkDown as down:
             if down.status is None:
                 self._own.failed(down)
-                return self._own.wait()
+                return self._own.pause
         log.debug("results wait: nothing in the answer shows that it is the API's")
         return UNRECOGNISED_SECONDS

@@ -5,15 +5,17 @@ token, output of kubectl, the environment. So only fields that a caller names ar
 sentence, and nothing here ever formats a request, a header or a configuration object.
 
 Whoever reads standard error may stop reading: a container runtime that is stuck, a terminal after Ctrl-S. Nobody in the
-agent ever waits for that.
+agent ever waits for that. All lines come from the event loop.
 """
 
+import atexit
 import json
 import logging
 import os
 import select
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 BUFFER_BYTES = 1 << 20
@@ -22,69 +24,79 @@ BUFFER_BYTES = 1 << 20
 FLUSH_SECONDS = 1.0
 """How long the process waits for such a reader when it ends."""
 
-_PIECE_BYTES = select.PIPE_BUF  # so much goes into a pipe that is writable without waiting
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
+_PIECE_BYTES = select.PIPE_BUF  # so much goes into a pipe that is writable without waiting
 _TEXT_WIDTH = 34  # the longest common event, so that fields line up for the eye
+_json = json.JSONEncoder(default=str).encode
+
+sinks: list[Callable[[str, str, str, dict[str, Any]], None]] = []
+"""What takes the level, task, event and fields of each line. Before `set_up` nothing does."""
 
 
 class Log:
-    """A task's logger: `log.info("command accepted", command_id=…)`."""
+    """A task's logger: `log.info("command accepted", command_id=…)`. Fields that are None are left out."""
 
     def __init__(self, task: str) -> None:
-        self._logger = logging.getLogger(f"kubently.{task}")
+        self._task = task
 
     def debug(self, event: str, **fields: Any) -> None:
         """For following one command through the agent."""
-        self._emit(logging.DEBUG, event, fields)
+        self._say("DEBUG", event, fields)
 
     def info(self, event: str, **fields: Any) -> None:
         """What an operator wants to have in the log a week later."""
-        self._emit(logging.INFO, event, fields)
+        self._say("INFO", event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
         """Something is wrong, but the agent goes on."""
-        self._emit(logging.WARNING, event, fields)
+        self._say("WARNING", event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
         """Somebody has to do something."""
-        self._emit(logging.ERROR, event, fields)
+        self._say("ERROR", event, fields)
 
-    def _emit(self, level: int, event: str, fields: dict[str, Any]) -> None:
-        if self._logger.isEnabledFor(level):
-            self._logger.log(level, event, extra={"fields": fields})
+    def _say(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        for sink in sinks:
+            sink(level, self._task, event, fields)
 
 
-class _Output(logging.Handler):
+class Lines:
     """Writes what can be written without waiting. The rest is kept until the next line, or the end of the process."""
 
-    def __init__(self, fd: int, *, as_text: bool) -> None:
-        super().__init__()
+    def __init__(self, fd: int, level: str, *, as_text: bool) -> None:
         self._fd = fd
+        self._levels = LEVELS[LEVELS.index(level) :]
         self._as_text = as_text
         self._reader = select.poll()
         self._reader.register(fd, select.POLLOUT)
         self._waiting = bytearray()
         self._dropped = 0
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def take(self, level: str, task: str, event: str, fields: dict[str, Any]) -> None:
         """Take one line."""
-        fields = getattr(record, "fields", {})
-        line = self._line(record.created, record.levelname, record.name, record.getMessage(), fields)
+        if level not in self._levels:
+            return
+        line = self._line(level, task, event, fields)
         if len(self._waiting) + len(line) > BUFFER_BYTES:
             self._dropped += 1
         else:
             self._waiting += line
         self._write()
 
-    def _line(self, when: float, level: str, logger: str, event: str, given: dict[str, Any]) -> bytes:
+    def flush(self) -> None:
+        """At the end of the process, give a stalled reader a moment."""
+        self._write(FLUSH_SECONDS)
+
+    def _line(self, level: str, task: str, event: str, given: dict[str, Any]) -> bytes:
+        when = time.time()
         at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(when))}.{int(when % 1 * 1000):03d}Z"
-        task = logger.removeprefix("kubently.")
         fields = {name: value for name, value in given.items() if value is not None}
         if self._as_text:
             shown = " ".join(f"{name}={_readable(value)}" for name, value in fields.items())
             line = f"{at} {level:<7} {task:<10} {event:<{_TEXT_WIDTH}} {shown}".rstrip()
         else:
-            line = json.dumps({"time": at, "level": level, "task": task, "event": event, **fields}, default=str)
+            line = _json({"time": at, "level": level, "task": task, "event": event, **fields})
         return line.encode("utf-8", "backslashreplace") + b"\n"
 
     def _write(self, within: float = 0) -> None:
@@ -97,13 +109,9 @@ class _Output(logging.Handler):
             except OSError:  # nobody will ever read it
                 self._waiting.clear()
             if self._dropped and not self._waiting:
-                words, fields = "nobody read the log, lines were dropped", {"count": self._dropped}
-                self._waiting += self._line(time.time(), "WARNING", "log", words, fields)
+                says, count = "nobody read the log, lines were dropped", {"count": self._dropped}
+                self._waiting += self._line("WARNING", "log", says, count)
                 self._dropped = 0
-
-    def flush(self) -> None:
-        """At the end of the process, give a stalled reader a moment."""
-        self._write(FLUSH_SECONDS)
 
 
 def _readable(value: object) -> str:
@@ -115,13 +123,13 @@ def _readable(value: object) -> str:
 
 
 def set_up(level: str, style: str | None) -> None:
-    """Send the agent's log to standard error.
+    """Send the agent's log to standard error, and what libraries log nowhere.
 
     Args:
-        level: DEBUG, INFO, WARNING or ERROR.
+        level: one of `LEVELS`.
         style: "json", "text", or None for text on a terminal and JSON elsewhere.
     """
-    logger = logging.getLogger("kubently")
-    logger.handlers[:] = [_Output(2, as_text=style == "text" or (style is None and sys.stderr.isatty()))]
-    logger.setLevel(level)
-    logger.propagate = False
+    lines = Lines(2, level, as_text=style == "text" or (style is None and sys.stderr.isatty()))
+    sinks[:] = [lines.take]
+    atexit.register(lines.flush)
+    logging.getLogger().addHandler(logging.NullHandler())  # else Python prints their warnings

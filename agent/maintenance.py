@@ -6,8 +6,8 @@ import trio
 
 from agent.errors import SpoolFull
 from agent.log import Log
+from agent.metrics import Metrics
 from agent.spool import Spool
-from agent.watchdog import Watchdog
 
 log = Log("maintenance")
 
@@ -24,17 +24,17 @@ TURNS_WITHIN_SECONDS = 180.0
 class Maintenance:
     """The maintenance task. `refresh` re-reads files that operators may change, such as the policy."""
 
-    def __init__(self, spool: Spool, refresh: Callable[[], object], *, watchdog: Watchdog) -> None:
+    def __init__(self, spool: Spool, refresh: Callable[[], object], metrics: Metrics) -> None:
         self._spool = spool
         self._refresh = refresh
-        self._watchdog = watchdog
+        self._metrics = metrics
         self._full = False
 
     async def run(self) -> None:
         """Sweep for ever. If a sweep fails, as on a full disk, the next turn tries again."""
         failing = False
         while True:
-            self._watchdog.beat("maintenance", TURNS_WITHIN_SECONDS)
+            self._metrics.alive_until["maintenance"] = trio.current_time() + TURNS_WITHIN_SECONDS
             self._refresh()
             try:
                 await self._spool.sweep()

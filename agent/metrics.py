@@ -64,50 +64,37 @@ def by(label: str, values: Mapping[str, float]) -> Mapping[str, float]:
 
 
 class Metrics:
-    """The agent's counters. One object, handed to every task."""
+    """What the tasks tell about themselves. One object, handed to all of them."""
 
     def __init__(self) -> None:
+        self.alive_until: dict[str, float] = {}
+        """By when a root task tells again that it turns, on trio's clock; one that doesn't hangs. For `/livez`."""
         self._counts = {name: dict.fromkeys(values, 0) for name, (_, _, values) in _COUNTERS.items()}
         self._by_bucket = [0] * (len(DURATION_BUCKETS) + 1)
         self._seconds = 0.0
 
-    def _count(self, name: str, value: str = "", amount: int = 1) -> None:
+    def count(self, name: str, value: str = "", amount: int = 1) -> None:
+        """Count for one of the counters above, under this value of its label."""
         counts = self._counts[name]
         counts[value] = counts.get(value, 0) + amount
 
-    def accepted(self) -> None:
-        """A command is journalled."""
-        self._count("kubently_commands_accepted_total")
-
-    def skipped(self, count: int) -> None:
-        """Count commands that had no readable id."""
-        self._count("kubently_commands_skipped_total", amount=count)
-
     def finished(self, result: Result) -> None:
         """A command has its result."""
-        self._count("kubently_commands_finished_total", result.outcome)
+        self.count("kubently_commands_finished_total", result.outcome)
         if result.outcome is Outcome.REFUSED:
-            self._count("kubently_commands_refused_total", result.rule or "other")
+            self.count("kubently_commands_refused_total", result.rule or "other")
         if result.exit_code is not None:
             seconds = result.execution_time_ms / 1000
             self._seconds += seconds
             self._by_bucket[bisect_left(DURATION_BUCKETS, seconds)] += 1
-            self._count("kubently_command_output_bytes_total", amount=result.output_bytes)
+            self.count("kubently_command_output_bytes_total", amount=result.output_bytes)
         if result.truncated:
-            self._count("kubently_commands_truncated_total")
+            self.count("kubently_commands_truncated_total")
 
     def redacted(self, counts: Mapping[str, int]) -> None:
         """Count the credentials that were taken out of one command's output, by kind."""
         for kind, count in counts.items():
-            self._count("kubently_redactions_total", kind, count)
-
-    def poll(self, outcome: str) -> None:
-        """A request for commands was answered, or failed: one of `POLLS`."""
-        self._count("kubently_polls_total", outcome)
-
-    def upload(self, outcome: str) -> None:
-        """A delivery was tried: one of `UPLOADS`."""
-        self._count("kubently_uploads_total", outcome)
+            self.count("kubently_redactions_total", kind, count)
 
     def render(self) -> str:
         """Everything counted here, in Prometheus' text format."""

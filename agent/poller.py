@@ -3,7 +3,9 @@
 While there is no room for them here (no free executor and a full journal, or a full spool) they stay at the API.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Sequence
+from functools import partial
 
 import trio
 
@@ -12,9 +14,8 @@ from agent.errors import LinkDown
 from agent.link import Batch, Link
 from agent.log import Log
 from agent.metrics import Metrics
-from agent.model import Command, Malformed, Outcome, Result
-from agent.spool import Intake, Spool, until_written
-from agent.watchdog import Watchdog
+from agent.model import Command, Outcome, Result
+from agent.spool import Spool, until_written
 
 log = Log("poller")
 
@@ -24,47 +25,41 @@ ABANDONED_SECONDS = 0.5
 REPEATED_SECONDS = 1.0
 """The pause after commands of which none was new. Without it an API that repeats itself is asked 4,000 times/s."""
 
-ANSWERED_AT_ONCE = 64
-"""How many commands that can't run are answered at once, each by a task of its own."""
-
 TURNS_WITHIN_SECONDS = 900.0
 """The longest turn: a server's Retry-After (5 min), a pause of the agent's own and a long poll together."""
 
-BUSY = "The agent has no room for more commands just now. Nothing was run; ask again in a moment."
+BUSY = Result(
+    Outcome.BUSY, error="The agent has no room for more commands just now. Nothing was run; ask again in a moment."
+)
 
 
 class Poller:
     """The polling task."""
 
-    def __init__(
-        self, link: Link, spool: Spool, circuit: Circuit, trust: Trust, *, metrics: Metrics, watchdog: Watchdog
-    ) -> None:
+    def __init__(self, link: Link, spool: Spool, circuit: Circuit, trust: Trust, metrics: Metrics) -> None:
         self._link = link
         self._spool = spool
         self._circuit = circuit
         self._trust = trust
         self._metrics = metrics
-        self._watchdog = watchdog
         self._refusal: str | None = None
-        self._in_hand: dict[str, None] = {}
-        """Ids that were received and aren't journalled yet, in order."""
-        self._journalling = trio.CancelScope(shield=True)
-        self._abandoned = False
+        self._patience = math.inf
+        self._journalling = trio.CancelScope()
 
     def abandon(self) -> None:
         """Stop waiting for a disk that takes no commands: the agent must end."""
-        self._abandoned = True
+        self._patience = ABANDONED_SECONDS
         self._journalling.cancel()
 
     async def run(self) -> None:
         """Receive and journal, for ever."""
         while True:
             if self._link.pulls:
-                self._watchdog.dismiss("poller")  # room may be long in coming
                 await self._spool.space.wait()
-            self._watchdog.beat("poller", TURNS_WITHIN_SECONDS)
-            await self._circuit.turn()
+            self._metrics.alive_until["poller"] = trio.current_time() + TURNS_WITHIN_SECONDS
+            await trio.sleep(self._circuit.pause)
             batch = await self._receive()
+            self._metrics.alive_until["poller"] = math.inf  # room, here and on the disk, may be long in coming
             if batch is not None:
                 new = await self._take_over(batch)
                 if self._link.pulls and not new and (batch.commands or batch.malformed):
@@ -74,7 +69,7 @@ class Poller:
         try:
             batch = await self._link.receive(eager=self._circuit.down)
         except LinkDown as down:
-            self._metrics.poll("refused" if down.refused else "failed")
+            self._metrics.count("kubently_polls_total", "refused" if down.refused else "failed")
             log.debug("asked in vain", reason=down.problem)
             if down.refused and down.problem != self._refusal:  # loudly, but once for each reason
                 self._refusal = down.problem
@@ -86,70 +81,50 @@ class Poller:
         self._circuit.succeeded()
         if batch.recognised:
             self._trust.recognised()
-        self._metrics.poll("commands" if batch.commands or batch.malformed else "empty")
+        self._metrics.count("kubently_polls_total", "commands" if batch.commands or batch.malformed else "empty")
         log.debug("asked", commands=len(batch.commands), malformed=len(batch.malformed))
         return batch
 
     async def _take_over(self, batch: Batch) -> bool:
         """Journal the whole batch, even during a stop: the API has handed it out. True if anything was new."""
         if batch.skipped:
-            self._metrics.skipped(batch.skipped)
+            self._metrics.count("kubently_commands_skipped_total", amount=batch.skipped)
             log.warning("commands passed over: no readable id, or far too many", count=batch.skipped)
-        for malformed in batch.malformed:
-            log.warning("malformed command refused", command_id=malformed.id[:64], reason=malformed.reason)
         room = self._spool.room + self._link.burst
-        taken, beyond = batch.commands[:room], batch.commands[room:]
-        if beyond:
+        in_hand: dict[Result | None, list[Command]] = {None: batch.commands[:room]}  # None: to be run
+        if beyond := batch.commands[room:]:
             log.warning("more commands than room", answered_busy=len(beyond), room=room)
-        answers: list[tuple[Command | Malformed, Result]] = []
-        answers += [(m, Result(Outcome.REFUSED, error=m.reason, rule="shape")) for m in batch.malformed]
-        answers += [(command, Result(Outcome.BUSY, error=BUSY)) for command in beyond]
-        self._in_hand = dict.fromkeys([*(c.id for c in taken), *(each.id for each, _ in answers)])
+            in_hand[BUSY] = beyond
+        for bad in batch.malformed:
+            log.warning("malformed command refused", command_id=bad.id[:64], reason=bad.reason)
+            refusal = Result(Outcome.REFUSED, error=bad.reason, rule="shape")
+            command = Command(bad.id, (), correlation_id=bad.correlation_id, session_id=bad.session_id)
+            in_hand.setdefault(refusal, []).append(command)
         new = False
-        with trio.CancelScope(shield=True) as self._journalling:
-            if self._abandoned:  # abandoned before this batch came: try once
-                self._journalling.deadline = trio.current_time() + ABANDONED_SECONDS
+        with trio.CancelScope(shield=True, relative_deadline=self._patience) as self._journalling:
             try:
-                new = bool(taken and await self._accept(taken))
-                # Several at once, because the spool writes those in one commit.
-                for first in range(0, len(answers), ANSWERED_AT_ONCE):
-                    async with trio.open_nursery() as nursery:
-                        for command, result in answers[first : first + ANSWERED_AT_ONCE]:
-                            nursery.start_soon(self._answer, command, result)
+                for result, commands in list(in_hand.items()):
+                    new |= bool(commands) and await self._journal(commands, result)
+                    del in_hand[result]
             finally:
-                if self._in_hand:
-                    lost = list(self._in_hand)
-                    log.error(
-                        "commands received but not journalled: the API must hand them out again", command_ids=lost
-                    )
+                if lost := [command.id for commands in in_hand.values() for command in commands]:
+                    says = "commands received but not journalled: the API must hand them out again"
+                    log.error(says, command_ids=lost)
         return new
 
-    async def _accept(self, commands: Sequence[Command]) -> bool:
-        intake = await self._until_written(commands, lambda: self._spool.accept(commands))
-        await trio.lowlevel.checkpoint()  # executors first: the next poll can wait until kubectl runs
-        first = {command.id: command for command in reversed(commands)}
-        for command in map(first.__getitem__, intake.new):
-            self._metrics.accepted()
-            trace = {"correlation_id": command.correlation_id, "session_id": command.session_id}
-            log.info("command accepted", command_id=command.id, **trace)
+    async def _journal(self, commands: Sequence[Command], result: Result | None) -> bool:
+        """In one commit; with a result they never run. True if one was new and is to be run."""
+        write = partial(self._spool.accept, commands, result)
+        intake = await until_written(write, log, "commands can't be journalled, trying again")
         for known in intake.known:
             log.info("command known already, not run again", command_id=known)
+        if result is not None:
+            for _ in intake.new:
+                self._metrics.finished(result)
+            return False
+        await trio.lowlevel.checkpoint()  # executors first: the next poll can wait until kubectl runs
+        self._metrics.count("kubently_commands_accepted_total", amount=len(intake.new))
+        traces = {c.id: {"correlation_id": c.correlation_id, "session_id": c.session_id} for c in commands}
+        for command_id in intake.new:
+            log.info("command accepted", command_id=command_id, **traces[command_id])
         return bool(intake.new)
-
-    async def _answer(self, command: Command | Malformed, result: Result) -> None:
-        await self._until_written([command], lambda: self._spool.answer(command, result))
-        self._metrics.finished(result)
-
-    async def _until_written(
-        self, what: Sequence[Command | Malformed], write: Callable[[], Awaitable[Intake]]
-    ) -> Intake:
-        """What was received is in memory only, and mustn't be dropped."""
-
-        async def attempt() -> Intake:
-            self._watchdog.beat("poller", TURNS_WITHIN_SECONDS)
-            return await write()
-
-        intake = await until_written(attempt, log, "commands can't be journalled, trying again")
-        for each in what:
-            self._in_hand.pop(each.id, None)
-        return intake

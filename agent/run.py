@@ -38,7 +38,6 @@ from agent.poller import Poller
 from agent.probes import Probes
 from agent.spool import Limits, Recovery, Spool, open_spool
 from agent.uploader import Uploader
-from agent.watchdog import Watchdog
 
 log = Log("agent")
 
@@ -102,18 +101,17 @@ class Agent:
         self._spool = spool
         self._link = link
         self.metrics = Metrics()
-        self.watchdog = Watchdog(trio.current_time)
         what, whose = ("API", "API's status") if link.pulls else ("stream of commands", "API")
         shared = (random.random, lambda: spool.pending, link.pause_seconds)
         self.circuit = Circuit(*shared, what)
         """The poller's: an agent that gets no commands isn't ready, whoever takes its results."""
         self._trust = Trust(Circuit(*shared, whose), self.circuit, link.recognise, aside=not link.pulls)
-        self._poller = Poller(link, spool, self.circuit, self._trust, metrics=self.metrics, watchdog=self.watchdog)
+        self._poller = Poller(link, spool, self.circuit, self._trust, self.metrics)
         longest = config.command_timeout_max
         self._executor = Executor(spool, kubectl, policies, self.metrics, count=config.executors, timeout_max=longest)
         self._uploader = Uploader(link, spool, self._trust, metrics=self.metrics, random=random.random)
-        self._maintenance = Maintenance(spool, policies.current, watchdog=self.watchdog)
-        self._probes = Probes(config.health_address, self.circuit, self.metrics, self.watchdog, spool, kubectl)
+        self._maintenance = Maintenance(spool, policies.current, self.metrics)
+        self._probes = Probes(config.health_address, self.circuit, self.metrics, spool, kubectl)
 
     async def run(self) -> None:
         """Run until a signal has been obeyed, or a task fails."""

@@ -94,7 +94,7 @@ class Uploader:
         except BaseException:
             self._spool.release(delivery.seq)
             raise
-        self._metrics.upload(reply.verdict)
+        self._metrics.count("kubently_uploads_total", reply.verdict)
         with trio.CancelScope(shield=True):  # what the API has said is written down, even during a stop
             await self._settle(delivery, reply)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent import __version__
-from agent.circuit import Breaker
+from agent.circuit import Circuit
 from agent.metrics import by, family, labels
 from agent.spool import Counts, Recovery
 
@@ -19,19 +19,19 @@ def _gauge(name: str, words: str, value: float) -> str:
     return family(name, "gauge", words, {"": +value})  # a bool becomes 0 or 1
 
 
-def of_agent(version: str, running: int, checks: Mapping[str, int], breaker: Breaker, now: float) -> Iterator[str]:
+def of_agent(version: str, running: int, checks: Mapping[str, int], circuit: Circuit, now: float) -> Iterator[str]:
     """Who this is with which kubectl, how many of those run, what `/readyz` would say, and the API as seen from here.
-    `now` is the clock of the breaker.
+    `now` is the clock of the circuit.
     """
     build = {labels(version=__version__, kubectl=version): 1}
     yield family("kubently_build_info", "gauge", "Versions of the agent and its kubectl.", build)
     yield _gauge("kubently_kubectl_running", "kubectl processes at the moment.", running)
     yield family("kubently_ready", "gauge", "What readiness depends on: 1 if it is well.", by("check", checks))
-    up = breaker.last_success is not None and not breaker.down
+    up = circuit.last_success is not None and not circuit.down
     yield _gauge("kubently_api_up", "1 if the API answered when it was asked last.", up)
-    yield _gauge("kubently_api_outage_seconds", "How long the API has been away; 0 if it isn't.", breaker.seconds)
-    if breaker.last_success is not None:
-        when = time.time() - (now - breaker.last_success)
+    yield _gauge("kubently_api_outage_seconds", "How long the API has been away; 0 if it isn't.", circuit.seconds)
+    if circuit.last_success is not None:
+        when = time.time() - (now - circuit.last_success)
         yield _gauge("kubently_api_last_success_timestamp_seconds", "When the API answered last.", round(when, 3))
 
 

@@ -5,7 +5,7 @@ Ready is an agent with a spool that can be written, a kubectl that runs, and an 
 
 import trio
 
-from agent.circuit import Breaker
+from agent.circuit import Circuit
 from agent.errors import KubectlError, SpoolError
 from agent.kubectl import Kubectl
 from agent.log import Log
@@ -13,7 +13,6 @@ from agent.metrics import Metrics
 from agent.probes import gauges
 from agent.probes.server import Page, listen, serve
 from agent.spool import Counts, Spool
-from agent.watchdog import Watchdog
 
 log = Log("probes")
 
@@ -45,17 +44,15 @@ class Probes:
     def __init__(
         self,
         address: tuple[str, int],
-        breaker: Breaker,
+        circuit: Circuit,
         metrics: Metrics,
-        watchdog: Watchdog,
         spool: Spool,
         kubectl: Kubectl,
     ) -> None:
         self.draining = False
         self._address = address
-        self._breaker = breaker
+        self._circuit = circuit
         self._metrics = metrics
-        self._watchdog = watchdog
         self._spool = spool
         self._write_at = trio.current_time()
         self._kubectl = kubectl
@@ -92,9 +89,9 @@ class Probes:
     async def _page(self, path: str, query: str) -> Page:
         match path:
             case "/livez":
-                silent = self._watchdog.silent()
-                words = "".join(f"{task} hasn't turned for {seconds:.0f} s\n" for task, seconds in silent.items())
-                return 503 if silent else 200, words or "ok\n"
+                late = {task: trio.current_time() - until for task, until in self._metrics.alive_until.items()}
+                said = [f"{task} should have turned {by:.0f} s ago\n" for task, by in late.items() if by > 0]
+                return 503 if said else 200, "".join(said) or "ok\n"
             case "/readyz":
                 checks, _ = await self.look()
                 ready = all(ok for ok, _ in checks.values())
@@ -131,19 +128,19 @@ class Probes:
         return (ok, words), counts
 
     def _look_at_api(self) -> Check:
-        last = self._breaker.last_success
+        last = self._circuit.last_success
         if last is None:
             ok, words = False, "not reached yet"
         else:
             seconds = trio.current_time() - last
             ok, words = seconds <= LATELY_SECONDS, f"answered {seconds:.0f} s ago"
-        if self._breaker.down:
-            words += f"; away for {self._breaker.seconds:.0f} s: {self._breaker.reason}"
+        if self._circuit.down:
+            words += f"; away for {self._circuit.seconds:.0f} s: {self._circuit.reason}"
         return ok, words
 
     async def _render(self) -> str:
         checks, counts = await self.look()
         well = {name: int(ok) for name, (ok, _) in checks.items()}
-        agent = gauges.of_agent(self._version, len(self._kubectl.children), well, self._breaker, trio.current_time())
+        agent = gauges.of_agent(self._version, len(self._kubectl.children), well, self._circuit, trio.current_time())
         spool = gauges.of_spool(counts, self._spool.recovery)
         return "".join((self._metrics.render(), *agent, *spool, *gauges.of_process()))

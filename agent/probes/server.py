@@ -5,7 +5,6 @@ a minute. So a request has a size, a time and a number: when too many are open, 
 asks and listens like everybody else is always answered.
 """
 
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -52,8 +51,6 @@ async def listen(address: tuple[str, int]) -> list[trio.SocketListener]:
 
 async def serve(listeners: list[trio.SocketListener], answer: Answer) -> None:
     """Serve pages, for ever."""
-    # When descriptors run out, trio waits and tries again, and tells so to a logger of its own, with a traceback.
-    logging.getLogger("trio.serve_listeners").propagate = False
     being_served: list[trio.CancelScope] = []
 
     async def one(stream: trio.SocketStream) -> None:

@@ -209,15 +209,15 @@ PLANTED = (
     Planted(
         "what was received outlasts a stop until it is journalled",
         "agent/poller.py",
-        "with trio.CancelScope(shield=True) as self._journalling:",
+        "with trio.CancelScope(shield=True, relative_deadline=self._patience) as self._journalling:",
         "with trio.CancelScope() as self._journalling:",
         ("tests/tasks/test_poller.py", "-k", "outlasts_a_full_disk_and_a_stop"),
     ),
     Planted(
         "what was received is tried again while the disk takes nothing",
         "agent/poller.py",
-        """await until_written(attempt, log, "commands can't be journalled, trying again")""",
-        "await attempt()",
+        """await until_written(write, log, "commands can't be journalled, trying again")""",
+        "await write()",
         ("tests/tasks/test_poller.py", "-k", "outlasts_a_full_disk_and_a_stop"),
     ),
     # One result never holds up the others.
@@ -606,7 +606,7 @@ PLANTED = (
     Planted(
         "what is pushed beyond the room is answered",
         "agent/poller.py",
-        "        answers += [(command, Result(Outcome.BUSY, error=BUSY)) for command in beyond]",
+        "            in_hand[BUSY] = beyond\n",
         "",
         ("tests/tasks/test_poller.py", "-k", "beyond_the_room"),
     ),

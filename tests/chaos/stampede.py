@@ -4,7 +4,7 @@
 
 The shortest outage is the worst: all connections break at once, and each agent is back within the second.
 
-Each agent is the agent's own `Breaker` with clock and chance of its own; only the requests are left out. While the API
+Each agent is the agent's own `Circuit` with clock and chance of its own; only the requests are left out. While the API
 answers, an agent polls every 20 s and asks for the session's state once a minute. While it doesn't, an attempt fails
 after a moment, and the next one waits as `agent.circuit` says. After it the eager poll that found the API again lasts
 1 s, and then the ordinary rhythm goes on.
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from agent.circuit import Breaker
+from agent.circuit import Circuit
 from agent.errors import LinkDown
 from agent.link.poll import STATUS_EVERY_IDLE, WAIT_ACTIVE, WAIT_IDLE
 
@@ -54,7 +54,7 @@ class Clock:
 class Agent:
     """One agent's rhythm."""
 
-    breaker: Breaker
+    circuit: Circuit
     asked_at: float
     in_step: bool = False
 
@@ -67,7 +67,7 @@ def simulate(outage_seconds: float, chance: random.Random, agents: int = AGENTS)
     waiting: list[tuple[float, int]] = []
     fleet = []
     for number in range(agents):
-        fleet.append(Agent(Breaker(clock, chance.random), -chance.uniform(0, STATUS_EVERY_IDLE)))
+        fleet.append(Agent(Circuit(chance.random, int, now=clock), -chance.uniform(0, STATUS_EVERY_IDLE)))
         waiting.append((chance.uniform(0, WAIT_IDLE), number))
     heapq.heapify(waiting)
     while waiting:
@@ -81,16 +81,16 @@ def simulate(outage_seconds: float, chance: random.Random, agents: int = AGENTS)
 
 def _next(agent: Agent, clock: Clock, down: float, up: float, seconds: list[int], chance: random.Random) -> float:
     """One request of an agent, now. Returns when its next one is."""
-    breaker = agent.breaker
-    probe = breaker.down
+    circuit = agent.circuit
+    probe = circuit.down
     if down <= clock.now < up:
         began = clock.now
         clock.now += FAILING_SECONDS
-        breaker.failed(LinkDown("refused"))
-        wait = breaker.wait()
+        circuit.failed(LinkDown("refused"))
+        wait = circuit.pause
         clock.now = began
         return began + FAILING_SECONDS + wait
-    breaker.succeeded()
+    circuit.succeeded()
     if probe:
         agent.in_step = True
         return clock.now + WAIT_ACTIVE

@@ -40,11 +40,11 @@ def test_streams_that_come_back_are_spread_over_their_cap():
     chance, clock, agents = random.Random(2), Clock(), 2000
     opened = [0] * (int(PAUSE_SECONDS) + 2)
     for _ in range(agents):
-        clock.now, breaker = 0.0, circuit.Breaker(clock, chance.random, PAUSE_SECONDS)
+        clock.now, breaker = 0.0, circuit.Circuit(chance.random, int, PAUSE_SECONDS, now=clock)
         while clock.now < 60.0:
             clock.now += FAILING_SECONDS
             breaker.failed(LinkDown("refused"))
-            clock.now += breaker.wait()
+            clock.now += breaker.pause
         opened[int(clock.now - 60.0)] += 1
     assert sum(opened) == agents
     assert max(opened) < agents / PAUSE_SECONDS * 2.5

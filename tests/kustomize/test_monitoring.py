@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.circuit import Breaker
+from agent.circuit import Circuit
 from agent.metrics import POLLS, UPLOADS, Metrics
 from agent.model import Outcome
 from agent.probes import gauges
@@ -24,7 +24,7 @@ PROMTOOL = shutil.which("promtool")
 
 @pytest.fixture(scope="module")
 def scrape() -> str:
-    outage = Breaker(lambda: 0.0, lambda: 0.0)
+    outage = Circuit(lambda: 0.0, int, now=lambda: 0.0)
     outage.succeeded()
     counts = Counts(1, 2, 3, 4, 5.0, 6, 7, 8, 9, 10, None)
     return Metrics().render() + "".join(

@@ -1,5 +1,3 @@
-import logging
-
 import httpx
 import pytest
 import respx
@@ -16,15 +14,11 @@ def virtual_clock():
 
 
 @pytest.fixture
-def events():
+def events(monkeypatch):
     """What the agent logs."""
-    logger = logging.getLogger("kubently")
-    events, level = Events(), logger.level
-    logger.addHandler(events)
-    logger.setLevel("DEBUG")
-    yield events
-    logger.removeHandler(events)
-    logger.setLevel(level)
+    events = Events()
+    monkeypatch.setattr("agent.log.sinks", [events.take])
+    return events
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Stand-ins for a task's neighbours, where the test is about the task alone."""
 
-import logging
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -144,15 +143,14 @@ class FakeKubectl:
         self.killed = True
 
 
-class Events(logging.Handler):
+class Events:
     """What the agent has logged: `events["command accepted"]` are the fields of each such line."""
 
     def __init__(self):
-        super().__init__()
         self.lines = []
 
-    def emit(self, record):
-        self.lines.append((record.getMessage(), record.fields))
+    def take(self, level, task, event, fields):
+        self.lines.append((event, fields))
 
     def __getitem__(self, event):
         return [fields for said, fields in self.lines if said == event]

@@ -23,22 +23,22 @@ CHECK = "`kubently-agent check` goes the way step by step"
 
 async def test_a_turn_comes_when_the_delay_is_over(circuit, autojump_clock):
     began = trio.current_time()
-    await circuit.turn()
+    await trio.sleep(circuit.pause)
     assert trio.current_time() == began
     fail(circuit)
-    await circuit.turn()
+    await trio.sleep(circuit.pause)
     assert trio.current_time() - began == pytest.approx(0.5)
     fail(circuit, retry_after=30)
-    await circuit.turn()
+    await trio.sleep(circuit.pause)
     assert 30 <= trio.current_time() - began - 0.5 <= 33
 
 
 async def test_begin_and_end_are_told_once_with_their_counts(circuit, events, autojump_clock):
     """With what to do, if the API never answered: then it may be a mistake in the configuration."""
     for _ in range(4):
-        await circuit.turn()
+        await trio.sleep(circuit.pause)
         fail(circuit, "connection refused", hint="Is it up?")
-    await circuit.turn()
+    await trio.sleep(circuit.pause)
     circuit.succeeded()
     assert events.lines == [
         ("API can't be reached", {"reason": "connection refused", "results_waiting": 42, "todo": CHECK}),
@@ -54,7 +54,7 @@ async def test_a_long_outage_is_mentioned_now_and_then(circuit, events, autojump
     began = trio.current_time()
     told: list[int] = []
     while trio.current_time() - began < 3 * 3600:
-        await circuit.turn()
+        await trio.sleep(circuit.pause)
         fail(circuit)
         if len(events.lines) > len(told) + 1:
             told.append(math.floor((trio.current_time() - began) / 60))

@@ -5,9 +5,9 @@ import trio
 
 from agent.errors import SpoolError, SpoolFull
 from agent.maintenance import EVERY_SECONDS, Maintenance
+from agent.metrics import Metrics
 from agent.model import Command, Outcome, Result
 from agent.spool.clock import Clock
-from agent.watchdog import Watchdog
 
 
 async def test_it_sweeps_at_once_and_then_at_its_times(small_spool, monkeypatch, virtual_clock, events):
@@ -19,13 +19,11 @@ async def test_it_sweeps_at_once_and_then_at_its_times(small_spool, monkeypatch,
         return await real()
 
     monkeypatch.setattr(small_spool, "sweep", sweep)
-    watchdog = Watchdog(trio.current_time)
+    metrics = Metrics()
     with trio.move_on_after(EVERY_SECONDS * 5 - 1):
-        await Maintenance(small_spool, lambda: refreshed.append(1), watchdog=watchdog).run()
+        await Maintenance(small_spool, lambda: refreshed.append(1), metrics).run()
     assert len(swept) == len(refreshed) == 5
-    assert watchdog.silent() == {}
-    await trio.sleep(200)
-    assert "maintenance" in watchdog.silent()
+    assert 0 < metrics.alive_until["maintenance"] - trio.current_time() <= 180
 
 
 async def test_what_is_old_is_forgotten_and_told(small_spool, monkeypatch, virtual_clock, events):
@@ -36,7 +34,7 @@ async def test_what_is_old_is_forgotten_and_told(small_spool, monkeypatch, virtu
     clock = Clock(lambda: now.wall() + 2e5, lambda: now.uptime() + 2e5, now.boot)
     monkeypatch.setattr(small_spool, "_clock", clock)
     with trio.move_on_after(1):
-        await Maintenance(small_spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()
+        await Maintenance(small_spool, lambda: None, Metrics()).run()
     assert [line["count"] for line in events["old results removed"]] == [1]
 
 
@@ -52,7 +50,7 @@ async def test_a_sweep_that_fails_is_told_once_and_tried_again(small_spool, monk
 
     monkeypatch.setattr(small_spool, "sweep", sweep)
     with trio.move_on_after(EVERY_SECONDS * 6 - 1):
-        await Maintenance(small_spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()
+        await Maintenance(small_spool, lambda: None, Metrics()).run()
     assert len(tries) == 6
     assert len(events["sweep failed, trying again"]) == 2, "once for each time that it began to fail"
 
@@ -63,7 +61,7 @@ async def test_a_spool_that_is_broken_ends_the_task(small_spool, monkeypatch):
 
     monkeypatch.setattr(small_spool, "sweep", sweep)
     with pytest.raises(SpoolError, match="damaged"):
-        await Maintenance(small_spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()
+        await Maintenance(small_spool, lambda: None, Metrics()).run()
 
 
 class FullInTurns:
@@ -85,7 +83,7 @@ class FullInTurns:
 async def test_full_and_room_again_are_told_once_each(virtual_clock, events):
     spool = FullInTurns(None, "a reason", "another", None, None)
     with trio.move_on_after(EVERY_SECONDS * 8):
-        await Maintenance(spool, lambda: None, watchdog=Watchdog(trio.current_time)).run()  # type: ignore[arg-type]
+        await Maintenance(spool, lambda: None, Metrics()).run()  # type: ignore[arg-type]
     (line,) = events["spool full, no commands are taken"]
     assert (line["because"], line["results_waiting"]) == ("a reason", 7)
     assert len(events["spool has room again, commands are taken"]) == 1

@@ -1,6 +1,7 @@
 """The pages, over real sockets; the spool and kubectl behind them are stand-ins."""
 
 import contextlib
+import math
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,12 +9,11 @@ from typing import Any
 import pytest
 import trio
 
-from agent.circuit import Breaker
+from agent.circuit import Circuit
 from agent.errors import ConfigError, KubectlError, LinkDown, SpoolError, SpoolFull
 from agent.metrics import Metrics
 from agent.probes import Probes, probes, server
 from agent.spool import Counts, Recovery
-from agent.watchdog import Watchdog
 
 MIB = 1 << 20
 COUNTS = Counts(
@@ -72,18 +72,16 @@ class Bench:
     """Everything around the pages, and a client."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
         self.spool: Any = FakeSpool()
         self.kubectl: Any = FakeKubectl()
-        self.watchdog = Watchdog(lambda: self.now)
-        self.outage = Breaker(trio.current_time, lambda: 0.5)
+        self.outage = Circuit(lambda: 0.5, int)
         self.outage.succeeded()
         self.metrics = Metrics()
         self.probes = self.made()
         self.port = 0
 
     def made(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> Probes:
-        return Probes(address, self.outage, self.metrics, self.watchdog, self.spool, self.kubectl)
+        return Probes(address, self.outage, self.metrics, self.spool, self.kubectl)
 
     async def raw(self, *pieces: bytes) -> bytes:
         """What comes back for these bytes."""
@@ -136,10 +134,9 @@ async def test_alive_whatever_else_is_wrong(bench: Bench):
 
 
 async def test_a_task_that_doesnt_turn_is_named(bench: Bench):
-    bench.watchdog.beat("maintenance", 60)
-    bench.now += 61
-    assert await bench.get("/livez") == (503, "maintenance hasn't turned for 61 s\n")
-    bench.watchdog.beat("maintenance", 60)
+    bench.metrics.alive_until |= {"poller": math.inf, "maintenance": trio.current_time() - 60}
+    assert await bench.get("/livez") == (503, "maintenance should have turned 60 s ago\n")
+    bench.metrics.alive_until["maintenance"] += 120
     assert await bench.get("/livez") == (200, "ok\n")
 
 
@@ -156,7 +153,7 @@ async def test_ready(bench: Bench):
 
 async def test_before_the_api_was_reached():
     fresh = Bench()
-    fresh.outage = Breaker(trio.current_time, lambda: 0.5)
+    fresh.outage = Circuit(lambda: 0.5, int)
     fresh.probes = fresh.made()
     async with trio.open_nursery() as nursery:
         fresh.port = await nursery.start(fresh.probes.serve)
@@ -263,7 +260,7 @@ async def test_a_spool_that_cant_be_written_isnt_ready(autojump_clock: trio.test
 
 
 async def test_metrics(bench: Bench):
-    bench.metrics.accepted()
+    bench.metrics.count("kubently_commands_accepted_total")
     status, body = await bench.get("/metrics")
     assert status == 200
     for line in (
@@ -389,10 +386,7 @@ async def test_many_at_once(bench: Bench):
 
 
 async def test_a_page_that_cant_be_made(bench: Bench, monkeypatch: pytest.MonkeyPatch):
-    def broken() -> dict[str, float]:
-        raise RuntimeError("a mistake")
-
-    monkeypatch.setattr(bench.watchdog, "silent", broken)
+    bench.metrics.alive_until["a mistake"] = None  # type: ignore[assignment]
     assert await bench.get("/livez") == (500, "Look into the agent's log.\n")
     assert (await bench.get("/readyz"))[0] == 200
 

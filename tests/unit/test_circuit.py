@@ -1,8 +1,8 @@
-"""The breaker, with clock and chance in hand."""
+"""The circuit, with clock and chance in hand."""
 
 import pytest
 
-from agent.circuit import CAP_SECONDS, RETRY_AFTER_CAP_SECONDS, Breaker, backoff
+from agent.circuit import CAP_SECONDS, RETRY_AFTER_CAP_SECONDS, Circuit, backoff
 from agent.errors import LinkDown
 
 
@@ -20,8 +20,8 @@ def clock():
 
 
 @pytest.fixture
-def breaker(clock):
-    return Breaker(clock, lambda: 0.5)
+def circuit(clock):
+    return Circuit(lambda: 0.5, int, now=clock)
 
 
 def test_backoff_is_full_jitter_under_a_doubling_bound():
@@ -33,47 +33,47 @@ def test_backoff_is_full_jitter_under_a_doubling_bound():
     assert backoff(10_000_000, lambda: 1.0) == CAP_SECONDS
 
 
-def test_while_the_api_answers_nobody_waits(breaker, clock):
-    assert breaker.wait() == 0
-    breaker.succeeded()
-    assert breaker.last_success == clock.now
-    assert not breaker.down
+def test_while_the_api_answers_nobody_waits(circuit, clock):
+    assert circuit.pause == 0
+    circuit.succeeded()
+    assert circuit.last_success == clock.now
+    assert not circuit.down
 
 
-def test_delays_grow_with_each_failure_up_to_the_cap(breaker, clock):
-    breaker.failed(LinkDown("refused"))
-    assert (breaker.down, breaker.reason) == (True, "refused")
+def test_delays_grow_with_each_failure_up_to_the_cap(circuit, clock):
+    circuit.failed(LinkDown("refused"))
+    assert (circuit.down, circuit.reason) == (True, "refused")
     delays = []
     for _ in range(9):
-        delays.append(breaker.wait())
-        clock.now += breaker.wait()
-        assert breaker.wait() == 0
-        breaker.failed(LinkDown("reset"))
+        delays.append(circuit.pause)
+        clock.now += circuit.pause
+        assert circuit.pause == 0
+        circuit.failed(LinkDown("reset"))
     assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-    assert (breaker.failures, breaker.reason) == (10, "reset")
+    assert (circuit.failures, circuit.reason) == (10, "reset")
 
 
-def test_success_ends_it(breaker, clock):
-    breaker.failed(LinkDown("refused"))
+def test_success_ends_it(circuit, clock):
+    circuit.failed(LinkDown("refused"))
     clock.now += 10
-    assert breaker.seconds == 10
-    breaker.succeeded()
-    assert (breaker.down, breaker.seconds, breaker.wait(), breaker.reason) == (False, 0, 0, None)
-    breaker.failed(LinkDown("refused"))
-    assert breaker.wait() == 0.5, "the next outage begins with a short delay again"
+    assert circuit.seconds == 10
+    circuit.succeeded()
+    assert (circuit.down, circuit.seconds, circuit.pause, circuit.reason) == (False, 0, 0, None)
+    circuit.failed(LinkDown("refused"))
+    assert circuit.pause == 0.5, "the next outage begins with a short delay again"
 
 
 @pytest.mark.parametrize(("asked", "least"), [(7, 7), (1e9, RETRY_AFTER_CAP_SECONDS), (-5, 0.5), (0.1, 0.5)])
-def test_retry_after_is_honoured_within_bounds(breaker, asked, least):
-    breaker.failed(LinkDown("busy", retry_after=asked))
-    assert least <= breaker.wait() <= least * 1.1
+def test_retry_after_is_honoured_within_bounds(circuit, asked, least):
+    circuit.failed(LinkDown("busy", retry_after=asked))
+    assert least <= circuit.pause <= least * 1.1
 
 
 def test_a_cap_of_its_own(clock):
-    breaker = Breaker(clock, lambda: 1.0, cap=10)
+    circuit = Circuit(lambda: 1.0, int, cap=10, now=clock)
     waits = []
     for _ in range(7):
-        breaker.failed(LinkDown("refused"))
-        waits.append(breaker.wait())
-        clock.now += breaker.wait()
+        circuit.failed(LinkDown("refused"))
+        waits.append(circuit.pause)
+        clock.now += circuit.pause
     assert waits == [1, 2, 4, 8, 10, 10, 10]

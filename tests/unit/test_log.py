@@ -1,9 +1,9 @@
 """One line an event."""
 
 import json
-import logging
 import os
 import select
+import subprocess
 import sys
 from contextlib import contextmanager
 
@@ -13,9 +13,8 @@ from agent import log
 
 
 @pytest.fixture(autouse=True)
-def quiet():
-    yield
-    logging.getLogger("kubently").handlers.clear()
+def quiet(monkeypatch):
+    monkeypatch.setattr(log, "sinks", [])
 
 
 @pytest.fixture
@@ -63,15 +62,11 @@ def test_text_on_a_terminal(lines, monkeypatch):
 def unread_pipe():
     """A log into a pipe that nobody reads, and the end from which it could be read."""
     reader, writer = os.pipe()
-    output = log._Output(writer, as_text=False)
-    logger = logging.getLogger("kubently")
-    logger.handlers[:] = [output]
-    logger.setLevel("INFO")
-    logger.propagate = False
+    output = log.Lines(writer, "INFO", as_text=False)
+    log.sinks[:] = [output.take]
     try:
         yield output, reader
     finally:
-        logger.handlers.clear()
         os.close(writer)
         os.close(reader)
 
@@ -140,3 +135,9 @@ def test_another_process_may_fill_the_pipe_first(monkeypatch):
         assert len(read_all(reader, output)) == 0
         output.flush()
         assert len(read_all(reader, output)) == 1
+
+
+def test_what_libraries_log_goes_nowhere():
+    """When descriptors run out, trio waits and tries again, and logs a traceback each time."""
+    program = "import logging; from agent import log; log.set_up('DEBUG', 'text'); logging.error('a traceback')"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stderr == b""
