@@ -3,7 +3,7 @@
 import ssl
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,33 +21,43 @@ from agent.link.stream import StreamLink
 
 ANSWER_SECONDS = 10.0
 _SOON_SECONDS = 14 * 86_400
-_WRONG_TIME, _WRONG_NAME = {9, 10}, {62, 64}  # OpenSSL's X509_V_ERR_… (x509_vfy.h)
 
 Certificate = Mapping[str, Any]
 """As `ssl.SSLSocket.getpeercert` gives it."""
 
 
 async def check_api(area: Area, config: Config) -> None:
-    """Send a request that changes nothing and takes nothing away from a running agent."""
+    """Send a request that changes nothing and takes nothing away from a running agent, and say how far it got."""
     area.begins("connection")
     http = Http(config)
+    seen, proxy, url = http.network, proxy_shown(config.api_url), urlsplit(config.api_url)
     what, ask = ("GET /executor/stream", _listen) if config.link == "stream" else ("GET /agent/status", _status)
     failure, words = None, ""
     began = trio.current_time()
-    try:
-        words = await ask(http, config)
-    except AgentError as error:
-        failure = error
-    finally:
-        await http.aclose()
+    async with aclosing(http):
+        try:
+            words = await ask(http, config)
+        except AgentError as error:
+            failure = error
     took_ms = (trio.current_time() - began) * 1000
-    await _way(area, config, http.network, failure)
+    if failure is not None and not seen.connected:
+        raise failure
+    area.passed(f"to {f'the proxy {proxy}' if proxy else url.hostname}, at {seen.connected}")
+    area.begins("TLS")
+    if url.scheme != "https":
+        area.found(Mark.SKIPPED, f"not used with {config.api_url}: token and results travel in clear text")
+    elif failure is None or seen.certificate:
+        _tell_certificate(area, config, seen)
+    elif proxy:
+        raise failure
+    else:
+        raise await _explained(failure, (url.hostname or "", url.port or 443), _trusted(config))
     area.begins("answer")
     if failure is None:
         area.passed(f"{what} in {took_ms:.0f} ms: the token is accepted, {words}")
         return
     hint = failure.hint
-    if http.network.certificate and not config.client_cert and getattr(failure, "status", None) is None:
+    if seen.certificate and not config.client_cert and getattr(failure, "status", None) is None:
         # With TLS 1.3 a server asks for it after the handshake, and often just ends the connection.
         hint += " If it wants a client certificate: KUBENTLY_CLIENT_CERT and KUBENTLY_CLIENT_KEY."
     raise AgentError(f"{what}: {failure.problem}", hint)
@@ -69,50 +79,33 @@ async def _status(http: Http, config: Config) -> str:
 
 
 async def _listen(http: Http, _: Config) -> str:
-    link = StreamLink(http)
-    try:
+    async with aclosing(StreamLink(http)) as link:
         await link.receive(eager=True)
-    finally:
-        await link.aclose()
     return "the stream is open"
 
 
-async def _way(area: Area, config: Config, seen: Network, failure: AgentError | None) -> None:
-    """Report the connection and its TLS, up to what failed."""
-    url, proxy = urlsplit(config.api_url), proxy_shown(config.api_url)
-    if failure is not None and not seen.connected:
-        raise failure
-    area.passed(f"to {f'the proxy {proxy}' if proxy else url.hostname}, at {seen.connected}")
-    area.begins("TLS")
-    if url.scheme != "https":
-        area.found(Mark.SKIPPED, f"not used with {config.api_url}: token and results travel in clear text")
-        return
-    trusted = "the system's CAs" if config.ca_cert is None else f"KUBENTLY_CA_CERT ({config.ca_cert})"
-    if failure is not None and not seen.certificate:
-        server = None if proxy else (url.hostname or "", url.port or 443)
-        raise await _explained(failure, server, trusted)
+def _tell_certificate(area: Area, config: Config, seen: Network) -> None:
     certificate = seen.certificate or {}
-    words = f"{seen.tls_version}, {_about(certificate)}, trusted through {trusted}"
+    words = f"{seen.tls_version}, {_about(certificate)}, trusted through {_trusted(config)}"
     if ssl.cert_time_to_seconds(certificate["notAfter"]) < time.time() + _SOON_SECONDS:
         area.found(Mark.WARNED, words, "It expires soon: whoever runs the API has to renew it.")
     else:
         area.passed(words)
 
 
-async def _explained(error: AgentError, server: tuple[str, int] | None, trusted: str) -> AgentError:
-    """With the certificate that `server` shows if it isn't trusted, and what to do; any other error as it is."""
+async def _explained(error: AgentError, server: tuple[str, int], trusted: str) -> AgentError:
+    """With the certificate that `server` shows if that isn't trusted; any other error as it is."""
     fault = error.__context__ and error.__context__.__context__
     if not isinstance(fault, ssl.SSLCertVerificationError):
         return error
-    hint, about = error.hint, "."
-    if fault.verify_code in _WRONG_NAME:
-        hint = "Use one of its names in KUBENTLY_API_URL, or have the certificate made for this name too."
-    elif fault.verify_code in _WRONG_TIME:
-        clock = time.strftime("%F %H:%M UTC", time.gmtime())
-        hint = f"Renew it. If it is current: its CA in {trusted} isn't, or this machine's clock: it says {clock}."
-    if server and (shown := await trio.to_thread.run_sync(_shown_by, server)):
-        about = f": it is {_about(shown)}; trusted are {trusted}."
-    return AgentError(error.problem + about, hint)
+    if (shown := await trio.to_thread.run_sync(_shown_by, server)) is None:
+        return error
+    clock = time.strftime("%F %H:%M UTC", time.gmtime())
+    return AgentError(
+        f"{error.problem}: it is {_about(shown)}; trusted are {trusted}.",
+        f"It must be for {server[0]} and valid now, {clock} by this machine's clock, and so must its CA be valid: name "
+        "that, or the certificate itself, with KUBENTLY_CA_CERT.",
+    )
 
 
 def _shown_by(server: tuple[str, int]) -> Certificate | None:
@@ -135,3 +128,7 @@ def _about(certificate: Certificate) -> str:
 def _name(parts: Any) -> str:
     fields = {key: value for part in parts for key, value in part}
     return str(fields.get("commonName") or fields.get("organizationName") or "(no name)")
+
+
+def _trusted(config: Config) -> str:
+    return "the system's CAs" if config.ca_cert is None else f"KUBENTLY_CA_CERT ({config.ca_cert})"

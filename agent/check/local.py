@@ -19,11 +19,9 @@ from agent.spool.lock import is_held
 from agent.spool.opening import look, refuse_foreign, try_volume
 from agent.spool.space import own_bytes
 
-_MEMORY = "That is memory: what isn't delivered goes with the machine. Mount a disk there."
-_NETWORK = "Locks may not hold on the network, and a durable commit is slow. Mount a local disk there."
 _POOR_VOLUMES = {
-    **dict.fromkeys(("tmpfs", "ramfs"), _MEMORY),
-    **dict.fromkeys(("nfs", "nfs4", "cifs", "smb3", "9p"), _NETWORK),
+    "tmpfs ramfs": "That is memory: what isn't delivered goes with the machine. Mount a disk there.",
+    "nfs nfs4 cifs smb3 9p": "Locks may not hold there, and a durable commit is slow. Mount a local disk.",
 }
 
 
@@ -64,16 +62,15 @@ def check_spool(area: Area, config: Config) -> None:
     elif free < config.max_output_bytes:
         raise AgentError(words, "Make room: not even one command's output would fit.")
     else:
-        fitting = max(4, (used + free) * 9 // 10 >> 20)  # with some room left for others
-        hint = f"The disk will be full before the spool is: make room, or set KUBENTLY_SPOOL_MAX_BYTES to {fitting}Mi."
+        hint = "The disk will be full before the spool is: make room, or lower KUBENTLY_SPOOL_MAX_BYTES."
         area.found(Mark.WARNED, words, hint)
 
     area.begins("folder")
     try_volume(folder)
     later = "" if folder == path.parent else f"; {path.parent} is made in it at the first start"
     kind = file_system(folder)
-    if kind in _POOR_VOLUMES:
-        area.found(Mark.WARNED, f"{folder} is on {kind}{later}", _POOR_VOLUMES[kind])
+    if hint := next((hint for kinds, hint in _POOR_VOLUMES.items() if kind in kinds.split()), ""):
+        area.found(Mark.WARNED, f"{folder} is on {kind}{later}", hint)
     else:
         area.passed(f"{folder} takes a database and keeps it{later}")
 

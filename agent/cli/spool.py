@@ -12,7 +12,6 @@ from pathlib import Path
 from agent.cli.lists import LISTS, plain, shown, table
 from agent.config import SETTINGS
 from agent.errors import SpoolError, size
-from agent.model import Stream
 from agent.spool.lock import is_held
 from agent.spool.reader import Reader, Row, ask, open_reader
 from agent.spool.values import STREAMS
@@ -82,14 +81,17 @@ def _list(_: Path, reader: Reader, args: argparse.Namespace) -> None:
 
 def _show(_: Path, reader: Reader, args: argparse.Namespace) -> None:
     found = reader.show(_whole_id(reader, args.id))
+    output = {stream: "".join(reader.pieces(found.seq, stream)) for stream in STREAMS}
     if args.json:
-        output = {stream: "".join(reader.pieces(found.seq, stream)) for stream in STREAMS}
         asked = {name: json.loads(found.fields[name] or "null") for name in ("args", "request")}
         print(json.dumps({**found.fields, **asked, **output}, indent=2))
-    else:
-        print("\n".join(_facts(found.fields)))
-        for stream in STREAMS:
-            _print_output(stream, reader.pieces(found.seq, stream))
+        return
+    print("\n".join(_facts(found.fields)))
+    for stream, text in output.items():
+        if text:
+            # On a terminal nothing is sent that it would obey; into a file or a pipe the output goes as it was.
+            shown_there = plain(text, keep="\n\t") if sys.stdout.isatty() else text
+            print(f"\n── {stream}\n{shown_there}", end="" if text.endswith("\n") else "\n")
 
 
 def _facts(fields: Row) -> Iterator[str]:
@@ -101,18 +103,6 @@ def _facts(fields: Row) -> Iterator[str]:
             elif name.endswith("_at") and name != "next_attempt_at":
                 words += f" ({shown(name, value)})"
             yield f"{name:<18} {words}"
-
-
-def _print_output(stream: Stream, pieces: Iterator[str]) -> None:
-    last = ""
-    for piece in pieces:
-        if not last:
-            print(f"\n── {stream}")
-        # On a terminal nothing is sent that it would obey; into a file or a pipe the output goes as it was.
-        sys.stdout.write(plain(piece, keep="\n\t") if sys.stdout.isatty() else piece)
-        last = piece[-1:]
-    if last not in ("", "\n"):
-        print()
 
 
 def _retry(path: Path, reader: Reader, args: argparse.Namespace) -> None:

@@ -3,6 +3,8 @@
 Ready is an agent with a spool that can be written, a kubectl that runs, and an API that was reached lately.
 """
 
+from dataclasses import dataclass
+
 import trio
 
 from agent.circuit import Circuit
@@ -28,36 +30,23 @@ SPOOL_SECONDS = 2.0
 LATELY_SECONDS = 120.0
 """The API is asked every 25 s or more often, so two answers may be missed."""
 
-_PAGES = """\
-/livez    the agent's tasks turn (independent of the API)
-/readyz   it can work: spool, kubectl, API (?verbose for each)
-/metrics  for Prometheus
-"""
-
 Check = tuple[bool, str]
 """Whether something that readiness depends on is well, and what was found."""
 
 
+@dataclass(eq=False)
 class Probes:
     """The probes' task. `draining` is set when the agent stops: from then on it isn't ready."""
 
-    def __init__(
-        self,
-        address: tuple[str, int],
-        circuit: Circuit,
-        metrics: Metrics,
-        spool: Spool,
-        kubectl: Kubectl,
-    ) -> None:
-        self.draining = False
-        self._address = address
-        self._circuit = circuit
-        self._metrics = metrics
-        self._spool = spool
-        self._write_at = trio.current_time()
-        self._kubectl = kubectl
-        self._version = ""
-        self._trouble = "not looked at yet"
+    _address: tuple[str, int]
+    _circuit: Circuit
+    _metrics: Metrics
+    _spool: Spool
+    _kubectl: Kubectl
+    _version = ""
+    _trouble = "not looked at yet"
+    _write_at = 0.0
+    draining = False
 
     async def serve(self, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve, for ever. Started once the address is open, with the port.
@@ -102,7 +91,7 @@ class Probes:
             case "/metrics":
                 return 200, await self._render()
             case _:
-                return 404, _PAGES
+                return 404, "There are /livez, /readyz?verbose and /metrics.\n"
 
     async def look(self) -> tuple[dict[str, Check], Counts | None]:
         """Every check by its name, and the spool's figures if it gives any."""

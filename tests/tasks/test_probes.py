@@ -352,10 +352,10 @@ async def test_a_slow_client_is_dropped(bench: Bench, monkeypatch: pytest.Monkey
 
 async def test_a_client_that_doesnt_take_its_answer_is_dropped(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(server, "REQUEST_SECONDS", 0.2)
-    monkeypatch.setattr(probes, "_PAGES", "x" * (32 * MIB))
+    monkeypatch.setattr(bench.metrics, "render", lambda: "x" * (32 * MIB))
     stream = await trio.open_tcp_stream("127.0.0.1", bench.port)
     async with stream:
-        await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+        await stream.send_all(b"GET /metrics HTTP/1.1\r\n\r\n")
         await trio.sleep(0.3)
         received = 0
         with contextlib.suppress(trio.BrokenResourceError):

@@ -119,7 +119,7 @@ def test_room_for_all_that_the_spool_may_take(
     finding = storage(made())["room"]
     assert finding.mark is mark
     if mark is Mark.WARNED:
-        assert "KUBENTLY_SPOOL_MAX_BYTES to 90Mi" in finding.hint
+        assert "lower KUBENTLY_SPOOL_MAX_BYTES" in finding.hint
 
 
 async def test_the_port_is_free(made: Made) -> None:

@@ -371,7 +371,7 @@ async def test_an_expired_ca(link: LinkName, what: str, environ: dict[str, str],
         run=GOES_ON,
         says=rf"{what} can't be reached.* certificate isn't trusted: certificate has expired.*`kubently-agent check`",
         check="TLS",
-        finds=r"certificate has expired: it is localhost by Old Root, .* If it is current: its CA in KUBENTLY_CA_CERT",
+        finds=r"certificate has expired: it is localhost by Old Root, .*; trusted are KUBENTLY_CA_CERT .* its CA",
     )
     async with tls_server(old.issue(tmp_path / "server.pem", "localhost")) as port:
         more = {"KUBENTLY_API_URL": f"https://localhost:{port}", "KUBENTLY_CA_CERT": str(tmp_path / "ca.pem")}
