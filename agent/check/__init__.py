@@ -37,15 +37,16 @@ class Finding:
 Tell = Callable[[Finding], None]
 
 
+@dataclass
 class Area:
     """Checks that build on each other, in order. An AgentError inside is the failure of the current check, and ends the
     area: the agent itself would say the same.
     """
 
-    def __init__(self, title: str, tell: Tell) -> None:
-        self._title = title
-        self._tell = tell
-        self._check = ""
+    title: str
+    tell: Tell
+    check: str = ""
+    """The current check: what is found from now on belongs to it."""
 
     def __enter__(self) -> "Area":
         return self
@@ -57,14 +58,10 @@ class Area:
             self.found(Mark.FAILED, mistake.problem, mistake.hint)
         return True
 
-    def begins(self, check: str) -> None:
-        """A check begins: what is found from now on belongs to it."""
-        self._check = check
-
     def passed(self, words: str) -> None:
         """The current check has passed."""
         self.found(Mark.PASSED, words)
 
     def found(self, mark: Mark, words: str, hint: str = "") -> None:
         """The current check has ended like this."""
-        self._tell(Finding(self._title, self._check, mark, words, hint))
+        self.tell(Finding(self.title, self.check, mark, words, hint))

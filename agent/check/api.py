@@ -28,7 +28,7 @@ Certificate = Mapping[str, Any]
 
 async def check_api(area: Area, config: Config) -> None:
     """Send a request that changes nothing and takes nothing away from a running agent, and say how far it got."""
-    area.begins("connection")
+    area.check = "connection"
     http = Http(config)
     seen, proxy, url = http.network, proxy_shown(config.api_url), urlsplit(config.api_url)
     what, ask = ("GET /executor/stream", _listen) if config.link == "stream" else ("GET /agent/status", _status)
@@ -43,7 +43,7 @@ async def check_api(area: Area, config: Config) -> None:
     if failure is not None and not seen.connected:
         raise failure
     area.passed(f"to {f'the proxy {proxy}' if proxy else url.hostname}, at {seen.connected}")
-    area.begins("TLS")
+    area.check = "TLS"
     if url.scheme != "https":
         area.found(Mark.SKIPPED, f"not used with {config.api_url}: token and results travel in clear text")
     elif failure is None or seen.certificate:
@@ -52,7 +52,7 @@ async def check_api(area: Area, config: Config) -> None:
         raise failure
     else:
         raise await _explained(failure, (url.hostname or "", url.port or 443), _trusted(config))
-    area.begins("answer")
+    area.check = "answer"
     if failure is None:
         area.passed(f"{what} in {took_ms:.0f} ms: the token is accepted, {words}")
         return

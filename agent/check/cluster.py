@@ -60,7 +60,7 @@ _ROLES = "the roles of kustomize/base (ClusterRoles view and kubently-agent) to 
 
 async def check_cluster(area: Area, config: Config) -> None:
     """Make all checks, with one kubectl at a time: a running agent's own share the same memory limit."""
-    area.begins("kubectl")
+    area.check = "kubectl"
     with tempfile.TemporaryDirectory(prefix="kubently-check-") as folder:  # a running agent's own isn't touched
         kubectl = await Kubectl.prepare(config.kubectl, config.kubeconfig, Path(folder) / "kubectl")
         area.passed(f"{await kubectl.version()}, {kubectl.path}")
@@ -69,7 +69,7 @@ async def check_cluster(area: Area, config: Config) -> None:
 
 
 async def _check_server(area: Area, kubectl: Kubectl) -> None:
-    area.begins("API server")
+    area.check = "API server"
     printed, complaint = await _ask(kubectl, ("version", "--output=json", "--request-timeout=10s"))
     try:
         server = json.loads(printed)["serverVersion"]["gitVersion"]
@@ -92,7 +92,7 @@ async def _ask(kubectl: Kubectl, argv: Sequence[str]) -> tuple[str, str]:
 async def _check_rights(area: Area, kubectl: Kubectl) -> None:
     own, narrow = own_namespace(), False
     for check, questions in NEEDED.items():
-        area.begins(check)
+        area.check = check
         missing = await _refused(kubectl, questions, "--all-namespaces")
         if not missing:
             area.passed("allowed everywhere")
@@ -104,7 +104,7 @@ async def _check_rights(area: Area, kubectl: Kubectl) -> None:
         else:
             area.found(Mark.FAILED, f"may not {missing[0]}", f"Bind {_ROLES}")
     for check, (questions, hint) in FORBIDDEN.items():
-        area.begins(check)
+        area.check = check
         refused = await _refused(kubectl, questions, "--all-namespaces")
         if allowed := [each for each in questions.split(", ") if each not in refused]:
             area.found(Mark.FAILED, f"it may {', '.join(allowed)}", hint)

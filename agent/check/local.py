@@ -27,7 +27,7 @@ _POOR_VOLUMES = {
 
 def read_configuration(area: Area, environ: Mapping[str, str]) -> Config:
     """The environment, the token, the policy file."""
-    area.begins("settings")
+    area.check = "settings"
     config = Config.from_environ(environ)
     proxy_for(config.api_url)
     tls_context(config)
@@ -38,11 +38,11 @@ def read_configuration(area: Area, environ: Mapping[str, str]) -> Config:
         hint = f"Is {near[0]} meant?" if near else "Unset it: nothing here reads it."
         area.found(Mark.WARNED, f"the agent doesn't know {name}", hint)
 
-    area.begins("token")
+    area.check = "token"
     token = Token(config.token, config.token_file).current()
     area.passed(f"{len(token)} characters, from {config.token_file or 'KUBENTLY_TOKEN'}")
 
-    area.begins("policy")
+    area.check = "policy"
     policy = PolicyFile(config.policy_file).current()
     off = "" if policy.redaction.on else "; redaction is off, so credentials that kubectl prints are kept and sent"
     area.passed("the agent's own" if config.policy_file is None else f"narrowed by {config.policy_file}{off}")
@@ -53,7 +53,7 @@ def check_spool(area: Area, config: Config) -> None:
     """The room for the spool, its folder, and the file if there is one."""
     path = config.spool_path
     folder = next(each for each in path.parents if each.exists())
-    area.begins("room")
+    area.check = "room"
     used = own_bytes(path)
     free = shutil.disk_usage(folder).free
     words = f"{size(free)} free; the spool has {size(used)} of the {size(config.spool_max_bytes)} it may take"
@@ -65,7 +65,7 @@ def check_spool(area: Area, config: Config) -> None:
         hint = "The disk will be full before the spool is: make room, or lower KUBENTLY_SPOOL_MAX_BYTES."
         area.found(Mark.WARNED, words, hint)
 
-    area.begins("folder")
+    area.check = "folder"
     try_volume(folder)
     later = "" if folder == path.parent else f"; {path.parent} is made in it at the first start"
     kind = file_system(folder)
@@ -74,7 +74,7 @@ def check_spool(area: Area, config: Config) -> None:
     else:
         area.passed(f"{folder} takes a database and keeps it{later}")
 
-    area.begins("file")
+    area.check = "file"
     if not path.exists():
         area.passed(f"none yet: {path.name} is made at the first start")
         return
@@ -98,7 +98,7 @@ def file_system(folder: Path) -> str:
 
 async def check_port(area: Area, config: Config) -> None:
     """Whether the probes' port is free, or in use by the agent that has the spool."""
-    area.begins("port")
+    area.check = "port"
     address = ":".join(map(str, config.health_address))
     try:
         for listener in await listen(config.health_address):

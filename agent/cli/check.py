@@ -3,7 +3,6 @@
 import argparse
 import os
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
@@ -17,7 +16,6 @@ from agent.check.cluster import check_cluster
 from agent.check.local import check_port, check_spool, read_configuration
 from agent.config import Config
 
-_COLOURS = {Mark.PASSED: "32", Mark.WARNED: "33", Mark.FAILED: "31", Mark.SKIPPED: "2"}
 _WIDTH = 17  # of the longest check's name
 _COLUMNS = 110  # beyond that lines are hard to read
 
@@ -37,17 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """Make all checks and tell them as they come: some take seconds. Returns the exit code."""
-    area, count = "", Counter[Mark]()
+    told: list[Finding] = []
 
     def tell(finding: Finding) -> None:
-        nonlocal area
-        if finding.area != area:
-            print(f"\n{finding.area}" if area else finding.area)
-            area = finding.area
-        count[finding.mark] += 1
-        print(lines(finding), flush=True)
+        if not told or told[-1].area != finding.area:
+            print(f"\n{finding.area}" if told else finding.area)
+        told.append(finding)
+        print(_lines(finding), flush=True)
 
     config = trio.run(check_everything, os.environ, tell)
+    count = Counter(finding.mark for finding in told)
     words = {Mark.PASSED: "passed", Mark.FAILED: "failed", Mark.WARNED: "to look at"}
     print(f"\n{', '.join(f'{count[mark]} {word}' for mark, word in words.items() if count[mark])}.")
     if count[Mark.FAILED]:
@@ -73,7 +70,7 @@ async def check_everything(environ: Mapping[str, str], tell: Tell) -> Config | N
     return config
 
 
-def lines(finding: Finding) -> str:
+def _lines(finding: Finding) -> str:
     """A finding as it is printed, as wide as the terminal and no wider."""
     width = max(60, min(shutil.get_terminal_size((_COLUMNS, 0)).columns, _COLUMNS))
     wrap, blank = partial(fill, width=width, break_long_words=False, break_on_hyphens=False), " " * (_WIDTH + 5)
@@ -81,6 +78,4 @@ def lines(finding: Finding) -> str:
     printed = wrap(finding.words, initial_indent=name, subsequent_indent=blank)
     if finding.hint:
         printed += "\n" + wrap(finding.hint, initial_indent=f"{blank}→ ", subsequent_indent=f"{blank}  ")
-    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
-        printed = printed.replace(finding.mark, f"\x1b[{_COLOURS[finding.mark]}m{finding.mark}\x1b[0m", 1)
     return printed

@@ -39,14 +39,6 @@ def test_lines_and_hints_under_their_area(capsys, monkeypatch):
     ]
 
 
-def test_signs_are_coloured_on_a_terminal(monkeypatch):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    assert check.lines(FINDINGS[0]) == "  \x1b[32m√\x1b[0m settings          cluster a"
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in check.lines(FINDINGS[0])
-
-
 def test_a_mistake_in_the_configuration_has_an_exit_code_of_its_own(capsys, monkeypatch, tmp_path):
     for name in ("KUBENTLY_API_URL", "CLUSTER_ID", "KUBENTLY_TOKEN", "KUBENTLY_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
