@@ -86,7 +86,7 @@ async def _listen(http: Http, _: Config) -> str:
 
 def _tell_certificate(area: Area, config: Config, seen: Network) -> None:
     certificate = seen.certificate or {}
-    words = f"{seen.tls_version}, {_about(certificate)}, trusted through {_trusted(config)}"
+    words = f"{_about(certificate)}, trusted through {_trusted(config)}"
     if ssl.cert_time_to_seconds(certificate["notAfter"]) < time.time() + _SOON_SECONDS:
         area.found(Mark.WARNED, words, "It expires soon: whoever runs the API has to renew it.")
     else:

@@ -16,8 +16,6 @@ from agent.spool.lock import is_held
 from agent.spool.reader import Reader, Row, ask, open_reader
 from agent.spool.values import STREAMS
 
-_ROWS = 20
-
 _EPILOG = """\
 An ID may be cut as long as it is the only one that begins so.
 Works beside a running agent, on the file of a dead one, and on a copy; only `retry` writes.
@@ -41,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     action = actions.add_parser("list", parents=[common], help="commands, the newest first")
     action.add_argument("--view", choices=LISTS, default="recent", help="default: recent")
-    action.add_argument("--limit", type=int, default=_ROWS, metavar="N", help=f"rows at most (default: {_ROWS})")
+    action.add_argument("--limit", type=int, default=20, metavar="N", help="rows at most (default: 20)")
     action.add_argument("--json", action="store_true", help="a JSON list, for programs")
     action.set_defaults(action=_list)
 

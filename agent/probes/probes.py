@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import trio
 
 from agent.circuit import Circuit
-from agent.errors import KubectlError, SpoolError
+from agent.errors import KubectlError, SpoolError, counted, size
 from agent.kubectl import Kubectl
 from agent.log import Log
 from agent.metrics import Metrics
@@ -108,8 +108,8 @@ class Probes:
                 if counts.full_because is None and trio.current_time() >= self._write_at:
                     await self._spool.try_write()
                     self._write_at = trio.current_time() + WRITE_AGAIN_SECONDS
-                used, most = counts.size_bytes / (1 << 20), counts.capacity_bytes / (1 << 20)
-                ok, words = True, f"{used:.0f} of {most:.0f} MiB used, {counts.pending} results waiting"
+                used = f"{size(counts.size_bytes)} of {size(counts.capacity_bytes)} used"
+                ok, words = True, f"{used}, {counted(counts.pending, 'result')} waiting"
                 if counts.full_because is not None:
                     ok, words = False, f"full, no commands are taken: {counts.full_because}; {words}"
             except SpoolError as error:

@@ -147,7 +147,7 @@ async def test_ready(bench: Bench):
     assert await bench.get("/readyz") == (200, "ok\n")
     assert await bench.get("/readyz?verbose") == (
         200,
-        "[+] spool: 8 of 64 MiB used, 3 results waiting\n[+] kubectl: v1.37.1\n[+] api: answered 0 s ago\nready\n",
+        "[+] spool: 8 MiB of 64 MiB used, 3 results waiting\n[+] kubectl: v1.37.1\n[+] api: answered 0 s ago\nready\n",
     )
 
 
@@ -185,7 +185,7 @@ async def test_a_spool_without_room(bench: Bench):
     bench.spool.found = Counts(**{**{n: getattr(COUNTS, n) for n in COUNTS.__slots__}, "full_because": "a reason"})
     status, body = await bench.get("/readyz")
     assert status == 503
-    assert "[-] spool: full, no commands are taken: a reason; 8 of 64 MiB used, 3 results waiting\n" in body
+    assert "[-] spool: full, no commands are taken: a reason; 8 MiB of 64 MiB used, 3 results waiting\n" in body
     assert "kubently_spool_full 1\n" in (await bench.get("/metrics"))[1]
 
 

@@ -95,23 +95,14 @@ async def test_questions_that_arent_answered(environ: dict[str, str], tmp_path: 
     assert findings["get and list pods"].mark is Mark.FAILED
 
 
-SERVERS = {
-    "refused": ("The connection to the server 127.0.0.1:1 was refused", "can't be reached from here"),
-    "unauthorized": ("error: You must be logged in to the server (Unauthorized)", "isn't accepted"),
-    "x509": ("Unable to connect: x509: certificate signed by unknown authority", "isn't the API server's"),
-    "forbidden": ("Error from server (Forbidden): unknown", "Even /version is forbidden"),
-}
-
-
-@pytest.mark.parametrize("what", SERVERS)
-async def test_an_api_server_that_doesnt_answer(what: str, environ: dict[str, str], tmp_path: Path) -> None:
-    says, hint = SERVERS[what]
+async def test_an_api_server_that_doesnt_answer(environ: dict[str, str], tmp_path: Path) -> None:
+    says = "Unable to connect: x509: certificate signed by unknown authority"
     kubectl = stand_in.kubectl(tmp_path / "kubectl")
     kubectl.write_text(kubectl.read_text().replace('*" version"*)', f'*" version"*) echo "{says}" >&2; exit 1;; "")'))
     findings = await found(environ)
     assert failed(findings) == ["API server"]
     assert findings["API server"].words == says
-    assert hint in findings["API server"].hint
+    assert "its CA, its token" in findings["API server"].hint
     assert "no secrets" not in findings
 
 
