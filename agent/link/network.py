@@ -40,7 +40,7 @@ class Network(httpcore.AsyncNetworkBackend):
         self.tls = tls
         self.renewals = 0
         # How far the last connection got, for `kubently-agent check`.
-        self.connected = self.tls_version = ""
+        self.connected = ""
         self.certificate: dict[str, Any] | None = None
         self._what = "the proxy" if proxy else "the API's host"
         self._good: list[str] = []
@@ -55,7 +55,7 @@ class Network(httpcore.AsyncNetworkBackend):
         Raises:
             LinkDown: it can't be done; the sentence says whether it was the name.
         """
-        self.connected, self.tls_version, self.certificate = "", "", None
+        self.connected, self.certificate = "", None
         addresses = await self._look_up(host)
         words: list[str] = []
         for address in addresses:
@@ -160,7 +160,6 @@ class Stream(httpcore.AsyncNetworkStream):
                 cause = self._below.broken or error
                 raise handshake_failure(cause, words_of(cause), TLS_SECONDS) from error
             raise
-        self._network.tls_version = tls.version() or ""
         self._network.certificate = tls.getpeercert()
         self._stream, self._served = tls, False
         return self
