@@ -32,7 +32,7 @@ def decide(args: object, policy: Policy = DEFAULT_POLICY) -> tuple[str, ...]:
         asked["output"] = [f"go-template={template}" if goes else f"--template with -o {form}"]
     types = [*verb.reads, *verb.operands.check(operands, asked), *map(check_pair, asked.get("for", ()))]
     for name, value in ((name, value) for name, values in asked.items() for value in values):
-        if wrong := verb.known[name].rule.complaint(value):
+        if wrong := verb.flags[name].rule.complaint(value):
             given = shown(f"--{name}={value}" if value != "true" else f"--{name}")
             rule = name if name in ("output", "raw", "namespace") else "value"
             raise Refused(rule, f"{given} is not allowed: {wrong}")

@@ -7,7 +7,7 @@ from agent.guard.refused import NEVER, NEVER_SHORT, Refused, shown, verb_hint
 from agent.guard.tables import AGENTS_OWN, SUBCOMMAND_ALIASES, VERBS, Flag, Verb, subcommands
 from agent.guard.values import FlagType
 
-_WITH_VALUE = [f for verb in VERBS.values() for f in verb.known.values() if f.rule.type is not FlagType.BOOL]
+_WITH_VALUE = [f for verb in VERBS.values() for f in verb.flags.values() if f.rule.type is not FlagType.BOOL]
 _TAKES_NEXT = {f"--{flag.name}" for flag in _WITH_VALUE} | {f"-{flag.short}" for flag in _WITH_VALUE}
 
 
@@ -74,7 +74,7 @@ def _read_long(argument: str, rest: Iterator[str], verb: Verb) -> Iterator[tuple
     """`--name=value`, `--name value` or `--switch`."""
     given, equals, value = argument.partition("=")
     name = given[2:].replace("_", "-")
-    flag = verb.known.get(name)
+    flag = verb.flags.get(name)
     if flag is None:
         raise _unknown(given, name, verb)
     if not equals:
@@ -84,7 +84,7 @@ def _read_long(argument: str, rest: Iterator[str], verb: Verb) -> Iterator[tuple
 
 def _read_short(argument: str, rest: Iterator[str], verb: Verb) -> Iterator[tuple[Flag, str]]:
     """A cluster of letters, from left to right."""
-    shorts = {flag.short: flag for flag in verb.known.values() if flag.short}
+    shorts = {flag.short: flag for flag in verb.flags.values() if flag.short}
     cluster = argument[1:]
     while cluster:
         letter, cluster = cluster[0], cluster[1:]
@@ -113,6 +113,6 @@ def _unknown(given: str, name: str, verb: Verb) -> Refused:
     if name in NEVER:
         return Refused("flag", f"{shown(given)} is not allowed: {NEVER[name]}")
     owners = [each.name for each in VERBS.values() if name in each.flags]
-    near = get_close_matches(name, [flag for flag in verb.known if flag not in AGENTS_OWN], 1, 0.6)
+    near = get_close_matches(name, [flag for flag in verb.flags if flag not in AGENTS_OWN], 1, 0.6)
     hint = f"it belongs to {', '.join(owners[:3])}" if owners else f"did you mean --{near[0]}?" if near else "drop it"
     return Refused("flag", f"{shown(given)} is not a flag of kubectl {verb.name}: {hint}")

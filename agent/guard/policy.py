@@ -107,8 +107,7 @@ class Policy:
         """What the API shows to people and models before they ask. The most important first: it takes only so many."""
         verbs = self.allowed_verbs()
         never_offered = AGENTS_OWN if self.namespaces is None else AGENTS_OWN | {"all-namespaces"}
-        known = [flag for each in (GLOBAL, *(verb.flags for verb in verbs)) for flag in each.values()]
-        flags = [flag for flag in known if flag.name not in never_offered]
+        flags = [f for verb in verbs for f in verb.flags.values() if f.name not in never_offered]
         unread = [kind for kind in resources.OWN_TYPES if not self._reads(kind)]
         named = [name for name in resources.CREDENTIALS.values() if len(name) > 4]  # what people can make sense of
         return Capabilities(
@@ -222,7 +221,8 @@ def explain(policy: Policy) -> str:
 
 
 def _explained(verb: Verb) -> list[str]:
-    lines = [f"kubectl {verb.name} {verb.operands.says}".rstrip(), *map(_flag, verb.flags.values())]
+    own = (flag for flag in verb.flags.values() if flag.name not in GLOBAL)
+    lines = [f"kubectl {verb.name} {verb.operands.says}".rstrip(), *map(_flag, own)]
     for when, given in (("always", verb.always), ("unless asked otherwise", verb.unless_asked)):
         if given:
             lines.append(f"{when} with {' '.join(f'--{name}={value}' for name, [value] in given.items())}")

@@ -60,10 +60,12 @@ _CLUSTER_SCOPED_TYPES = """
     nodes no, persistentvolumes pv, priorityclasses pc, prioritylevelconfigurations, resourceslices, runtimeclasses,
     servicecidrs, storageclasses sc, validatingadmissionpolicies, validatingadmissionpolicybindings,
     validatingwebhookconfigurations, volumeattachments, volumeattributesclasses vac"""
-_GROUPS = """
-    apps batch autoscaling policy events.k8s.io networking.k8s.io rbac.authorization.k8s.io storage.k8s.io
-    discovery.k8s.io coordination.k8s.io resource.k8s.io metrics.k8s.io apiextensions.k8s.io apiregistration.k8s.io
-    admissionregistration.k8s.io certificates.k8s.io scheduling.k8s.io node.k8s.io flowcontrol.apiserver.k8s.io"""
+_GROUPS = (
+    "", "apps", "batch", "autoscaling", "policy", "events.k8s.io", "networking.k8s.io", "rbac.authorization.k8s.io",
+    "storage.k8s.io", "discovery.k8s.io", "coordination.k8s.io", "resource.k8s.io", "metrics.k8s.io",
+    "apiextensions.k8s.io", "apiregistration.k8s.io", "admissionregistration.k8s.io", "certificates.k8s.io",
+    "scheduling.k8s.io", "node.k8s.io", "flowcontrol.apiserver.k8s.io",
+)  # fmt: skip
 """Kubernetes' own. A shortened group (kubectl takes "deployments.ap") might mean a custom type, so it isn't known."""
 
 CATEGORIES = frozenset({"all", "api-extensions"})
@@ -75,7 +77,7 @@ MEASURED = {"podmetrics": "pods", "nodemetrics": "nodes"}
 _SAME_OBJECTS = {**MEASURED, "projects": "namespaces", "project": "namespaces"}
 """Types that reveal much the same as another: denying that one denies these."""
 
-_GROUP_OF = re.compile(r"[^.]*\.(?:v\d+(?:(?:alpha|beta)\d+)?\.)?(.*)")
+_BEFORE_GROUP = re.compile(r"[^.]*\.?(?:v\d+(?:(?:alpha|beta)\d+)?\.)?")
 _GROUP = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 
@@ -132,8 +134,7 @@ def _singulars(name: str) -> set[str]:
 
 def _group(kind: str) -> str:
     """The group of TYPE.GROUP or TYPE.VERSION.GROUP, "" for none."""
-    found = _GROUP_OF.fullmatch(kind.lower())
-    return found[1] if found else ""
+    return _BEFORE_GROUP.sub("", kind.lower(), 1)
 
 
 def plural(kind: str) -> str:
@@ -142,7 +143,7 @@ def plural(kind: str) -> str:
     A type of another group is returned as written, in lower case: only its cluster knows how else it may be spelled.
     """
     known = _OWN.get(kind.lower().partition(".")[0])
-    if known is None or _group(kind) not in ("", *_GROUPS.split()):
+    if known is None or _group(kind) not in _GROUPS:
         return kind.lower()
     measured = f"{known[:-1]}metrics"  # pods.metrics.k8s.io are the kind PodMetrics
     return measured if _group(kind) == "metrics.k8s.io" and measured in _OWN else known

@@ -6,7 +6,7 @@ that it takes, if those are few. Else `_RULES` has what its value may be; a flag
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.guard.formats import OUTPUT, jsonpath_complaint
 from agent.guard.operands import FIELD, LOG, NOTHING, ONE_NAME, QUESTION, RESOURCES, Flags, Operands
@@ -100,11 +100,6 @@ class Verb:
     unless_asked: Flags = field(default_factory=dict)
     """Flags that it gets if they weren't asked for. (kubectl waits 20 s, on a watch, for the pods of a workload.)"""
 
-    @property
-    def known(self) -> Mapping[str, Flag]:
-        """Its own flags and those of every verb, by long name."""
-        return {**self.flags, **GLOBAL}
-
 
 _VERBS = (
     Verb("get", RESOURCES, namespaced=True, flags=_flags(
@@ -146,7 +141,7 @@ _VERBS = (
     )),
     Verb("cluster-info", NOTHING, reads=("services",)),
 )  # fmt: skip
-VERBS: Mapping[str, Verb] = {verb.name: verb for verb in _VERBS}
+VERBS: Mapping[str, Verb] = {verb.name: replace(verb, flags={**GLOBAL, **verb.flags}) for verb in _VERBS}
 
 
 def subcommands(group: str) -> list[str]:

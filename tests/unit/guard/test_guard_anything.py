@@ -28,11 +28,11 @@ lines = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-ALLOWED = {verb.name: verb.known.keys() | verb.always.keys() for verb in VERBS.values()}
+ALLOWED = {verb.name: verb.flags.keys() | verb.always.keys() for verb in VERBS.values()}
 GOOD = [case for case in CASES if case.allowed]
 WORDS = sorted({word for case in CASES for word in case.args if len(word) < 80})
-FLAGS = sorted({name for verb in VERBS.values() for name in verb.known} | set(NEVER))
-SHORTS = sorted({flag.short for verb in VERBS.values() for flag in verb.known.values() if flag.short} | set("fkRsvxt"))
+FLAGS = sorted({name for verb in VERBS.values() for name in verb.flags} | set(NEVER))
+SHORTS = sorted({flag.short for verb in VERBS.values() for flag in verb.flags.values() if flag.short} | set("fkRsvxt"))
 NARROW = parse_policy('namespaces = ["prod", "dev"]\ncluster_types = ["nodes"]\ntypes = ["pods", "nodes", "deploy"]')
 DENIES = parse_policy('denied_types = ["certificates", "pods"]')
 

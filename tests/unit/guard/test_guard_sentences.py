@@ -80,6 +80,6 @@ def test_a_flag_that_is_recommended_is_not_refused() -> None:
             decide(case.args, case.policy)
         near = re.search(r"of kubectl ([a-z -]+): did you mean --([a-z-]+)", refusal.value.sentence)
         if near:
-            assert near[2] in VERBS[near[1]].known.keys() - AGENTS_OWN
+            assert near[2] in VERBS[near[1]].flags.keys() - AGENTS_OWN
             said += 1
     assert said > 10

@@ -38,7 +38,7 @@ def spelt_flags(verb: Verb, flags: Flags, chance: random.Random) -> Iterator[tup
     """Every flag, in any order; some texts twice, as the last one wins; some switches in clusters."""
     cluster = ""
     for name in chance.sample(sorted(flags), len(flags)):
-        flag = verb.known[name]
+        flag = verb.flags[name]
         for value in flags[name]:
             if flag.rule.type is FlagType.TEXT and chance.random() < 0.2:
                 yield name, spelt(flag, "overruled", chance)
