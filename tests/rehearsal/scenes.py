@@ -1,4 +1,4 @@
-"""The incidents of docs/incident.md, and the questions to the spool. Each scene has an agent of its own."""
+"""The incidents of docs/incident.md, and README's question to the spool. Each scene has an agent of its own."""
 
 import trio
 
@@ -46,30 +46,19 @@ async def command_stuck(texts: Texts) -> None:
         await s.shell("stuck-status", "kubently-agent status")
 
 
-async def questions(texts: Texts) -> None:
-    """A spool in which something of everything is, and the questions that matter."""
+async def stuck(texts: Texts) -> None:
+    """The API refuses one result, and takes no others."""
     async with stage(texts, 6) as s:
-        done = [
-            await s.ask("describe", "pod", "report-2026", "-n", "shop"),
-            await s.ask("get", "pods", "--watch"),
-            await s.ask("logs", "checkout-ktr7nzkfqw-6swb2", "-n", "shop", "-p", "--tail=3"),
-        ]
         refused = await s.ask("get", "events", "-n", "shop")
         s.api.forget(refused)
-        await s.answered(*done)
         await s.logged("result refused by the API")
         s.api.interfere = results_answered_with(503)
         for args in (("top", "nodes"), ("get", "deployments", "-n", "shop")):
             await s.ask(*args)
-        await s.logged("command finished", 6)
-        s.cluster.log_delay = lambda: 600.0
-        await s.ask("logs", "orders-db-0", "-n", "shop", timeout=60)
-        await s.logged("command accepted", 7)
+        await s.logged("command finished", 3)
         await trio.sleep(12)
-        ask = f"sqlite3 -readonly -header -column {SPOOL} \\\n   "
-        recent = "accepted_at, substr(command_id, 1, 8) as id, command, state, outcome"
-        await s.shell("spool-recent", f'{ask} "select {recent} from recent limit 6"')
-        await s.shell("spool-stuck", f'{ask} "select since_at, command, state, why from stuck"')
+        question = '"select since_at, command, state, why from stuck"'
+        await s.shell("spool-stuck", f"sqlite3 -readonly -header -column {SPOOL} \\\n    {question}")
 
 
-SCENES = (api_away, token_expired, command_stuck, questions)
+SCENES = (api_away, token_expired, command_stuck, stuck)

@@ -3,6 +3,9 @@
 import inspect
 import re
 
+from sqlite_utils import Database
+
+from agent.spool.schema import version_1
 from tests.rehearsal import documents, scenes
 
 SOURCE = inspect.getsource(scenes)
@@ -19,6 +22,15 @@ def test_every_place_is_filled():
             r"<!-- real: ([a-z-]+) -->\n```\w*\n(.*?)^```$", file.read_text(), re.DOTALL | re.MULTILINE
         ):
             assert match[2].strip(), f"{match[1]} in {file.name}: run `make incidents`"
+
+
+def test_each_question_to_the_spool_can_be_asked():
+    db = Database(memory=True)
+    version_1(db)
+    questions = [each for file in documents.DOCUMENTS for each in re.findall(r'"(select [^"]*)"', file.read_text())]
+    assert len(questions) == 3
+    for question in questions:
+        db.execute(question)
 
 
 def test_a_place_takes_its_text(tmp_path, monkeypatch):
