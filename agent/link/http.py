@@ -89,13 +89,11 @@ class Http:
         body: bytes | Pieces | None = None,
         length: int = 0,
         headers: Mapping[str, str] | None = None,
-        again: bool = True,
     ) -> Answer:
         """One request and its whole answer.
 
         `path` goes on from the API's base. The answer may be silent for `seconds`, once connected and all is sent. The
-        body is JSON, whole or in pieces that have `length` bytes together. It is sent `again` if a kept connection
-        turns out to be dead.
+        body is JSON, whole or in pieces that have `length` bytes together.
 
         Raises:
             LinkDown: no answer, or not the API's: HTML, a redirect, or larger than `MAX_BODY_BYTES`.
@@ -112,11 +110,8 @@ class Http:
                     request = self._request(method, path, token, sent, content, seconds)
                     with trio.fail_after(limit) as scope:
                         answer = await self._whole(await self._transport.handle_async_request(request), scope, token)
-            except StaleConnection as stale:
-                self.network.renew()  # the other kept ones are as old
-                if not again:
-                    raise LinkDown(str(stale)) from stale
-                again = False
+            except StaleConnection:
+                self.network.renew()  # the other kept ones are as old, and a new one is never stale
             except _FAULTS as error:
                 if isinstance(error, httpx.ReadTimeout):
                     self.network.renew()

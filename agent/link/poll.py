@@ -5,6 +5,7 @@ GET  /agent/commands?wait=N   200 {"commands": [...]}, at most 10, or 204; N is 
 POST /agent/results           {"command_id", "result": {...}}: 200 stored; 400, 404, 409, 422 refused; 413 too large
 """
 
+import math
 from collections.abc import Callable
 from random import random
 
@@ -54,8 +55,7 @@ class PollLink(Link):
         self._shortened_at = 0.0
         self._in_step = True
         self._active = False
-        self._asked_at: float | None = None
-        self._worked_at: float | None = None
+        self._asked_at = self._worked_at = -math.inf
 
     async def receive(self, *, eager: bool) -> Batch:
         """One long poll, or a short one."""
@@ -89,19 +89,17 @@ class PollLink(Link):
         began = trio.current_time()
         try:
             answer = await self._ask(wait)
-            status: int | None = answer.status
         except LinkDown as down:
-            status = down.status
-            if wait <= WAIT_ACTIVE or status not in CUT:
+            if wait <= WAIT_ACTIVE or down.status not in CUT:
                 raise
-        lasted = trio.current_time() - began
-        if wait <= WAIT_ACTIVE or status not in CUT:
-            if lasted >= wait * 0.9 and wait >= self._hold:
+        else:
+            if wait >= self._hold and trio.current_time() - began >= wait * 0.9:
                 self._cuts = 0
             return answer
+        lasted = trio.current_time() - began
         self._in_step = True
         answer = await self._ask(WAIT_ACTIVE)
-        if lasted >= WAIT_ACTIVE and answer.status in {200, 204}:
+        if lasted >= WAIT_ACTIVE:
             self._cuts += 1
             if self._cuts > 1:  # once may be chance
                 fits = lasted * 0.8 if lasted < wait else wait / 2  # or it ended in silence
@@ -110,14 +108,14 @@ class PollLink(Link):
         return answer
 
     async def _ask(self, wait: int) -> Answer:
-        path, limit = f"/agent/commands?wait={wait}", wait + READ_MARGIN_SECONDS
-        return await self._http.request("GET", path, seconds=limit, again=wait <= WAIT_ACTIVE)
+        answer = await self._http.request("GET", f"/agent/commands?wait={wait}", seconds=wait + READ_MARGIN_SECONDS)
+        if answer.status not in {200, 204}:
+            raise unhappy(answer)
+        return answer
 
     def _batch(self, answer: Answer, *, held: bool) -> Batch:
         if answer.status == 204:
             return Batch(recognised=held)
-        if answer.status != 200:
-            raise unhappy(answer)
         commands = (answer.said or {}).get("commands", "none")
         if not isinstance(commands, list | None):  # Go writes null for none
             problem = 'HTTP 200 without a JSON object that has a list "commands": not the API\'s answer'
@@ -128,13 +126,12 @@ class PollLink(Link):
         return batch
 
     def _in_session(self) -> bool:
-        worked = self._worked_at is not None and trio.current_time() - self._worked_at < STATUS_EVERY_ACTIVE
-        return self._active or worked
+        return self._active or trio.current_time() - self._worked_at < STATUS_EVERY_ACTIVE
 
     async def _ask_status(self) -> bool:
         """Ask for the status if that is due. True if the API has just answered."""
         every = STATUS_EVERY_ACTIVE if self._in_session() else STATUS_EVERY_IDLE
-        if self._asked_at is not None and trio.current_time() - self._asked_at < every:
+        if trio.current_time() - self._asked_at < every:
             return False
         try:
             return await self.recognise()

@@ -15,8 +15,6 @@ from agent.config import Config
 from agent.errors import LinkDown
 from agent.link import http, network
 from agent.link.http import Http
-from agent.link.poll import PollLink
-from tests.tasks.fakes import Chance
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LARGE_BYTES = 20_000_000
@@ -372,20 +370,6 @@ async def test_of_several_addresses_the_one_that_was_good_last_is_tried_first(
             client.network.renew()
         assert tried == ["::1", "127.0.0.2", "127.0.0.1", "127.0.0.1"]
         assert trio.current_time() < 5
-
-
-async def test_a_held_poll_on_a_dead_connection_is_followed_by_a_short_one(opened):
-    status = b'HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{"is_active": false}'
-    nothing = b"HTTP/1.1 204 No Content\r\n\r\n"
-    server = Server(status, None, nothing)
-    async with running(server) as url, opened(url) as client:
-        link = PollLink(client, Chance(1.0))
-        assert (await link.receive(eager=False)).commands == []
-    assert [head.split()[1] for head, _ in server.requests] == [
-        b"/agent/status",
-        b"/agent/commands?wait=20",
-        b"/agent/commands?wait=1",
-    ]
 
 
 async def test_a_name_that_nobody_knows(opened):
