@@ -40,10 +40,7 @@ class Answer:
     @property
     def said(self) -> dict[str, Any] | None:
         """The body's JSON object; None if it is anything else."""
-        try:
-            said = json.loads(self.body)
-        except (ValueError, RecursionError):  # ValueError: broken JSON, broken UTF-8, numbers of 5,000 digits
-            return None
+        said = read_json(self.body)
         return said if isinstance(said, dict) else None
 
     @property
@@ -57,6 +54,14 @@ class Answer:
             return None
         # By the server's own clock: this machine's may be minutes off.
         return max(0.0, (until - (_date(self.headers.get("date", "")) or datetime.now(UTC))).total_seconds())
+
+
+def read_json(text: bytes | str) -> Any:
+    """What the JSON says; None if that is null, or nothing that can be read."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # ValueError: broken JSON, broken UTF-8, numbers of 5,000 digits
+        return None
 
 
 def _date(text: str) -> datetime | None:

@@ -15,8 +15,8 @@ from agent.link.answer import Answer
 from agent.link.http import Http
 from agent.model import Outcome, Result, Stream, json_text
 
-RESULT_SECONDS = 10.0
-"""How long the answer to a small result may take."""
+RESULT_SECONDS, PASSED_ON_SECONDS = 10.0, 600.0
+"""How long the answer to a small result may take, and at most how much longer that to a large one."""
 
 SHOWN_CHARS = 8192
 """How much of each stream is repeated in `error`, which is all that some readers show of a failure."""
@@ -31,24 +31,16 @@ _ASK_FOR_LESS = (
 
 
 class ReadyResult(Protocol):
-    """One result that is on its way, with its output as pieces that are read when they are sent."""
+    """One result on its way. Its output is read in pieces, in UTF-8, while it is sent."""
 
-    # fmt: off
-    @property
-    def command_id(self) -> str: ...  # noqa: D102
-    @property
-    def result(self) -> Result: ...  # noqa: D102  # everything but the output
-    @property
-    def correlation_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def session_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def executed_at(self) -> float | None: ...  # noqa: D102  # in seconds since the epoch; None if nobody knows any more
-    @property
-    def attempts(self) -> int: ...  # noqa: D102  # how often it was sent, this time included
+    command_id: str
+    result: Result  # everything but the output
+    correlation_id: str | None
+    session_id: str | None
+    executed_at: float | None  # in seconds since the epoch; None if nobody knows any more
+
     def json_bytes(self, stream: Stream) -> int: ...  # noqa: D102  # of the text as the inside of a JSON string
-    def pieces(self, stream: Stream) -> AsyncGenerator[bytes, None]: ...  # noqa: D102  # in UTF-8
-    # fmt: on
+    def pieces(self, stream: Stream) -> AsyncGenerator[bytes, None]: ...  # noqa: D102
 
 
 async def send(http: Http, path: str, ready: ReadyResult, body: dict[str, Any]) -> Answer:
@@ -72,9 +64,8 @@ async def send(http: Http, path: str, ready: ReadyResult, body: dict[str, Any]) 
 
     # Up to 64 KiB it is sent as one value: one write instead of several.
     content = pieces if length > 64 * 1024 else b"".join([piece async for piece in pieces()])
-    # How many seconds more the answer may take: a proxy may have taken the whole body, and pass it on at 1 KiB/s. For a
-    # large body this is less at first, but each attempt waits four times as long.
-    seconds = RESULT_SECONDS + min(length / 1024, 30 * 4 ** min(ready.attempts, 4))
+    # A proxy may have taken the whole body, and pass it on at 1 KiB/s.
+    seconds = RESULT_SECONDS + min(length / 1024, PASSED_ON_SECONDS)
     # The command's own tracing ids, so that the API's log and the agent's can be read side by side.
     ids = {"X-Correlation-ID": ready.correlation_id, "X-Session-ID": ready.session_id}
     headers = {name: value for name, value in ids.items() if value}
@@ -132,8 +123,7 @@ def _lines(*parts: str | None) -> str:
 
 
 def _numbers(result: Result) -> dict[str, Any]:
-    names = ("success", "exit_code", "execution_time_ms")
-    fields: dict[str, Any] = {name: getattr(result, name) for name in names}
+    fields: dict[str, Any] = {each: getattr(result, each) for each in ("success", "exit_code", "execution_time_ms")}
     if result.outcome is Outcome.TIMED_OUT:
         fields["timed_out"] = True
     if result.truncated:

@@ -25,11 +25,11 @@ import trio
 
 from agent import __version__
 from agent.errors import LinkDown
-from agent.link.answer import Answer
+from agent.link.answer import Answer, read_json
 from agent.link.commands import Batch, read_batch
 from agent.link.http import Http, OpenStream
-from agent.link.link import Link, Reply
-from agent.link.result import ReadyResult, stream_body
+from agent.link.link import Link
+from agent.link.result import stream_body
 from agent.link.sse import Event
 from agent.log import Log
 from agent.model import Capabilities
@@ -51,9 +51,8 @@ MAX_VERBS, MAX_RESTRICTED_TYPES, MAX_FLAGS = 50, 50, 100
 STEADY_SECONDS, PAUSE_SECONDS = 5.0, 10.0
 """A stream that lived for less isn't opened again at once, as something ends each of them; and the longest pause."""
 
-LEAST_SHARE, TRAVEL_SECONDS = 0.8, 0.3
-"""The API waits only as long as the command may run. So a command gets the time that it was given, less what the last
-answers needed to travel (0.3 s until one was measured), but at least this share of it."""
+OWN_SHARE = 0.9
+"""The API waits only as long as the command may run. So kubectl gets this share of that time, its answer the rest."""
 
 
 class StreamLink(Link):
@@ -82,7 +81,6 @@ class StreamLink(Link):
         self._stream: OpenStream | None = None
         self._brief = 0
         self._refused = self._left_for = ""
-        self._travel = TRAVEL_SECONDS
 
     async def receive(self, *, eager: bool) -> Batch:  # noqa: ARG002  # it never waits for commands alone
         """Open the stream, or read on. Returns with each sign of life, so at least every 15 s while all is well."""
@@ -107,18 +105,6 @@ class StreamLink(Link):
         """Whether a heartbeat is answered as only the API does."""
         answer = await self._post("/executor/heartbeat", {})
         return answer.status == 200 and (answer.said or {}).get("status") in ("success", "not_found")
-
-    async def deliver(self, ready: ReadyResult) -> Reply:
-        """Send one result, and remember how long that took."""
-        began = trio.current_time()
-        reply = await super().deliver(ready)
-        if reply.status == 401:  # is it the token, or does a firewall dislike this result?
-            with suppress(LinkDown):
-                await self.recognise()
-        elif reply.status is not None:
-            took = trio.current_time() - began
-            self._travel = max(took, self._travel * 0.9)  # one slow one is remembered for a while
-        return reply
 
     async def run(self) -> None:
         """Tell what may be run here, and that the agent is alive: at once when a stream was opened, for the API may be
@@ -194,11 +180,8 @@ class StreamLink(Link):
         raise LinkDown(f"a stream ended soon after it began: {ended.problem}", retry_after=pause) from ended
 
     def _batch(self, events: list[Event]) -> Batch:
-        batch = read_batch([_json(event.data) for event in events if event.name == "command"])
-        granted = [
-            replace(c, timeout=max(c.timeout * LEAST_SHARE, c.timeout - self._travel)) if c.timeout else c
-            for c in batch.commands
-        ]
+        batch = read_batch([read_json(event.data or "") for event in events if event.name == "command"])
+        granted = [replace(each, timeout=each.timeout and each.timeout * OWN_SHARE) for each in batch.commands]
         return replace(batch, commands=granted)
 
     async def _tell(self, capabilities: Capabilities) -> None:
@@ -233,10 +216,3 @@ def report(capabilities: Capabilities) -> dict[str, object]:
         "executor_version": __version__,
         "executor_pod": os.uname().nodename,
     }
-
-
-def _json(data: str | None) -> object:
-    try:
-        return json.loads(data or "")
-    except (ValueError, RecursionError):
-        return None

@@ -82,7 +82,7 @@ async def _held(delivery: "Delivery", stream: Stream) -> AsyncGenerator[Utf8, No
     yield (delivery.texts or {})[stream]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
     """A result that is due to be sent, and its output."""
 

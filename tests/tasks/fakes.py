@@ -24,14 +24,12 @@ class FakeReadyResult:
         correlation_id=None,
         session_id=None,
         executed_at: float | None = 1_700_000_000.0,
-        attempts=1,
     ):
         self.command_id = command_id
         self.result = result
         self.correlation_id = correlation_id
         self.session_id = session_id
         self.executed_at = executed_at
-        self.attempts = attempts
         self._texts = {"stdout": stdout, "stderr": stderr}
         self.read = 0
 

@@ -190,31 +190,12 @@ async def test_what_is_no_command_is_answered_or_counted(link, api, autojump_clo
     assert batch.skipped == 4
 
 
-@pytest.mark.parametrize(
-    ("asked", "granted"), [(None, None), (0, None), (1, 0.8), (5, 4.7), (10, 9.7), (1e9, 1e9 - 0.3)]
-)
+@pytest.mark.parametrize(("asked", "granted"), [(None, None), (0, None), (1, 0.9), (10, 9), (1e9, 9e8)])
 async def test_a_command_ends_while_the_api_still_waits_for_it(link, api, autojump_clock, asked, granted):
     wire = await opened(link, api)
     wire.send(command("a", timeout=asked))
     (found,) = (await link.receive(eager=False)).commands
     assert found.timeout == granted
-
-
-async def test_it_has_as_much_time_as_answers_leave_it(link, api, autojump_clock):
-    async def slowly(request):
-        await trio.sleep(1.5)
-        return httpx.Response(200)
-
-    wire = await opened(link, api)
-    api.router.post("/executor/results").mock(side_effect=slowly)
-    await link.deliver(FakeReadyResult(OK))
-    wire.send(command("a", timeout=10))
-    assert (await link.receive(eager=False)).commands[0].timeout == 8.5
-    api.router.post("/executor/results").respond(200)
-    for _ in range(50):
-        await link.deliver(FakeReadyResult(OK))
-    wire.send(command("b", timeout=10))
-    assert (await link.receive(eager=False)).commands[0].timeout > 9.9
 
 
 async def test_a_ping_is_a_sign_of_life(link, api, autojump_clock):
@@ -461,13 +442,12 @@ async def test_a_401_for_a_result_alone_ends_no_stream(link, api, autojump_clock
     assert len(api.wires) == 1
 
 
-async def test_a_401_for_a_result_and_a_heartbeat_ends_the_stream_once(
-    link, api, token_file, withdrawn, autojump_clock
-):
+async def test_a_401_for_a_heartbeat_too_ends_the_stream_once(link, api, token_file, withdrawn, autojump_clock):
     wire = await opened(link, api)
     results, _ = withdrawn
     reply = await link.deliver(FakeReadyResult(OK, stdout=["x"]))
     assert (reply.verdict, reply.status) == (Verdict.LATER, 401)
+    assert not await link.recognise(), "as the senders ask then"
     began = trio.current_time()
     await link.receive(eager=False)
     assert wire.closed

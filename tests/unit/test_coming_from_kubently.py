@@ -8,7 +8,7 @@ import pytest
 from agent.guard import Refused, decide, parse_policy
 from agent.link.commands import read_command
 from agent.link.result import SHOWN_CHARS
-from agent.link.stream import LEAST_SHARE, TRAVEL_SECONDS, StreamLink
+from agent.link.stream import OWN_SHARE, StreamLink
 from agent.model import Malformed
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -53,8 +53,8 @@ def test_the_answer_that_is_quoted() -> None:
 
 def test_figures() -> None:
     assert f"{StreamLink.journal} wait;" in row("many commands")
-    assert f"{TRAVEL_SECONDS:g} s at first, at most a fifth" in row("a command's time limit")
-    assert LEAST_SHARE == 0.8
+    assert "minus a tenth" in row("a command's time limit")
+    assert OWN_SHARE == 0.9
     assert f"up to {SHOWN_CHARS >> 10} KB of each stream" in row("a command that fails")
 
 
