@@ -9,9 +9,8 @@ from pathlib import Path
 from agent.check import Area, Mark
 from agent.config import SETTINGS, Config, unknown_variables
 from agent.errors import AgentError, ConfigError, size
+from agent.link.credentials import Token, tls_context
 from agent.link.proxy import proxy_for
-from agent.link.tls import tls_context
-from agent.link.token import Token
 from agent.policy import PolicyFile
 from agent.probes.server import listen
 from agent.spool.failure import said

@@ -25,11 +25,10 @@ from agent import __version__
 from agent.config import Config
 from agent.errors import ConfigError, LinkDown
 from agent.link.answer import ELSEWHERE, Answer, from_api, unhappy
+from agent.link.credentials import Token, tls_context
 from agent.link.network import CONNECT_SECONDS, NAME_SECONDS, TLS_SECONDS, Network, StaleConnection
 from agent.link.proxy import proxy_for
 from agent.link.sse import Event, EventParser
-from agent.link.tls import tls_context
-from agent.link.token import Token
 from agent.log import Log
 from agent.settings import FileWatch
 

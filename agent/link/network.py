@@ -14,7 +14,6 @@ import httpcore
 import trio
 
 from agent.errors import LinkDown
-from agent.link.tls import handshake_failure
 
 NAME_SECONDS, KNOWN_NAME_SECONDS = 18.0, 3.0
 """How long a look-up may take: nearly twice the resolver's 5 s, for two nameservers; and if an address is known."""
@@ -158,7 +157,7 @@ class Stream(httpcore.AsyncNetworkStream):
             self._socket.close()
             if isinstance(error, (trio.TooSlowError, trio.BrokenResourceError)):
                 cause = self._below.broken or error
-                raise handshake_failure(cause, words_of(cause), TLS_SECONDS) from error
+                raise _handshake_failure(cause, words_of(cause), TLS_SECONDS) from error
             raise
         self._network.certificate = tls.getpeercert()
         self._stream, self._served = tls, False
@@ -203,3 +202,21 @@ def words_of(error: BaseException) -> str:
     if isinstance(cause, OSError) and cause.errno and cause.errno > 0:  # a look-up has others
         return os.strerror(cause.errno)
     return str(getattr(cause, "strerror", None) or cause) or type(cause).__name__
+
+
+def _handshake_failure(error: BaseException, words: str, seconds: float) -> LinkDown:
+    """The error for a handshake that failed, or didn't end within so many seconds. `words` are the system's."""
+    cause = error.__cause__
+    if isinstance(error, trio.TooSlowError):
+        hint = "The connection is there but no TLS comes: look at load balancers and firewalls that inspect TLS."
+        return LinkDown(f"no end of the TLS handshake within {seconds:g} s", hint)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        hint = "`kubently-agent check` says whose it is. Name its CA, or the certificate itself, with KUBENTLY_CA_CERT."
+        return LinkDown(f"the API's certificate isn't trusted: {cause.verify_message}", hint)
+    reason = getattr(cause, "reason", None) or ""
+    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
+        hint = "Is it the port of plain http? Look at KUBENTLY_API_URL."
+        return LinkDown("what answers there doesn't speak TLS", hint)
+    words = reason.replace("_", " ").lower() or words
+    hint = "A firewall that inspects TLS does this, and an API that wants a client certificate (KUBENTLY_CLIENT_CERT)."
+    return LinkDown(f"the TLS handshake failed: {words}", hint)

@@ -421,14 +421,14 @@ PLANTED = (
     ),
     Planted(
         "a rotated token is used",
-        "agent/link/token.py",
+        "agent/link/credentials.py",
         "self._path is not None and (self._watch.changed() or self._value is None)",
         "self._path is not None and self._value is None",
         ("tests/unit/test_token.py",),
     ),
     Planted(
         "a rotated file without a token isn't used",
-        "agent/link/token.py",
+        "agent/link/credentials.py",
         "            self._value = settings.token(path",
         "            self._value = str(path",
         ("tests/unit/test_token.py",),
@@ -442,7 +442,7 @@ PLANTED = (
     ),
     Planted(
         "after a 401 the token's file is read whatever its date says",
-        "agent/link/token.py",
+        "agent/link/credentials.py",
         "        self._watch.forget()\n",
         "        pass\n",
         ("tests/unit/test_token.py",),

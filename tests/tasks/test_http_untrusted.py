@@ -10,9 +10,9 @@ import trio
 from agent.config import Config
 from agent.errors import LinkDown
 from agent.link import Verdict, open_link
+from agent.link.credentials import Token
 from agent.link.http import MAX_BODY_BYTES, Http
 from agent.link.poll import PollLink
-from agent.link.token import Token
 from agent.model import Outcome, Result
 from tests.tasks.fakes import Chance, FakeReadyResult
 

@@ -10,8 +10,8 @@ import trustme
 
 from agent.config import Config
 from agent.errors import ConfigError, LinkDown
+from agent.link.credentials import tls_context
 from agent.link.http import Http
-from agent.link.tls import tls_context
 
 CUT = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
@@ -118,7 +118,7 @@ async def test_the_systems_are_trusted_without_one(authority, made, tmp_path, mo
 
 def test_a_system_without_any_has_those_of_a_package(made, monkeypatch):
     nowhere = SimpleNamespace(cafile=None, capath=None)
-    monkeypatch.setattr("agent.link.tls.ssl.get_default_verify_paths", lambda: nowhere)
+    monkeypatch.setattr("agent.link.credentials.ssl.get_default_verify_paths", lambda: nowhere)
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.setenv(name, "/no/such")
     assert len(tls_context(made()).get_ca_certs()) > 50

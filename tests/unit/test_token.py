@@ -5,7 +5,7 @@ import os
 import pytest
 
 from agent.errors import LinkDown
-from agent.link.token import Token
+from agent.link.credentials import Token
 
 
 def write(path, text, date):

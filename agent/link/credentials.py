@@ -1,13 +1,58 @@
-"""TLS to the API: whom the agent trusts, the certificate that it presents, and why a handshake failed."""
+"""Whom the agent trusts to be the API, and who it says that it is: certificates, and a token that may be rotated."""
 
 import ssl
+from pathlib import Path
 
 import certifi
-import trio
 
+from agent import settings
 from agent.config import Config
 from agent.errors import ConfigError, LinkDown
 from agent.link.proxy import proxy_for
+from agent.log import Log
+
+log = Log("link")
+
+
+class Token:
+    """The current token: `value`, or what the file at `path` holds. That is read again when it changes, by the same
+    rules as at the start.
+    """
+
+    def __init__(self, value: str | None, path: Path | None) -> None:
+        self._value = value
+        self._path = path
+        self._watch = settings.FileWatch(path)
+        self._problem = ""
+
+    def current(self) -> str:
+        """The token to send now.
+
+        Raises:
+            LinkDown: the file holds no token that can be used, and none has been read before.
+        """
+        if self._path is not None and (self._watch.changed() or self._value is None):
+            self._read(self._path)
+        if self._value is None:
+            hint = "Put this cluster's token there: it is read as soon as it is right."
+            raise LinkDown(f"the token file {str(self._path)!r} {self._problem}", hint, refused=True)
+        return self._value
+
+    def reread(self) -> None:
+        """Forget what was read: the API has refused it. The next `current` reads the file whatever its date says."""
+        self._watch.forget()
+
+    def _read(self, path: Path) -> None:
+        problem = ""
+        try:
+            self._value = settings.token(path.read_text("utf-8", errors="replace"))
+        except OSError as error:
+            problem = f"can't be read: {error.strerror}."
+        except ConfigError as error:
+            problem = error.problem
+        if problem not in ("", self._problem) and self._value is not None:
+            log.warning("token file can't be used, the old token stays", file=str(path), reason=problem)
+        self._problem = problem
 
 
 def tls_context(config: Config) -> ssl.SSLContext:
@@ -47,24 +92,6 @@ def tls_context(config: Config) -> ssl.SSLContext:
                 "They must be whole PEM, belong together, and have no passphrase.",
             ) from error
     return context
-
-
-def handshake_failure(error: BaseException, words: str, seconds: float) -> LinkDown:
-    """The error for a handshake that failed, or didn't end within so many seconds. `words` are the system's."""
-    cause = error.__cause__
-    if isinstance(error, trio.TooSlowError):
-        hint = "The connection is there but no TLS comes: look at load balancers and firewalls that inspect TLS."
-        return LinkDown(f"no end of the TLS handshake within {seconds:g} s", hint)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        hint = "`kubently-agent check` says whose it is. Name its CA, or the certificate itself, with KUBENTLY_CA_CERT."
-        return LinkDown(f"the API's certificate isn't trusted: {cause.verify_message}", hint)
-    reason = getattr(cause, "reason", None) or ""
-    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
-        hint = "Is it the port of plain http? Look at KUBENTLY_API_URL."
-        return LinkDown("what answers there doesn't speak TLS", hint)
-    words = reason.replace("_", " ").lower() or words
-    hint = "A firewall that inspects TLS does this, and an API that wants a client certificate (KUBENTLY_CLIENT_CERT)."
-    return LinkDown(f"the TLS handshake failed: {words}", hint)
 
 
 def _reason(error: OSError) -> str:
