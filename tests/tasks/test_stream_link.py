@@ -649,9 +649,8 @@ async def test_results_flow_while_there_is_no_stream(link, api, autojump_clock):
     assert (await link.deliver(FakeReadyResult(OK))).verdict is Verdict.STORED
 
 
-async def test_hours_of_streams_leave_nothing_behind(link, api, autojump_clock, caplog):
+async def test_hours_of_streams_leave_nothing_behind(link, api, autojump_clock):
     """Every hour one is lost, in one way or the other, amid an event."""
-    caplog.set_level("CRITICAL", "kubently")  # what pytest keeps of the log would look like a leak
     await opened(link, api)
     held = []
     for hour in range(8):
