@@ -36,7 +36,7 @@ from agent.model import Outcome, Result
 from agent.policy import PolicyFile
 from agent.poller import Poller
 from agent.probes import Probes
-from agent.spool import Limits, Recovery, Spool, open_spool
+from agent.spool import Limits, Spool, open_spool
 from agent.uploader import Uploader
 
 log = Log("agent")
@@ -201,7 +201,6 @@ async def run(config: Config) -> int:
         spool = await stack.enter_async_context(open_spool(config.spool_path, limits))
         stack.push_async_callback(link.aclose)
         log.info("spool opened", results_waiting=spool.pending)
-        _tell_recovery(spool.recovery)
         try:
             await Agent(config, kubectl, policies, spool, link).run()
         except Exception as failure:  # the last resort: one clear line and an exit code, whatever failed
@@ -210,20 +209,6 @@ async def run(config: Config) -> int:
             return FAILED
     log.info("stopped")
     return STOPPED
-
-
-def _tell_recovery(found: Recovery) -> None:
-    if found.moved_aside is not None:
-        log.error(
-            "the spool was damaged: moved aside, a new one begun",
-            damage=found.damage,
-            moved_to=found.moved_aside,
-            salvaged=found.salvaged,
-            damaged=found.damaged,
-        )
-    if found.rerun or found.interrupted or found.gave_up:
-        counts = {"run_again": found.rerun, "answered_interrupted": found.interrupted, "given_up": found.gave_up}
-        log.warning("commands were unfinished when the agent ended last", **counts)
 
 
 def _sentence(error: BaseException) -> str:

@@ -79,12 +79,12 @@ def _list(_: Path, reader: Reader, args: argparse.Namespace) -> None:
 
 def _show(_: Path, reader: Reader, args: argparse.Namespace) -> None:
     found = reader.show(_whole_id(reader, args.id))
-    output = {stream: "".join(reader.pieces(found.seq, stream)) for stream in STREAMS}
+    output = {stream: "".join(reader.pieces(found["command_id"], stream)) for stream in STREAMS}
     if args.json:
-        asked = {name: json.loads(found.fields[name] or "null") for name in ("args", "request")}
-        print(json.dumps({**found.fields, **asked, **output}, indent=2))
+        asked = {name: json.loads(found[name] or "null") for name in ("args", "request")}
+        print(json.dumps({**found, **asked, **output}, indent=2))
         return
-    print("\n".join(_facts(found.fields)))
+    print("\n".join(_facts(found)))
     for stream, text in output.items():
         if text:
             # On a terminal nothing is sent that it would obey; into a file or a pipe the output goes as it was.

@@ -1,7 +1,7 @@
 """The lock of a spool: one process at a time may use it.
 
 The lock is the kernel's, so it ends with the process that holds it, however that ends. A mark in the lock's file says
-who that was and whether the spool was closed. If it wasn't, there must be a write-ahead log.
+who opened the spool last, and that it is a spool: a file that isn't ours is never moved aside.
 """
 
 import contextlib
@@ -15,12 +15,12 @@ from agent.errors import SpoolError
 from agent.spool.failure import said
 from agent.spool.space import beside
 
-OPEN, CLOSING = "open", "closing"
+_MARK = "kubently-agent, process "
 
 
 @contextlib.contextmanager
-def hold(path: Path) -> Iterator[Callable[[str], None]]:
-    """Hold the lock of the spool at `path`. Yields a function that writes the mark, OPEN or CLOSING.
+def hold(path: Path) -> Iterator[Callable[[], None]]:
+    """Hold the lock of the spool at `path`. Yields a function that writes the mark.
 
     Raises:
         SpoolError: another process holds it, or it can't be taken at all.
@@ -29,15 +29,15 @@ def hold(path: Path) -> Iterator[Callable[[str], None]]:
     with said(f"The spool's lock {file} can't be opened"):  # never through a link: what it points at is written over
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
 
-    def write(mark: str) -> None:
-        text = f"{mark}, process {os.getpid()}\n".encode()
+    def mark() -> None:
+        text = f"{_MARK}{os.getpid()}\n".encode()
         with contextlib.suppress(OSError):  # a full disk: then the old words stay
             os.pwrite(fd, text, 0)
             os.ftruncate(fd, len(text))
 
     try:
         _take(fd, path)
-        yield write
+        yield mark
     finally:
         os.close(fd)
 
@@ -62,8 +62,7 @@ def read_mark(path: Path) -> str:
         mark = beside(path, ".lock").read_text(errors="replace").strip()
     except OSError:
         return ""
-    # "suspect" is 0.1.0's, of a holder that couldn't go on
-    return mark if mark.startswith((OPEN, CLOSING, "suspect")) else ""
+    return mark if mark.startswith(_MARK) else ""
 
 
 def is_held(path: Path) -> bool:

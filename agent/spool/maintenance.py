@@ -47,7 +47,7 @@ def tidy(db: sqlite3.Connection, clock: Clock, space: Space, full: str | None) -
     # On a disk that others have filled it would make no room, and an id that is forgotten too early runs again.
     rows = None if space.disk_full else plan.kept_rows
     removed = forget(db, clock.unix_ms() - round(space.limits.retention_seconds * 1000), rows)
-    drop(db, KEPT, 0 if space.short else plan.kept_bytes)
+    drop(db, KEPT, 0 if space.used_bytes > plan.soft_bytes // 2 else plan.kept_bytes)
     drop(db, REJECTED, plan.rejected_bytes)
     return removed
 

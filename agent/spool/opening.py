@@ -6,17 +6,18 @@ The file is made if it is missing, replaced if it is damaged, and left alone if 
 import os
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from agent.errors import SpoolError, SpoolTooNew
+from agent.log import Log
 from agent.spool.clock import Clock, readable
 from agent.spool.failure import is_damage, said, translate
 from agent.spool.journal import recover
-from agent.spool.lock import CLOSING, OPEN, hold, read_mark
+from agent.spool.lock import hold, read_mark
 from agent.spool.maintenance import BUSY_MS
 from agent.spool.salvage import move_aside, salvage
 from agent.spool.schema import KNOWN, SET, migrations, note
@@ -26,10 +27,8 @@ from agent.spool.values import Limits, Recovery
 
 _HEAD = b"SQLite format 3\0"
 _UNTOUCHED = "It wasn't touched. Set KUBENTLY_SPOOL_PATH to a path of the agent's own."
-_NO_LOG = (
-    "the agent died with it open, and its write-ahead log is gone since: unless somebody opened it with sqlite3 "
-    "without -readonly, the last commands and results are lost"
-)
+
+log = Log("spool")
 
 
 @asynccontextmanager
@@ -52,15 +51,15 @@ async def open_spool(
     with said(f"The spool's folder {path.parent} can't be made"):
         path.parent.mkdir(parents=True, exist_ok=True)
     with hold(path) as mark:
-        spool = _open(Space(path, limits), clock or Clock(), mark, inline=inline)
+        spool = _open(Space(path, limits), clock or Clock(), inline=inline)
         try:
+            mark()
             yield spool
         finally:
-            mark(CLOSING)
             await spool.close()
 
 
-def _open(space: Space, clock: Clock, mark: Callable[[str], None], *, inline: bool) -> Spool:
+def _open(space: Space, clock: Clock, *, inline: bool) -> Spool:
     """Slow for a large file: all of it is checked."""
     path, report = space.path, Recovery()
     space.drop_ballast()
@@ -71,9 +70,8 @@ def _open(space: Space, clock: Clock, mark: Callable[[str], None], *, inline: bo
         try:
             db.execute("begin immediate")
             waiting = recover(db, clock, space.limits.rerun_seconds, report)
-            _note(db, report, space, readable(clock.unix_ms()))
+            _tell(db, report, space, readable(clock.unix_ms()))
             db.execute("commit")
-            mark(OPEN)
             space.opened(db)
             return Spool(db, space, clock, waiting, report, inline=inline)
         except BaseException:
@@ -85,20 +83,16 @@ def _open(space: Space, clock: Clock, mark: Callable[[str], None], *, inline: bo
 
 def _put_right(path: Path, space: Space, report: Recovery) -> None:
     """Make sure that there is a usable database at `path`. What had to be done goes into the report."""
-    last = read_mark(path)
-    log = beside(path, "-wal")
-    log_is_gone = last.startswith(OPEN) and path.exists() and not log.exists()
-    report.damage = look(path, ours=bool(last))  # begins a new log
+    report.damage = look(path, ours=bool(read_mark(path)))
     ready = beside(path, ".new")  # complete, but the agent died before it was renamed
     if report.damage is not None:
-        salvage(path, create(path), space.plan.soft_bytes // PAGE_BYTES, report)
-        beside(path, ".making").rename(ready)
+        making = create(path)
+        salvage(path, making, space.plan.soft_bytes // PAGE_BYTES, report)
+        making.rename(ready)
         report.moved_aside = move_aside(path)
-    elif log_is_gone:
-        report.damage = _NO_LOG
     if path.exists():
         return
-    if log.exists() or beside(path, "-shm").exists():
+    if beside(path, "-wal").exists() or beside(path, "-shm").exists():
         move_aside(path)  # of a database that somebody removed; another must not use them
     (ready if ready.exists() else create(path)).rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -108,20 +102,20 @@ def _put_right(path: Path, space: Space, report: Recovery) -> None:
         os.close(folder)
 
 
-def _note(db: sqlite3.Connection, found: Recovery, space: Space, now: str) -> None:
-    """For people who look with sqlite3."""
+def _tell(db: sqlite3.Connection, found: Recovery, space: Space, now: str) -> None:
+    """Say what was found, in the log and for people who look with sqlite3."""
     note(db, opened_at=now, pid=os.getpid(), capacity_bytes=space.plan.capacity_bytes, full_because=None)
-    if found.rerun or found.interrupted or found.gave_up:
-        counts = f"{found.rerun} to run again, {found.interrupted} too old for that, {found.gave_up} given up"
-        note(db, recovery=f"{now}: {counts}")
-    if found.damage:
-        aside = ""
-        if found.moved_aside is not None:
-            aside = (
-                f"; {found.salvaged} commands brought over, {found.damaged} of them with an error for a result; "
-                f"the old file is {found.moved_aside.name}"
-            )
-        note(db, damage=f"{now}: {found.damage}{aside}")
+    counts = {"run_again": found.rerun, "answered_interrupted": found.interrupted, "given_up": found.gave_up}
+    if any(counts.values()):
+        log.warning("commands were unfinished when the agent ended last", **counts)
+        words = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items())
+        note(db, recovery=f"{now}: {words}")
+    if found.moved_aside is not None:
+        brought = {"salvaged": found.salvaged, "damaged": found.damaged}
+        words = "the spool was damaged: moved aside, a new one begun"
+        log.error(words, damage=found.damage, moved_to=found.moved_aside, **brought)
+        words = f"{found.salvaged} commands brought over, {found.damaged} of them with an error for a result"
+        note(db, damage=f"{now}: {found.damage}; {words}; the old file is {found.moved_aside.name}")
 
 
 def refuse_foreign(path: Path) -> None:
@@ -243,7 +237,7 @@ def try_volume(folder: Path) -> None:
     ):
         path = Path(inside) / "check.db"
         try:
-            with closing(connect(path, Plan.of(1 << 22, 1 << 16))) as db:
+            with closing(connect(path, Plan(1 << 22, 1 << 16))) as db:
                 db.execute("insert into meta values ('checked', '1')")
         except sqlite3.Error as error:
             raise translate(error, folder / path.name) from error

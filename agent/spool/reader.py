@@ -5,7 +5,6 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,6 @@ from agent.spool.space import beside
 
 Row = dict[str, Any]
 """Column names to values, as the views give them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Everything about one command but its output."""
-
-    seq: int
-    fields: Row
-    has_output: bool
-    """Whether its output is still here; read it with `Reader.pieces`."""
 
 
 @contextmanager
@@ -57,6 +46,7 @@ def open_reader(path: Path) -> Iterator["Reader"]:
     uri = f"{path.absolute().as_uri()}?{mode}"
     try:
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0)) as db:
+            db.row_factory = sqlite3.Row
             db.text_factory = lambda data: data.decode("utf-8", "replace")  # a damaged file is read as far as it goes
             db.execute("pragma temp_store = memory")
             _refuse_unreadable(path, db)
@@ -67,7 +57,7 @@ def open_reader(path: Path) -> Iterator["Reader"]:
 
 def _refuse_unreadable(path: Path, db: sqlite3.Connection) -> None:
     try:
-        views = db.execute("select count(*) from sqlite_schema where name = 'status'").fetchone()
+        (views,) = db.execute("select count(*) from sqlite_schema where name = 'status'").fetchone()
     except sqlite3.OperationalError as error:
         if os.access(path.parent, os.W_OK, effective_ids=True):
             raise
@@ -76,7 +66,7 @@ def _refuse_unreadable(path: Path, db: sqlite3.Connection) -> None:
             "made there.",
             "Run this as the agent's user, or copy all files of the spool to a folder of your own.",
         ) from error
-    if views != (1,):
+    if not views:
         problem = f"{path} is a database, but not a spool of this agent."
         raise SpoolError(problem, "Name the file, or set KUBENTLY_SPOOL_PATH.")
 
@@ -94,7 +84,7 @@ class Reader:
 
     def rows(self, view: str, limit: int) -> list[Row]:
         """Rows of a view: "status", "backlog", "recent", "stuck" or "slow"."""
-        return self._rows(f"select * from {view} limit ?", limit)  # noqa: S608
+        return list(map(dict, self._db.execute(f"select * from {view} limit ?", (limit,))))  # noqa: S608
 
     def ids(self, beginning: str, limit: int) -> list[str]:
         """Ids that begin with this text, an exact match first."""
@@ -105,43 +95,43 @@ class Reader:
         )
         return [command_id for (command_id,) in found]
 
-    def show(self, command_id: str) -> Shown:
-        """Everything that is known of one command.
+    def show(self, command_id: str) -> Row:
+        """Everything that is known of one command, but for its output; that is here unless `output` is "gone".
 
         Raises:
             SpoolError: it isn't in the spool.
         """
-        rows = self._rows(
-            "select c.seq, c.command_id, c.command, c.tool, c.args, c.request, c.timeout_seconds, c.correlation_id,"
+        row = self._db.execute(
+            "select c.command_id, c.command, c.tool, c.args, c.request, c.timeout_seconds, c.correlation_id,"
             " c.session_id, c.state, c.runs, c.accepted_unix_ms, c.started_unix_ms, r.outcome, r.exit_code, r.error,"
             " r.rule, r.execution_time_ms, r.output_bytes, r.truncated, r.redactions, r.output, r.stdout_bytes,"
             " r.stderr_bytes, r.attempts, r.last_http_status, r.last_error, r.finished_unix_ms, r.settled_unix_ms,"
             " r.next_attempt_unix_ms"
             " from commands c left join results r using (seq) where c.command_id = ?",
-            command_id,
-        )
-        if not rows:
+            (command_id,),
+        ).fetchone()
+        if row is None:
             raise SpoolError(
                 f"Command {command_id} isn't in the spool {self._path}: it never came here, or it was delivered "
                 "so long ago that it was forgotten."
             )
         fields: Row = {}
-        for name, value in rows[0].items():
+        for name, value in dict(row).items():
             if name.endswith("_unix_ms"):
                 fields[name.replace("_unix_ms", "_at")] = None if value is None else readable(value)
             else:
                 fields[name] = value
-        return Shown(fields.pop("seq"), fields, rows[0]["output"] != "gone")
+        return fields
 
     def retriable(self, command_id: str | None) -> bool:
         """Whether there is a rejected result whose output is still here: that command's, or any."""
         query = f"select 1 from commands join results using (seq) where {RETRIABLE} and ? in (commands.command_id, '')"  # noqa: S608
         return self._db.execute(query, (command_id or "",)).fetchone() is not None
 
-    def pieces(self, seq: int, stream: Stream) -> Iterator[str]:
+    def pieces(self, command_id: str, stream: Stream) -> Iterator[str]:
         """The output of one stream, piece by piece; of a running command, what there is so far."""
-        query = "select text from pieces where seq = ? and stream = ? order by part"
-        return (text for (text,) in self._db.execute(query, (seq, stream)))
+        query = "select text from commands join pieces using (seq) where command_id = ? and stream = ? order by part"
+        return (text for (text,) in self._db.execute(query, (command_id, stream)))
 
     def export(self, to: Path) -> None:
         """Write a consistent copy of everything, as one file.
@@ -158,11 +148,6 @@ class Reader:
             raise SpoolError(f"{to} exists already.", "Name a file that doesn't.") from None
         except (OSError, sqlite3.Error) as error:
             raise SpoolError(f"The copy {to} can't be written: {error}.") from error
-
-    def _rows(self, query: str, *values: object) -> list[Row]:
-        cursor = self._db.execute(query, values)
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def ask(path: Path, command_id: str | None) -> None:

@@ -68,7 +68,8 @@ def _bring_all(db: sqlite3.Connection, pages: int, report: Recovery) -> None:
             if (row["state"] == "delivered") is delivered:
                 seen.add(row["seq"])
                 try:
-                    with _transaction(db):
+                    db.execute("begin")
+                    with db:
                         _bring(db, row["seq"], row)
                     report.salvaged += 1
                 except sqlite3.Error:
@@ -93,18 +94,6 @@ def _rows(db: sqlite3.Connection, table: str, last: int) -> Iterator[sqlite3.Row
             return
 
 
-@contextlib.contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("begin")
-    try:
-        yield
-        db.execute("commit")
-    except BaseException:
-        with contextlib.suppress(sqlite3.OperationalError):  # SQLite may have done it itself
-            db.execute("rollback")
-        raise
-
-
 def _bring(db: sqlite3.Connection, seq: int, row: sqlite3.Row) -> None:
     """One command with all that belongs to it."""
     unfinished = row["state"] in {"accepted", "running"}
@@ -120,7 +109,8 @@ def _give_up(db: sqlite3.Connection, command_id: object, report: Recovery, *, de
     if not isinstance(command_id, str) or not command_id:
         return
     now_ms = time.time_ns() // 1_000_000
-    with contextlib.suppress(sqlite3.Error), _transaction(db):
+    with contextlib.suppress(sqlite3.Error), db:
+        db.execute("begin")
         seq = insert_command(db, Command(command_id, ()), "delivered" if delivered else "spooled", now_ms)
         if seq is None:
             return

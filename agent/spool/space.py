@@ -12,7 +12,6 @@ delete when the disk itself is full, since then SQLite can't even delete a row.
 import contextlib
 import os
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import SpoolError, SpoolFull
@@ -30,45 +29,25 @@ _FULL_BYTES = 512 * 1024  # a disk with less than this is full
 _BESIDE_BYTES = 40 * 1024  # beside an output: the rows, their indexes, and an ordinary stderr
 
 
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """How a cap is divided."""
+    """How a cap of `capacity` bytes is divided for outputs of at most `output` bytes.
 
-    capacity_bytes: int
-    soft_bytes: int  # of the database
-    hard_pages: int  # the same with the headroom
-    wal_bytes: int
-    ballast_bytes: int
-    kept_bytes: int  # how much output of delivered results may stay for people to look at
-    rejected_bytes: int  # How much of rejected ones. An API that refuses everything must not fill the spool
-    kept_rows: int  # how many settled results may be remembered, of about 1 KB each with their indexes
+    A database that has more `pages` already can still change its states.
+    """
 
-    output_bytes: int  # the largest output of one command that is sure to find room
-    reserve_bytes: int  # room to keep free for it and what is beside it: a quarter of the spool at most
-
-    @classmethod
-    def of(cls, capacity: int, output: int, pages: int = 0) -> "Plan":
-        """Divide `capacity` bytes for outputs of at most `output` bytes.
-
-        A database that has more `pages` already can still change its states.
-        """
-        ballast, wal = min(8 * MB, capacity // 8), min(8 * MB, capacity // 4)
-        hard = capacity - ballast - wal
-        soft = hard - min(MB, capacity // 8)
-        quarter = soft // 4
-        output = min(output, (quarter - _BESIDE_BYTES) * 32 // 33)
-        return cls(
-            capacity_bytes=capacity,
-            soft_bytes=soft,
-            hard_pages=max(hard // PAGE_BYTES, pages + _SPARE_PAGES),
-            wal_bytes=wal,
-            ballast_bytes=ballast,
-            kept_bytes=min(8 * MB, soft // 16),
-            rejected_bytes=quarter,
-            kept_rows=min(100_000, quarter // 1024),
-            output_bytes=output,
-            reserve_bytes=output + output // 32 + _BESIDE_BYTES,
-        )
+    def __init__(self, capacity: int, output: int, pages: int = 0) -> None:
+        self.capacity_bytes = capacity
+        self.ballast_bytes = min(8 * MB, capacity // 8)
+        self.wal_bytes = min(8 * MB, capacity // 4)
+        hard = capacity - self.ballast_bytes - self.wal_bytes  # of the database, with the headroom
+        self.hard_pages = max(hard // PAGE_BYTES, pages + _SPARE_PAGES)
+        self.soft_bytes = hard - min(MB, capacity // 8)
+        quarter = self.soft_bytes // 4
+        self.kept_bytes = min(8 * MB, self.soft_bytes // 16)  # of output of delivered results, for people to look at
+        self.rejected_bytes = quarter  # of rejected ones: an API that refuses everything must not fill the spool
+        self.kept_rows = min(100_000, quarter // 1024)  # settled results, of about 1 KB each with their indexes
+        self.output_bytes = min(output, (quarter - _BESIDE_BYTES) * 32 // 33)  # of one command: sure to find room
+        self.reserve_bytes = self.output_bytes + self.output_bytes // 32 + _BESIDE_BYTES  # kept free for that
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -117,7 +96,7 @@ def plan_for(path: Path, limits: Limits) -> Plan:
             f"It needs {SMALLEST_BYTES // MB} MiB or more: make room on the disk or raise KUBENTLY_SPOOL_MAX_BYTES.",
         )
     pages = (file_bytes(path) + file_bytes(beside(path, "-wal"))) // PAGE_BYTES
-    return Plan.of(capacity, limits.output_bytes, pages)
+    return Plan(capacity, limits.output_bytes, pages)
 
 
 class Space:
@@ -196,16 +175,6 @@ class Space:
         """Whether the disk itself is full: then nothing that is freed inside the file makes room for commands."""
         return self.disk_free <= _FULL_BYTES
 
-    @property
-    def short(self) -> bool:
-        """Whether output kept for people must be deleted."""
-        return self.used_bytes > self.plan.soft_bytes // 2
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of all files, as they are now."""
-        return own_bytes(self.path)
-
     def why_full(self, pending: int, pending_bytes: int) -> str:
         """The likeliest cause for a lack of room, in a sentence that says what to do."""
         if self.reader_since_ms is not None:
@@ -219,15 +188,11 @@ class Space:
             return f"{pending} results with {pending_bytes >> 10} KiB wait for the API"
         return "what it remembers takes its room: raise KUBENTLY_SPOOL_MAX_BYTES, or wait for a round of maintenance"
 
-    def drop_ballast(self) -> bool:
-        """Delete the ballast if the disk is full. True if that made room."""
-        if disk_free(self.path.parent) > _FULL_BYTES:
-            return False
-        try:
-            self._ballast.unlink()
-        except OSError:  # it is gone already, or the disk became read-only
-            return False
-        return True
+    def drop_ballast(self) -> None:
+        """Delete the ballast if the disk is full."""
+        if disk_free(self.path.parent) <= _FULL_BYTES:
+            with contextlib.suppress(OSError):  # it is gone already, or the disk became read-only
+                self._ballast.unlink()
 
     def load_ballast(self) -> None:
         """Put the ballast in place where there is room for it and some more."""

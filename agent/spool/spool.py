@@ -17,12 +17,12 @@ import trio
 
 from agent.errors import DamagedResult
 from agent.log import Log
-from agent.model import PIECE_CHARS, Command, Malformed, Result, Stream
+from agent.model import PIECE_CHARS, Command, Result, Stream
 from agent.spool import journal, maintenance, results
 from agent.spool.clock import Clock, readable
 from agent.spool.journal import Claim
 from agent.spool.schema import note
-from agent.spool.space import Space
+from agent.spool.space import Space, own_bytes
 from agent.spool.values import NOTHING, SMALL_BYTES, Counts, Delivery, Intake, Recovery, clean
 from agent.spool.waiting import Pending, Signal
 from agent.spool.writer import Job, Need, Writer
@@ -106,12 +106,6 @@ class Spool:
             self._waiting.extend(new)
         self._due(due)
         return Intake(tuple(command.id for _, command in new), tuple(known))
-
-    async def answer(self, command: Command | Malformed, result: Result) -> Intake:
-        """Journal a command that never runs, together with its result."""
-        if isinstance(command, Malformed):
-            command = Command(command.id, (), None, command.correlation_id, command.session_id)
-        return await self.accept([command], result)
 
     def _due(self, found: Sequence[journal.Due]) -> None:
         """Results are due. One that was so before, and that nobody here waits for, has a verdict on its way."""
@@ -224,7 +218,7 @@ class Spool:
     def _settle(self, seq: int, state: str, http_status: int | None, error: str | None) -> None:
         if not self._pending.is_taken(seq):
             return
-        keep = (self._pending.remove(seq) <= _KEPT_BYTES and not self._space.short) or state == "rejected"
+        keep = self._pending.remove(seq) <= _KEPT_BYTES or state == "rejected"
         verdict = (seq, state, http_status, error, self._clock.unix_ms(), keep)
         self._writer.hand_in(Need.STATE, results.settle, *verdict, after=self._note_verdict)
 
@@ -287,7 +281,7 @@ class Spool:
             oldest_pending_age_seconds=0 if oldest_ms is None else max(0, self._clock.unix_ms() - oldest_ms) / 1000,
             delivered=delivered,
             rejected=rejected,
-            size_bytes=self._space.size_bytes,
+            size_bytes=own_bytes(self._space.path),
             capacity_bytes=self._space.plan.capacity_bytes,
             free_bytes=self._space.free_bytes,
             full_because=self.full_because,

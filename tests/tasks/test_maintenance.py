@@ -27,7 +27,7 @@ async def test_it_sweeps_at_once_and_then_at_its_times(small_spool, monkeypatch,
 
 
 async def test_what_is_old_is_forgotten_and_told(small_spool, monkeypatch, virtual_clock, events):
-    await small_spool.answer(Command("a", ("get", "pods")), Result(Outcome.BUSY))
+    await small_spool.accept([Command("a", ("get", "pods"))], Result(Outcome.BUSY))
     delivery = await small_spool.take()
     small_spool.delivered(delivery.seq, 200)
     now = small_spool._clock

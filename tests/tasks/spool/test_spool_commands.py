@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from agent.errors import SpoolError, SpoolFull
-from agent.model import Command, Malformed, Outcome, Result
+from agent.model import Command, Outcome, Result
 from agent.spool import Limits, Spool, open_spool
 from tests.tasks.spool.kit import (
     LIMITS,
@@ -80,9 +80,9 @@ async def test_a_second_result_is_never_kept(spool: Spool) -> None:
 
 
 async def test_what_never_runs_is_answered_once(spool: Spool, hands: Hands) -> None:
-    bad = Malformed("m", "args isn't a list", correlation_id="c")
-    assert (await spool.answer(bad, Result(Outcome.REFUSED, error="no args"))).new == ("m",)
-    assert (await spool.answer(bad, Result(Outcome.BUSY))).known == ("m",)
+    bad = Command("m", (), correlation_id="c")
+    assert (await spool.accept([bad], Result(Outcome.REFUSED, error="no args"))).new == ("m",)
+    assert (await spool.accept([bad], Result(Outcome.BUSY))).known == ("m",)
     assert (await spool.accept([command("m")])).known == ("m",)
     assert spool.claim() is None
     (delivery,) = await take(spool, 5)
@@ -91,7 +91,7 @@ async def test_what_never_runs_is_answered_once(spool: Spool, hands: Hands) -> N
 
 
 async def test_a_command_that_is_busy_answered_stays_so(spool: Spool) -> None:
-    await spool.answer(command("a"), Result(Outcome.BUSY))
+    await spool.accept([command("a")], Result(Outcome.BUSY))
     await spool.accept([command("a")])
     assert spool.claim() is None
 

@@ -21,7 +21,7 @@ async def accept(spool: Spool) -> None:
 
 
 async def answer(spool: Spool) -> None:
-    await spool.answer(command("new-1"), BUSY)
+    await spool.accept([command("new-1")], BUSY)
 
 
 async def claim(spool: Spool) -> None:

@@ -21,7 +21,7 @@ HANDS = Hands(1_795_000_010.0, 5_010.0, "golden")
 def lay(golden: Path, path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.executescript(golden.read_text())
-    beside(path, ".lock").write_text("closing, process 1\n")
+    beside(path, ".lock").write_text("kubently-agent, process 1\n")
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.stem)

@@ -304,7 +304,7 @@ class SpoolMachine(RuleBasedStateMachine):
             new = known
         else:
             new = self.asked_again(name, known)
-        self.do(lambda: self.spool.answer(command(name), busy), lambda _: {name: new})
+        self.do(lambda: self.spool.accept([command(name)], busy), lambda _: {name: new})
 
     @rule()
     def claim(self) -> None:

@@ -49,13 +49,13 @@ def check(path: Path) -> None:
         assert (waiting["command_id"], waiting["command"], waiting["attempts"]) == ("failed", "get pods failed", 1)
         assert (waiting["last_http_status"], waiting["last_error"]) == (503, "busy")
         shown = reader.show("failed")
-        assert (shown.fields["outcome"], shown.fields["exit_code"], shown.fields["state"]) == ("failed", 1, "spooled")
-        assert shown.fields["finished_at"] == "2027-01-15T08:01:05Z"
-        assert shown.has_output
-        assert [len(piece) for piece in reader.pieces(shown.seq, "stdout")] == [256 * 1024, 300_000 - 256 * 1024]
-        assert list(reader.pieces(shown.seq, "stderr")) == ["it broke\n"]
+        assert (shown["outcome"], shown["exit_code"], shown["state"]) == ("failed", 1, "spooled")
+        assert shown["finished_at"] == "2027-01-15T08:01:05Z"
+        assert shown["output"] == "whole"
+        assert [len(piece) for piece in reader.pieces("failed", "stdout")] == [256 * 1024, 300_000 - 256 * 1024]
+        assert list(reader.pieces("failed", "stderr")) == ["it broke\n"]
         running = reader.show("running")
-        assert (running.fields["outcome"], list(reader.pieces(running.seq, "stdout"))) == (None, ["so far"])
+        assert (running["outcome"], list(reader.pieces("running", "stdout"))) == (None, ["so far"])
 
 
 async def test_beside_a_live_agent(spool: Spool, path: Path, hands: Hands) -> None:

@@ -143,7 +143,7 @@ async def test_an_attempt_that_was_under_way_is_made_again(path: Path, hands: Ha
 
 
 async def test_two_agents_cant_have_one_spool(spool: Spool, path: Path) -> None:
-    with pytest.raises(SpoolError, match=r"in use by another process \(open, process \d+\)"):
+    with pytest.raises(SpoolError, match=r"in use by another process \(kubently-agent, process \d+\)"):
         async with open_spool(path, LIMITS):
             raise AssertionError
     await accept(spool, "a")

@@ -160,7 +160,7 @@ async def test_long_arguments_of_delivered_commands_go_when_room_is_short(path: 
     async with open_spool(path, Limits(16 * MB, output_bytes=MB, journal=10_000)) as spool:
         refused = Result(Outcome.REFUSED, error="no")
         for n in range(1055):
-            await spool.answer(command(str(n), "get", "x" * 16_000), refused)
+            await spool.accept([command(str(n), "get", "x" * 16_000)], refused)
             await deliver_all(spool)
             if n % 50 == 0:
                 await spool.sweep()
@@ -177,7 +177,7 @@ async def test_kept_output_goes_when_room_is_short(path: Path) -> None:
             await run(spool, str(n), "x" * 900_000)
         await spool.sweep()
         with open_reader(path) as reader:
-            assert not reader.show("early").has_output
+            assert reader.show("early")["output"] == "gone"
         assert len(await deliver_all(spool)) == 3
 
 
@@ -190,9 +190,9 @@ async def test_an_api_that_refuses_everything_doesnt_fill_the_spool(path: Path) 
         counts = await spool.counts()
         assert (counts.rejected, counts.delivered) == (40, 0)
         with open_reader(path) as reader:
-            assert reader.show("0").fields["last_error"] == "unknown"
-            assert not reader.show("0").has_output
-            assert reader.show("39").has_output
+            assert reader.show("0")["last_error"] == "unknown"
+            assert reader.show("0")["output"] == "gone"
+            assert reader.show("39")["output"] == "whole"
 
 
 async def test_a_person_has_rejected_results_sent_again_beside_a_live_agent(spool: Spool, path: Path) -> None:

@@ -4,7 +4,6 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    bench = Bench(tmp_path / "w.db", Plan.of(32 * MB, MB))
+    bench = Bench(tmp_path / "w.db", Plan(32 * MB, MB))
     yield bench
     await bench.writer.close()
 
@@ -180,7 +179,8 @@ async def test_close_carries_out_what_waits(bench: Bench) -> None:
 
 
 async def test_growth_stops_below_what_a_change_of_state_may_use(tmp_path: Path) -> None:
-    plan = replace(Plan.of(2 * MB, MB), soft_bytes=50 * 4096, hard_pages=80)
+    plan = Plan(2 * MB, MB)
+    plan.soft_bytes, plan.hard_pages = 50 * 4096, 80
     bench = Bench(tmp_path / "w.db", plan)
     try:
         with pytest.raises(SpoolFull, match="no room left"):  # noqa: PT012
@@ -211,7 +211,7 @@ async def test_a_disk_that_others_have_filled_shows_in_the_room(bench: Bench, mo
 
 
 async def test_a_lock_that_somebody_keeps_is_full_for_now(tmp_path: Path) -> None:
-    bench = Bench(tmp_path / "w.db", Plan.of(32 * MB, MB))
+    bench = Bench(tmp_path / "w.db", Plan(32 * MB, MB))
     await bench.writer.run(Need.OUTSIDE, lambda db: db.execute("pragma busy_timeout = 10"))
     with closing(sqlite3.connect(bench.path, isolation_level=None)) as other:
         other.execute("begin immediate")
@@ -227,7 +227,7 @@ def test_a_thread_whose_loop_is_gone_ends_quietly(tmp_path: Path) -> None:
     go = threading.Event()
 
     async def main() -> None:
-        bench = Bench(tmp_path / "w.db", Plan.of(32 * MB, MB))
+        bench = Bench(tmp_path / "w.db", Plan(32 * MB, MB))
         benches.append(bench)
         with trio.move_on_after(0.05):
             await bench.writer.run(Need.OUTSIDE, lambda _: go.wait(10))

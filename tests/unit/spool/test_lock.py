@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import SpoolError
-from agent.spool.lock import CLOSING, OPEN, hold, is_held, read_mark
+from agent.spool.lock import hold, is_held, read_mark
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
@@ -16,18 +16,15 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     assert not is_held(path)
     assert read_mark(path) == ""
     with hold(path) as mark:
-        mark(OPEN)
+        mark()
         assert is_held(path)
         with (
-            pytest.raises(SpoolError, match=f"in use by another process \\(open, process {os.getpid()}\\)"),
+            pytest.raises(SpoolError, match=f"in use by another process \\(kubently-agent, process {os.getpid()}\\)"),
             hold(path),
         ):
             raise AssertionError
     assert not is_held(path)
-    assert read_mark(path) == f"open, process {os.getpid()}"
-    with hold(path) as mark:
-        mark(CLOSING)
-    assert read_mark(path) == f"closing, process {os.getpid()}"
+    assert read_mark(path) == f"kubently-agent, process {os.getpid()}"
 
 
 def test_somebody_who_only_looks_keeps_no_agent_from_starting(tmp_path: Path) -> None:
@@ -57,14 +54,14 @@ def test_a_folder_that_isnt_there(tmp_path: Path) -> None:
 def test_a_disk_without_locks_and_one_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "spool.db"
     with hold(path) as mark:
-        mark(OPEN)
+        mark()
 
         def full(*_: object) -> int:
             raise OSError(errno.ENOSPC, "full")
 
         monkeypatch.setattr(os, "pwrite", full)
-        mark(CLOSING)
-        assert read_mark(path).startswith(OPEN)
+        mark()
+        assert read_mark(path)
 
     def no_locks(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
