@@ -83,7 +83,7 @@ def _open(space: Space, clock: Clock, *, inline: bool) -> Spool:
 
 def _put_right(path: Path, space: Space, report: Recovery) -> None:
     """Make sure that there is a usable database at `path`. What had to be done goes into the report."""
-    report.damage = look(path, ours=bool(read_mark(path)))
+    report.damage = look(path)
     ready = beside(path, ".new")  # complete, but the agent died before it was renamed
     if report.damage is not None:
         making = create(path)
@@ -137,8 +137,8 @@ def refuse_foreign(path: Path) -> None:
         raise SpoolError(f"{path} is {what}, and no spool of this agent.", _UNTOUCHED)
 
 
-def look(path: Path, *, ours: bool = True) -> str | None:
-    """What is wrong with the file, None if nothing. It is only read. `ours`: an agent's mark is beside it.
+def look(path: Path) -> str | None:
+    """What is wrong with the file, None if nothing. It is only read.
 
     Its indexes are compared with their tables too. 135 MB with 60,000 results take 0.24 s of processor time (measured).
 
@@ -153,8 +153,7 @@ def look(path: Path, *, ours: bool = True) -> str | None:
         return "the file is empty"
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            if not _is_spool(path, db, ours=ours):
-                return "its tables are gone, as when the write-ahead log was deleted"
+            _check_version(path, db)
             (verdict,) = db.execute("pragma integrity_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         if is_damage(error):
@@ -163,13 +162,10 @@ def look(path: Path, *, ours: bool = True) -> str | None:
     return None if verdict == "ok" else str(verdict).splitlines()[-1]  # the first may say which database it is
 
 
-def _is_spool(path: Path, db: sqlite3.Connection, *, ours: bool) -> bool:
-    """Whether it has a spool's tables of this version or an earlier one. False if it has none at all, and was ours."""
-    tables = {name for (name,) in db.execute("select name from sqlite_schema where type = 'table'")}
-    if not tables and ours:
-        return False
+def _check_version(path: Path, db: sqlite3.Connection) -> None:
+    """Refuse what hasn't a spool's tables of this version or an earlier one."""
     known: set[str] = set()
-    if "_sqlite_migrations" in tables:
+    if db.execute("select 1 from sqlite_schema where name = '_sqlite_migrations'").fetchone():
         names = db.execute("select name from _sqlite_migrations where migration_set = ?", (SET,))
         known = {name for (name,) in names}
     if not known:
@@ -179,7 +175,6 @@ def _is_spool(path: Path, db: sqlite3.Connection, *, ours: bool) -> bool:
             f"The spool {path} was written by a later version of the agent (it has {', '.join(sorted(later))}).",
             "It wasn't touched. Run that version again, or set KUBENTLY_SPOOL_PATH to another path.",
         )
-    return True
 
 
 def create(path: Path) -> Path:

@@ -77,28 +77,6 @@ def disk_free(folder: Path) -> int:
     return figures.f_bavail * figures.f_frsize
 
 
-def plan_for(path: Path, limits: Limits) -> Plan:
-    """The cap is the smallest of what is configured and what the disk has, less the damaged files kept here.
-
-    Raises:
-        SpoolError: that is too little.
-    """
-    own = own_bytes(path)
-    on_disk = (disk_free(path.parent) + own) * 15 // 16  # kubectl's cache and the lock are on this disk too
-    aside = sum(file_bytes(file) for file in path.parent.glob(f"{path.name}.damaged-*"))
-    capacity = min(on_disk, max(limits.max_bytes - aside, limits.max_bytes // 4))
-    if path.exists():
-        capacity = max(capacity, SMALLEST_BYTES)  # what is here can still be delivered
-    if capacity < SMALLEST_BYTES:
-        raise SpoolError(
-            f"The spool {path} may have only {capacity // 1024} KiB "
-            f"(configured: {limits.max_bytes // 1024} KiB, free on its disk: {on_disk // 1024} KiB).",
-            f"It needs {SMALLEST_BYTES // MB} MiB or more: make room on the disk or raise KUBENTLY_SPOOL_MAX_BYTES.",
-        )
-    pages = (file_bytes(path) + file_bytes(beside(path, "-wal"))) // PAGE_BYTES
-    return Plan(capacity, limits.output_bytes, pages)
-
-
 class Space:
     """The plan, and the files' sizes as the writer's thread last measured them."""
 
@@ -111,14 +89,32 @@ class Space:
         self.file_bytes = self.wal_bytes = self.disk_free = 0
         self.reader_since_ms: int | None = None
         """Since when a reader has kept the write-ahead log from starting over."""
-        self.plan = plan_for(path, limits)
+        self.plan = self._divide()
 
     def grow(self) -> None:
-        """Divide anew if the disk has more room than it had before.
+        """Divide anew if the disk has more room than at the start: one that was full then mustn't count for months."""
+        self.plan = max(self.plan, self._divide(), key=lambda plan: plan.capacity_bytes)
 
-        A disk that is full when the agent starts, and isn't later, mustn't leave it with a tiny spool for months.
+    def _divide(self) -> Plan:
+        """The cap is the smallest of what is configured and what the disk has, less the damaged files kept here.
+
+        Raises:
+            SpoolError: that is too little.
         """
-        self.plan = max(self.plan, plan_for(self.path, self.limits), key=lambda plan: plan.capacity_bytes)
+        path, most = self.path, self.limits.max_bytes
+        on_disk = (disk_free(path.parent) + own_bytes(path)) * 15 // 16  # kubectl's cache and the lock are there too
+        aside = sum(file_bytes(file) for file in path.parent.glob(f"{path.name}.damaged-*"))
+        capacity = min(on_disk, max(most - aside, most // 4))
+        if path.exists():
+            capacity = max(capacity, SMALLEST_BYTES)  # what is here can still be delivered
+        if capacity < SMALLEST_BYTES:
+            raise SpoolError(
+                f"The spool {path} may have only {capacity >> 10} KiB "
+                f"(configured: {most >> 10} KiB, free on its disk: {on_disk >> 10} KiB).",
+                "It needs 2 MiB or more: make room on the disk or raise KUBENTLY_SPOOL_MAX_BYTES.",
+            )
+        pages = (file_bytes(path) + file_bytes(beside(path, "-wal"))) // PAGE_BYTES
+        return Plan(capacity, self.limits.output_bytes, pages)
 
     def opened(self, db: sqlite3.Connection) -> None:
         """Remember which file was opened, put the ballast beside it, and measure it."""

@@ -141,9 +141,8 @@ class Spool:
                 break
             before = run.written.get(stream, NOTHING)
             after = partial(run.stored, stream, before.plus(piece.encode()))
-            run.last = self._writer.hand_in(
-                Need.GROW, journal.append, run.seq, stream, before.parts, piece, after=after
-            )
+            args = (run.seq, stream, before.parts, piece)
+            run.last = self._writer.hand_in(Need.GROW, journal.append, *args, after=after)
         return not run.lost
 
     async def finish(self, command_id: str, result: Result, tail: Sequence[tuple[Stream, str]] = ()) -> None:
@@ -157,7 +156,6 @@ class Spool:
         run = self._running.get(command_id)
         if run is None:
             return
-
         if run.last is not None:
             await run.last.done.wait()
         pieces = [(stream, piece) for stream, text in tail for piece in _split(text)]
@@ -180,9 +178,9 @@ class Spool:
             return None
         self._changed()  # there may be another for somebody else
         try:
-            found = (
-                self._fresh.pop(seq) if seq in self._fresh else await self._writer.run(Need.OUTSIDE, results.read, seq)
-            )
+            found = self._fresh.pop(seq, None)
+            if found is None:
+                found = await self._writer.run(Need.OUTSIDE, results.read, seq)
         except BaseException:
             self.release(seq)
             raise
@@ -204,8 +202,8 @@ class Spool:
 
     def _replace(self, damaged: Delivery) -> None:
         log.error("stored result was damaged, an error takes its place", command_id=damaged.command_id)
-        of = (damaged.seq, damaged.command_id)
-        self._writer.hand_in(Need.STATE, results.store_damaged, *of, self._clock.unix_ms())
+        args = (damaged.seq, damaged.command_id, self._clock.unix_ms())
+        self._writer.hand_in(Need.STATE, results.store_damaged, *args)
 
     def delivered(self, seq: int, http_status: int) -> None:
         """The API has it. A small output stays for a while, for people to look at, while there is room."""

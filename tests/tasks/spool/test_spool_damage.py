@@ -240,15 +240,6 @@ async def test_a_file_cut_to_nothing_beside_its_log(filled: Path, path: Path) ->
         await accept(spool, "fresh")
 
 
-async def test_a_database_without_tables(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("pragma user_version = 1")
-    mark(path)
-    async with reopened(path) as spool:
-        assert "tables are gone" in str(spool.recovery.damage)
-        assert spool.recovery.salvaged == 0
-
-
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_damaged_log_costs_what_came_after_but_sends_nothing_wrong(filled: Path, path: Path, seed: int) -> None:
     for file in (filled / "killed").iterdir():

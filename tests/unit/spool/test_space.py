@@ -34,8 +34,8 @@ def test_a_file_that_is_too_large_already_can_still_change_its_states() -> None:
 
 def test_the_disk_bounds_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(space, "disk_free", lambda _: 16 * MB)
-    assert space.plan_for(tmp_path / "spool.db", Limits(256 * MB)).capacity_bytes == 15 * MB
-    assert space.plan_for(tmp_path / "spool.db", Limits(8 * MB)).capacity_bytes == 8 * MB
+    assert Space(tmp_path / "spool.db", Limits(256 * MB)).plan.capacity_bytes == 15 * MB
+    assert Space(tmp_path / "spool.db", Limits(8 * MB)).plan.capacity_bytes == 8 * MB
 
 
 @pytest.fixture
