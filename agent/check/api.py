@@ -15,15 +15,11 @@ from agent.config import Config
 from agent.errors import AgentError
 from agent.link.answer import ELSEWHERE, unhappy
 from agent.link.http import Http
-from agent.link.network import Network
 from agent.link.proxy import proxy_shown
 from agent.link.stream import StreamLink
 
 ANSWER_SECONDS = 10.0
 _SOON_SECONDS = 14 * 86_400
-
-Certificate = Mapping[str, Any]
-"""As `ssl.SSLSocket.getpeercert` gives it."""
 
 
 async def check_api(area: Area, config: Config) -> None:
@@ -47,11 +43,12 @@ async def check_api(area: Area, config: Config) -> None:
     if url.scheme != "https":
         area.found(Mark.SKIPPED, f"not used with {config.api_url}: token and results travel in clear text")
     elif failure is None or seen.certificate:
-        _tell_certificate(area, config, seen)
+        _tell_certificate(area, seen.certificate or {})
     elif proxy:
         raise failure
     else:
-        raise await _explained(failure, (url.hostname or "", url.port or 443), _trusted(config))
+        trusted = "the system's CAs" if config.ca_cert is None else f"KUBENTLY_CA_CERT ({config.ca_cert})"
+        raise await _explained(failure, (url.hostname or "", url.port or 443), trusted)
     area.check = "answer"
     if failure is None:
         area.passed(f"{what} in {took_ms:.0f} ms: the token is accepted, {words}")
@@ -84,42 +81,41 @@ async def _listen(http: Http, _: Config) -> str:
     return "the stream is open"
 
 
-def _tell_certificate(area: Area, config: Config, seen: Network) -> None:
-    certificate = seen.certificate or {}
-    words = f"{_about(certificate)}, trusted through {_trusted(config)}"
+def _tell_certificate(area: Area, certificate: Mapping[str, Any]) -> None:
     if ssl.cert_time_to_seconds(certificate["notAfter"]) < time.time() + _SOON_SECONDS:
-        area.found(Mark.WARNED, words, "It expires soon: whoever runs the API has to renew it.")
+        area.found(Mark.WARNED, _about(certificate), "It expires soon: whoever runs the API has to renew it.")
     else:
-        area.passed(words)
+        area.passed(_about(certificate))
 
 
 async def _explained(error: AgentError, server: tuple[str, int], trusted: str) -> AgentError:
     """With the certificate that `server` shows if that isn't trusted; any other error as it is."""
     fault = error.__context__ and error.__context__.__context__
-    if not isinstance(fault, ssl.SSLCertVerificationError):
-        return error
-    if (shown := await trio.to_thread.run_sync(_shown_by, server)) is None:
+    untrusted = isinstance(fault, ssl.SSLCertVerificationError)
+    shown = await trio.to_thread.run_sync(_shown_by, server) if untrusted else None
+    if shown is None:
         return error
     clock = time.strftime("%F %H:%M UTC", time.gmtime())
     return AgentError(
         f"{error.problem}: it is {_about(shown)}; trusted are {trusted}.",
-        f"It must be for {server[0]} and valid now, {clock} by this machine's clock, and so must its CA be valid: name "
-        "that, or the certificate itself, with KUBENTLY_CA_CERT.",
+        f"It must be for {server[0]} and, like its CA, valid now ({clock} by this machine's clock). Name its CA, or "
+        "the certificate itself, with KUBENTLY_CA_CERT.",
     )
 
 
-def _shown_by(server: tuple[str, int]) -> Certificate | None:
+def _shown_by(server: tuple[str, int]) -> Mapping[str, Any] | None:
     """The certificate that the server presents, trusted or not; None if it can't be read. Sends nothing. Blocks."""
     with suppress(AttributeError, OSError, ValueError), NamedTemporaryFile("w") as file:
         file.write(ssl.get_server_certificate(server, timeout=5.0))
         file.flush()
         # The standard library's one reader of certificates outside a connection. It is made for its own tests.
-        found: Certificate = ssl._ssl._test_decode_cert(file.name)  # type: ignore[attr-defined]  # noqa: SLF001
+        found: Mapping[str, Any] = ssl._ssl._test_decode_cert(file.name)  # type: ignore[attr-defined]  # noqa: SLF001
         return found
     return None
 
 
-def _about(certificate: Certificate) -> str:
+def _about(certificate: Mapping[str, Any]) -> str:
+    """In words, from what `ssl.SSLSocket.getpeercert` gives."""
     names = ", ".join(value for kind, value in certificate.get("subjectAltName", ())[:5]) or "no name"
     dates = f"{certificate['notBefore']} to {certificate['notAfter']}"
     return f"{_name(certificate['subject'])} by {_name(certificate['issuer'])}, for {names}, valid {dates}"
@@ -128,7 +124,3 @@ def _about(certificate: Certificate) -> str:
 def _name(parts: Any) -> str:
     fields = {key: value for part in parts for key, value in part}
     return str(fields.get("commonName") or fields.get("organizationName") or "(no name)")
-
-
-def _trusted(config: Config) -> str:
-    return "the system's CAs" if config.ca_cert is None else f"KUBENTLY_CA_CERT ({config.ca_cert})"

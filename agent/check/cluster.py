@@ -118,7 +118,5 @@ async def _refused(kubectl: Kubectl, questions: str, where: str) -> list[str]:
 
 def own_namespace(folder: Path = SERVICE_ACCOUNT) -> str:
     """The pod's namespace; `default` outside a pod."""
-    try:
-        return (folder / "namespace").read_text("utf-8").strip() or "default"
-    except OSError:
-        return "default"
+    file = folder / "namespace"
+    return file.read_text("utf-8").strip() if file.exists() else "default"
