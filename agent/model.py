@@ -16,11 +16,10 @@ PIECE_CHARS = 256 * 1024
 """Output is kept and sent in pieces of at most so many characters, so that no result is ever whole in memory. 10 MB in
 such pieces cost 2.7 MB of memory, in one value 31 MB (measured, CPython 3.11, SQLite 3.40)."""
 
-_SPECIAL = ("\\", '"', *map(chr, range(32)))  # the backslash first, as the other escapes contain one
-_ESCAPES = [(each.encode(), encode_basestring(each)[1:-1].encode()) for each in _SPECIAL]
-_PLAIN = bytes(set(range(256)) - {ord(each) for each in _SPECIAL})
+_SPECIAL = b'\\"' + bytes(range(32))  # the backslash first, as the other escapes contain one
+_ESCAPES = [(bytes([each]), encode_basestring(chr(each))[1:-1].encode()) for each in _SPECIAL]
+_PLAIN = bytes(set(range(256)) - set(_SPECIAL))
 _SHORT = b'"\\\b\f\n\r\t'  # what is escaped by two characters, and not by six
-_SPARSE = 8  # with fewer escapes than one in this many bytes, replacing kind by kind is two to five times as fast
 
 
 def json_bytes(data: bytes) -> int:
@@ -31,9 +30,7 @@ def json_bytes(data: bytes) -> int:
 
 def json_text(data: bytes) -> bytes:
     """UTF-8 text as the inside of a JSON string. Escaped pieces join to the escaped whole."""
-    special = data.translate(None, _PLAIN)
-    if len(special) * _SPARSE > len(data):
-        return encode_basestring(data.decode("utf-8", "replace"))[1:-1].encode()
+    special = data.translate(None, _PLAIN)  # for kubectl's output this is up to four times as fast as the encoder
     for character, escaped in _ESCAPES:
         if character in special:
             data = data.replace(character, escaped)

@@ -30,7 +30,7 @@ from agent.kubectl import Kubectl
 from agent.link import Link, open_link
 from agent.link.proxy import proxy_shown
 from agent.log import Log
-from agent.maintenance import Maintenance
+from agent.maintenance import maintain
 from agent.metrics import Metrics
 from agent.model import Outcome, Result
 from agent.policy import PolicyFile
@@ -109,8 +109,8 @@ class Agent:
         self._poller = Poller(link, spool, self.circuit, self._trust, self.metrics)
         longest = config.command_timeout_max
         self._executor = Executor(spool, kubectl, policies, self.metrics, count=config.executors, timeout_max=longest)
-        self._uploader = Uploader(link, spool, self._trust, metrics=self.metrics, random=random.random)
-        self._maintenance = Maintenance(spool, policies.current, self.metrics)
+        self._uploader = Uploader(link, spool, self._trust, self.metrics, random.random)
+        self._policies = policies
         self._probes = Probes(config.health_address, self.circuit, self.metrics, spool, kubectl)
 
     async def run(self) -> None:
@@ -118,7 +118,7 @@ class Agent:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as root:
                 await root.start(self._probes.serve, name="probes")
-                root.start_soon(self._maintenance.run, name="maintenance")
+                root.start_soon(maintain, self._spool, self._policies.current, self.metrics, name="maintenance")
                 root.start_soon(self._link.run, name="link")
                 senders = {f"uploader {n + 1}": partial(self._uploader.run, small=n > 0) for n in range(UPLOADERS)}
                 executors = {f"executor {n}": self._executor.run for n in range(1, self._config.executors + 1)}

@@ -46,20 +46,17 @@ RETRY_SPOOL_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Trouble:
-    """The failures of one result since it was first sent. Kept in memory only."""
+    """The failures of one result since it was first sent or cut. Kept in memory only."""
 
     taken_before: int  # how many results had been taken when it began
     refusals: int = 0
-    breaks: int = 0
-    cut_short: int = 0  # of the breaks, those that may be about its size
+    breaks: int = 0  # of a large one those that may be about its size
 
 
 class Uploader:
     """The delivery tasks: each `run` is one of several senders. `random` draws uniformly from [0, 1)."""
 
-    def __init__(
-        self, link: Link, spool: Spool, trust: Trust, *, metrics: Metrics, random: Callable[[], float]
-    ) -> None:
+    def __init__(self, link: Link, spool: Spool, trust: Trust, metrics: Metrics, random: Callable[[], float]) -> None:
         self._link = link
         self._spool = spool
         self._trust = trust
@@ -99,38 +96,43 @@ class Uploader:
             await self._settle(delivery, reply)
 
     async def _settle(self, delivery: Delivery, reply: Reply) -> None:
-        if reply.verdict is Verdict.STORED:
-            self._troubles.pop(delivery.seq, None)
-            self._taken += 1
-            self._spool.delivered(delivery.seq, reply.status or 0)
-            log.info("result delivered", attempts=delivery.attempts, **_names(delivery))
-        elif reply.verdict is Verdict.TOO_LARGE:
-            await self._cut(delivery, reply)
-        elif reply.verdict is Verdict.REFUSED:
-            self._reject(delivery, reply)
-        else:
+        if reply.verdict is Verdict.LATER:
             self._trust.doubt(LinkDown(reply.words, retry_after=reply.retry_after))
-            await self._not_taken(delivery, reply)
+        match self._verdict(delivery, reply):
+            case Verdict.LATER:
+                self._postpone(delivery, reply)
+                return
+            case Verdict.STORED:
+                self._taken += 1
+                self._spool.delivered(delivery.seq, reply.status or 0)
+                log.info("result delivered", attempts=delivery.attempts, **_names(delivery))
+            case Verdict.TOO_LARGE if max(map(delivery.json_bytes, delivery.output)) > LAST_CUT_BYTES:
+                await self._cut(delivery, reply)
+            case _:
+                self._spool.rejected(delivery.seq, reply.status or 0, reply.words)
+                told = {"status": reply.status, "reason": reply.words}
+                log.warning("result refused by the API, kept", **told, **_names(delivery))
+        self._troubles.pop(delivery.seq, None)
 
-    async def _not_taken(self, delivery: Delivery, reply: Reply) -> None:
+    def _verdict(self, delivery: Delivery, reply: Reply) -> Verdict:
+        """The API's; or, of a result that fails again and again while others don't, what that means for it alone."""
+        if reply.verdict is not Verdict.LATER:
+            return reply.verdict
         trouble = self._troubles.setdefault(delivery.seq, Trouble(self._taken))
         if reply.status is None or reply.status >= 500:
-            trouble.breaks += 1
-            trouble.cut_short += reply.status in CUT_SHORT
             large = sum(map(delivery.json_bytes, delivery.output)) > SMALL_BYTES
-            if large and trouble.cut_short >= BREAKS:
-                await self._cut(delivery, reply)
-                return
-            others_pass = self._taken > trouble.taken_before
-            given_up = not large and others_pass and trouble.breaks >= BREAKS_OF_SMALL
+            trouble.breaks += not large or reply.status in CUT_SHORT
+            if large:
+                return Verdict.TOO_LARGE if trouble.breaks >= BREAKS else Verdict.LATER
+            given_up = trouble.breaks >= BREAKS_OF_SMALL and self._taken > trouble.taken_before
         else:
             trouble.refusals += reply.status not in THROTTLED
             given_up = trouble.refusals >= REFUSALS
             if trouble.refusals == 1:
                 log.warning("result not taken, sent again later", reason=reply.words, **_names(delivery))
-        if given_up:
-            self._reject(delivery, reply)
-            return
+        return Verdict.REFUSED if given_up else Verdict.LATER
+
+    def _postpone(self, delivery: Delivery, reply: Reply) -> None:
         alone = reply.status is not None or delivery.attempts > 1  # it may just have been the first to meet an outage
         seconds = backoff(delivery.attempts + 1, self._random) if alone else 0.0
         seconds = max(seconds, min(reply.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS))
@@ -140,20 +142,11 @@ class Uploader:
     async def _cut(self, delivery: Delivery, reply: Reply) -> None:
         larger = max(delivery.output, key=delivery.json_bytes)
         size, stored = delivery.json_bytes(larger), delivery.output[larger].bytes
-        if size <= LAST_CUT_BYTES:
-            self._reject(delivery, reply)
-            return
         # What is cut are bytes of text, and what was too large is JSON, where a control character takes six.
         most = stored * FIRST_CUT_BYTES // size if size > 2 * FIRST_CUT_BYTES else stored // 2
         await self._spool.cut(delivery.seq, most)
-        self._troubles.pop(delivery.seq, None)
         words = {"reason": reply.words, "bytes": size, "cut_to_bytes": most}
         log.warning("result too large on its way, cut", **words, **_names(delivery))
-
-    def _reject(self, delivery: Delivery, reply: Reply) -> None:
-        self._troubles.pop(delivery.seq, None)
-        self._spool.rejected(delivery.seq, reply.status or 0, reply.words)
-        log.warning("result refused by the API, kept", status=reply.status, reason=reply.words, **_names(delivery))
 
 
 def _names(delivery: Delivery) -> dict[str, str | None]:

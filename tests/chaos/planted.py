@@ -259,8 +259,8 @@ PLANTED = (
     Planted(
         "a size that never passes is too large",
         "agent/uploader.py",
-        "            if large and trouble.cut_short >=",
-        "            if False and trouble.cut_short >=",
+        "            if large:\n",
+        "            if False:\n",
         ("tests/tasks/test_uploader.py",),
     ),
     Planted(

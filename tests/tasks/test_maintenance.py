@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from agent.errors import SpoolError, SpoolFull
-from agent.maintenance import EVERY_SECONDS, Maintenance
+from agent.maintenance import EVERY_SECONDS, maintain
 from agent.metrics import Metrics
 from agent.model import Command, Outcome, Result
 from agent.spool.clock import Clock
@@ -21,7 +21,7 @@ async def test_it_sweeps_at_once_and_then_at_its_times(small_spool, monkeypatch,
     monkeypatch.setattr(small_spool, "sweep", sweep)
     metrics = Metrics()
     with trio.move_on_after(EVERY_SECONDS * 5 - 1):
-        await Maintenance(small_spool, lambda: refreshed.append(1), metrics).run()
+        await maintain(small_spool, lambda: refreshed.append(1), metrics)
     assert len(swept) == len(refreshed) == 5
     assert 0 < metrics.alive_until["maintenance"] - trio.current_time() <= 180
 
@@ -34,7 +34,7 @@ async def test_what_is_old_is_forgotten_and_told(small_spool, monkeypatch, virtu
     clock = Clock(lambda: now.wall() + 2e5, lambda: now.uptime() + 2e5, now.boot)
     monkeypatch.setattr(small_spool, "_clock", clock)
     with trio.move_on_after(1):
-        await Maintenance(small_spool, lambda: None, Metrics()).run()
+        await maintain(small_spool, lambda: None, Metrics())
     assert [line["count"] for line in events["old results removed"]] == [1]
 
 
@@ -50,7 +50,7 @@ async def test_a_sweep_that_fails_is_told_once_and_tried_again(small_spool, monk
 
     monkeypatch.setattr(small_spool, "sweep", sweep)
     with trio.move_on_after(EVERY_SECONDS * 6 - 1):
-        await Maintenance(small_spool, lambda: None, Metrics()).run()
+        await maintain(small_spool, lambda: None, Metrics())
     assert len(tries) == 6
     assert len(events["sweep failed, trying again"]) == 2, "once for each time that it began to fail"
 
@@ -61,7 +61,7 @@ async def test_a_spool_that_is_broken_ends_the_task(small_spool, monkeypatch):
 
     monkeypatch.setattr(small_spool, "sweep", sweep)
     with pytest.raises(SpoolError, match="damaged"):
-        await Maintenance(small_spool, lambda: None, Metrics()).run()
+        await maintain(small_spool, lambda: None, Metrics())
 
 
 class FullInTurns:
@@ -83,7 +83,7 @@ class FullInTurns:
 async def test_full_and_room_again_are_told_once_each(virtual_clock, events):
     spool = FullInTurns(None, "a reason", "another", None, None)
     with trio.move_on_after(EVERY_SECONDS * 8):
-        await Maintenance(spool, lambda: None, Metrics()).run()  # type: ignore[arg-type]
+        await maintain(spool, lambda: None, Metrics())  # type: ignore[arg-type]
     (line,) = events["spool full, no commands are taken"]
     assert (line["because"], line["results_waiting"]) == ("a reason", 7)
     assert len(events["spool has room again, commands are taken"]) == 1
