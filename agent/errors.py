@@ -4,6 +4,7 @@ A refusal by the guard (`agent.guard.Refused`) is no error: it is an ordinary re
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -92,13 +93,11 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 def age(seconds: float) -> str:
     """A time span in its two largest units: "45 s", "3 min 5 s", "2 h", "5 d 4 h"."""
     left = max(0, round(seconds))
-    if left < 60:
-        return f"{left} s"
-    first = next(i for i, (_, size) in enumerate(_UNITS) if left >= size)
-    unit, size = _UNITS[first]
-    small, small_size = _UNITS[first + 1]
-    rest = left % size // small_size
-    return f"{left // size} {unit}" + (f" {rest} {small}" if rest and left // size < 10 else "")
+    for (unit, size), (small, small_size) in pairwise(_UNITS):
+        if left >= size:
+            rest = left % size // small_size
+            return f"{left // size} {unit}" + (f" {rest} {small}" if rest and left // size < 10 else "")
+    return f"{left} s"
 
 
 def counted(count: int, what: str) -> str:

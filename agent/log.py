@@ -16,6 +16,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 BUFFER_BYTES = 1 << 20
@@ -35,30 +36,19 @@ sinks: list[Callable[[str, str, str, dict[str, Any]], None]] = []
 
 
 class Log:
-    """A task's logger: `log.info("command accepted", command_id=…)`. Fields that are None are left out."""
+    """A task's logger: `log.info("command accepted", command_id=…)`. Fields that are None are left out.
+
+    `debug` follows one command through the agent; `info` is what an operator wants to have a week later; at `warning`
+    something is wrong, but the agent goes on; at `error` somebody has to do something.
+    """
 
     def __init__(self, task: str) -> None:
-        self._task = task
+        self.debug, self.info, self.warning, self.error = (partial(_say, level, task) for level in LEVELS)
 
-    def debug(self, event: str, **fields: Any) -> None:
-        """For following one command through the agent."""
-        self._say("DEBUG", event, fields)
 
-    def info(self, event: str, **fields: Any) -> None:
-        """What an operator wants to have in the log a week later."""
-        self._say("INFO", event, fields)
-
-    def warning(self, event: str, **fields: Any) -> None:
-        """Something is wrong, but the agent goes on."""
-        self._say("WARNING", event, fields)
-
-    def error(self, event: str, **fields: Any) -> None:
-        """Somebody has to do something."""
-        self._say("ERROR", event, fields)
-
-    def _say(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        for sink in sinks:
-            sink(level, self._task, event, fields)
+def _say(level: str, task: str, event: str, /, **fields: Any) -> None:
+    for sink in sinks:
+        sink(level, task, event, fields)
 
 
 class Lines:

@@ -15,7 +15,7 @@ import random
 import signal
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -197,9 +197,7 @@ async def run(config: Config) -> int:
         log.warning(
             "unknown variables, nothing reads them", names=unknown, todo="`kubently-agent check` may know what is meant"
         )
-    async with AsyncExitStack() as stack:
-        spool = await stack.enter_async_context(open_spool(config.spool_path, limits))
-        stack.push_async_callback(link.aclose)
+    async with open_spool(config.spool_path, limits) as spool, aclosing(link):
         log.info("spool opened", results_waiting=spool.pending)
         try:
             await Agent(config, kubectl, policies, spool, link).run()
