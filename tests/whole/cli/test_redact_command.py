@@ -94,11 +94,13 @@ def test_explain_says_what_is_taken_and_what_is_off() -> None:
     assert "private-key" not in said
 
 
-def test_the_log_says_that_it_is_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_says_that_it_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    monkeypatch.setattr("agent.log.sinks", [lambda _level, _task, event, _fields: events.append(event)])
     file = tmp_path / "policy.toml"
     file.write_text("redact = true")
     policies = PolicyFile(file)
-    assert "redaction is off" not in caplog.text
+    assert events == []
     file.write_text("redact = false")
     assert not policies.current().redaction.on
-    assert "redaction is off" in caplog.text
+    assert [event for event in events if "redaction is off" in event]
