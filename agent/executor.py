@@ -8,9 +8,9 @@ import trio
 
 from agent.errors import KubectlError
 from agent.guard import Policy, Refused, decide
-from agent.kubectl import Exit, Kubectl
+from agent.kubectl import Kubectl
 from agent.log import Log
-from agent.log_search import BadRequest, LogSearch, Searcher
+from agent.log_search import LogSearch, Searcher
 from agent.metrics import Metrics
 from agent.model import PIECE_CHARS, Command, Outcome, Result, Stream
 from agent.policy import PolicyFile
@@ -25,6 +25,8 @@ DEFAULT_TIMEOUT_SECONDS = 10.0
 ABANDONED_SECONDS = 0.5
 """How much longer to try to write a result after `abandon`."""
 
+INTERRUPTED = "The agent was stopped while this ran. What kubectl had printed so far is kept; ask again for the rest."
+
 
 class OutputPieces:
     """One command's output on its way into the spool: redacted, collected into pieces, the last ones held back for the
@@ -36,7 +38,6 @@ class OutputPieces:
         self._command_id = command_id
         self._redactors: dict[Stream, Redactor] = {"stdout": Redactor(redaction), "stderr": Redactor(redaction)}
         self._held: dict[Stream, str] = {"stdout": "", "stderr": ""}
-        self._full = False
 
     @property
     def redactions(self) -> Counter[str]:
@@ -44,21 +45,21 @@ class OutputPieces:
         return self._redactors["stdout"].counts + self._redactors["stderr"].counts
 
     async def write(self, stream: Stream, text: str) -> None:
-        """Take some text; complete pieces go to the spool, until the disk refuses one."""
+        """Take some text; complete pieces go to the spool, which stores none after one that the disk refuses."""
         await self._keep(stream, self._redactors[stream].feed(text))
 
     async def end(self, *, cut: bool) -> list[tuple[Stream, str]]:
         """The output has ended; `cut`: kubectl printed more than this. Returns what isn't in the spool yet."""
         for stream, redactor in self._redactors.items():
             await self._keep(stream, redactor.end(cut=cut))
-        return [] if self._full else [(stream, text) for stream, text in self._held.items() if text]
+        return [(stream, text) for stream, text in self._held.items() if text]
 
     async def _keep(self, stream: Stream, text: str) -> None:
         held = self._held[stream]
         if len(held) + len(text) <= PIECE_CHARS:
             self._held[stream] = held + text
-        elif not self._full:
-            self._full = not await self._spool.append(self._command_id, stream, held)
+        else:
+            await self._spool.append(self._command_id, stream, held)
             self._held[stream] = text
 
 
@@ -102,12 +103,9 @@ class Executor:
         try:
             result = await self._result(claim, policy, output)
         except* trio.Cancelled:  # alone or, from a nursery inside, in a group
-            ms = round((trio.current_time() - began) * 1000)
-            await self._finish(
-                claim.command, Result(Outcome.INTERRUPTED, error=INTERRUPTED, execution_time_ms=ms), output
-            )
+            await self._finish(claim.command, Result(Outcome.INTERRUPTED, error=INTERRUPTED), output, began)
             raise
-        await self._finish(claim.command, result, output)
+        await self._finish(claim.command, result, output, began)
 
     async def _result(self, claim: Claim, policy: Policy, output: OutputPieces) -> Result:
         command = claim.command
@@ -123,16 +121,13 @@ class Executor:
             most = min(claim.output_bytes, policy.max_output_bytes or claim.output_bytes)
             log.debug("kubectl starts", command_id=command.id, verb=argv[0], timeout_seconds=seconds)
             async with self.slots:
-                ended = await self._kubectl.run(argv, timeout=seconds, max_bytes=most, sink=output.write)
-            return _from_exit(ended, seconds)
+                return await self._kubectl.run(argv, timeout=seconds, max_bytes=most, sink=output.write)
         except Refused as refusal:
             return Result(Outcome.REFUSED, error=refusal.sentence, rule=refusal.rule)
-        except BadRequest as error:
-            return Result(Outcome.REFUSED, error=str(error), rule="shape")
         except KubectlError as error:
             return Result(Outcome.UNSTARTED, error=str(error))
 
-    async def _finish(self, command: Command, result: Result, output: OutputPieces) -> None:
+    async def _finish(self, command: Command, result: Result, output: OutputPieces, began: float) -> None:
         """Store the result, even when cancelled. If that fails for good, the command runs again at the next start."""
         with trio.CancelScope(shield=True) as finishing:
             self._finishing.add(finishing)
@@ -140,7 +135,11 @@ class Executor:
                 finishing.deadline = trio.current_time() + ABANDONED_SECONDS
             rest = await output.end(cut=result.truncated)
             redactions = output.redactions
-            result = replace(result, redactions=result.redactions + redactions.total() - redactions["failed"])
+            result = replace(
+                result,
+                execution_time_ms=round((trio.current_time() - began) * 1000),
+                redactions=result.redactions + redactions.total() - redactions["failed"],
+            )
             write = partial(self._spool.finish, command.id, result, rest)
             await until_written(write, log, "result can't be written, trying again", command_id=command.id)
         self._finishing.discard(finishing)
@@ -163,36 +162,3 @@ class Executor:
             redactions=result.redactions,
             rule=result.rule,
         )
-
-
-INTERRUPTED = "The agent was stopped while this ran. What kubectl had printed so far is kept; ask again for the rest."
-_ASK_FOR_LESS = "Ask for less: one namespace, a selector (-l), one object, or only names (-o name)."
-CROWDED = (
-    "kubectl was ended: its answer and those of others that ran at the same time were too large for the agent's memory "
-    f"together. Ask again when they are done. {_ASK_FOR_LESS}"
-)
-
-
-def _from_exit(ended: Exit, timeout: float) -> Result:
-    error = None
-    if ended.why == "time limit":
-        error = f"kubectl was ended after {timeout:g} s, the command's time limit. What it had printed is kept."
-    elif ended.why == "flood":
-        printed = f"it had printed {ended.stdout_bytes >> 20} MiB and went on"
-        error = f"kubectl was ended: {printed}. The beginning is kept. {_ASK_FOR_LESS}"
-    elif ended.why == "crowd":
-        error = CROWDED
-    elif ended.why == "memory":
-        error = f"kubectl ran out of memory: the answer was too large for it. {_ASK_FOR_LESS}"
-    elif ended.signal is not None:
-        guess = ": probably by the kernel, for want of memory" if ended.signal == "SIGKILL" else ""
-        error = f"kubectl was ended by {ended.signal}, not by the agent{guess}."
-    outcome = Outcome.FAILED if ended.code or error else Outcome.SUCCEEDED
-    return Result(
-        Outcome.TIMED_OUT if ended.why == "time limit" else outcome,
-        ended.code,
-        error,
-        ended.duration_ms,
-        ended.stdout_bytes,
-        ended.truncated,
-    )

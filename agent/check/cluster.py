@@ -15,6 +15,7 @@ from agent.config import Config
 from agent.errors import AgentError
 from agent.kubectl import Kubectl
 from agent.kubectl.environment import SERVICE_ACCOUNT
+from agent.model import Outcome
 
 SERVER_SECONDS = 15.0
 
@@ -76,7 +77,7 @@ async def _ask(kubectl: Kubectl, argv: Sequence[str]) -> tuple[str, str]:
     """What it prints, and its error: the last line of stderr, which has the conclusion."""
     ended, stdout, stderr = await kubectl.ask(argv, SERVER_SECONDS)
     *_, last = ("", *filter(None, map(str.strip, stderr.splitlines())))
-    return stdout, "no answer in time" if ended.why else last[:240]
+    return stdout, "no answer in time" if ended.outcome is Outcome.TIMED_OUT else last[:240]
 
 
 async def _check_rights(area: Area, kubectl: Kubectl) -> None:

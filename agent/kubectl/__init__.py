@@ -5,7 +5,7 @@ child.py         one process: started, limited, waited for, ended with its whole
 client.py        `Kubectl.run`: one command line, its output as text up to a cap, how it ended
 """
 
-from agent.kubectl.client import Exit, Kubectl, Sink
+from agent.kubectl.client import Kubectl, Sink
 from agent.kubectl.environment import Environment
 
-__all__ = ["Environment", "Exit", "Kubectl", "Sink"]
+__all__ = ["Environment", "Kubectl", "Sink"]

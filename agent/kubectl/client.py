@@ -2,13 +2,12 @@
 
 import codecs
 import json
-import math
 import re
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial, reduce
+from dataclasses import replace
+from functools import reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,12 @@ from typing import Any
 import trio
 
 from agent.errors import KubectlError
-from agent.kubectl.child import Child, Why
+from agent.kubectl.child import Child
 from agent.kubectl.environment import Environment
-from agent.model import Stream
+from agent.model import Outcome, Result, Stream
 
 Sink = Callable[[Stream, str], Awaitable[None]]
-"""Takes the printed text chunk by chunk: what at most 256 KiB of bytes decode to."""
+"""Takes the printed text chunk by chunk: what at most 64 KiB of bytes decode to."""
 
 STDERR_BYTES = 64 * 1024
 """More of stderr helps nobody, and isn't kept."""
@@ -29,30 +28,24 @@ STDERR_BYTES = 64 * 1024
 FLOOD_CAPS, FLOOD_BYTES = 32, 64 * 1024 * 1024
 """A child is ended when it has printed so many times the cap, and at least so much: nobody will read it."""
 
+WEIGHED_SECONDS = 0.1
+"""How often the memory of running kubectls is checked. At the manifest's 0.2 of a core one grows by 2 MB meanwhile."""
+
 ASK_SECONDS = 10.0
 """How long it may take to tell its version or its kubeconfig's context."""
 
+_ASK_FOR_LESS = "Ask for less: one namespace, a selector (-l), one object, or only names (-o name)."
+CROWDED = (
+    "kubectl was ended: its answer and those of others that ran at the same time were too large for the agent's memory "
+    f"together. Ask again when they are done. {_ASK_FOR_LESS}"
+)
 _OUT_OF_MEMORY = re.compile(r"^fatal error: .*(out of memory|cannot allocate memory)", re.MULTILINE)  # Go's own words
 _GO_FATAL = 2  # the exit code of a Go program that can't go on
 _HEAD_CHARS = 2000
 _SHOWN_NUL = "\ufffd".encode()
 
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """How a child ended."""
-
-    code: int
-    """Its exit code; 128 + N when signal N ended it, as a shell reports it."""
-    signal: str | None
-    """The signal's name ("SIGKILL"), if one ended it."""
-    why: Why | None
-    """Why it ended early, if it did. What was printed until then has been handed on."""
-    duration_ms: int
-    stdout_bytes: int
-    """All that it printed, those beyond the cap included."""
-    truncated: bool
-    """Some of stdout was beyond the cap."""
+_End = tuple[Outcome, str | None]
+"""How a command ended, and the agent's sentence about it."""
 
 
 class Kubectl:
@@ -88,13 +81,12 @@ class Kubectl:
         max_bytes: int,
         sink: Sink,
         grace: float = 2.0,
-    ) -> Exit:
+    ) -> Result:
         """Run one command line that the guard has made, and return when nothing of it is left.
 
         stdout and stderr go to `sink` while they are printed. At the time limit, when the caller is cancelled and when
         the sink fails, the whole group is asked to end (SIGTERM) and after `grace` killed (SIGKILL); what had been
-        printed by then still reaches the sink, and only then does a Cancelled or the sink's error travel on, in a
-        group. Raises KubectlError if the child can't be started.
+        printed by then still reaches the sink, and only then does a Cancelled or the sink's error travel on.
 
         Args:
             argv: Without the program itself.
@@ -102,33 +94,51 @@ class Kubectl:
             max_bytes: How much of stdout is handed on, in UTF-8 bytes.
             sink: Is awaited for each piece, so that a slow one slows the child down; nothing heaps up.
             grace: Seconds between SIGTERM and SIGKILL.
+
+        Raises:
+            KubectlError: the child can't be started.
         """
         began = trio.current_time()
-        child = self._start(argv, timeout + grace)
-        flood_bytes = max(FLOOD_CAPS * max_bytes, FLOOD_BYTES)
-        texts: dict[Stream, Text] = {"stdout": Text(max_bytes), "stderr": Text(STDERR_BYTES)}
-        self.children.add(child)
+        self.trouble = None
         try:
-            async with trio.open_nursery() as nursery:
-                for stream, text in texts.items():
-                    nursery.start_soon(_carry, child, stream, text, sink, flood_bytes)
-                returned = await child.ended(timeout, grace, partial(self._is_too_large, child))
+            child = Child(self.environment, argv)
+        except KubectlError as unstartable:
+            self.trouble = str(unstartable)
+            raise
+        texts: dict[Stream, Text] = {"stdout": Text(max_bytes), "stderr": Text(STDERR_BYTES)}
+
+        async def hand_on(printed: Iterable[tuple[Stream, bytes]]) -> None:
+            with trio.CancelScope(shield=True):  # even if nobody waits for the result any more
+                for stream, data in printed:
+                    if piece := texts[stream].feed(data):
+                        await sink(stream, piece)
+
+        self.children.add(child)
+        why, stdout, weigh_at = None, texts["stdout"], began + WEIGHED_SECONDS
+        try:
+            while not child.gone and (why := _too_much(began, timeout, stdout.total, max_bytes)) is None:
+                with trio.move_on_at(min(began + timeout, weigh_at)):
+                    await child.changed()
+                await hand_on(child.read())
+                if trio.current_time() >= weigh_at:
+                    weigh_at = trio.current_time() + WEIGHED_SECONDS
+                    self._weigh()
         finally:
+            returned, last = await child.end(grace)
             self.children.discard(child)
-            child.close()
-        stdout, stderr = texts.values()
-        why = child.why
-        if returned == _GO_FATAL and _OUT_OF_MEMORY.search(stderr.head):
-            why = "memory"
-        duration_ms = round((trio.current_time() - began) * 1000)
-        return Exit(*_as_shell(returned), why, duration_ms, stdout.total, stdout.truncated)
+            await hand_on(last)
+        if child.crowded:
+            why = Outcome.FAILED, CROWDED
+        code = 128 - returned if returned < 0 else returned
+        outcome, error = why or _by_itself(returned, texts["stderr"].head)
+        return Result(outcome, code, error, output_bytes=stdout.total, truncated=stdout.truncated)
 
     def kill(self) -> None:
         """Kill all children at once, for an agent that ends at once."""
         for child in self.children:
             child.signal(signal.SIGKILL)
 
-    async def ask(self, argv: Sequence[str], seconds: float) -> tuple[Exit, str, str]:
+    async def ask(self, argv: Sequence[str], seconds: float) -> tuple[Result, str, str]:
         """Run one command line that prints little; how it ended, its stdout and its stderr. Raises as `run` does."""
         printed: dict[Stream, str] = {"stdout": "", "stderr": ""}
 
@@ -151,27 +161,42 @@ class Kubectl:
             if all(text and isinstance(text, str) for text in texts):
                 return texts
         how = "doesn't tell " + " and ".join(str(place[-1]) for place in places)
-        if ended.code:
-            how = "didn't end in time" if ended.why else f"ended with {ended.signal or f'code {ended.code}'}"
+        if not ended.success:
+            how = "didn't end in time" if ended.outcome is Outcome.TIMED_OUT else f"ended with code {ended.exit_code}"
         said = " ".join(stderr.split())[:300]
         hint = "Name a kubectl that works on this machine with KUBENTLY_KUBECTL."
         problem = f"{self.path} isn't usable: `{' '.join(argv)}` {how}{': ' if said else ''}{said}"
         raise KubectlError(problem if said else f"{problem}.", "" if said else hint)
 
-    def _start(self, argv: Sequence[str], seconds: float) -> Child:
-        self.trouble = None
-        try:
-            # Twice the time, as Go collects garbage on other processors. It is a bound for a child whose agent was
-            # killed and can't end it any more.
-            return Child(self.environment, argv, cpu_seconds=2 * math.ceil(seconds))
-        except KubectlError as error:
-            self.trouble = str(error)
-            raise
+    def _weigh(self) -> None:
+        """End the largest if all together hold more than the container has. A single one has its own limit."""
+        held = {child: child.held_bytes() for child in self.children}
+        if len(held) > 1 and sum(held.values()) > self.environment.data_bytes:
+            largest = max(held, key=held.__getitem__)
+            largest.crowded = True
+            largest.signal(signal.SIGKILL)
 
-    def _is_too_large(self, child: Child) -> bool:
-        """Whether all hold more than the container has, and this one the most. A single one has its own limit."""
-        held = {each: each.held_bytes() for each in self.children}
-        return len(held) > 1 and sum(held.values()) > self.environment.data_bytes and held[child] == max(held.values())
+
+def _too_much(began: float, timeout: float, printed: int, max_bytes: int) -> _End | None:
+    """Why a command must be ended: its time is up, or nobody will read what it prints."""
+    if trio.current_time() >= began + timeout:
+        limit = f"after {timeout:g} s, the command's time limit"
+        return Outcome.TIMED_OUT, f"kubectl was ended {limit}. What it had printed is kept."
+    if printed > max(FLOOD_CAPS * max_bytes, FLOOD_BYTES):
+        flood = f"it had printed {printed >> 20} MiB and went on"
+        return Outcome.FAILED, f"kubectl was ended: {flood}. The beginning is kept. {_ASK_FOR_LESS}"
+    return None
+
+
+def _by_itself(returned: int, said: str) -> _End:
+    """How it ended, if the agent didn't end it."""
+    if returned < 0:
+        guess = ": probably by the kernel, for want of memory" if returned == -signal.SIGKILL else ""
+        number = f"signal {-returned} ({signal.strsignal(-returned)})"
+        return Outcome.FAILED, f"kubectl was ended by {number}, not by the agent{guess}."
+    if returned == _GO_FATAL and _OUT_OF_MEMORY.search(said):
+        return Outcome.FAILED, f"kubectl ran out of memory: the answer was too large for it. {_ASK_FOR_LESS}"
+    return Outcome.FAILED if returned else Outcome.SUCCEEDED, None
 
 
 class Text:
@@ -189,15 +214,15 @@ class Text:
         self._room = max_bytes
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def feed(self, data: bytes, *, last: bool = False) -> str:
+    def feed(self, data: bytes) -> str:
         """The text of `data`, as far as the cap (in UTF-8 bytes of that text) allows.
 
-        The bytes of an unfinished character are held back until the next call; with `last` they are given up.
+        The bytes of an unfinished character are held back until the next call; no bytes are the end.
         """
         self.total += len(data)
         if self.truncated:
             return ""
-        text = self._decoder.decode(data.replace(b"\0", _SHOWN_NUL), last)
+        text = self._decoder.decode(data.replace(b"\0", _SHOWN_NUL), final=not data)
         size = len(text) if text.isascii() else len(text.encode())
         if size > self._room:
             text = text.encode()[: self._room].decode("utf-8", "ignore")
@@ -205,24 +230,3 @@ class Text:
         self._room -= size
         self.head += text[: _HEAD_CHARS - len(self.head)]
         return text
-
-
-async def _carry(child: Child, stream: Stream, text: Text, sink: Sink, flood_bytes: int) -> None:
-    """Hand on what is printed, even if nobody waits for the result any more: it ends when the child does."""
-    with trio.CancelScope(shield=True):
-        while data := await child.read(stream):
-            if piece := text.feed(data):
-                await sink(stream, piece)
-            if text.total > flood_bytes:
-                child.stop("flood")
-                return
-        if piece := text.feed(b"", last=True):
-            await sink(stream, piece)
-
-
-def _as_shell(returned: int) -> tuple[int, str | None]:
-    """The exit code as a shell reports it, and the signal's name."""
-    if returned >= 0:
-        return returned, None
-    known = {each.value: each.name for each in signal.Signals}
-    return 128 - returned, known.get(-returned, f"signal {-returned}")

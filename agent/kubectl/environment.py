@@ -1,9 +1,9 @@
-"""What the child may see: one kubeconfig, three folders of its own, seven variables, and nothing else of the agent's.
+"""What the child may see: one kubeconfig, two folders of its own, seven variables, and nothing else of the agent's.
 
 Each is there for a reason:
 
-- PATH names an empty folder and so is the working folder: kubectl runs what it finds as `kubectl-…` in the one, and
-  reads and writes relative paths in the other.
+- PATH and the working folder are one empty folder: kubectl runs what it finds as `kubectl-…` in the former, and reads
+  and writes relative paths in the latter.
 - The kubeconfig is always explicit, by flag. Without one, or with a file that is missing, kubectl silently turns to
   http://localhost:8080 and may send the token there in clear text; a flag that names a missing file is an error.
 - So is the context: a kubeconfig without a current one means localhost:8080 as well, and a kubeconfig of a laptop must
@@ -30,7 +30,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 MIB = 1 << 20
 MOST_BYTES = 2048 * MIB
-"""The most memory for one kubectl, and its address space, most of which it never touches: 1.37 needs 1 GiB to start."""
+"""The most memory for one kubectl, also where the container has no limit."""
 
 LEAST_BYTES = 128 * MIB
 """kubectl starts with 96 MiB of data and not with 64, as Go reserves its heap in pieces of 64 MiB (measured)."""
@@ -53,6 +53,7 @@ class Environment:
     """The flags that stand before the verb, so that nothing in a command's own arguments comes first."""
     environ: Mapping[str, str]
     folder: Path
+    """Where it runs."""
     data_bytes: int = MOST_BYTES
     """How much memory each child may fill, and all of them together."""
 
@@ -78,12 +79,15 @@ class Environment:
         Raises:
             KubectlError: what is missing, and what to do about it.
         """
-        program = _find(kubectl, environ)
-        path, work, memory = home / "path", home / "work", data_limit()
-        own = _in_cluster(environ, service_account) if kubeconfig is None else None
-        _set_up(home, own, path, work)
+        program, folder, memory = _find(kubectl, environ), home / "empty", data_limit()
+        if kubeconfig is None:
+            written = _in_cluster(environ, service_account)
+            flags: tuple[str, ...] = f"--kubeconfig={home}/kubeconfig", f"--context={_CONTEXT}"
+        else:
+            written, flags = None, (f"--kubeconfig={kubeconfig.absolute()}",)
+        _set_up(home, folder, written)
         variables = {
-            "PATH": str(path),
+            "PATH": str(folder),
             "HOME": str(home),
             "KUBECACHEDIR": str(home / "cache"),
             "KUBECTL_KUBERC": "false",
@@ -91,9 +95,7 @@ class Environment:
             "GOGC": "400",
             "GOMEMLIMIT": str(memory // 2),
         }
-        if kubeconfig is not None:
-            return cls(program, (f"--kubeconfig={kubeconfig.absolute()}",), variables, work, memory)
-        return cls(program, (f"--kubeconfig={home}/kubeconfig", f"--context={_CONTEXT}"), variables, work, memory)
+        return cls(program, flags, variables, folder, memory)
 
 
 def data_limit(files: Iterable[Path] = CONTAINER_FILES) -> int:
@@ -117,24 +119,23 @@ def _find(kubectl: str, environ: Mapping[str, str]) -> Path:
     raise KubectlError(f"There is no file {kubectl} that may be executed.", "Correct KUBENTLY_KUBECTL or its mode.")
 
 
-def _set_up(home: Path, kubeconfig: str | None, *empty: Path) -> None:
+def _set_up(home: Path, empty: Path, kubeconfig: str | None) -> None:
     """The folders; and the file whole or not at all, as an agent that runs already may be using it."""
     fresh = home / "kubeconfig.new"
     try:
-        for folder, mode in ((home, 0o700), (home / "cache", 0o700), *((each, 0o500) for each in empty)):
+        for folder, mode in ((home, 0o700), (home / "cache", 0o700), (empty, 0o500)):
             folder.mkdir(mode, parents=True, exist_ok=True)
             folder.chmod(mode)
         if kubeconfig is not None:
             fresh.unlink(missing_ok=True)
-            fresh.touch(mode=0o600)
             fresh.write_text(kubeconfig)
             fresh.replace(home / "kubeconfig")
-        strange = [file for folder in empty for file in folder.iterdir()]
+        strange = next(empty.iterdir(), None)
     except OSError as error:
         problem = f"kubectl's own folder {home} can't be set up: {error.strerror}: {error.filename}."
         raise KubectlError(problem, "It must be writable.") from error
     if strange:
-        raise KubectlError(f"{strange[0]} is where kubectl may find nothing: it would run it.", "Remove it.")
+        raise KubectlError(f"{strange} is where kubectl may find nothing: it would run it.", "Remove it.")
 
 
 def _in_cluster(environ: Mapping[str, str], service_account: Path) -> str:

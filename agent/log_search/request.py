@@ -4,16 +4,14 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 import re2
 
+from agent.guard import Refused
+
 Match = Callable[[str], object]
 """Whether a line matches."""
-
-
-class BadRequest(ValueError):  # noqa: N818
-    """The request makes no sense; the text says why, to whoever asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +36,52 @@ class LogSearch:
         """Read a request. Null, "", 0, false and fields that aren't there mean the same.
 
         Raises:
-            BadRequest: it makes no sense.
+            Refused: it makes no sense.
         """
-        given = {name: request[name] for name in _KINDS if request.get(name)}
-        for name, value in given.items():
-            if not isinstance(value, _KINDS[name]) or (_KINDS[name] is int and value is True):
-                raise BadRequest(f"`{name}` must be a {_CALLED[_KINDS[name]]}.")
-        for name in {"namespace", "query"} - given.keys():
-            raise BadRequest(f"A log search needs `{name}`.")
-        if ("selector" in given) == ("pod_name" in given):
-            raise BadRequest("A log search needs exactly one of `selector` and `pod_name`.")
-        if len(given["query"]) > 512:
-            raise BadRequest(f"`query` has {len(given['query'])} characters; at most 512 are searched for.")
-        if not re.fullmatch(r"(\d+(\.\d+)?(h|m|s|ms))+", given.get("since", "1h")):
-            raise BadRequest("`since` must be a duration such as 90s, 15m or 1h.")
-        for name, most in (("tail_lines", 10_000), ("context_lines", 10)):
-            if not 0 <= given.get(name, 0) <= most:
-                raise BadRequest(f"`{name}` must be from 0 to {most}.")
+        kinds = get_type_hints(cls)
+        given = {name: request[name] for name in kinds if request.get(name)}
         if "since_time" in given:
             given["since_time"] = _rfc3339(str(given["since_time"]))
+        for name, value in given.items():
+            if not isinstance(value, kinds[name]) or (kinds[name] is int and value is True):
+                called = {bool: "boolean", int: "number"}.get(kinds[name], "string")
+                raise _no_sense(f"`{name}` must be a {called}.")
+        for name in {"namespace", "query"} - given.keys():
+            raise _no_sense(f"A log search needs `{name}`.")
+        if ("selector" in given) == ("pod_name" in given):
+            raise _no_sense("A log search needs exactly one of `selector` and `pod_name`.")
+        if len(given["query"]) > 512:
+            raise _no_sense(f"`query` has {len(given['query'])} characters; at most 512 are searched for.")
+        if not re.fullmatch(r"(\d+(\.\d+)?(h|m|s|ms))+", given.get("since", "1h")):
+            raise _no_sense("`since` must be a duration such as 90s, 15m or 1h.")
+        for name, most in (("tail_lines", 10_000), ("context_lines", 10)):
+            if not 0 <= given.get(name, 0) <= most:
+                raise _no_sense(f"`{name}` must be from 0 to {most}.")
         return cls(**given)
+
+    def matcher(self) -> Match:
+        """What decides whether a line matches.
+
+        Regular expressions come from a model. RE2 takes time in proportion to the text, whatever the expression is, and
+        bounded memory; Python's own `re` may take longer than the universe has for `(a+)+$`.
+
+        Raises:
+            Refused: the query is no regular expression that RE2 knows.
+        """
+        if not self.use_regex:
+            fold = str if self.case_sensitive else str.lower
+            query = fold(self.query)
+            return lambda line: query in fold(line)
+        options = re2.Options()
+        options.case_sensitive, options.max_mem, options.log_errors = self.case_sensitive, 8 << 20, False
+        try:
+            return cast("Match", re2.compile(self.query, options).search)
+        except re2.error as error:
+            why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+            raise _no_sense(
+                f"`query` is no regular expression of RE2's syntax ({why}). It has no look-around and no "
+                "back-references; without use_regex the text is searched for as it is."
+            ) from error
 
     @property
     def where(self) -> str:
@@ -87,15 +111,6 @@ class LogSearch:
         return [*line, *filter(None, [since, "--previous" if self.previous else ""])]
 
 
-_KINDS: dict[str, type] = {
-    **dict.fromkeys(("namespace", "query", "selector", "pod_name", "container", "since"), str),
-    **dict.fromkeys(("use_regex", "case_sensitive", "previous"), bool),
-    **dict.fromkeys(("tail_lines", "context_lines"), int),
-    "since_time": object,
-}
-_CALLED = {str: "string", bool: "boolean", int: "number"}
-
-
 def _rfc3339(text: str) -> str:
     """RFC 3339, also without a zone, or Unix time: the API's model permits all of them."""
     if re.fullmatch(r"\d{1,19}(\.\d+)?", text):
@@ -104,30 +119,9 @@ def _rfc3339(text: str) -> str:
             seconds /= 1000
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", text):
-        raise BadRequest("`since_time` must be a time as in RFC 3339, such as 2026-08-16T12:00:00Z, or Unix seconds.")
+        raise _no_sense("`since_time` must be a time as in RFC 3339, such as 2026-08-16T12:00:00Z, or Unix seconds.")
     return text if text.endswith("Z") or text[-6] in "+-" else f"{text}Z"
 
 
-def compile_query(search: LogSearch) -> Match:
-    """What decides whether a line matches.
-
-    Regular expressions come from a model. RE2 takes time in proportion to the text, whatever the expression is, and
-    bounded memory; Python's own `re` may take longer than the universe has for `(a+)+$`.
-
-    Raises:
-        BadRequest: the query is no regular expression that RE2 knows.
-    """
-    if not search.use_regex:
-        fold = str if search.case_sensitive else str.lower
-        query = fold(search.query)
-        return lambda line: query in fold(line)
-    options = re2.Options()
-    options.case_sensitive, options.max_mem, options.log_errors = search.case_sensitive, 8 << 20, False
-    try:
-        return cast("Match", re2.compile(search.query, options).search)
-    except re2.error as error:
-        why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-        raise BadRequest(
-            f"`query` is no regular expression of RE2's syntax ({why}). It has no look-around and no back-references; "
-            "without use_regex the text is searched for as it is."
-        ) from error
+def _no_sense(sentence: str) -> Refused:
+    return Refused("shape", sentence)

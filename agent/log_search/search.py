@@ -1,16 +1,16 @@
 """Runs a search: finds the pods, then reads their logs, several at a time. The guard decides on each command line."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import trio
 
 from agent.errors import KubectlError
 from agent.guard import Policy, decide
-from agent.kubectl import Exit, Kubectl
+from agent.kubectl import Kubectl, Sink
 from agent.log_search.container import ContainerLog
 from agent.log_search.report import MOST_PODS, TIME_UP, report
-from agent.log_search.request import LogSearch, compile_query
+from agent.log_search.request import LogSearch
 from agent.model import Outcome, Result, Stream
 from agent.redact import MARK, Redactor
 
@@ -37,20 +37,19 @@ class Searcher:
     seconds: float
     began: float = field(default_factory=trio.current_time)
 
-    async def run(self, search: LogSearch, write: Callable[[Stream, str], Awaitable[None]]) -> Result:
+    async def run(self, search: LogSearch, write: Sink) -> Result:
         """Search, and write the answer. If the time runs out, the answer says what wasn't searched.
 
         Raises:
-            BadRequest: the query can't be searched for.
-            Refused: the guard or the policy doesn't allow it.
+            Refused: the query can't be searched for, or the guard or the policy doesn't allow it.
             KubectlError: kubectl can't be started.
         """
-        match, listed = compile_query(search), list[str]()
+        match, listed = search.matcher(), list[str]()
         async with self.slots:
             ended, said = await self._ask(decide(search.pods_line(), self.policy), listed.append)
-        if ended.code:
-            outcome = Outcome.TIMED_OUT if ended.why == "time limit" else Outcome.FAILED
-            return Result(outcome, ended.code, f"The pods couldn't be listed: {said or TIME_UP}", self._ms())
+        if not ended.success:
+            await write("stderr", said)
+            return replace(ended, error=f"The pods couldn't be listed. {ended.error or ''}".rstrip())
         pods = [line.split() for line in "".join(listed).splitlines()]
         lines = {
             f"{pod}/{container}": decide(search.logs_line(pod, container), self.policy)
@@ -66,10 +65,10 @@ class Searcher:
                 nursery.start_soon(self._read, log, lines[log.name], turns)
         text = report(search, logs, len(pods), min(self.seconds, MOST_SECONDS))
         await write("stdout", text)
-        return Result(Outcome.SUCCEEDED, 0, None, self._ms(), len(text.encode()), redactions=text.count(MARK))
+        return Result(Outcome.SUCCEEDED, 0, output_bytes=len(text.encode()), redactions=text.count(MARK))
 
-    async def _ask(self, argv: Sequence[str], heard: Callable[[str], object]) -> tuple[Exit, str]:
-        """Run one command line: how it ended, and what it printed to stderr."""
+    async def _ask(self, argv: Sequence[str], heard: Callable[[str], object]) -> tuple[Result, str]:
+        """Run one command line: how it ended, and what it said on stderr, in short."""
         said: list[str] = []
 
         async def sink(stream: Stream, text: str) -> None:
@@ -77,10 +76,9 @@ class Searcher:
 
         left = self.began + min(self.seconds, MOST_SECONDS) - _ENDING_SECONDS - trio.current_time()
         if left <= 0:
-            return Exit(1, None, "time limit", 0, 0, truncated=False), ""
+            return Result(Outcome.TIMED_OUT, 1, "There was no time left."), ""
         ended = await self.kubectl.run(argv, timeout=left, max_bytes=_LOG_BYTES, sink=sink)
-        redactor = Redactor(self.policy.redaction)
-        return ended, (redactor.feed(" ".join("".join(said).split())[:300]) + redactor.end()).strip()
+        return ended, " ".join("".join(said).split())[:300]
 
     async def _read(self, log: ContainerLog, argv: Sequence[str], turns: trio.CapacityLimiter) -> None:
         """Search one log while it streams."""
@@ -94,16 +92,13 @@ class Searcher:
         log.feed(redactor.end(cut=ended.truncated))
         log.end()
         self.redacted(redactor.counts)
-        if ended.why == "time limit":
+        if ended.outcome is Outcome.TIMED_OUT:
             log.error = TIME_UP
         elif ended.truncated:
             log.error = f"only its first {_LOG_BYTES >> 20} MiB were read; lower tail_lines"
         elif "previous terminated container" in said:
             log.error = "it hasn't restarted"
-        elif ended.code:
-            log.error = said or f"kubectl ended with exit code {ended.code}"
+        elif not ended.success:
+            log.error = said or ended.error or f"kubectl ended with exit code {ended.exit_code}"
         elif redactor.counts["failed"]:
             log.error = "a part of it was left out, as it couldn't be looked through for credentials"
-
-    def _ms(self) -> int:
-        return round((trio.current_time() - self.began) * 1000)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import trio
 
-from agent.executor import CROWDED
+from agent.kubectl.client import CROWDED
 from demo.api import ReferenceApi, reference_api
 from tests.cluster import workload
 from tests.cluster.controlplane import Cluster, free_ports

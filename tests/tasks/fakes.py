@@ -6,9 +6,8 @@ from typing import Any
 
 import trio
 
-from agent.kubectl import Exit
 from agent.link import Link, Reply, Verdict
-from agent.model import Result, json_bytes
+from agent.model import Outcome, Result, json_bytes
 
 
 class FakeReadyResult:
@@ -110,7 +109,7 @@ async def _do(planned):
     return await planned() if callable(planned) else planned
 
 
-DONE = Exit(code=0, signal=None, why=None, duration_ms=5, stdout_bytes=0, truncated=False)
+DONE = Result(Outcome.SUCCEEDED, 0)
 
 
 class FakeKubectl:
@@ -118,7 +117,7 @@ class FakeKubectl:
 
     def __init__(self):
         self.plans = {}
-        """By last argument: an async function of the sink that returns an Exit, an Exit, or an error."""
+        """By last argument: an async function of the sink that returns a Result, a Result, or an error."""
         self.calls = []
         """The arguments, the time limit and the most bytes of each run."""
         self.path = Path("/fake/kubectl")

@@ -10,7 +10,7 @@ from agent.errors import KubectlError
 from agent.executor import Executor
 from agent.guard import DEFAULT_POLICY, parse_policy
 from agent.metrics import Metrics
-from agent.model import Command, Outcome
+from agent.model import Command, Outcome, Result
 from agent.redact import named
 from tests.tasks.fakes import DONE, run_until
 
@@ -112,7 +112,7 @@ async def test_no_pods_is_a_success_that_says_so(searching, virtual_clock):
 async def test_a_pod_that_goes_away_meanwhile_is_told(searching, virtual_clock):
     async def gone(sink, timeout):
         await sink("stderr", 'Error from server (NotFound): pods "web-1" not found\n')
-        return replace(DONE, code=1)
+        return Result(Outcome.FAILED, 1)
 
     searching.cluster.logs = {"web-0/app": "ERROR\n", "web-1/app": gone}
     result, text = await searching.search()
@@ -126,7 +126,7 @@ async def test_a_log_that_cant_be_read_says_why_and_not_more(searching, virtual_
         async def failing(sink, timeout):
             for said in words:
                 await sink("stderr", said)
-            return replace(DONE, code=1)
+            return Result(Outcome.FAILED, 1)
 
         return failing
 
@@ -152,7 +152,7 @@ async def test_what_isnt_done_in_time_is_told(searching, virtual_clock):
     async def slow(sink, timeout):
         await sink("stdout", "ERROR early\n")
         await trio.sleep(timeout)
-        return replace(DONE, code=143, why="time limit")
+        return Result(Outcome.TIMED_OUT, 143)
 
     searching.cluster.logs = dict.fromkeys(["web-0/init", "web-0/app", "web-0/sidecar", "web-1/app"], slow)
     result, text = await searching.search(timeout=8.0)
@@ -168,7 +168,7 @@ async def test_what_isnt_done_in_time_is_told(searching, virtual_clock):
 async def test_no_search_takes_longer_than_50_s(searching, virtual_clock):
     async def slow(sink, timeout):
         await trio.sleep(timeout)
-        return replace(DONE, code=143, why="time limit")
+        return Result(Outcome.TIMED_OUT, 143)
 
     searching.cluster.logs = {"web-0/app": slow}
     _, text = await searching.search(timeout=60.0)
@@ -233,7 +233,7 @@ async def test_a_request_that_makes_no_sense_is_refused(searching, virtual_clock
 
 
 async def test_a_cluster_that_doesnt_list_pods_fails_the_search(searching, virtual_clock):
-    searching.cluster.ended = replace(DONE, code=1)
+    searching.cluster.ended = Result(Outcome.FAILED, 1)
     searching.cluster.pods = ""
     result, _ = await searching.search()
     assert (result.outcome, result.exit_code) == (Outcome.FAILED, 1)

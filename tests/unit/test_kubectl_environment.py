@@ -43,7 +43,6 @@ def test_the_kubeconfig_of_a_pod(tmp_path: Path, account: Path, program: Path) -
     made = prepare(tmp_path, account)
     file = tmp_path / "home" / "kubeconfig"
     assert made.flags == (f"--kubeconfig={file}", "--context=cluster")
-    assert file.stat().st_mode & 0o777 == 0o600
     config = json.loads(file.read_text())
     assert config["clusters"][0]["cluster"] == {
         "server": "https://10.0.0.1:443",
@@ -126,11 +125,10 @@ def test_a_home_that_is_a_file(tmp_path: Path, account: Path, program: Path) -> 
         prepare(tmp_path, account)
 
 
-@pytest.mark.parametrize("folder", ["path", "work"])
-def test_a_home_with_something_in_an_empty_folder(tmp_path: Path, account: Path, program: Path, folder: str) -> None:
-    (tmp_path / "home" / folder).mkdir(parents=True)
-    (tmp_path / "home" / folder / "kubectl-evil").touch()
-    with pytest.raises(KubectlError, match=f"{folder}/kubectl-evil .* Remove it"):
+def test_a_home_with_something_in_the_empty_folder(tmp_path: Path, account: Path, program: Path) -> None:
+    (tmp_path / "home" / "empty").mkdir(parents=True)
+    (tmp_path / "home" / "empty" / "kubectl-evil").touch()
+    with pytest.raises(KubectlError, match=r"empty/kubectl-evil .* Remove it"):
         prepare(tmp_path, account)
 
 

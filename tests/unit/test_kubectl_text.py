@@ -11,7 +11,7 @@ MUCH = 1 << 30
 
 def fed(text: Text, *chunks: bytes) -> str:
     pieces = [piece for chunk in chunks for piece in text.feed(chunk)]
-    pieces.extend(text.feed(b"", last=True))
+    pieces.extend(text.feed(b""))
     assert all(pieces), "an empty piece says nothing"
     return "".join(pieces)
 
@@ -20,14 +20,16 @@ def readable(data: bytes) -> str:
     return data.decode(errors="replace").replace("\0", "\ufffd")
 
 
-@given(st.lists(st.binary(max_size=9)))
+@given(st.lists(st.binary(min_size=1, max_size=9)))
 def test_however_it_is_chopped_the_text_is_the_same(chunks: list[bytes]) -> None:
     text = Text(MUCH)
     assert fed(text, *chunks) == readable(b"".join(chunks))
     assert (text.total, text.truncated) == (sum(map(len, chunks)), False)
 
 
-@given(st.lists(st.text(max_size=9).map(str.encode) | st.binary(max_size=9)), st.integers(0, 60))
+@given(
+    st.lists(st.text(min_size=1, max_size=9).map(str.encode) | st.binary(min_size=1, max_size=9)), st.integers(0, 60)
+)
 def test_the_cap_is_in_bytes_of_text_and_cuts_at_a_character(chunks: list[bytes], cap: int) -> None:
     text = Text(cap)
     kept, whole = fed(text, *chunks), readable(b"".join(chunks))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.guard import decide
-from agent.log_search import BadRequest, LogSearch
+from agent.guard import Refused, decide
+from agent.log_search import LogSearch
 
 GOOD = {"namespace": "shop", "selector": "app=web", "query": "ERROR"}
 
@@ -43,7 +43,7 @@ def test_what_go_servers_write_for_nothing_means_nothing():
     ],
 )
 def test_what_makes_no_sense_is_told(change, says):
-    with pytest.raises(BadRequest, match=says):
+    with pytest.raises(Refused, match=says):
         LogSearch.parse({**GOOD, **change})
 
 
@@ -71,7 +71,7 @@ def test_a_time_is_written_in_more_ways_than_one(given, asked):
     st.dictionaries(st.sampled_from([*GOOD, "pod_name", "since_time", "tail_lines", "previous"]), st.from_type(type))
 )
 def test_nothing_else_is_ever_raised(request_):
-    with contextlib.suppress(BadRequest):
+    with contextlib.suppress(Refused):
         LogSearch.parse(request_)
 
 

@@ -191,14 +191,14 @@ MISTAKES = [
         "kubectl crashes",
         prepare=lambda folder: stand_in.kubectl(folder / "bin" / "kubectl", version="kill -SEGV $$"),
         run=GOES_ON,
-        says=r"kubectl isn't usable: .* ended with SIGSEGV",
+        says=r"kubectl isn't usable: .* ended with code 139",
         check="kubectl",
     ),
     Mistake(
         "kubectl crashes at once",
         prepare=lambda folder: (folder / "bin" / "kubectl").write_text("#!/bin/sh\nkill -SEGV $$\n"),
         run=1,
-        says=r"kubectl isn't usable: .* ended with SIGSEGV\. Name a kubectl that works .* with KUBENTLY_KUBECTL",
+        says=r"kubectl isn't usable: .* ended with code 139\. Name a kubectl that works .* with KUBENTLY_KUBECTL",
         check="kubectl",
     ),
     Mistake(

@@ -67,10 +67,9 @@ def scripted(tmp_path: Path) -> Callable[[str], Kubectl]:
 
     def make(body: str) -> Kubectl:
         program = write_script(tmp_path / "kubectl", body)
-        for folder in ("home/work", "home/path"):
-            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-        home = tmp_path / "home"
-        return Kubectl(Environment(program, (), {"PATH": str(home / "path")}, home / "work"))
+        empty = tmp_path / "empty"
+        empty.mkdir(exist_ok=True)
+        return Kubectl(Environment(program, (), {"PATH": str(empty)}, empty))
 
     return make
 

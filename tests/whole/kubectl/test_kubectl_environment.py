@@ -33,7 +33,7 @@ def inside(tmp_path: Path, config: Path) -> Inside:
 async def seen(prepared: Awaitable[Kubectl], *argv: str) -> str:
     kubectl, sink = await prepared, Kept()
     ended = await kubectl.run(argv, timeout=20.0, max_bytes=1 << 20, sink=sink)
-    assert (ended.code, sink.stderr) == (0, "")
+    assert (ended.exit_code, sink.stderr) == (0, "")
     return sink.stdout
 
 
@@ -49,16 +49,14 @@ async def test_the_environment_is_exactly_this(inside: Inside, tmp_path: Path, m
         f"KUBECACHEDIR={home}/cache",
         "KUBECTL_KUBERC=false",
         "KUBERC=off",
-        f"PATH={home}/path",
+        f"PATH={home}/empty",
     ]
 
 
 async def test_path_and_the_working_folder_are_empty(inside: Inside, tmp_path: Path) -> None:
-    listed = await seen(inside('/bin/pwd; /bin/ls -A . "$PATH"'))
-    home = tmp_path / "home"
-    assert listed == f"{home}/work\n.:\n\n{home}/path:\n"
-    for folder in ("work", "path"):
-        assert (home / folder).stat().st_mode & 0o777 == 0o500
+    folder = tmp_path / "home" / "empty"
+    assert await seen(inside('/bin/pwd; /bin/ls -A . "$PATH"')) == f"{folder}\n.:\n\n{folder}:\n"
+    assert folder.stat().st_mode & 0o777 == 0o500
 
 
 async def test_kubeconfig_and_context_come_first(inside: Inside, config: Path) -> None:
@@ -100,14 +98,8 @@ async def test_its_limits(inside: Inside) -> None:
     """They are set right after the start, so a script looks a moment later."""
     lines = (await seen(inside("/bin/sleep 0.1; /bin/cat /proc/$$/limits"))).splitlines()
     limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
-    assert limits["Max address space"] == [str(2 << 30)] * 2
     assert limits["Max data size"] == [str(data_limit())] * 2
-    assert limits["Max cpu time"] == ["44"] * 2  # twice the time limit and the grace
     assert limits["Max core file size"] == ["0"] * 2
-
-
-async def test_the_kernel_takes_it_before_the_agent(inside: Inside) -> None:
-    assert await seen(inside("/bin/sleep 0.1; /bin/cat /proc/$$/oom_score_adj")) == "800\n"
 
 
 async def test_what_it_writes_is_its_own(inside: Inside) -> None:
@@ -120,7 +112,7 @@ async def test_a_template_bomb_ends_at_the_memory_limit(real: Path, config: Path
     kubectl = await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     argv = ("config", "view", "-o", f"go-template={double}")
     ended = await kubectl.run(argv, timeout=60.0, max_bytes=1 << 20, sink=kept)
-    assert (ended.code, ended.why) == (2, "memory")
+    assert (ended.exit_code, "kubectl ran out of memory" in str(ended.error)) == (2, True)
 
 
 async def test_one_that_needs_more_than_its_share_fails_alone(
@@ -133,7 +125,7 @@ async def test_one_that_needs_more_than_its_share_fails_alone(
     double = '{{$a := "xxxxxxxxxxxxxxxx"}}' + "".join("{{$a = printf `%s%s` $a $a}}" for _ in range(23)) + "{{len $a}}"
     argv = ("config", "view", "-o", f"go-template={double}")
     ended = await kubectl.run(argv, timeout=60.0, max_bytes=1 << 20, sink=kept)
-    assert (ended.code, ended.why) == (2, "memory")
+    assert (ended.exit_code, "kubectl ran out of memory" in str(ended.error)) == (2, True)
 
 
 async def test_two_agents_in_turn_use_the_same_home(real: Path, config: Path, tmp_path: Path) -> None:
@@ -146,10 +138,10 @@ async def test_no_program_is_found_in_path(real: Path, config: Path, tmp_path: P
     """A plugin that the agent's own PATH holds isn't run, and one in kubectl's PATH folder refuses the start."""
     kubectl = await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     ended = await kubectl.run(("plugin", "list"), timeout=20.0, max_bytes=1000, sink=kept)
-    assert (ended.code, "unable to find any kubectl plugins" in kept.stderr) == (1, True)
-    (tmp_path / "home" / "path").chmod(0o700)
-    write_script(tmp_path / "home" / "path" / "kubectl-evil", "echo evil")
-    with pytest.raises(KubectlError, match=r"path/kubectl-evil .* Remove it"):
+    assert (ended.exit_code, "unable to find any kubectl plugins" in kept.stderr) == (1, True)
+    (tmp_path / "home" / "empty").chmod(0o700)
+    write_script(tmp_path / "home" / "empty" / "kubectl-evil", "echo evil")
+    with pytest.raises(KubectlError, match=r"empty/kubectl-evil .* Remove it"):
         await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
 
 

@@ -66,9 +66,8 @@ def other() -> Iterator[Recorder]:
         yield recorder
 
 
-async def ask(kubectl: Kubectl, sink: Kept, *argv: str) -> int:
-    ended = await kubectl.run(argv or ("version",), timeout=30.0, max_bytes=10_000, sink=sink)
-    return ended.code
+async def ask(kubectl: Kubectl, sink: Kept, *argv: str) -> int | None:
+    return (await kubectl.run(argv or ("version",), timeout=30.0, max_bytes=10_000, sink=sink)).exit_code
 
 
 async def test_nothing_in_the_agents_environment_leads_elsewhere(
@@ -172,4 +171,4 @@ async def test_discovery_is_kept_on_the_volume(real: Path, tmp_path: Path, confi
     kubectl = await Kubectl.prepare(kubectl=str(real), kubeconfig=config, home=tmp_path / "home")
     await ask(kubectl, kept, "get", "pods")
     assert list((tmp_path / "home" / "cache").iterdir())
-    assert list((tmp_path / "home" / "work").iterdir()) == []
+    assert list((tmp_path / "home" / "empty").iterdir()) == []

@@ -41,7 +41,7 @@ async def test_it_is_there_again(scripted: Scripted, kept: Kept) -> None:
     kubectl.path.unlink()
     await refusal(kubectl, kept)
     write_script(kubectl.path, "exit 0")
-    assert (await kubectl.run([], timeout=10.0, max_bytes=100, sink=kept)).code == 0
+    assert (await kubectl.run([], timeout=10.0, max_bytes=100, sink=kept)).success
     assert kubectl.trouble is None
 
 
@@ -146,7 +146,7 @@ async def test_version_of_the_real_one(real: Path, config: Path, tmp_path: Path)
         ("echo '{}'", "doesn't tell gitVersion"),
         ("echo '[1]'", "doesn't tell gitVersion"),
         ("""echo '{"clientVersion": {"gitVersion": 7}}'""", "doesn't tell gitVersion"),
-        ("kill -9 $$", "ended with SIGKILL"),
+        ("kill -9 $$", "ended with code 137"),
     ],
 )
 async def test_version_of_one_that_is_no_good(scripted: Scripted, body: str, words: str) -> None:
