@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
@@ -35,7 +36,7 @@ class Config:
         "This cluster's name at the API.", example="It must give this cluster's name at the API, such as prod-eu-1.")]
     token: Annotated[str | None, S("KUBENTLY_TOKEN", None, read.token,
         "This cluster's token. A file is better: it can be rotated.", secret=True)] = field(repr=False)
-    token_file: Annotated[Path | None, S("KUBENTLY_TOKEN_FILE", None, read.path,
+    token_file: Annotated[Path | None, S("KUBENTLY_TOKEN_FILE", None, partial(read.file, check=read.token),
         "A file that holds the token; read again when it changes and after a 401.")]
     log_level: Annotated[str, S("LOG_LEVEL", "INFO", read.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
         "How much is logged.")]
@@ -59,15 +60,15 @@ class Config:
         "kubectl's name or path, looked up once at start.")]
     kubectl_home: Annotated[Path, S("KUBENTLY_KUBECTL_HOME", None, read.path,
         "A folder for kubectl's cache and kubeconfig; by default `kubectl` beside the spool.")]
-    kubeconfig: Annotated[Path | None, S("KUBENTLY_KUBECONFIG", None, read.path,
+    kubeconfig: Annotated[Path | None, S("KUBENTLY_KUBECONFIG", None, read.file,
         "Outside a cluster: the kubeconfig to use. Inside, the pod's service account is used.")]
-    policy_file: Annotated[Path | None, S("KUBENTLY_POLICY_FILE", None, read.path,
+    policy_file: Annotated[Path | None, S("KUBENTLY_POLICY_FILE", None, read.file,
         "A TOML file that narrows what may be run.")]
-    ca_cert: Annotated[Path | None, S("KUBENTLY_CA_CERT", None, read.path,
+    ca_cert: Annotated[Path | None, S("KUBENTLY_CA_CERT", None, read.file,
         "The API's CA, PEM; by default the system's CAs.")]
-    client_cert: Annotated[Path | None, S("KUBENTLY_CLIENT_CERT", None, read.path,
+    client_cert: Annotated[Path | None, S("KUBENTLY_CLIENT_CERT", None, read.file,
         "A client certificate for the API, PEM.")]
-    client_key: Annotated[Path | None, S("KUBENTLY_CLIENT_KEY", None, read.path,
+    client_key: Annotated[Path | None, S("KUBENTLY_CLIENT_KEY", None, read.file,
         "Its key, if it isn't in the same file.")]
     allow_http: Annotated[bool, S("KUBENTLY_ALLOW_HTTP", "false", read.flag,
         "Allows http:// to another machine: the token then travels in clear text.")]
@@ -97,8 +98,7 @@ class Config:
                 values[name] = None
                 mistakes.append(error)
         given = {name for name, text in environ.items() if text.strip()}
-        mistakes += [*_of_the_api(values, given), *_of_files(values), *_of_the_spool(values, given)]
-        mistakes += _of_kubently(environ)
+        mistakes += [*_of_the_api(values, given), *_of_the_spool(values, given), *_of_kubently(environ)]
         if mistakes:
             raise ConfigError(mistakes[0].problem, mistakes[0].hint, mistakes=mistakes)
         values["kubectl_home"] = values["kubectl_home"] or values["spool_path"].parent / "kubectl"
@@ -145,22 +145,8 @@ def _of_the_api(values: Values, given: set[str]) -> Iterator[ConfigError]:
             f"KUBENTLY_API_URL: {url!r} would send the token in clear text.",
             "Use https://, or set KUBENTLY_ALLOW_HTTP=true if the network between is trusted.",
         )
-    if values["client_key"] and not values["client_cert"]:
+    if {"KUBENTLY_CLIENT_KEY", "KUBENTLY_CLIENT_CERT"} & given == {"KUBENTLY_CLIENT_KEY"}:
         yield ConfigError("KUBENTLY_CLIENT_KEY is set without KUBENTLY_CLIENT_CERT.", "Set both, or neither.")
-
-
-def _of_files(values: Values) -> Iterator[ConfigError]:
-    for name in ("token_file", "ca_cert", "client_cert", "client_key", "kubeconfig", "policy_file"):
-        variable, file = SETTINGS[name].name, values[name]
-        try:
-            text = "" if file is None else file.read_text("utf-8", errors="replace")
-            if file is not None and name == "token_file":
-                read.token(text)
-        except OSError as error:
-            problem = f"{variable}: {str(file)!r} can't be read: {error.strerror}."
-            yield ConfigError(problem, f"Name a file that user {os.geteuid()} may read.")
-        except ConfigError as error:
-            yield ConfigError(f"{variable}: {str(file)!r} {error.problem}", error.hint)
 
 
 def _of_the_spool(values: Values, given: set[str]) -> Iterator[ConfigError]:

@@ -4,6 +4,7 @@ A reader returns the value or raises ConfigError: `problem` is the rest of a sen
 what would be right.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,10 +153,20 @@ def path(text: str) -> Path:
     if text.startswith("~"):
         raise ConfigError("begins with ~, which only a shell replaces.", "Write the whole path, such as /srv/file.")
     if text.startswith((":memory:", "file:")):
-        raise ConfigError(
-            "means something to SQLite or a browser, but names no file.", "Write a path, such as /srv/file."
-        )
+        problem = "means something to SQLite or a browser, but names no file."
+        raise ConfigError(problem, "Write a path, such as /srv/file.")
     return Path(text).absolute()
+
+
+def file(text: str, check: Reader = str) -> Path:
+    """A file that can be read, and with whose text `check` is content."""
+    found = path(text)
+    try:
+        check(found.read_text("utf-8", errors="replace"))
+    except OSError as error:
+        hint = f"Name a file that user {os.geteuid()} may read."
+        raise ConfigError(f"can't be read: {error.strerror}.", hint) from error
+    return found
 
 
 def address(text: str) -> tuple[str, int]:
