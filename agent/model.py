@@ -63,6 +63,14 @@ class Command:
     """A tool's parameters as the API sent them: JSON."""
 
 
+@dataclass(frozen=True, slots=True)
+class Malformed(Command):
+    """A command of which no more could be read than its ids. It gets an error result, never silence."""
+
+    reason: str = ""
+    """A sentence for the sender."""
+
+
 class Outcome(StrEnum):
     """How a command ended. `succeeded` is the only one with `success: true`."""
 
@@ -107,17 +115,6 @@ class Result:
     def success(self) -> bool:
         """Whether the API should see this as a success."""
         return self.outcome is Outcome.SUCCEEDED
-
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """A command whose id could be read but not the rest. It gets an error result, never silence."""
-
-    id: str
-    reason: str
-    """A sentence for the sender."""
-    correlation_id: str | None = None
-    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,9 +97,7 @@ class Poller:
             in_hand[BUSY] = beyond
         for bad in batch.malformed:
             log.warning("malformed command refused", command_id=bad.id[:64], reason=bad.reason)
-            refusal = Result(Outcome.REFUSED, error=bad.reason, rule="shape")
-            command = Command(bad.id, (), correlation_id=bad.correlation_id, session_id=bad.session_id)
-            in_hand.setdefault(refusal, []).append(command)
+            in_hand.setdefault(Result(Outcome.REFUSED, error=bad.reason, rule="shape"), []).append(bad)
         new = False
         with trio.CancelScope(shield=True, relative_deadline=self._patience) as self._journalling:
             try:

@@ -47,12 +47,12 @@ class Batch:
 def read_batch(entries: Sequence[object]) -> Batch:
     """Commands as they came, sorted. Those without a readable id are counted, as are those beyond the bound."""
     read = [read_command(entry) for entry in entries[:MAX_ENTRIES]]
-    commands = [each for each in read if isinstance(each, Command)]
     malformed = [each for each in read if isinstance(each, Malformed)]
+    commands = [each for each in read if each is not None and not isinstance(each, Malformed)]
     return Batch(commands, malformed, len(entries) - len(commands) - len(malformed))
 
 
-def read_command(entry: object) -> Command | Malformed | None:
+def read_command(entry: object) -> Command | None:
     """One command; None when not even its id can be read."""
     if not isinstance(entry, dict) or not _is_id(entry.get("id")):
         return None
@@ -64,7 +64,7 @@ def read_command(entry: object) -> Command | Malformed | None:
     correlation_id, session_id = _trace(entry.get("correlation_id")), _trace(entry.get("session_id"))
     problem = _problem(entry, tool)
     if problem is not None:
-        return Malformed(command_id, problem, correlation_id, session_id)
+        return Malformed(command_id, (), None, correlation_id, session_id, reason=problem)
     return Command(
         id=command_id,
         args=tuple(entry["args"]) if tool == "kubectl" else (),

@@ -68,7 +68,7 @@ async def test_known_ids_are_not_accepted_again(polling, events, autojump_clock)
 
 
 async def test_what_makes_no_sense_is_answered_or_counted(polling, events, autojump_clock):
-    polling.link.receives.append(Batch([], [Malformed("m", "no args")], skipped=3))
+    polling.link.receives.append(Batch([], [Malformed("m", (), reason="no args")], skipped=3))
     await polling.until_asked(2)
     (result,) = (await polling.outcomes()).values()
     assert (result.outcome, result.error, result.rule) == (Outcome.REFUSED, "no args", "shape")
@@ -241,7 +241,7 @@ async def test_what_is_journalled_isnt_called_lost(polling, events, monkeypatch)
         return await real(commands)
 
     monkeypatch.setattr(polling.spool, "accept", accept)
-    polling.link.receives.append(Batch(commands("a", "b"), [Malformed("m", "no args")]))
+    polling.link.receives.append(Batch(commands("a", "b"), [Malformed("m", (), reason="no args")]))
     with pytest.raises(SpoolError, match="damaged"):
         await polling.poller.run()
     (line,) = events["commands received but not journalled: the API must hand them out again"]

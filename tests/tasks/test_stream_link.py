@@ -184,7 +184,7 @@ async def test_what_is_no_command_is_answered_or_counted(link, api, autojump_clo
     )  # fmt: skip
     batch = await link.receive(eager=False)
     assert batch.malformed == [
-        Malformed("tool", f"This agent runs kubectl and log_search, not the tool 'helm'. {HELM}")
+        Malformed("tool", (), reason=f"This agent runs kubectl and log_search, not the tool 'helm'. {HELM}")
     ]
     assert [c.id for c in batch.commands] == ["kubectl"]
     assert batch.skipped == 4
