@@ -92,17 +92,14 @@ class Child:
                 yield key.data, data
 
     async def end(self, grace: float) -> tuple[int, list[tuple[Stream, bytes]]]:
-        """End what is left of it: SIGTERM to all that it has started, and after `grace` seconds SIGKILL.
-
-        Returns:
-            What `subprocess` calls the return code (-N for signal N), and what it has printed last.
+        """End what is left of it and of what it has started, even if cancelled: SIGTERM, and after `grace` seconds
+        SIGKILL. Returns what `subprocess` calls the return code (-N for signal N), and what it has printed last.
         """
-        with trio.CancelScope(shield=True):
-            if not self.gone:
-                self.signal(signal.SIGTERM)
-                await self._exit(grace)
-            self.signal(signal.SIGKILL)  # what is left of the group
-            await self._exit(KILLED_SECONDS)
+        if not self.gone:
+            self.signal(signal.SIGTERM)
+            await self._exit(grace)
+        self.signal(signal.SIGKILL)  # what is left of the group
+        await self._exit(KILLED_SECONDS)
         printed: list[tuple[Stream, bytes]] = []
         while len(printed) < _LAST_READS and (more := [*self.read()]):
             printed += more
@@ -128,7 +125,7 @@ class Child:
         return (int(resident) - int(shared)) * resource.getpagesize()
 
     async def _exit(self, seconds: float) -> None:
-        with trio.move_on_after(seconds):
+        with trio.move_on_after(seconds, shield=True):
             while not self.gone:
                 if self._handle is None:
                     await trio.sleep(0.02)

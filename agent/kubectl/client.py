@@ -41,7 +41,6 @@ CROWDED = (
 )
 _OUT_OF_MEMORY = re.compile(r"^fatal error: .*(out of memory|cannot allocate memory)", re.MULTILINE)  # Go's own words
 _GO_FATAL = 2  # the exit code of a Go program that can't go on
-_HEAD_CHARS = 2000
 _SHOWN_NUL = "\ufffd".encode()
 
 _End = tuple[Outcome, str | None]
@@ -82,21 +81,13 @@ class Kubectl:
         sink: Sink,
         grace: float = 2.0,
     ) -> Result:
-        """Run one command line that the guard has made, and return when nothing of it is left.
+        """Run one command line that the guard has made (without the program), and return when nothing of it is left.
 
-        stdout and stderr go to `sink` while they are printed. At the time limit, when the caller is cancelled and when
-        the sink fails, the whole group is asked to end (SIGTERM) and after `grace` killed (SIGKILL); what had been
-        printed by then still reaches the sink, and only then does a Cancelled or the sink's error travel on.
-
-        Args:
-            argv: Without the program itself.
-            timeout: Seconds, from the start.
-            max_bytes: How much of stdout is handed on, in UTF-8 bytes.
-            sink: Is awaited for each piece, so that a slow one slows the child down; nothing heaps up.
-            grace: Seconds between SIGTERM and SIGKILL.
-
-        Raises:
-            KubectlError: the child can't be started.
+        stdout, up to `max_bytes` of UTF-8, and stderr go to `sink` while they are printed. It is awaited for each
+        piece, so that a slow one slows the child down; nothing heaps up. After `timeout` seconds, when the caller is
+        cancelled and when the sink fails, the whole group is asked to end (SIGTERM) and `grace` seconds later killed;
+        what had been printed by then still reaches the sink, and only then does a Cancelled or the sink's error travel
+        on. Raises KubectlError if the child can't be started.
         """
         began = trio.current_time()
         self.trouble = None
@@ -105,16 +96,19 @@ class Kubectl:
         except KubectlError as unstartable:
             self.trouble = str(unstartable)
             raise
-        texts: dict[Stream, Text] = {"stdout": Text(max_bytes), "stderr": Text(STDERR_BYTES)}
+        texts: dict[Stream, Text] = {"stdout": (stdout := Text(max_bytes)), "stderr": Text(STDERR_BYTES)}
+        said = ""
 
         async def hand_on(printed: Iterable[tuple[Stream, bytes]]) -> None:
-            with trio.CancelScope(shield=True):  # even if nobody waits for the result any more
-                for stream, data in printed:
-                    if piece := texts[stream].feed(data):
+            nonlocal said
+            for stream, data in printed:
+                if piece := texts[stream].feed(data):
+                    said += piece if stream == "stderr" else ""
+                    with trio.CancelScope(shield=True):  # even if nobody waits for the result any more
                         await sink(stream, piece)
 
         self.children.add(child)
-        why, stdout, weigh_at = None, texts["stdout"], began + WEIGHED_SECONDS
+        why, weigh_at = None, began + WEIGHED_SECONDS
         try:
             while not child.gone and (why := _too_much(began, timeout, stdout.total, max_bytes)) is None:
                 with trio.move_on_at(min(began + timeout, weigh_at)):
@@ -130,7 +124,7 @@ class Kubectl:
         if child.crowded:
             why = Outcome.FAILED, CROWDED
         code = 128 - returned if returned < 0 else returned
-        outcome, error = why or _by_itself(returned, texts["stderr"].head)
+        outcome, error = why or _by_itself(returned, said)
         return Result(outcome, code, error, output_bytes=stdout.total, truncated=stdout.truncated)
 
     def kill(self) -> None:
@@ -209,8 +203,6 @@ class Text:
         """Bytes fed, those beyond the cap included."""
         self.truncated = False
         """Whether something was beyond the cap."""
-        self.head = ""
-        """Its beginning."""
         self._room = max_bytes
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
@@ -228,5 +220,4 @@ class Text:
             text = text.encode()[: self._room].decode("utf-8", "ignore")
             self.truncated = True
         self._room -= size
-        self.head += text[: _HEAD_CHARS - len(self.head)]
         return text

@@ -1,9 +1,8 @@
 """One container's log, line by line as it comes: what matches, and the lines around it."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
-
-from agent.log_search.request import Match
 
 MATCHES_PER_CONTAINER = 50
 LINE_CHARS = 500
@@ -26,7 +25,7 @@ class Line(NamedTuple):
 class ContainerLog:
     """Takes a log piece by piece and keeps what is to be shown. `name` is as in web-0/app."""
 
-    def __init__(self, name: str, match: Match, context_lines: int = 0) -> None:
+    def __init__(self, name: str, match: Callable[[str], object], context_lines: int = 0) -> None:
         self.name = name
         self.error: str | None = None
         """Why it wasn't read, or not whole."""

@@ -10,9 +10,6 @@ import re2
 
 from agent.guard import Refused
 
-Match = Callable[[str], object]
-"""Whether a line matches."""
-
 
 @dataclass(frozen=True, slots=True)
 class LogSearch:
@@ -45,21 +42,21 @@ class LogSearch:
         for name, value in given.items():
             if not isinstance(value, kinds[name]) or (kinds[name] is int and value is True):
                 called = {bool: "boolean", int: "number"}.get(kinds[name], "string")
-                raise _no_sense(f"`{name}` must be a {called}.")
+                raise Refused("shape", f"`{name}` must be a {called}.")
         for name in {"namespace", "query"} - given.keys():
-            raise _no_sense(f"A log search needs `{name}`.")
+            raise Refused("shape", f"A log search needs `{name}`.")
         if ("selector" in given) == ("pod_name" in given):
-            raise _no_sense("A log search needs exactly one of `selector` and `pod_name`.")
+            raise Refused("shape", "A log search needs exactly one of `selector` and `pod_name`.")
         if len(given["query"]) > 512:
-            raise _no_sense(f"`query` has {len(given['query'])} characters; at most 512 are searched for.")
+            raise Refused("shape", f"`query` has {len(given['query'])} characters; at most 512 are searched for.")
         if not re.fullmatch(r"(\d+(\.\d+)?(h|m|s|ms))+", given.get("since", "1h")):
-            raise _no_sense("`since` must be a duration such as 90s, 15m or 1h.")
+            raise Refused("shape", "`since` must be a duration such as 90s, 15m or 1h.")
         for name, most in (("tail_lines", 10_000), ("context_lines", 10)):
             if not 0 <= given.get(name, 0) <= most:
-                raise _no_sense(f"`{name}` must be from 0 to {most}.")
+                raise Refused("shape", f"`{name}` must be from 0 to {most}.")
         return cls(**given)
 
-    def matcher(self) -> Match:
+    def matcher(self) -> Callable[[str], object]:
         """What decides whether a line matches.
 
         Regular expressions come from a model. RE2 takes time in proportion to the text, whatever the expression is, and
@@ -75,12 +72,13 @@ class LogSearch:
         options = re2.Options()
         options.case_sensitive, options.max_mem, options.log_errors = self.case_sensitive, 8 << 20, False
         try:
-            return cast("Match", re2.compile(self.query, options).search)
+            return cast("Callable[[str], object]", re2.compile(self.query, options).search)
         except re2.error as error:
             why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-            raise _no_sense(
+            raise Refused(
+                "shape",
                 f"`query` is no regular expression of RE2's syntax ({why}). It has no look-around and no "
-                "back-references; without use_regex the text is searched for as it is."
+                "back-references; without use_regex the text is searched for as it is.",
             ) from error
 
     @property
@@ -119,9 +117,7 @@ def _rfc3339(text: str) -> str:
             seconds /= 1000
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", text):
-        raise _no_sense("`since_time` must be a time as in RFC 3339, such as 2026-08-16T12:00:00Z, or Unix seconds.")
+        raise Refused(
+            "shape", "`since_time` must be a time as in RFC 3339, such as 2026-08-16T12:00:00Z, or Unix seconds."
+        )
     return text if text.endswith("Z") or text[-6] in "+-" else f"{text}Z"
-
-
-def _no_sense(sentence: str) -> Refused:
-    return Refused("shape", sentence)
