@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SET_MS = 5000  # a smaller difference is drift, which the system corrects a little at a time
 _TIMES = {
     "commands": ("accepted_unix_ms", "started_unix_ms"),
@@ -24,7 +23,7 @@ def readable(unix_ms: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_ms // 1000))
 
 
-def boot_id(path: Path = _BOOT_ID) -> str:
+def boot_id(path: Path = Path("/proc/sys/kernel/random/boot_id")) -> str:
     """Which boot of the machine this is; "" if the kernel doesn't say."""
     try:
         return path.read_text().strip()[:8]

@@ -62,10 +62,10 @@ def translate(error: sqlite3.Error, path: Path) -> SpoolError:
 
 
 @contextmanager
-def said(what: str) -> Iterator[None]:
+def said(what: str, hint: str = "") -> Iterator[None]:
     """Errors of the file system as sentences: `what` couldn't be done."""
     try:
         yield
     except OSError as error:
-        hint = f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to another path."
+        hint = hint or f"Give it to user {os.geteuid()}, or set KUBENTLY_SPOOL_PATH to another path."
         raise SpoolError(f"{what} ({error.strerror}).", hint) from error

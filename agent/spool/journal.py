@@ -46,19 +46,12 @@ class Claim:
     started_unix_ms: int
     written: dict[Stream, Written] = field(default_factory=dict)  # the output that is in the file
     last: Job | None = None  # the last piece of it that was handed in
-    lost: bool = False  # a piece found no room: none after it is stored
+    refused: list[Job] = field(default_factory=list)  # pieces that found no room: none after them is stored
 
     @property
     def stored_bytes(self) -> int:
         """Of its output, in the file."""
         return sum(written.bytes for written in self.written.values())
-
-    def stored(self, stream: Stream, written: Written, piece: Job) -> None:
-        """A piece is in the file now, or has found no room."""
-        if piece.error is None:
-            self.written[stream] = written
-        else:
-            self.lost = True
 
 
 def storable(command: Command) -> Command:
@@ -184,13 +177,13 @@ def finish(
         return None
     output = dict(run.written)
     texts = dict.fromkeys(STREAMS, b"")
-    for stream, text in () if run.lost else tail:
+    for stream, text in () if run.refused else tail:
         before, data = output.get(stream, NOTHING), text.encode()
         append(db, run.seq, stream, before.parts, text)
         output[stream] = before.plus(data)
         texts[stream] += data
     held = None if run.written or sum(map(len, texts.values())) > HELD_BYTES else texts
-    result = replace(result, truncated=result.truncated or run.lost)
+    result = replace(result, truncated=result.truncated or bool(run.refused))
     started = run.started_unix_ms
     return results.store(db, run.seq, run.command, result, now_ms, started_ms=started, output=output, texts=held)
 

@@ -5,6 +5,7 @@ Functions of the database, and `sweep`, which calls them. Only what the API has 
 
 # ruff: noqa: S608  # what is put into these statements is this file's own
 
+import math
 import sqlite3
 from pathlib import Path
 
@@ -19,8 +20,7 @@ log = Log("spool")
 BUSY_MS = 1000
 """How long a write waits for a person's sqlite3 that holds SQLite's lock. All who wait for the spool wait with it."""
 
-SLICE_ROWS = 500
-SLICE_PAGES = 1024
+SLICE_ROWS, SLICE_PAGES = 500, 1024
 """How much is done in one transaction: little, so that others don't wait for long."""
 
 _DROP_ROWS = 100
@@ -34,44 +34,39 @@ KEPT = "results where output = 'kept'"
 
 
 def tidy(db: sqlite3.Connection, clock: Clock, space: Space, full: str | None) -> int:
-    """Follow the clock, note how full the spool is, forget old results, and delete output kept for people if room is
-    short.
-
-    Returns:
-        How many results were forgotten: if any, there may be more.
+    """Follow the clock, note how full the spool is, forget old results, and delete what is kept for people beyond its
+    share. Returns how many results were forgotten: if any, there may be more.
     """
     plan = space.plan
     follow(db, clock)
     note(db, capacity_bytes=plan.capacity_bytes, full_because=full)
     db.execute(f"pragma max_page_count = {plan.hard_pages}")
     # On a disk that others have filled it would make no room, and an id that is forgotten too early runs again.
-    rows = None if space.disk_full else plan.kept_rows
+    rows = math.inf if space.disk_full else plan.kept_rows
     removed = forget(db, clock.unix_ms() - round(space.limits.retention_seconds * 1000), rows)
     drop(db, KEPT, 0 if space.used_bytes > plan.soft_bytes // 2 else plan.kept_bytes)
     drop(db, REJECTED, plan.rejected_bytes)
     return removed
 
 
-def forget(db: sqlite3.Connection, before_ms: int, keep_rows: int | None) -> int:
+def forget(db: sqlite3.Connection, before_ms: int, keep_rows: float) -> int:
     """Remove some of the results settled before `before_ms`, and some of the oldest beyond `keep_rows`, delivered ones
-    first.
+    first. Returns how many.
     """
-    removed = excess = 0
-    if keep_rows is not None:
-        (rows,) = db.execute("select count(*) from commands where state in ('delivered', 'rejected')").fetchone()
-        excess = rows - keep_rows
+    removed = 0
     for state in ("delivered", "rejected"):
+        (rows,) = db.execute("select count(*) from commands where state in ('delivered', 'rejected')").fetchone()
         oldest = db.execute(
             "select seq, settled_unix_ms from commands left join results using (seq) where state = ?"
             " order by seq limit ?",  # settled nearly in the order of acceptance
             (state, SLICE_ROWS),
         ).fetchall()
-        gone = [(seq,) for n, (seq, ms) in enumerate(oldest) if n < excess - removed or (ms and ms < before_ms)]
+        gone = [(seq,) for n, (seq, ms) in enumerate(oldest) if n < rows - keep_rows or (ms and ms < before_ms)]
         for table in ("pieces", "results", "commands"):
             db.executemany(f"delete from {table} where seq = ?", gone)
         removed += len(gone)
         if len(oldest) == SLICE_ROWS:  # there are more of these to go first, in the next round
-            excess = removed
+            keep_rows = math.inf
     return removed
 
 
@@ -91,9 +86,7 @@ def drop(db: sqlite3.Connection, source: str, most_bytes: int) -> None:
 
 
 def shrink(db: sqlite3.Connection, space: Space) -> int:
-    """Give some free pages back to the file system, at the next checkpoint, and return how many. Outside of a
-    transaction.
-    """
+    """Give some free pages back to the file system, at the next checkpoint, and return how many."""
     (free,) = db.execute("pragma freelist_count").fetchone()
     slack = min(_SLACK_BYTES, space.plan.soft_bytes // 16) // PAGE_BYTES
     pages = max(0, min(SLICE_PAGES, int(free) - slack))
@@ -104,11 +97,10 @@ def shrink(db: sqlite3.Connection, space: Space) -> int:
 
 
 def checkpoint(db: sqlite3.Connection, clock: Clock, space: Space, whole: bool) -> None:
-    """Bring the write-ahead log into the database, as far as no reader needs it. Outside of a transaction.
+    """Bring the write-ahead log into the database, as far as no reader needs it.
 
     If `whole`, or if it is too long, it is truncated too, unless a reader prevents that. Else its file keeps its
-    length: overwriting is cheaper than extending. Nobody is waited for. Then there may be
-    room for the ballast.
+    length: overwriting is cheaper than extending. Nobody is waited for. Then there may be room for the ballast.
     """
     long = space.wal_bytes > space.plan.wal_bytes
     db.execute("pragma busy_timeout = 0")
@@ -139,11 +131,7 @@ def take_requests(path: Path) -> list[str]:
 
 
 async def sweep(writer: Writer, space: Space, clock: Clock, full: str | None) -> None:
-    """One round, in small commits, so that others don't wait for long.
-
-    Raises:
-        SpoolFull: no room even for that; try again later.
-    """
+    """One round, in small commits."""
     space.grow()
     removed = pages = 0
     try:

@@ -124,7 +124,7 @@ def refuse_foreign(path: Path) -> None:
     Raises:
         SpoolError: it isn't ours, and says what it is; or it can't be read.
     """
-    with said(f"The spool {path} can't be read"):
+    with said(f"The spool {path} can't be read", "Run this as a user who may, or set KUBENTLY_SPOOL_PATH."):
         if not path.exists():
             return
         if not path.is_file():
@@ -180,9 +180,9 @@ def _check_version(path: Path, db: sqlite3.Connection) -> None:
 def create(path: Path) -> Path:
     """Make an empty spool beside `path` and return where."""
     making = beside(path, ".making")
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", "-journal"):
         beside(making, suffix).unlink(missing_ok=True)
-    os.close(os.open(making, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    making.touch(0o600, exist_ok=False)
     with closing(sqlite3.connect(making, isolation_level=None)) as db:
         db.execute(f"pragma page_size = {PAGE_BYTES}")
         db.execute("pragma auto_vacuum = incremental")  # only before the first table

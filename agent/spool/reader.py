@@ -27,20 +27,12 @@ def open_reader(path: Path) -> Iterator["Reader"]:
     Raises:
         SpoolError: there is none, or it can't be read.
     """
-    try:
-        with path.open("rb"):  # gives the clearest error
-            pass
-    except FileNotFoundError as error:
+    refuse_foreign(path)
+    if not path.exists():
         raise SpoolError(
             f"There is no spool at {path}: no agent was started with that path yet, or it is elsewhere.",
             "Name the file, or set KUBENTLY_SPOOL_PATH.",
-        ) from error
-    except OSError as error:
-        raise SpoolError(
-            f"The spool {path} can't be read ({error.strerror}: {error.filename}).",
-            "Name the file itself, and run this as a user who may read it.",
-        ) from error
-    refuse_foreign(path)
+        )
     # After a clean end there is no log, and then nobody needs to make its index to read the file.
     mode = "mode=ro" if beside(path, "-wal").exists() else "mode=ro&immutable=1"
     uri = f"{path.absolute().as_uri()}?{mode}"

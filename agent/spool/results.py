@@ -125,13 +125,7 @@ def count_attempt(db: sqlite3.Connection, seq: int) -> None:
 
 
 def settle(
-    db: sqlite3.Connection,
-    seq: int,
-    state: str,
-    http_status: int | None,
-    error: str | None,
-    now_ms: int,
-    keep: bool,
+    db: sqlite3.Connection, seq: int, state: str, http_status: int | None, error: str | None, now_ms: int, keep: bool
 ) -> None:
     """Record the API's final answer. `keep`: the output stays. Arguments beyond what people are shown are deleted:
     nobody runs the command again, and 1,055 refused ones of 16 KiB once filled a spool of 32 MiB for a day.

@@ -84,11 +84,9 @@ class Space:
         self.path = path
         self.limits = limits
         self._ballast = beside(path, ".ballast")
-        self.used_bytes = 0
-        """The size of the database, without its free pages."""
         self.file_bytes = self.wal_bytes = self.disk_free = 0
-        self.reader_since_ms: int | None = None
-        """Since when a reader has kept the write-ahead log from starting over."""
+        self.used_bytes = 0  # of the database, without its free pages
+        self.reader_since_ms: int | None = None  # since when a reader keeps the write-ahead log from starting over
         self.plan = self._divide()
 
     def grow(self) -> None:

@@ -57,7 +57,7 @@ class Spool:
         self._running: dict[str, Claim] = {}
         self._fresh: dict[int, Delivery] = {}  # so that what can be sent at once needs no look into the file
         self._pending = pending = Pending(results.sizes(db), trio.current_time)
-        self._unrecorded: list[Job] = []  # verdicts that the disk refused
+        self._unrecorded: deque[Job] = deque()  # verdicts that the disk refused
         self.work = Signal(self._claimable)  # wakes executors: a command can be claimed
         self.space = Signal(lambda: self.room)  # wakes the poller: commands can be accepted
         self.due = Signal(lambda: int(pending.next() is not None), pending.next_at)  # wakes uploaders
@@ -67,19 +67,14 @@ class Spool:
         self._writer = Writer(db, space, self._changed, inline=inline)
 
     @property
-    def full(self) -> bool:
-        """Whether there is no room for one more output: then no commands are taken."""
-        return self._space.full
-
-    @property
     def full_because(self) -> str | None:
-        """Why, in a sentence; None if it isn't full."""
-        return self._space.why_full(self.pending, self._pending.bytes) if self.full else None
+        """Why no commands are taken: there is no room for one more output. A sentence; None while they are."""
+        return self._space.why_full(self.pending, self._pending.bytes) if self._space.full else None
 
     @property
     def room(self) -> int:
         """How many more commands may be accepted now."""
-        return 0 if self.full else max(0, self._space.limits.journal - self.unfinished)
+        return 0 if self._space.full else max(0, self._space.limits.journal - self.unfinished)
 
     @property
     def unfinished(self) -> int:
@@ -137,13 +132,13 @@ class Spool:
         for piece in _split(text):
             if run.last is not None:
                 await run.last.done.wait()
-            if run.lost:
+            if run.refused:
                 break
             before = run.written.get(stream, NOTHING)
-            after = partial(run.stored, stream, before.plus(piece.encode()))
             args = (run.seq, stream, before.parts, piece)
-            run.last = self._writer.hand_in(Need.GROW, journal.append, *args, after=after)
-        return not run.lost
+            stored = partial(run.written.update, {stream: before.plus(piece.encode())})
+            run.last = self._writer.hand_in(Need.GROW, journal.append, *args, then=stored, otherwise=run.refused.append)
+        return not run.refused
 
     async def finish(self, command_id: str, result: Result, tail: Sequence[tuple[Stream, str]] = ()) -> None:
         """Store the last pieces of output and the result in one durable commit; it is due to be sent from then on.
@@ -218,12 +213,8 @@ class Spool:
             return
         keep = self._pending.remove(seq) <= _KEPT_BYTES or state == "rejected"
         verdict = (seq, state, http_status, error, self._clock.unix_ms(), keep)
-        self._writer.hand_in(Need.STATE, results.settle, *verdict, after=self._note_verdict)
-
-    def _note_verdict(self, verdict: Job) -> None:
-        """While the disk refuses a verdict, it stays in memory, so that nothing is sent again."""
-        if verdict.error is not None:
-            self._unrecorded.append(verdict)
+        # While the disk refuses it, it stays in memory, so that nothing is sent again.
+        self._writer.hand_in(Need.STATE, results.settle, *verdict, otherwise=self._unrecorded.append)
 
     def postponed(self, seq: int, seconds: float, http_status: int | None, error: str) -> None:
         """It wasn't delivered; it is due again after `seconds`. What is written down is for people only."""
@@ -248,18 +239,14 @@ class Spool:
     # Maintenance, and figures.
 
     async def sweep(self) -> None:
-        """One round of maintenance.
-
-        Raises:
-            SpoolFull: no room even for that; try again later.
-            SpoolError: something that was handed in has failed for good, or the file isn't the one that was opened.
+        """One round of maintenance. Raises SpoolError also if something that was handed in has failed for good, or if
+        the file isn't the one that was opened.
         """
         if self._writer.failure is not None:
             raise self._writer.failure
         self._space.check_identity()
-        again, self._unrecorded = self._unrecorded, []
-        for verdict in again:
-            self._writer.put(verdict)
+        for _ in range(len(self._unrecorded)):
+            self._writer.put(self._unrecorded.popleft())
         if wanted := maintenance.take_requests(self._space.path):
             self._due(await self._writer.run(Need.STATE, journal.retry, wanted))
         await maintenance.sweep(self._writer, self._space, self._clock, self.full_because)

@@ -26,16 +26,13 @@ SMALL_BYTES = 64 * 1024
 class Limits:
     """The limits of a spool, as configured; the disk may limit it further."""
 
-    max_bytes: int
-    """Of all the spool's files together: database, write-ahead log, ballast, and damaged ones put aside."""
-    retention_seconds: float = 86_400.0
-    """How long a delivered or rejected result is remembered."""
-    journal: int = 8
-    """How many commands may wait or run here at a time; others stay at the API."""
-    output_bytes: int = 10 * 1024 * 1024
-    """The largest output of one command. Room for it is kept free for each command that runs."""
-    rerun_seconds: float = 300.0
-    """After a crash an unfinished command younger than this is run again, an older one answered with an error."""
+    max_bytes: int  # of all its files together: database, write-ahead log, ballast, and damaged ones put aside
+    retention_seconds: float = 86_400.0  # how long a delivered or rejected result is remembered
+    journal: int = 8  # how many commands may wait or run here at a time; others stay at the API
+    output_bytes: int = 10 * 1024 * 1024  # of one command, at most. Room for it is kept free for each that runs
+    rerun_seconds: float = (
+        300.0  # after a crash an unfinished command younger than this runs again; else it is answered
+    )
 
 
 @dataclass(slots=True)
@@ -53,11 +50,10 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What became of a batch of commands: both are command ids, as given."""
+    """What became of a batch of commands, by their ids as given."""
 
     new: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-    """Seen before, in this batch or earlier. Nothing runs again; a known result is due to be sent once more."""
+    known: tuple[str, ...] = ()  # seen before, in this batch or earlier: they run nothing again
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +87,12 @@ class Delivery:
     result: Result
     correlation_id: str | None = None
     session_id: str | None = None
-    executed_at: float | None = None
-    """When the command was started, in seconds since the epoch; of one that never was, when its answer was stored. A
-    result that is sent again is the same, byte for byte.
-    """
+    executed_at: float | None = None  # when it was started, or else answered: in seconds since the epoch
     output: Mapping[Stream, Written] = field(default_factory=lambda: dict.fromkeys(STREAMS, NOTHING))
-    texts: Mapping[Stream, Utf8] | None = field(default=None, repr=False)
-    """The output itself where it is small, so that sending it needs no further look into the spool."""
-    attempts: int = 1
-    """How often it was tried before, and this time."""
-    whole: bool = True
-    """Whether the checksums are right; for a larger output that shows only when it is read."""
+    texts: Mapping[Stream, Utf8] | None = field(default=None, repr=False)  # the output itself where it is small
+    attempts: int = 1  # how often it was tried before, and this time
+    whole: bool = True  # whether the checksums are right; for a larger output that shows only when it is read
     source: "Callable[[Delivery, Stream], AsyncGenerator[Utf8, None]]" = field(default=_held, repr=False)
-    """Where `pieces` come from."""
 
     @property
     def bytes(self) -> int:

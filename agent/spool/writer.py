@@ -48,7 +48,8 @@ class Job:
     need: Need
     work: Callable[[sqlite3.Connection], Any]
     durable: bool = False
-    after: "Callable[[Job], object] | None" = None
+    then: Callable[[], object] = lambda: None
+    otherwise: "Callable[[Job], object]" = lambda _: None
     value: Any = None
     error: Exception | None = None
     done: trio.Event = field(default_factory=trio.Event)
@@ -104,12 +105,13 @@ class Writer:
         need: Need,
         work: Callable[[sqlite3.Connection, Unpack[Ts]], object],
         *args: *Ts,
-        after: Callable[[Job], object] | None = None,
+        then: Callable[[], object] = lambda: None,
+        otherwise: Callable[[Job], object] = lambda _: None,
     ) -> Job:
-        """Hand in an operation and don't wait. `after` is called on the event loop with what came of it. What goes
-        wrong and won't pass is in `failure`.
+        """Hand in an operation and don't wait. `then` is called on the event loop when it has succeeded, `otherwise`
+        when it has failed. What goes wrong and won't pass is in `failure`.
         """
-        job = Job(need, lambda db: work(db, *args), after=after)
+        job = Job(need, lambda db: work(db, *args), then=then, otherwise=otherwise)
         self.put(job)
         return job
 
@@ -212,13 +214,15 @@ class Writer:
 
     def _tell(self, jobs: list[Job]) -> None:
         for job in jobs:
-            if isinstance(job.error, SpoolError) and not isinstance(job.error, SpoolFull):
-                self.failure = self.failure or job.error
-            elif job.error is not None and not isinstance(job.error, SpoolFull):
+            if job.error is None:
+                job.then()
+                continue
+            job.otherwise(job)
+            if not isinstance(job.error, SpoolError):
                 words = f"The spool's thread failed: {type(job.error).__name__}: {job.error}."
                 self.failure = self.failure or SpoolError(words)
-            if job.after is not None:
-                job.after(job)
+            elif not isinstance(job.error, SpoolFull):
+                self.failure = self.failure or job.error
         self._changed()
         for job in jobs:
             job.done.set()

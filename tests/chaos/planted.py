@@ -46,7 +46,7 @@ PLANTED = (
     Planted(
         "a full disk at the start makes nothing be forgotten",
         "agent/spool/maintenance.py",
-        "None if space.disk_full else plan.kept_rows",
+        "math.inf if space.disk_full else plan.kept_rows",
         "plan.kept_rows",
         (f"{SPOOL}/test_spool_full.py", "-k", "isnt_forgotten"),
     ),
@@ -302,14 +302,14 @@ PLANTED = (
     Planted(
         "a verdict that the disk refused is written down later",
         "agent/spool/spool.py",
-        "            self._writer.put(verdict)\n",
+        "            self._writer.put(self._unrecorded.popleft())\n",
         "            pass\n",
         (f"{SPOOL}/test_spool_full.py", "-k", "results_still_leave_once"),
     ),
     Planted(
         "an output of which a part found no room says so",
         "agent/spool/journal.py",
-        "truncated=result.truncated or run.lost",
+        "truncated=result.truncated or bool(run.refused)",
         "truncated=result.truncated",
         (
             f"{SPOOL}/test_spool_full.py",

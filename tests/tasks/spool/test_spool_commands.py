@@ -172,7 +172,7 @@ async def test_what_room_promises_fits_and_delivery_makes_room_again(path: Path)
             await fill(spool, str(taken))
             taken += 1
         assert taken >= 3
-        assert spool.full
+        assert spool.full_because
         assert len(await deliver_all(spool)) == taken
         await spool.sweep()
         with trio.fail_after(60):

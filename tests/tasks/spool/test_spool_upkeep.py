@@ -165,7 +165,7 @@ async def test_long_arguments_of_delivered_commands_go_when_room_is_short(path: 
             if n % 50 == 0:
                 await spool.sweep()
         await spool.sweep()
-        assert not spool.full
+        assert spool.full_because is None
         assert spool.room > 0
         assert (await spool.accept([command("0", "get", "x" * 16_000)])).known == ("0",)
 
