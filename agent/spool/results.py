@@ -131,13 +131,11 @@ def settle(
     nobody runs the command again, and 1,055 refused ones of 16 KiB once filled a spool of 32 MiB for a day.
     """
     long = f"length(args) + length(request) > {SHOWN_CHARS}"
-    changed = db.execute(
+    db.execute(
         f"update commands set state = ?, args = iif({long}, null, args), request = iif({long}, null, request)"
         " where seq = ? and state = 'spooled'",
         (state, seq),
-    ).rowcount
-    if not changed:
-        return
+    )
     if not keep:
         db.execute("delete from pieces where seq = ?", (seq,))
     output = "whole" if state == "rejected" else "kept"
