@@ -42,7 +42,6 @@ class Poller:
         self._circuit = circuit
         self._trust = trust
         self._metrics = metrics
-        self._refusal: str | None = None
         self._patience = math.inf
         self._journalling = trio.CancelScope()
 
@@ -71,13 +70,11 @@ class Poller:
         except LinkDown as down:
             self._metrics.count("kubently_polls_total", "refused" if down.refused else "failed")
             log.debug("asked in vain", reason=down.problem)
-            if down.refused and down.problem != self._refusal:  # loudly, but once for each reason
-                self._refusal = down.problem
+            if down.refused and down.problem != self._circuit.reason:  # loudly, but not each time
                 log.error("API refuses this agent", reason=down.problem, todo=down.hint)
             self._circuit.failed(down)
             self._trust.doubt(LinkDown(down.problem))
             return None
-        self._refusal = None
         self._circuit.succeeded()
         if batch.recognised:
             self._trust.recognised()

@@ -167,12 +167,9 @@ class Agent:
                 self.metrics.finished(result)
 
     async def _tell_what_is_left(self) -> None:
-        if self._spool.pending:
-            log.warning(
-                "stopped with results undelivered: they go with the volume, or are sent at the next start",
-                count=self._spool.pending,
-                command_ids=await self._spool.undelivered(20),
-            )
+        if count := self._spool.pending:
+            says = "stopped with results undelivered: they go with the volume, or are sent at the next start"
+            log.warning(says, count=count, command_ids=await self._spool.undelivered(20))
         else:
             log.info("drained, everything is delivered")
 
@@ -194,9 +191,8 @@ async def run(config: Config) -> int:
     )
     log.info("starting", version=__version__, **config.effective(), proxy=proxy_shown(config.api_url))
     if unknown := unknown_variables(os.environ):
-        log.warning(
-            "unknown variables, nothing reads them", names=unknown, todo="`kubently-agent check` may know what is meant"
-        )
+        todo = "`kubently-agent check` may know what is meant"
+        log.warning("unknown variables, nothing reads them", names=unknown, todo=todo)
     async with open_spool(config.spool_path, limits) as spool, aclosing(link):
         log.info("spool opened", results_waiting=spool.pending)
         try:
