@@ -138,12 +138,12 @@ class Trust:
         self._own.succeeded()
         self._recognised.set()
 
-    def doubt(self, down: LinkDown) -> None:
-        """Something failed."""
+    def doubt(self, words: str = "", retry_after: float | None = None) -> None:
+        """Something failed. Results wait for as long as the answer to one of them has asked for."""
         if self._recognised.is_set():
             self._recognised = trio.Event()
-        if down.retry_after is not None:
-            self._own.failed(down)
+        if retry_after is not None:
+            self._own.failed(LinkDown(words, retry_after=retry_after))
 
     def alone(self) -> None:
         """The poller has stopped: from now on those who wait must find out themselves."""

@@ -73,7 +73,7 @@ class Poller:
             if down.refused and down.problem != self._circuit.reason:  # loudly, but not each time
                 log.error("API refuses this agent", reason=down.problem, todo=down.hint)
             self._circuit.failed(down)
-            self._trust.doubt(LinkDown(down.problem))
+            self._trust.doubt()
             return None
         self._circuit.succeeded()
         if batch.recognised:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import trio
 
 from agent.circuit import RETRY_AFTER_CAP_SECONDS, Trust, backoff
-from agent.errors import DamagedResult, LinkDown, SpoolFull
+from agent.errors import DamagedResult, SpoolFull
 from agent.link import Link, Reply, Verdict
 from agent.log import Log
 from agent.metrics import Metrics
@@ -97,7 +97,7 @@ class Uploader:
 
     async def _settle(self, delivery: Delivery, reply: Reply) -> None:
         if reply.verdict is Verdict.LATER:
-            self._trust.doubt(LinkDown(reply.words, retry_after=reply.retry_after))
+            self._trust.doubt(reply.words, reply.retry_after)
         match self._verdict(delivery, reply):
             case Verdict.LATER:
                 self._postpone(delivery, reply)

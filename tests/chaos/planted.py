@@ -101,7 +101,7 @@ PLANTED = (
     Planted(
         "a failure is a reason to doubt",
         "agent/uploader.py",
-        "            self._trust.doubt(LinkDown(reply.words, retry_after=reply.retry_after))\n",
+        "            self._trust.doubt(reply.words, reply.retry_after)\n",
         "",
         ("tests/tasks/test_uploader.py",),
     ),

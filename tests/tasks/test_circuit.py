@@ -99,7 +99,7 @@ async def test_at_the_start_nothing_is_known_and_one_asks_for_all(circuit, autoj
     assert len(asked.at) == 1
     await trust.wait()
     assert len(asked.at) == 1
-    trust.doubt(LinkDown("reset"))
+    trust.doubt()
     await trust.wait()
     assert len(asked.at) == 2
 
@@ -155,11 +155,11 @@ async def test_results_wait_as_long_as_the_api_asks(circuit, autojump_clock):
     asked = Asked()
     trust = trusting(circuit, asked)
     trust.recognised()
-    trust.doubt(LinkDown("busy", retry_after=20))
+    trust.doubt("busy", 20)
     began = trio.current_time()
     await trust.wait()
     assert 20 <= trio.current_time() - began <= 23
-    trust.doubt(LinkDown("busy", retry_after=20))
+    trust.doubt("busy", 20)
     trust.recognised()
     await trust.wait()
     assert trio.current_time() - began <= 23, "a poll that goes well says that it is over"
