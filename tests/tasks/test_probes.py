@@ -347,7 +347,8 @@ async def test_a_slow_client_is_dropped(bench: Bench, monkeypatch: pytest.Monkey
     stream = await trio.open_tcp_stream("127.0.0.1", bench.port)
     async with stream:
         await stream.send_all(b"GET /live")
-        assert await stream.receive_some() == b""
+        with contextlib.suppress(trio.BrokenResourceError):  # if it was dropped before these bytes were read
+            assert await stream.receive_some() == b""
 
 
 async def test_a_client_that_doesnt_take_its_answer_is_dropped(bench: Bench, monkeypatch: pytest.MonkeyPatch):
