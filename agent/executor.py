@@ -1,5 +1,6 @@
 """Runs accepted commands: guard, kubectl, spool."""
 
+import math
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -12,9 +13,9 @@ from agent.kubectl import Kubectl
 from agent.log import Log
 from agent.log_search import LogSearch, Searcher
 from agent.metrics import Metrics
-from agent.model import PIECE_CHARS, Command, Outcome, Result, Stream
+from agent.model import Command, Outcome, Result, Stream
 from agent.policy import PolicyFile
-from agent.redact import DEFAULT, Redaction, Redactor
+from agent.redact import Redaction, Redactor
 from agent.spool import Claim, Spool, until_written
 
 log = Log("executor")
@@ -23,44 +24,32 @@ DEFAULT_TIMEOUT_SECONDS = 10.0
 """For commands that name none. From the original specification."""
 
 ABANDONED_SECONDS = 0.5
-"""How much longer to try to write a result after `abandon`."""
+"""How long to try to write a result after `abandon`, for those that end only then."""
 
 INTERRUPTED = "The agent was stopped while this ran. What kubectl had printed so far is kept; ask again for the rest."
 
 
-class OutputPieces:
-    """One command's output on its way into the spool: redacted, collected into pieces, the last ones held back for the
-    final commit.
+class Output:
+    """One command's output on its way into the spool: redacted, which makes pieces of it. The last ones are held back
+    for the final commit.
     """
 
-    def __init__(self, spool: Spool, command_id: str, redaction: Redaction = DEFAULT) -> None:
+    def __init__(self, spool: Spool, command_id: str, redaction: Redaction) -> None:
         self._spool = spool
         self._command_id = command_id
         self._redactors: dict[Stream, Redactor] = {"stdout": Redactor(redaction), "stderr": Redactor(redaction)}
-        self._held: dict[Stream, str] = {"stdout": "", "stderr": ""}
-
-    @property
-    def redactions(self) -> Counter[str]:
-        """How many credentials were taken out so far, by kind."""
-        return self._redactors["stdout"].counts + self._redactors["stderr"].counts
 
     async def write(self, stream: Stream, text: str) -> None:
-        """Take some text; complete pieces go to the spool, which stores none after one that the disk refuses."""
-        await self._keep(stream, self._redactors[stream].feed(text))
+        """Take some text. The spool stores none after a piece that the disk refuses."""
+        if piece := self._redactors[stream].feed(text):
+            await self._spool.append(self._command_id, stream, piece)
 
-    async def end(self, *, cut: bool) -> list[tuple[Stream, str]]:
-        """The output has ended; `cut`: kubectl printed more than this. Returns what isn't in the spool yet."""
-        for stream, redactor in self._redactors.items():
-            await self._keep(stream, redactor.end(cut=cut))
-        return [(stream, text) for stream, text in self._held.items() if text]
-
-    async def _keep(self, stream: Stream, text: str) -> None:
-        held = self._held[stream]
-        if len(held) + len(text) <= PIECE_CHARS:
-            self._held[stream] = held + text
-        else:
-            await self._spool.append(self._command_id, stream, held)
-            self._held[stream] = text
+    def end(self, *, cut: bool) -> tuple[list[tuple[Stream, str]], Counter[str]]:
+        """The output has ended; `cut`: kubectl printed more than this. Returns what isn't in the spool yet, and how
+        many credentials were taken out of all, by kind.
+        """
+        rest = [(stream, redactor.end(cut=cut)) for stream, redactor in self._redactors.items()]
+        return rest, self._redactors["stdout"].counts + self._redactors["stderr"].counts
 
 
 class Executor:
@@ -79,12 +68,12 @@ class Executor:
         self._metrics = metrics
         self.slots = trio.CapacityLimiter(count)
         """One for each running kubectl."""
-        self._abandoned = False
+        self._patience = math.inf
         self._finishing: set[trio.CancelScope] = set()
 
     def abandon(self) -> None:
         """Stop waiting for a disk that takes no results: the agent must end."""
-        self._abandoned = True
+        self._patience = ABANDONED_SECONDS
         for scope in self._finishing:
             scope.cancel()
 
@@ -98,7 +87,7 @@ class Executor:
 
     async def _execute(self, claim: Claim) -> None:
         policy = self._policies.current()
-        output = OutputPieces(self._spool, claim.command.id, policy.redaction)
+        output = Output(self._spool, claim.command.id, policy.redaction)
         began = trio.current_time()
         try:
             result = await self._result(claim, policy, output)
@@ -107,7 +96,7 @@ class Executor:
             raise
         await self._finish(claim.command, result, output, began)
 
-    async def _result(self, claim: Claim, policy: Policy, output: OutputPieces) -> Result:
+    async def _result(self, claim: Claim, policy: Policy, output: Output) -> Result:
         command = claim.command
         most_seconds = min(self._timeout_max, policy.max_timeout_seconds or self._timeout_max)
         try:
@@ -127,14 +116,11 @@ class Executor:
         except KubectlError as error:
             return Result(Outcome.UNSTARTED, error=str(error))
 
-    async def _finish(self, command: Command, result: Result, output: OutputPieces, began: float) -> None:
+    async def _finish(self, command: Command, result: Result, output: Output, began: float) -> None:
         """Store the result, even when cancelled. If that fails for good, the command runs again at the next start."""
-        with trio.CancelScope(shield=True) as finishing:
+        with trio.CancelScope(shield=True, relative_deadline=self._patience) as finishing:
             self._finishing.add(finishing)
-            if self._abandoned:  # abandoned while kubectl was ending: try once
-                finishing.deadline = trio.current_time() + ABANDONED_SECONDS
-            rest = await output.end(cut=result.truncated)
-            redactions = output.redactions
+            rest, redactions = output.end(cut=result.truncated)
             result = replace(
                 result,
                 execution_time_ms=round((trio.current_time() - began) * 1000),

@@ -40,9 +40,7 @@ class Redactor:
         self._seconds = SECONDS
 
     def feed(self, text: str) -> str:
-        """Some more text; returns what is safe of all so far."""
-        if not self._redaction.on:
-            return text
+        """Some more text; returns what is safe of all so far, in pieces of about `WINDOW` characters."""
         self._pieces.append(text)
         self._size += len(text)
         return self._work(last=False) if self._size >= WINDOW else ""
@@ -57,6 +55,9 @@ class Redactor:
 
     def _work(self, *, last: bool) -> str:
         text, begin, out = "".join(self._pieces), self._begin, ""
+        if not self._redaction.on:
+            self._pieces, self._size = [], 0
+            return text
         while len(text) - begin >= WINDOW or (last and begin < len(text)):
             low, high = max(0, begin - BEHIND), begin + WINDOW
             is_last = last and high >= len(text)

@@ -757,8 +757,8 @@ PLANTED = (
     Planted(
         "what kubectl printed is redacted before it enters the spool",
         "agent/executor.py",
-        "        await self._keep(stream, self._redactors[stream].feed(text))",
-        "        await self._keep(stream, text)",
+        "        if piece := self._redactors[stream].feed(text):",
+        "        if piece := text:",
         ("tests/tasks/test_executor.py", "-k", "no_credential"),
     ),
     Planted(
