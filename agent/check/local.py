@@ -1,22 +1,22 @@
 """What is on this machine: the configuration, the spool's volume and file, the probes' port. Nothing is changed."""
 
 import os
-import shutil
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 from agent.check import Area, Mark
 from agent.config import SETTINGS, Config, unknown_variables
-from agent.errors import AgentError, ConfigError, size
+from agent.errors import ConfigError, size
 from agent.link.credentials import Token, tls_context
 from agent.link.proxy import proxy_for
 from agent.policy import PolicyFile
 from agent.probes.server import listen
+from agent.spool import Limits
 from agent.spool.failure import said
 from agent.spool.lock import is_held
 from agent.spool.opening import look, refuse_foreign, try_volume
-from agent.spool.space import own_bytes
+from agent.spool.space import Space, own_bytes
 
 _POOR_VOLUMES = {
     "tmpfs ramfs": "That is memory: what isn't delivered goes with the machine. Mount a disk there.",
@@ -53,16 +53,13 @@ def check_spool(area: Area, config: Config) -> None:
     path = config.spool_path
     folder = next(each for each in path.parents if each.exists())
     area.check = "room"
-    used = own_bytes(path)
-    free = shutil.disk_usage(folder).free
-    words = f"{size(free)} free; the spool has {size(used)} of the {size(config.spool_max_bytes)} it may take"
-    if free >= config.spool_max_bytes - used:
-        area.passed(words)
-    elif free < config.max_output_bytes:
-        raise AgentError(words, "Make room: not even one command's output would fit.")
-    else:
-        hint = "The disk will be full before the spool is: make room, or lower KUBENTLY_SPOOL_MAX_BYTES."
+    most = Space(folder / path.name, Limits(config.spool_max_bytes)).plan.capacity_bytes
+    words = f"{size(own_bytes(path))} used of the {size(most)} that the spool may take"
+    if most < config.spool_max_bytes:
+        hint = "The disk, or damaged files put aside, leave no more: make room, or lower KUBENTLY_SPOOL_MAX_BYTES."
         area.found(Mark.WARNED, words, hint)
+    else:
+        area.passed(words)
 
     area.check = "folder"
     try_volume(folder)

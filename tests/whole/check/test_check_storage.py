@@ -1,6 +1,5 @@
 """The spool's folder, room and file, and the port, as `check` sees them beside a live agent and without one."""
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -115,7 +114,7 @@ def test_a_volume_without_shared_memory(tmp_path: Path) -> None:
 def test_room_for_all_that_the_spool_may_take(
     free: int, mark: Mark, made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 30, 1 << 30, free))
+    monkeypatch.setattr("agent.spool.space.disk_free", lambda _: free)
     finding = storage(made())["room"]
     assert finding.mark is mark
     if mark is Mark.WARNED:

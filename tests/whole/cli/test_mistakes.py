@@ -224,7 +224,6 @@ MISTAKES = [
         run=1,
         says=r"The spool .*/spool\.db may have only 0 KiB .*[Mm]ake room on the disk",
         check="room",
-        finds=r"^0 B free.* Make room",
     ),
     Mistake(
         "spool folder read-only",
