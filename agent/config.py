@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from agent import settings as read
 from agent.errors import ConfigError
+from agent.log import LEVELS
 from agent.settings import Setting, in_units
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # the token doesn't leave the machine
@@ -38,7 +39,7 @@ class Config:
         "This cluster's token. A file is better: it can be rotated.", secret=True)] = field(repr=False)
     token_file: Annotated[Path | None, S("KUBENTLY_TOKEN_FILE", None, partial(read.file, check=read.token),
         "A file that holds the token; read again when it changes and after a 401.")]
-    log_level: Annotated[str, S("LOG_LEVEL", "INFO", read.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+    log_level: Annotated[str, S("LOG_LEVEL", "INFO", read.one_of(*LEVELS),
         "How much is logged.")]
     log_format: Annotated[str | None, S("LOG_FORMAT", None, read.one_of("json", "text"),
         "`json` or `text`; by default text on a terminal and JSON elsewhere.")]

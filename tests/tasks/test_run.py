@@ -292,9 +292,3 @@ async def test_what_was_found_at_the_start_is_told(life, link, events, virtual_c
     assert await life.until_signalled(lambda: len(link.eager) == 2) == STOPPED
     (line,) = events["the spool was damaged: moved aside, a new one begun"]
     assert "damaged-" in str(line["moved_to"])
-
-
-async def test_a_stream_has_a_picture_of_its_own(life, link, events, virtual_clock):
-    link.holds = False
-    link.receives.append(commands("a"))
-    assert await life.until_signalled(lambda: link.delivered) == STOPPED
