@@ -44,10 +44,6 @@ class SpoolError(AgentError):
     """The spool can't be opened, read or written: no task goes on without it."""
 
 
-class SpoolTooNew(SpoolError):  # noqa: N818  # reads as what it says
-    """The spool was written by a later version of the agent. It is never altered."""
-
-
 class SpoolFull(SpoolError):  # noqa: N818
     """The cap or the disk leaves no room for this write. Nothing was written; the same call may succeed later."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from agent.errors import SpoolError, SpoolTooNew
+from agent.errors import SpoolError
 from agent.log import Log
 from agent.spool.clock import Clock, readable
 from agent.spool.failure import is_damage, said, translate
@@ -44,8 +44,8 @@ async def open_spool(
         inline: write on the event loop, for tests whose clock is virtual.
 
     Raises:
-        SpoolTooNew: it was written by a later version of the agent, and wasn't touched.
-        SpoolError: it can't be opened, another agent has it, or the file isn't a spool, and wasn't touched.
+        SpoolError: it can't be opened, another agent has it, or the file isn't a spool or is a later version's, and
+            wasn't touched.
     """
     refuse_foreign(path)
     with said(f"The spool's folder {path.parent} can't be made"):
@@ -171,7 +171,7 @@ def _check_version(path: Path, db: sqlite3.Connection) -> None:
     if not known:
         raise SpoolError(f"{path} is a database, but not a spool of this agent (0.1.0 or later).", _UNTOUCHED)
     if later := known - KNOWN:
-        raise SpoolTooNew(
+        raise SpoolError(
             f"The spool {path} was written by a later version of the agent (it has {', '.join(sorted(later))}).",
             "It wasn't touched. Run that version again, or set KUBENTLY_SPOOL_PATH to another path.",
         )
