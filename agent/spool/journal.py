@@ -183,7 +183,8 @@ def finish(
         output[stream] = before.plus(data)
         texts[stream] += data
     held = None if run.written or sum(map(len, texts.values())) > HELD_BYTES else texts
-    result = replace(result, truncated=result.truncated or bool(run.refused))
+    if run.refused:
+        result = replace(result, truncated=True)
     started = run.started_unix_ms
     return results.store(db, run.seq, run.command, result, now_ms, started_ms=started, output=output, texts=held)
 

@@ -41,7 +41,8 @@ def store(
 ) -> Delivery:
     """Store the result of a command whose pieces are stored. Returns what `read` would."""
     output = dict.fromkeys(STREAMS, NOTHING) | dict(output or {})
-    result = replace(result, error=None if result.error is None else printable(result.error))
+    if result.error is not None:
+        result = replace(result, error=printable(result.error))
     ids = (command.id, result, command.correlation_id, command.session_id)
     stored = Delivery(seq, *ids, _executed_at(started_ms, now_ms), output, texts)
     insert(db, "results", seq=seq, output="whole", finished_unix_ms=now_ms, **_columns(stored))

@@ -19,8 +19,7 @@ from agent.spool.journal import insert_command, read_command
 from agent.spool.space import beside, file_bytes
 from agent.spool.values import Recovery
 
-_MOST_MISSES = 20_000  # a key may be damaged too, and say anything
-_MORE_KEYS = 1000  # tried beyond the last that was read
+_MOST_MISSES = 20_000  # keys of one table that are tried in vain
 _FILES = ("", "-wal", "-shm")
 _TABLES = ("commands", "results", "pieces")
 
@@ -58,13 +57,10 @@ def salvage(path: Path, into: Path, pages: int, report: Recovery) -> None:
 
 
 def _bring_all(db: sqlite3.Connection, pages: int, report: Recovery) -> None:
-    last, seen = 0, set()
-    for table in _TABLES[:2]:  # where it is the row's own number; a damaged piece may say anything
-        with contextlib.suppress(sqlite3.DatabaseError):
-            last = max(last, *db.execute(f"select ifnull(max(seq), 0) from old.{table}").fetchone())  # noqa: S608
+    seen = set()
     for delivered, most_pages in ((False, pages * 7 // 8), (True, pages)):
         db.execute(f"pragma main.max_page_count = {most_pages}")
-        for row in _rows(db, "commands", last):
+        for row in _rows(db, "commands"):
             if (row["state"] == "delivered") is delivered:
                 seen.add(row["seq"])
                 try:
@@ -74,22 +70,21 @@ def _bring_all(db: sqlite3.Connection, pages: int, report: Recovery) -> None:
                     report.salvaged += 1
                 except sqlite3.Error:
                     _give_up(db, row["command_id"], report, delivered=delivered)
-    for row in _rows(db, "results", last):
+    for row in _rows(db, "results"):
         if row["seq"] not in seen:
             _give_up(db, row["command_id"], report, delivered=row["settled_unix_ms"] is not None)
 
 
-def _rows(db: sqlite3.Connection, table: str, last: int) -> Iterator[sqlite3.Row]:
-    """Row by row in the order of keys. Where one can't be read, the next is tried, up to `last` and a few more."""
-    seq, end, misses = -1, last + _MORE_KEYS, 0
-    while seq < end and misses < _MOST_MISSES:
+def _rows(db: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
+    """Row by row in the order of keys. Where one can't be read, the next is tried."""
+    seq = -1
+    for _ in range(_MOST_MISSES):
         try:
             for row in db.execute(f"select * from old.{table} where seq > ? order by seq", (seq,)):  # noqa: S608
                 seq = row["seq"]
-                end = max(end, seq + _MORE_KEYS)
                 yield row
         except sqlite3.DatabaseError:
-            seq, misses = seq + 1, misses + 1
+            seq += 1
         else:
             return
 

@@ -83,7 +83,7 @@ class Space:
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
         self.limits = limits
-        self._ballast = beside(path, ".ballast")
+        self._folder, self._wal, self._ballast = path.parent, beside(path, "-wal"), beside(path, ".ballast")
         self.file_bytes = self.wal_bytes = self.disk_free = 0
         self.used_bytes = 0  # of the database, without its free pages
         self.reader_since_ms: int | None = None  # since when a reader keeps the write-ahead log from starting over
@@ -100,8 +100,8 @@ class Space:
             SpoolError: that is too little.
         """
         path, most = self.path, self.limits.max_bytes
-        on_disk = (disk_free(path.parent) + own_bytes(path)) * 15 // 16  # kubectl's cache and the lock are there too
-        aside = sum(file_bytes(file) for file in path.parent.glob(f"{path.name}.damaged-*"))
+        on_disk = (disk_free(self._folder) + own_bytes(path)) * 15 // 16  # kubectl's cache and the lock are there too
+        aside = sum(file_bytes(file) for file in self._folder.glob(f"{path.name}.damaged-*"))
         capacity = min(on_disk, max(most - aside, most // 4))
         if path.exists():
             capacity = max(capacity, SMALLEST_BYTES)  # what is here can still be delivered
@@ -111,7 +111,7 @@ class Space:
                 f"(configured: {most >> 10} KiB, free on its disk: {on_disk >> 10} KiB).",
                 "It needs 2 MiB or more: make room on the disk or raise KUBENTLY_SPOOL_MAX_BYTES.",
             )
-        pages = (file_bytes(path) + file_bytes(beside(path, "-wal"))) // PAGE_BYTES
+        pages = (file_bytes(path) + file_bytes(self._wal)) // PAGE_BYTES
         return Plan(capacity, self.limits.output_bytes, pages)
 
     def opened(self, db: sqlite3.Connection) -> None:
@@ -138,8 +138,8 @@ class Space:
         """Measure the database, also inside a transaction, and the other files."""
         (pages,), (free,) = (db.execute(f"pragma {name}").fetchone() for name in ("page_count", "freelist_count"))
         self.file_bytes, self.used_bytes = pages * PAGE_BYTES, (pages - free) * PAGE_BYTES
-        self.wal_bytes = file_bytes(beside(self.path, "-wal"))
-        self.disk_free = disk_free(self.path.parent)
+        self.wal_bytes = file_bytes(self._wal)
+        self.disk_free = disk_free(self._folder)
 
     def check_growth(self, before_bytes: int) -> None:
         """Raises SpoolFull if an operation that adds data has gone beyond the soft limit."""
@@ -184,14 +184,14 @@ class Space:
 
     def drop_ballast(self) -> None:
         """Delete the ballast if the disk is full."""
-        if disk_free(self.path.parent) <= _FULL_BYTES:
+        if disk_free(self._folder) <= _FULL_BYTES:
             with contextlib.suppress(OSError):  # it is gone already, or the disk became read-only
                 self._ballast.unlink()
 
     def load_ballast(self) -> None:
         """Put the ballast in place where there is room for it and some more."""
         size = self.plan.ballast_bytes
-        if self._ballast.exists() or disk_free(self.path.parent) < 2 * size:
+        if self._ballast.exists() or disk_free(self._folder) < 2 * size:
             return
         try:
             with self._ballast.open("wb", buffering=0) as file:

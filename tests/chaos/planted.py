@@ -309,8 +309,8 @@ PLANTED = (
     Planted(
         "an output of which a part found no room says so",
         "agent/spool/journal.py",
-        "truncated=result.truncated or bool(run.refused)",
-        "truncated=result.truncated",
+        "    if run.refused:\n",
+        "    if False:\n",
         (
             f"{SPOOL}/test_spool_full.py",
             f"{SPOOL}/test_spool_commands.py",
