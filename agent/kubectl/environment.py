@@ -67,17 +67,9 @@ class Environment:
         environ: Mapping[str, str] = os.environ,
         service_account: Path = SERVICE_ACCOUNT,
     ) -> "Environment":
-        """Find kubectl, make the folders under `home`, and in a pod write the kubeconfig.
-
-        Args:
-            kubectl: a path, or a name to be looked up in `environ`'s PATH.
-            kubeconfig: the file to use; None for the pod's own service account.
-            home: a folder of the agent's own on a writable volume.
-            environ: the agent's: its PATH, and where Kubernetes says the API server is.
-            service_account: see `SERVICE_ACCOUNT`.
-
-        Raises:
-            KubectlError: what is missing, and what to do about it.
+        """Find `kubectl` (a path, or a name in PATH), make the folders under `home` on a writable volume, and without
+        a `kubeconfig` write one for the pod's service account. `environ` is the agent's own: its PATH, and where the
+        API server is. Raises KubectlError that says what is missing, and what to do about it.
         """
         program, folder, memory = _find(kubectl, environ), home / "empty", data_limit()
         if kubeconfig is None:

@@ -1,9 +1,9 @@
 """The request for a search. The fields are those of Kubently's tool `log_search` (2.x, August 2026)."""
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, cast, get_type_hints
 
 import re2
@@ -110,14 +110,11 @@ class LogSearch:
 
 
 def _rfc3339(text: str) -> str:
-    """RFC 3339, also without a zone, or Unix time: the API's model permits all of them."""
-    if re.fullmatch(r"\d{1,19}(\.\d+)?", text):
-        seconds = float(text)
-        while seconds > 1e11:  # in the year 5138: these are milliseconds, or nanoseconds
-            seconds /= 1000
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", text):
-        raise Refused(
-            "shape", "`since_time` must be a time as in RFC 3339, such as 2026-08-16T12:00:00Z, or Unix seconds."
-        )
-    return text if text.endswith("Z") or text[-6] in "+-" else f"{text}Z"
+    """A time that may have no zone, as a datetime of the API's model, or be Unix seconds."""
+    try:
+        is_unix = re.fullmatch(r"\d+(\.\d+)?", text)
+        at = datetime.fromtimestamp(float(text), UTC) if is_unix else datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
+        hint = "such as 2026-08-16T12:00:00Z, or Unix seconds"
+        raise Refused("shape", f"`since_time` must be a time as in RFC 3339, {hint}.") from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat()

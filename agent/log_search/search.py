@@ -23,11 +23,8 @@ _ENDING_SECONDS = 0.5  # kept back from the time limit for the answer itself
 
 @dataclass(frozen=True, slots=True)
 class Searcher:
-    """What runs one search.
-
-    Args:
-        slots: bounds how many kubectl of the whole agent run at once.
-        redacted: is told how many credentials were taken out of a log, by kind.
+    """What runs one search. `slots` bounds how many kubectl of the whole agent run at once; `redacted` is told how many
+    credentials were taken out of a log, by kind.
     """
 
     kubectl: Kubectl

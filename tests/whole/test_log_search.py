@@ -102,7 +102,7 @@ async def test_init_containers_sidecars_and_lives_before_a_restart(api, tmp_path
     assert "== pay-0/app: 1 of 1 line ===\n     1> FATAL error, out of paper\n" in before
     assert "  pay-0/migrate: it hasn't restarted\n  pay-0/proxy: it hasn't restarted\n" in before
     assert "1 of 1 containers searched" in one
-    assert "since 1970-01-01T00:00:01Z" in one
+    assert "since 1970-01-01T00:00:01+00:00" in one
     assert none.startswith("No containers found: there are no pods with app=pay in namespace shop, container nobody.")
     assert api.problems == []
 

@@ -35,6 +35,7 @@ def test_what_go_servers_write_for_nothing_means_nothing():
         ({"since": "yesterday"}, "`since` must be a duration"),
         ({"since_time": [1]}, "`since_time` must be a time"),
         ({"since_time": 1e300}, "`since_time` must be a time"),
+        ({"since_time": 1_700_000_000_000}, "`since_time` must be a time"),
         ({"since_time": "yesterday"}, "`since_time` must be a time"),
         ({"tail_lines": 10_001}, "from 0 to 10000"),
         ({"tail_lines": True}, "must be a number"),
@@ -50,13 +51,11 @@ def test_what_makes_no_sense_is_told(change, says):
 @pytest.mark.parametrize(
     ("given", "asked"),
     [
-        ("2026-08-16T12:00:00Z", "2026-08-16T12:00:00Z"),
-        ("2026-08-16T12:00:00.5+02:00", "2026-08-16T12:00:00.5+02:00"),
-        ("2026-08-16T12:00:00", "2026-08-16T12:00:00Z"),
-        ("1700000000", "2023-11-14T22:13:20Z"),
-        ("1700000000.25", "2023-11-14T22:13:20Z"),
-        (1_700_000_000.25, "2023-11-14T22:13:20Z"),
-        ("1700000000123456789", "2023-11-14T22:13:20Z"),
+        ("2026-08-16T12:00:00Z", "2026-08-16T12:00:00+00:00"),
+        ("2026-08-16T12:00:00.5+02:00", "2026-08-16T12:00:00.500000+02:00"),
+        ("2026-08-16T12:00:00", "2026-08-16T12:00:00+00:00"),
+        ("1700000000", "2023-11-14T22:13:20+00:00"),
+        (1_700_000_000.25, "2023-11-14T22:13:20.250000+00:00"),
     ],
 )
 def test_a_time_is_written_in_more_ways_than_one(given, asked):
@@ -79,7 +78,7 @@ def test_the_lines_pass_the_guard():
     search = LogSearch.parse(
         {**GOOD, "since": "1h30m", "since_time": 1_700_000_000, "tail_lines": 10, "previous": True, "container": "app"}
     )
-    assert "--since-time=2023-11-14T22:13:20Z" in decide(search.logs_line("web-0", "app"))
+    assert "--since-time=2023-11-14T22:13:20+00:00" in decide(search.logs_line("web-0", "app"))
     pods = decide(search.pods_line())
     assert "--selector=app=web" in pods
     one = LogSearch.parse({"namespace": "shop", "pod_name": "web-0", "query": "x", "since": "5m"})
