@@ -30,8 +30,7 @@ class ContainerLog:
         self.error: str | None = None
         """Why it wasn't read, or not whole."""
         self.lines = self.matches = 0
-        self.shown: list[Line | None] = []
-        """In order; None stands for a gap."""
+        self.shown: list[Line] = []
         self.overlong = False
         """Whether some line was longer than what is searched of one."""
         self._match = match
@@ -72,7 +71,5 @@ class ContainerLog:
 
     def _show(self, *lines: Line) -> None:
         for line in lines if self._kept <= _KEPT_CHARS else ():
-            if self._context and self.shown and self.shown[-1] and self.shown[-1].number + 1 < line.number:
-                self.shown.append(None)
             self.shown.append(line)
             self._kept += len(line.text)

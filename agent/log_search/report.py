@@ -21,7 +21,7 @@ def report(search: LogSearch, logs: Sequence[ContainerLog], pods: int, seconds: 
             f"No containers found: there are no {search.where}. Nothing was searched.\n"
             f"Look with: get pods -n {search.namespace} --show-labels\n"
         )
-    sections, shown = _sections(logs)
+    sections, shown = _sections(logs, search.context_lines)
     searched, matches = sum(log.error is None for log in logs), sum(log.matches for log in logs)
     what = f"{'the regular expression ' if search.use_regex else ''}{search.query!r}"
     case = "" if search.case_sensitive else ", in any case"
@@ -44,20 +44,21 @@ def report(search: LogSearch, logs: Sequence[ContainerLog], pods: int, seconds: 
     return "\n".join(lines) + "\n"
 
 
-def _sections(logs: Sequence[ContainerLog]) -> tuple[list[str], int]:
+def _sections(logs: Sequence[ContainerLog], context_lines: int) -> tuple[list[str], int]:
     """A section for each log that has matches, within the bounds; and how many matches they show."""
     lines: list[str] = []
     shown, room = 0, MOST_CHARS - _CLOSING_CHARS
     for log in logs:
-        head = f"\n== {log.name}: {log.matches} of {log.lines} {'line' if log.lines == 1 else 'lines'} ===\n"
+        head, last = f"\n== {log.name}: {log.matches} of {log.lines} {'line' if log.lines == 1 else 'lines'} ===\n", 0
         for line in log.shown:
-            text = head + (f"{line.number:>6}{'>' if line.matches else ' '} {line.text}" if line else "   ...")
+            gap = "   ...\n" if context_lines and 0 < last < line.number - 1 else ""
+            text = f"{head}{gap}{line.number:>6}{'>' if line.matches else ' '} {line.text}"
             room -= len(text) + 2
-            if room < 0 or (line and line.matches and shown == MOST_SHOWN):
+            if room < 0 or (line.matches and shown == MOST_SHOWN):
                 return [*lines, ""], shown
             lines.append(text)
-            shown += line is not None and line.matches
-            head = ""
+            shown += line.matches
+            head, last = "", line.number
     return [*lines, ""] if lines else [], shown
 
 
@@ -73,7 +74,7 @@ def _caps(logs: Sequence[ContainerLog], pods: int, seconds: float, shown: int) -
     if shown < kept:
         why = f"{MOST_SHOWN} matches" if shown == MOST_SHOWN else f"{MOST_CHARS} characters"
         yield f"an answer has at most {why}: {kept - shown} more aren't shown"
-    if any(line and line.text.endswith("…") for log in logs for line in log.shown):
+    if any(line.text.endswith("…") for log in logs for line in log.shown):
         yield f"lines are cut after {LINE_CHARS} characters"
     if any(log.overlong for log in logs):
         yield f"of a line only the first {SEARCHED_CHARS} characters are searched"

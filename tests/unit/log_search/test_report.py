@@ -1,6 +1,7 @@
 """The answer as text: everything that was left out is said."""
 
 import re
+from dataclasses import replace
 
 from agent.log_search.container import ContainerLog, Line
 from agent.log_search.report import MOST_CHARS, TIME_UP, report
@@ -69,6 +70,6 @@ def test_however_much_there_is_to_tell_the_answer_is_bounded_and_its_end_is_whol
 
 
 def test_gaps_and_context_are_marked():
-    shown = [Line(1, False, "before"), Line(2, True, "hit"), None, Line(8, True, "hit")]
-    lines = told(log("web-0", 2, shown=shown)).splitlines()
+    shown = [Line(1, False, "before"), Line(2, True, "hit"), Line(8, True, "hit")]
+    lines = report(replace(SEARCH, context_lines=1), [log("web-0", 2, shown=shown)], 1, 50.0).splitlines()
     assert lines[3:7] == ["     1  before", "     2> hit", "   ...", "     8> hit"]
