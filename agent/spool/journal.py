@@ -123,7 +123,7 @@ def accept(db: sqlite3.Connection, commands: Sequence[Command], result: Result |
             continue
         new.append((seq, command))
         if result:
-            results.store(db, seq, command, result, now_ms)
+            results.store(db, results.answer(seq, command, result), now_ms)
             due.append((seq, 0, False))
     return new, known, due
 
@@ -175,18 +175,20 @@ def finish(
     ).rowcount
     if not changed:
         return None
-    output = dict(run.written)
+    output = dict.fromkeys(STREAMS, NOTHING) | run.written
     texts = dict.fromkeys(STREAMS, b"")
     for stream, text in () if run.refused else tail:
-        before, data = output.get(stream, NOTHING), text.encode()
-        append(db, run.seq, stream, before.parts, text)
-        output[stream] = before.plus(data)
+        data = text.encode()
+        append(db, run.seq, stream, output[stream].parts, text)
+        output[stream] = output[stream].plus(data)
         texts[stream] += data
-    held = None if run.written or sum(map(len, texts.values())) > HELD_BYTES else texts
     if run.refused:
         result = replace(result, truncated=True)
-    started = run.started_unix_ms
-    return results.store(db, run.seq, run.command, result, now_ms, started_ms=started, output=output, texts=held)
+    held = None if run.written or sum(map(len, texts.values())) > HELD_BYTES else texts
+    answer = results.answer(run.seq, run.command, result)
+    found = replace(answer, executed_at=run.started_unix_ms / 1000, output=output, texts=held)
+    results.store(db, found, now_ms)
+    return found
 
 
 def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: Recovery) -> list[tuple[int, Command]]:
@@ -220,5 +222,6 @@ def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: 
         if command is None:
             results.store_damaged(db, seq, row["command_id"], now_ms)
         elif error:
-            results.store(db, seq, command, Result(Outcome.INTERRUPTED, error=error), now_ms)
+            interrupted = Result(Outcome.INTERRUPTED, error=error)
+            results.store(db, results.answer(seq, command, interrupted), now_ms)
     return again

@@ -4,7 +4,7 @@
 
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields, replace
 
 from agent.model import Command, Outcome, Result, Stream
@@ -28,25 +28,16 @@ _NO_TIME_MS = 253_402_300_800_000  # the year 10000
 _SHOWN_ERROR_CHARS = 500
 
 
-def store(
-    db: sqlite3.Connection,
-    seq: int,
-    command: Command,
-    result: Result,
-    now_ms: int,
-    *,
-    started_ms: int | None = None,
-    output: Mapping[Stream, Written] | None = None,
-    texts: Mapping[Stream, bytes] | None = None,
-) -> Delivery:
-    """Store the result of a command whose pieces are stored. Returns what `read` would."""
-    output = dict.fromkeys(STREAMS, NOTHING) | dict(output or {})
+def answer(seq: int, command: Command, result: Result) -> Delivery:
+    """The result of a command as it can be stored, without its output."""
     if result.error is not None:
         result = replace(result, error=printable(result.error))
-    ids = (command.id, result, command.correlation_id, command.session_id)
-    stored = Delivery(seq, *ids, _executed_at(started_ms, now_ms), output, texts)
-    insert(db, "results", seq=seq, output="whole", finished_unix_ms=now_ms, **_columns(stored))
-    return stored
+    return Delivery(seq, command.id, result, command.correlation_id, command.session_id)
+
+
+def store(db: sqlite3.Connection, delivery: Delivery, now_ms: int) -> None:
+    """Store a result whose pieces are stored."""
+    insert(db, "results", seq=delivery.seq, output="whole", finished_unix_ms=now_ms, **_columns(delivery))
 
 
 def store_damaged(db: sqlite3.Connection, seq: int, command_id: str, now_ms: int) -> None:
@@ -54,7 +45,7 @@ def store_damaged(db: sqlite3.Connection, seq: int, command_id: str, now_ms: int
     db.execute("delete from pieces where seq = ?", (seq,))
     db.execute("delete from results where seq = ?", (seq,))
     db.execute("update commands set correlation_id = null, session_id = null where seq = ?", (seq,))
-    store(db, seq, Command(command_id, ()), DAMAGED, now_ms)
+    store(db, Delivery(seq, command_id, DAMAGED), now_ms)
     note(db, damage=f"{readable(now_ms)}: the record of {command_id} was damaged on disk")
 
 
@@ -72,10 +63,6 @@ def _crc(of: Delivery) -> int:
     ids = (of.command_id, of.correlation_id, of.session_id)
     output = [(of.output[name].bytes, of.output[name].json_bytes, of.output[name].crc) for name in STREAMS]
     return checksum(ids, [getattr(of.result, name) for name in _RESULT], output)
-
-
-def _executed_at(*times_ms: int | None) -> float | None:
-    return next((ms / 1000 for ms in times_ms if ms is not None and 0 <= ms < _NO_TIME_MS), None)
 
 
 def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Delivery:
@@ -98,7 +85,8 @@ def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Deli
         output = {stream: Written(0, *(row[f"{stream}_{name}"] for name in sums)) for stream in STREAMS}
     except (TypeError, ValueError):
         return damaged
-    executed_at = _executed_at(row["started_unix_ms"], row["finished_unix_ms"])
+    times_ms = (row["started_unix_ms"], row["finished_unix_ms"])
+    executed_at = next((ms / 1000 for ms in times_ms if ms is not None and 0 <= ms < _NO_TIME_MS), None)
     ids = (row["command_id"], result, row["correlation_id"], row["session_id"])
     found = Delivery(seq, *ids, executed_at, output, attempts=attempts)
     if row["crc32"] != _crc(found):

@@ -2,16 +2,17 @@
 
 import sqlite3
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 from sqlite_utils import Database
 
-from agent.model import Command, Outcome, Result
+from agent.model import Command, Outcome, Result, Stream
 from agent.spool import maintenance, results
 from agent.spool.clock import Clock
 from agent.spool.journal import append, insert_command
 from agent.spool.schema import migrations
-from agent.spool.values import Written
+from agent.spool.values import NOTHING, Written
 
 ROWS = 5_000
 SIZE = 20
@@ -35,7 +36,8 @@ def settled(db, state):
         seq = insert_command(db, command, "spooled", now)
         assert seq is not None
         append(db, seq, "stdout", 0, output)
-        results.store(db, seq, command, OK, now, output={"stdout": Written().plus(output.encode())})
+        whole: dict[Stream, Written] = {"stdout": NOTHING.plus(output.encode()), "stderr": NOTHING}
+        results.store(db, replace(results.answer(seq, command, OK), output=whole), now)
         results.settle(db, seq, state, 200, None, now, True)
     db.execute("commit")
 
