@@ -91,9 +91,6 @@ class _Name:
         else:
             title = _TITLE.search(before) if before[-1:] == " " and before[-2:-1].isalnum() else None
             self.level = max(promise(text[begin:end]), promise(title[1] + text[begin:end]) if title else NOTHING)
-        self.indent = len(before) - len(before.lstrip(" -"))
-        self.leads = _LEADS.match(before, max(0, before.rfind(r"\n")))
-        """Set if only quotes and dashes stand before it."""
 
     def value(self) -> Iterator[Taken]:
         """The value, in whatever form it stands."""
@@ -123,7 +120,7 @@ class _Name:
         if _NESTED.match(self.text, at):
             return
         if below := _BLOCK.match(self.text, at):
-            yield from self._judged(below.end(), values.block(self.indent))
+            yield from self._judged(below.end(), values.block(len(self.before) - len(self.before.lstrip(" -"))))
             return
         if call := _CALL.match(self.text, at):
             at, rest = call.end(), word
@@ -156,7 +153,8 @@ class _Name:
 
     def _assigned(self, assign: re.Match[str]) -> Iterator[Taken]:
         """What stands behind `:` or `=`, or below it."""
-        at, rest, leads = assign.end(), word, None if assign["close"] else self.leads
+        at, rest, before = assign.end(), word, _LEADS.match(self.before, max(0, self.before.rfind(r"\n")))
+        leads = None if assign["close"] else before
         if ruler := _RULER.match(self.text, at):
             yield from self._opened(ruler.end(), line)
             return
@@ -166,7 +164,7 @@ class _Name:
             rest = values.bare_word
         value = self.text[at : rest(self.text, at)].strip()
         prose = " " in value and not any(map(str.isdigit, value))
-        yield from self._opened(at, word if prose else rest, prose=prose or not self.leads)
+        yield from self._opened(at, word if prose else rest, prose=prose or not before)
 
     def _beside(self) -> Iterator[Taken]:
         """`password is x`, `PASSWORD 'x'`, `define('DB_PASSWORD', 'x')`, and two columns."""
