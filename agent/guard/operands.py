@@ -90,11 +90,9 @@ def _log(operands: Sequence[str], flags: Flags) -> Sequence[str]:
 
 def _question(operands: Sequence[str], flags: Flags) -> Sequence[str]:
     takes = "auth can-i takes VERB TYPE, VERB TYPE/NAME or VERB /path, as in get pods; or --list"
-    if flags.get("list") == ["true"]:
-        _at_most(0, operands, takes)
-        return []
-    _at_most(3, operands, takes)
-    if len(operands) < 2 or not _VERB.fullmatch(operands[0]) or not _ASKED.fullmatch(operands[1]):
+    is_list = flags.get("list") == ["true"]
+    _at_most(0 if is_list else 3, operands, takes)
+    if not is_list and (len(operands) < 2 or not _VERB.fullmatch(operands[0]) or not _ASKED.fullmatch(operands[1])):
         raise Refused("operand", takes)
     _check_names(operands[2:])
     return []

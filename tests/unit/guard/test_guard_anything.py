@@ -1,6 +1,7 @@
 """Whatever comes in: a refusal or a plan, and a plan that means what it says.
 
-Hypothesis looks for the smallest line that breaks this; a plain generator runs many more.
+Hypothesis looks for the smallest line that breaks this; known lines with changes are so many that a plain generator
+makes them.
 """
 
 import random
@@ -57,30 +58,6 @@ built = st.builds(
 )  # begins well, goes on anyhow
 
 
-@st.composite
-def mutated(draw: st.DrawFn) -> list[str]:
-    """A known line with some arguments dropped, doubled, swapped, cut or replaced."""
-    args = list(draw(st.sampled_from(CASES)).args)[:20]
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, len(args)))
-        match draw(st.sampled_from(["drop", "insert", "replace", "swap", "cut", "upper", "join"])):
-            case "drop":
-                del args[at : at + 1]
-            case "insert":
-                args.insert(at, draw(argument))
-            case "replace":
-                args[at : at + 1] = [draw(argument)]
-            case "swap":
-                args[at : at + 2] = reversed(args[at : at + 2])
-            case "cut":
-                args[at : at + 1] = [each[: draw(st.integers(0, 9))] for each in args[at : at + 1]]
-            case "upper":
-                args[at : at + 1] = [each.swapcase() for each in args[at : at + 1]]
-            case "join":
-                args[at : at + 2] = ["".join(args[at : at + 2])]
-    return args
-
-
 def plan_of(args: object, policy: Policy | None = None) -> tuple[str, ...] | None:
     try:
         return decide(args, policy) if policy else decide(args)
@@ -133,12 +110,6 @@ def test_lines_that_begin_well(args: list[str]) -> None:
 
 
 @lines
-@given(mutated())
-def test_known_lines_with_changes(args: list[str]) -> None:
-    check(args)
-
-
-@lines
 @given(st.lists(argument, max_size=10))
 def test_words_in_any_order(args: list[str]) -> None:
     check(args)
@@ -157,17 +128,22 @@ def random_line(chance: random.Random) -> list[str]:
     args = list(chance.choice(chance.choice([CASES, GOOD])).args)[:20]
     for _ in range(chance.randint(1, 2)):
         at = chance.randint(0, len(args))
-        change = chance.randrange(6)
-        if change == 0:
-            del args[at : at + 1]
-        elif change == 1:
-            args[at : at + 2] = reversed(args[at : at + 2])
-        elif change == 2:
-            args[at : at + 1] = [each[: chance.randint(0, 9)] + chance.choice("-=,./ A0") for each in args[at : at + 1]]
-        elif change == 3:
-            args[at : at + 1] = [random_argument(chance)]
-        else:
-            args.insert(at, random_argument(chance))
+        there = args[at : at + 1]
+        match chance.choice(["drop", "swap", "cut", "upper", "join", "replace", "insert", "insert"]):
+            case "drop":
+                del args[at : at + 1]
+            case "swap":
+                args[at : at + 2] = reversed(args[at : at + 2])
+            case "cut":
+                args[at : at + 1] = [each[: chance.randint(0, 9)] + chance.choice("-=,./ A0") for each in there]
+            case "upper":
+                args[at : at + 1] = [each.swapcase() for each in there]
+            case "join":
+                args[at : at + 2] = ["".join(args[at : at + 2])]
+            case "replace":
+                args[at : at + 1] = [random_argument(chance)]
+            case "insert":
+                args.insert(at, random_argument(chance))
     return args
 
 
