@@ -62,13 +62,13 @@ class ValueRule:
     """What is wrong with a value (it ends the sentence "--flag=value is not allowed: …"), or None."""
 
 
-def matching(pattern: str, says: str, otherwise: str = "", type_: FlagType = FlagType.TEXT) -> ValueRule:
+def matching(type_: FlagType, pattern: str, says: str, otherwise: str = "") -> ValueRule:
     """A value that matches a pattern as a whole. `otherwise`: what to say of one that doesn't."""
     form, wrong = re.compile(pattern, re.ASCII), otherwise or f"expected {says}"
     return ValueRule(type_, says, lambda value: None if form.fullmatch(value) else wrong)
 
 
-def lasting(most: str, type_: FlagType = FlagType.DURATION) -> ValueRule:
+def lasting(type_: FlagType, most: str) -> ValueRule:
     """A time to wait, of more than 0 (which means for ever) and at most another; as a text, plain seconds will do."""
     says, limit = f"a duration of more than 0 and at most {most}", seconds(most) or 0
 
