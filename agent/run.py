@@ -87,7 +87,7 @@ class Stage:
         with trio.move_on_after(LAST_WRITES_SECONDS):
             await self._ended.wait()
         if not self._ended.is_set():
-            for abandon in self._abandon:  # those that still run may share it, such as a connection
+            for abandon in self._abandon:
                 abandon()
         await self._ended.wait()
 
@@ -122,9 +122,9 @@ class Agent:
                 root.start_soon(self._link.run, name="link")
                 senders = {f"uploader {n + 1}": partial(self._uploader.run, small=n > 0) for n in range(UPLOADERS)}
                 executors = {f"executor {n}": self._executor.run for n in range(1, self._config.executors + 1)}
-                uploading = Stage(root, senders, self._link.abandon)
+                uploading = Stage(root, senders)
                 executing = Stage(root, executors, self._executor.abandon)
-                polling = Stage(root, {"poller": self._poller.run}, self._link.abandon, self._poller.abandon)
+                polling = Stage(root, {"poller": self._poller.run}, self._poller.abandon)
                 try:
                     name = signal.Signals(await anext(signals)).name
                     log.info("signal, draining", signal=name, within_seconds=self._config.drain_seconds)

@@ -1,19 +1,9 @@
-"""HTTP to the central API: one client, one TLS context, limits on everything.
-
-What this file protects against, each seen in the wild or measured:
-
-- Redirects are never followed: the token would go wherever they point.
-- The API's words go into the log and the spool, so the token is taken out of them: somebody may send it back.
-- Answers are read up to a bound.
-- A kept connection that turns out to be dead is no outage: the request goes out once more, at once, on a new one.
-- The connections have no limit of their own. With one, httpcore on trio leaked a slot for good whenever a request was
-  cancelled while it waited for the pool (httpcore 1.0.9, trio 0.35, measured). The callers bound how much is sent at
-  once.
-"""
+"""HTTP to the central API: one way there, one TLS context, limits on everything."""
 
 import zlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, nullcontext, suppress
+from functools import cache
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -40,17 +30,22 @@ when it is parsed (8 MiB took 272, measured), and the pod has 256."""
 
 CONNECTING_SECONDS = NAME_SECONDS + CONNECT_SECONDS + TLS_SECONDS
 WHOLE_SECONDS = 10.0
-"""A request may last for the time to connect, to send it at 1 KiB/s and to be answered, and 10 s more."""
+"""A request may last for the time to connect, to send it at 1 KiB/s and to be answered, and 10 s more; and once its
+answer has begun, no longer than these."""
 
-_KEPT = httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=5.0)
-"""An unused connection is kept for 5 s: some NATs silently forget a flow that was idle for 10 s."""
+_KEPT = httpx.Limits(keepalive_expiry=5.0)
+"""An unused connection is kept for 5 s: some NATs silently forget a flow that was idle for 10 s. Their number has no
+limit. With one, httpcore on trio leaked a slot for good whenever a request was cancelled while it waited for the pool
+(httpcore 1.0.9, trio 0.35, measured). The callers bound how much is sent at once."""
 
 _FAULTS = (trio.TooSlowError, httpx.HTTPError, h11.ProtocolError, OSError)
 _REDACTED = "(token)"
 EVENTS = "text/event-stream"
 
-Pieces = Callable[[], AsyncGenerator[bytes, None]]
-"""A body that is read while it is sent; called again if it must be sent again."""
+Headers = Mapping[str, str] | None
+Chunks = AsyncGenerator[bytes, None]
+Body = bytes | Callable[[], Chunks]
+"""JSON, whole or in pieces that are read while they are sent; called again if they must be sent again."""
 
 
 class Http:
@@ -70,36 +65,28 @@ class Http:
         # The transport alone: a client around it would look for redirects, cookies and passwords that are never wanted,
         # and parse every URL anew, which together take a third of a request's time.
         self._transport = transport_to(config, self.network)
-        self._begun: set[trio.CancelScope] = set()
+        self._url = cache(lambda path: httpx.URL(config.api_url + path))  # parsing one takes longer than sending it
         self._headers = {
             "Host": urlsplit(config.api_url).netloc.replace(".:", ":").rstrip("."),  # as certificates have it
             "User-Agent": f"kubently-agent/{__version__}",
             "X-Cluster-ID": config.cluster_id,
             "Accept-Encoding": "identity",
         }
-        self._urls: dict[str, httpx.URL] = {}
 
     async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        seconds: float,
-        body: bytes | Pieces | None = None,
-        length: int = 0,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, *, seconds: float, body: Body = b"", length: int = 0, headers: Headers = None
     ) -> Answer:
-        """One request and its whole answer.
+        """One request and its whole answer. On a kept connection that turns out to be dead it is sent again.
 
-        `path` goes on from the API's base. The answer may be silent for `seconds`, once connected and all is sent. The
-        body is JSON, whole or in pieces that have `length` bytes together.
+        `path` goes on from the API's base. The answer may be silent for `seconds`, once connected and all is sent. A
+        body in pieces has `length` bytes together.
 
         Raises:
             LinkDown: no answer, or not the API's: HTML, a redirect, or larger than `MAX_BODY_BYTES`.
         """
+        length = len(body) if isinstance(body, bytes) else length
         sent = dict(headers or {})
-        if body is not None:
-            length = len(body) if isinstance(body, bytes) else length
+        if body:
             sent |= {"Content-Type": "application/json", "Content-Length": str(length)}
         limit = seconds + WHOLE_SECONDS + length / 1024 + CONNECTING_SECONDS
         while True:
@@ -114,7 +101,7 @@ class Http:
             except _FAULTS as error:
                 if isinstance(error, httpx.ReadTimeout):
                     self.network.renew()
-                raise _link_down(error, seconds, limit, token) from error
+                raise _link_down(error, seconds, token) from error
             else:
                 return from_api(answer)
 
@@ -127,15 +114,14 @@ class Http:
         """
         self.network.renew()
         token = self.token.current()
-        request = self._request("GET", path, token, {"Accept": EVENTS}, None, seconds)
-        limit = seconds + CONNECTING_SECONDS
+        request = self._request("GET", path, token, {"Accept": EVENTS}, b"", seconds)
         try:
-            with trio.fail_after(limit) as scope:
+            with trio.fail_after(seconds + CONNECTING_SECONDS) as scope:
                 response = await self._transport.handle_async_request(request)
                 if response.status_code != 200:
                     raise unhappy(from_api(await self._whole(response, scope, token)))
         except _FAULTS as error:
-            raise _link_down(error, seconds, limit, token) from error
+            raise _link_down(error, seconds, token) from error
         request.extensions["timeout"]["read"] = None  # httpcore looks at it anew: whoever reads on has limits
         stream = OpenStream(response, token)
         got = response.headers.get("content-type", "no content type").partition(";")[0].strip()
@@ -146,13 +132,7 @@ class Http:
         raise LinkDown(f"HTTP 200 with {got} ({coding}) where {EVENTS} was expected", ELSEWHERE, status=200)
 
     def _request(
-        self,
-        method: str,
-        path: str,
-        token: str,
-        headers: Mapping[str, str],
-        content: bytes | AsyncGenerator[bytes, None] | None,
-        seconds: float,
+        self, method: str, path: str, token: str, headers: dict[str, str], content: bytes | Chunks, seconds: float
     ) -> httpx.Request:
         """The request. Certificates that have changed count from here on."""
         if self._certificates.changed():
@@ -163,19 +143,13 @@ class Http:
             except ConfigError as error:
                 log.warning("certificates can't be used, the old ones stay", reason=error.problem, todo=error.hint)
         sent = {**self._headers, "Authorization": f"Bearer {token}", **headers}
-        if path not in self._urls:  # parsed once: there are two dozen, and parsing one takes longer than sending it
-            self._urls[path] = httpx.URL(self._config.api_url + path)
-        # From mere content httpx works out headers that are there already.
-        stream = None if isinstance(content, AsyncGenerator) else httpx.ByteStream(content or b"")
         more = {"timeout": {"read": seconds}}
-        url = self._urls[path]
-        return httpx.Request(method, url, headers=sent, content=content, stream=stream, extensions=more)
+        return httpx.Request(method, self._url(path), headers=sent, content=content, extensions=more)
 
     async def _whole(self, response: httpx.Response, scope: trio.CancelScope, token: str) -> Answer:
         # Once an answer has begun it is read to its end, even if the agent is being stopped: it may hold commands, and
         # the API has already counted them as handed out.
-        scope.shield = True
-        self._begun.add(scope)
+        scope.shield, scope.deadline = True, min(scope.deadline, trio.current_time() + WHOLE_SECONDS)
         body, status = bytearray(), response.status_code
         try:
             async for chunk in _chunks(response):
@@ -184,7 +158,6 @@ class Http:
                     problem = f"HTTP {status} with more than {MAX_BODY_BYTES >> 20} MiB: not the API's answer"
                     raise LinkDown(problem, ELSEWHERE, status=status)
         finally:
-            self._begun.discard(scope)
             await response.aclose()
         coding = response.headers.get("content-encoding", "identity").strip().lower()
         if coding != "identity":  # some proxies compress all the same, and the answer may hold commands
@@ -201,11 +174,6 @@ class Http:
             self.token.reread()
         # People are told its words, and somebody may send the token back.
         return Answer(status, response.headers, bytes(body.replace(token.encode(), _REDACTED.encode())))
-
-    def abandon(self) -> None:
-        """Give up the answers that have begun: the agent must end, and a server may take its time."""
-        for reading in self._begun:
-            reading.cancel()
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -260,16 +228,16 @@ def _parsed(of_what: str, url: str) -> httpx.URL:
         raise ConfigError(f"{of_what}: {error}.", "Name a host, or an address that there can be.") from error
 
 
-def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+def _chunks(response: httpx.Response) -> Chunks:
     """The body as it is on the wire, without httpx's own readers around it."""
-    return cast("AsyncGenerator[bytes, None]", cast("httpx.AsyncByteStream", response.stream).__aiter__())
+    return cast("Chunks", cast("httpx.AsyncByteStream", response.stream).__aiter__())
 
 
-def _link_down(error: Exception, silence: float = 0, limit: float = 0, token: str = "") -> LinkDown:
-    """What people are told of a fault. `silence` and `limit` are the seconds that there were."""
+def _link_down(error: Exception, silence: float = 0, token: str = "") -> LinkDown:
+    """What people are told of a fault. `silence` are the seconds that there were."""
     hint = "Connections are taken but not answered: look at the API itself, and at load balancers in front of it."
     if isinstance(error, trio.TooSlowError):
-        return LinkDown(f"no whole answer within {limit:g} s", hint)
+        return LinkDown("no whole answer in time", hint)
     if isinstance(error, httpx.ReadTimeout):
         return LinkDown(f"no answer within {silence:g} s", hint, silent=True)
     if isinstance(error, httpx.ProxyError):

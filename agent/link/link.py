@@ -81,10 +81,6 @@ class Link(ABC):
         """Whatever must run besides receiving and delivering; ends only when cancelled."""
         await trio.sleep_forever()
 
-    def abandon(self) -> None:
-        """Give up answers that have begun. They are read to their end otherwise, even if the caller is cancelled."""
-        self._http.abandon()
-
     async def aclose(self) -> None:
         """Close connections."""
         await self._http.aclose()

@@ -72,9 +72,6 @@ class FakeLink(Link):
         self.delivered = []
         """Command id, result and output of each delivery that was tried."""
         self.closed = False
-        self.abandoned = False
-        self.reading = []
-        """Scopes of answers that have begun, which `abandon` cancels."""
 
     async def receive(self, *, eager):
         self.eager.append(eager)
@@ -92,11 +89,6 @@ class FakeLink(Link):
         }
         self.delivered.append((parcel.command_id, parcel.result, texts))
         return await _do(self.replies.popleft()) if self.replies else Reply(Verdict.STORED, 200)
-
-    def abandon(self):
-        self.abandoned = True
-        for scope in self.reading:
-            scope.cancel()
 
     async def aclose(self):
         self.closed = True

@@ -204,8 +204,7 @@ async def test_after_a_silence_no_kept_connection_is_trusted(opened):
     assert server.connections == 2
 
 
-async def test_the_limit_of_everything_is_one(opened, virtual_clock):
-    """However late an answer begins, and however slowly it goes on."""
+async def test_an_answer_that_trickles_is_given_up(opened, virtual_clock):
 
     async def trickles(stream):
         await trio.sleep(4)
@@ -216,9 +215,9 @@ async def test_the_limit_of_everything_is_one(opened, virtual_clock):
 
     async with running(Server(trickles)) as url, opened(url) as client:
         began = trio.current_time()
-        with pytest.raises(LinkDown, match="no whole answer within 53 s"):
+        with pytest.raises(LinkDown, match="no whole answer in time"):
             await ask(client)
-        assert trio.current_time() - began < 53.5
+        assert trio.current_time() - began < 4 + http.WHOLE_SECONDS + 0.5
 
 
 async def test_an_old_connection_is_not_used(opened, monkeypatch):
