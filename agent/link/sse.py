@@ -1,11 +1,11 @@
 """Server-Sent Events: bytes in as they come, events out. Pure, and its memory is bounded.
 
 The grammar is the WHATWG HTML standard's, "Server-sent events", "Parsing an event stream": lines end with CRLF, LF or
-CR; an empty line ends an event; a line that begins with a colon is a comment; a byte order mark may stand at the very
-beginning. The fields `id` and `retry` are ignored: the API has no replay, and the agent's pace is its own.
+CR; an empty line ends an event; a line that begins with a colon is a comment. The fields `id` and `retry` are ignored:
+the API has no replay, and the agent's pace is its own.
 
-httpx-sse 0.4.3 was considered: it keeps lines and events of any size in memory, decompresses, leaves the byte order
-mark in, and shows nothing of comments, which are the API's signs of life.
+httpx-sse 0.4.3 was considered: it keeps lines and events of any size in memory, decompresses, and shows nothing of
+comments, which are the API's signs of life.
 """
 
 from dataclasses import dataclass
@@ -30,22 +30,18 @@ class EventParser:
         """Whether anything of an event stream has arrived."""
         self._line = bytearray()  # the beginning of a line whose end hasn't come
         self._after_cr = False
-        self._first = True
         self._name = ""
         self._data: bytearray | None = None  # each line with its end
-        self._too_large = False
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes; return the events that they complete."""
-        if not chunk:
-            return []
         if self._after_cr and chunk.startswith(b"\n"):  # a CRLF that came in two
             chunk = chunk[1:]
         self._after_cr = chunk.endswith(b"\r")
         events = []
         for part in chunk.splitlines(keepends=True):  # of bytes: at CR, LF and CRLF only
             text = part.rstrip(b"\r\n")
-            self._line += text[: MAX_EVENT_BYTES + 1 - len(self._line)]
+            self._line += text[: MAX_EVENT_BYTES + len(b"data: ") - len(self._line)]
             if len(text) < len(part):
                 events += self._end_line()
         return events
@@ -53,26 +49,18 @@ class EventParser:
     def _end_line(self) -> list[Event]:
         line = bytes(self._line)
         self._line.clear()
-        if self._first:
-            self._first = False
-            line = line.removeprefix(b"\xef\xbb\xbf")
         if not line:
-            return self._end_event()
+            name, data = self._name or "message", self._data
+            self._name, self._data = "", None
+            if data is None:
+                return []
+            return [Event(name, None if len(data) > MAX_EVENT_BYTES else data[:-1].decode("utf-8", "replace"))]
         self.begun = True
         field, _, value = line.partition(b":")
-        if field and len(line) > MAX_EVENT_BYTES:
-            self._too_large = True
-        elif field == b"event":
+        if field == b"event":
             self._name = value.removeprefix(b" ").decode("utf-8", "replace")
-        elif field == b"data" and not self._too_large:
+        elif field == b"data":
             self._data = self._data or bytearray()
-            self._data += value.removeprefix(b" ") + b"\n"
-            self._too_large = len(self._data) > MAX_EVENT_BYTES
+            if len(self._data) <= MAX_EVENT_BYTES:
+                self._data += value.removeprefix(b" ") + b"\n"
         return []
-
-    def _end_event(self) -> list[Event]:
-        name, data, too_large = self._name or "message", self._data, self._too_large
-        self._name, self._data, self._too_large = "", None, False
-        if too_large:
-            return [Event(name, None)]
-        return [] if data is None else [Event(name, data[:-1].decode("utf-8", "replace"))]

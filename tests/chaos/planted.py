@@ -667,7 +667,7 @@ PLANTED = (
     Planted(
         "an event of any size takes no memory",
         "agent/link/sse.py",
-        "self._line += text[: MAX_EVENT_BYTES + 1 - len(self._line)]",
+        "self._line += text[: MAX_EVENT_BYTES + len(b\"data: \") - len(self._line)]",
         "self._line += text",
         ("tests/unit/test_sse.py",),
     ),
