@@ -17,11 +17,7 @@ __all__ = ["Batch", "Link", "Reply", "Verdict", "open_link"]
 
 
 def open_link(config: Config, capabilities: Callable[[], Capabilities] | None = None) -> Link:
-    """The link that the configuration names.
-
-    Args:
-        config: the configuration.
-        capabilities: what may be run here, for links that report it; None to report nothing.
+    """The link that the configuration names. `capabilities` says what may be run here, for one that reports it.
 
     Raises:
         ConfigError: a certificate file, the URL or the proxy can't be used.

@@ -191,14 +191,17 @@ class OpenStream:
         self._response = response
         self._chunks = _chunks(response)
 
-    async def read(self) -> list[Event]:
-        """The events that come next, none with a mere sign of life. Can't be read any more once it was cancelled.
+    async def read(self, silence: float) -> list[Event]:
+        """The events that come next, none with a mere sign of life.
 
         Raises:
-            LinkDown: it has ended.
+            LinkDown: it has ended, or nothing came for so many seconds. It can't be read any more then.
         """
         try:
-            chunk = await anext(self._chunks, None)
+            with trio.fail_after(silence):
+                chunk = await anext(self._chunks, None)
+        except trio.TooSlowError:
+            raise LinkDown(f"nothing came for {silence:g} s", silent=True) from None
         except _FAULTS as error:
             raise _link_down(error) from error
         if chunk is None:

@@ -25,9 +25,7 @@ _STDOUT, _STDERR = "\ud800", "\ud801"
 """Stand in a body for all text of a stream. They can't be mistaken: no text in the spool has a lone surrogate."""
 _STREAMS: dict[str, Stream] = {_STDOUT: "stdout", _STDERR: "stderr"}
 
-_ASK_FOR_LESS = (
-    "Ask for less: one namespace or one object, --selector, -o name, and for logs --tail=100 or --since=10m."
-)
+_LESS = "Ask for less: one namespace or one object, --selector, -o name, and for logs --tail=100 or --since=10m."
 
 
 class ReadyResult(Protocol):
@@ -92,14 +90,13 @@ async def stream_body(ready: ReadyResult) -> dict[str, Any]:
     """One flat object. It has no fields for what was cut and for stderr, and of a failure Kubently's model sees `error`
     alone (2.x): so `output` says everything in words, and `error` goes on with what was printed.
     """
-    result, begins = ready.result, await _beginning(ready, "stdout")
+    result = ready.result
+    begins = "" if result.success and not result.truncated else await _beginning(ready, "stdout")
     at = datetime.now(UTC) if ready.executed_at is None else datetime.fromtimestamp(ready.executed_at, UTC)
     said = (result.error, _whole(ready, _STDERR))
     notes = (_cut_note(result), _redactions_note(result))
     output = _json_note(result, begins) + _lines(_whole(ready, _STDOUT), *said, *notes)
-    error = None
-    if not result.success:
-        error = _lines(result.error, await _beginning(ready, "stderr"), begins, *notes)
+    error = None if result.success else _lines(result.error, await _beginning(ready, "stderr"), begins, *notes)
     fields = {"command_id": ready.command_id, "executed_at": at.isoformat(timespec="milliseconds"), **_numbers(result)}
     return {**fields, "output": output, "error": error}
 
@@ -138,8 +135,7 @@ def _json_note(result: Result, begins: str) -> str:
 
 
 def _cut_note(result: Result) -> str:
-    beginning = f"[Cut: this is the beginning of {size(result.output_bytes)}. {_ASK_FOR_LESS}]"
-    return beginning if result.truncated else ""
+    return f"[Cut: this is the beginning of {size(result.output_bytes)}. {_LESS}]" if result.truncated else ""
 
 
 def _redactions_note(result: Result) -> str:

@@ -88,15 +88,13 @@ class StreamLink(Link):
         if stream is None:
             return await self._open()
         ended = self._unwanted(stream)
-        if ended:
-            await self._close()
-            self._brief = 0
-        else:
+        if not ended:
             try:
                 return self._batch(await self._read(stream, SILENCE_SECONDS))
             except LinkDown as down:
                 self._check_brief(stream, down)
                 ended = down.problem
+        await self._close()
         batch = await self._open()
         log.info("stream opened again", reason=ended, lived_seconds=round(trio.current_time() - stream.since))
         return batch
@@ -144,16 +142,11 @@ class StreamLink(Link):
 
     async def _read(self, stream: OpenStream, silence: float) -> list[Event]:
         """What comes next. If nothing does, the stream is closed, so that the sender knows at once."""
-        events = None
         try:
-            with trio.move_on_after(silence):
-                events = await stream.read()
-        finally:
-            if events is None:
-                await self._close()
-        if events is None:
-            raise LinkDown(f"nothing came for {silence:g} s", silent=True)
-        return events
+            return await stream.read(silence)
+        except BaseException:
+            await self._close()
+            raise
 
     async def _close(self) -> None:
         stream, self._stream = self._stream, None

@@ -530,9 +530,9 @@ PLANTED = (
     # The stream.
     Planted(
         "a stream that falls silent is left",
-        "agent/link/stream.py",
-        "        with trio.move_on_after(silence)",
-        "        with trio.move_on_after(1e9)",
+        "agent/link/http.py",
+        "        with trio.fail_after(silence)",
+        "        with trio.fail_after(1e9)",
         (
             STREAM,
             "-k",
@@ -560,8 +560,8 @@ PLANTED = (
     Planted(
         "an agent listens once",
         "agent/link/stream.py",
-        "            if events is None:\n                await self._close()\n",
-        "            pass\n",
+        "            await self._close()\n            raise\n",
+        "            raise\n",
         (STREAM, "-k", "silence"),
     ),
     Planted(
@@ -638,8 +638,8 @@ PLANTED = (
     Planted(
         "output that was cut says so",
         "agent/link/result.py",
-        "    return beginning if result.truncated else",
-        "    return beginning if False else",
+        '{_LESS}]" if result.truncated else',
+        '{_LESS}]" if False else',
         (
             STREAM,
             "-k",
@@ -667,7 +667,7 @@ PLANTED = (
     Planted(
         "an event of any size takes no memory",
         "agent/link/sse.py",
-        "self._line += text[: MAX_EVENT_BYTES + len(b\"data: \") - len(self._line)]",
+        'self._line += text[: MAX_EVENT_BYTES + len(b"data: ") - len(self._line)]',
         "self._line += text",
         ("tests/unit/test_sse.py",),
     ),
