@@ -60,11 +60,14 @@ class Http:
         self._config = config
         self._certificates = FileWatch(config.ca_cert, config.client_cert, config.client_key)
         self._certificates.changed()
-        self.network = Network(tls_context(config), proxy=proxy_for(config.api_url) is not None)
+        proxy = proxy_for(config.api_url)
+        way = None if proxy is None else httpx.Proxy(_parsed("The proxy that the environment names", proxy))
         _parsed("KUBENTLY_API_URL", config.api_url)  # what is wrong with it is said once, not at each request
+        self.network = Network(tls_context(config), proxy=way is not None)
         # The transport alone: a client around it would look for redirects, cookies and passwords that are never wanted,
         # and parse every URL anew, which together take a third of a request's time.
-        self._transport = transport_to(config, self.network)
+        self._transport = httpx.AsyncHTTPTransport(verify=self.network.tls, proxy=way, limits=_KEPT, trust_env=False)
+        self._transport._pool._network_backend = self.network  # noqa: SLF001  # httpx has no argument for it
         self._url = cache(lambda path: httpx.URL(config.api_url + path))  # parsing one takes longer than sending it
         self._headers = {
             "Host": urlsplit(config.api_url).netloc.replace(".:", ":").rstrip("."),  # as certificates have it
@@ -95,15 +98,13 @@ class Http:
                 async with aclosing(body()) if callable(body) else nullcontext(body) as content:
                     request = self._request(method, path, token, sent, content, seconds)
                     with trio.fail_after(limit) as scope:
-                        answer = await self._whole(await self._transport.handle_async_request(request), scope, token)
+                        return await self._whole(await self._transport.handle_async_request(request), scope, token)
             except StaleConnection:
                 self.network.renew()  # the other kept ones are as old, and a new one is never stale
             except _FAULTS as error:
                 if isinstance(error, httpx.ReadTimeout):
                     self.network.renew()
                 raise _link_down(error, seconds, token) from error
-            else:
-                return from_api(answer)
 
     async def open_stream(self, path: str, *, seconds: float) -> "OpenStream":
         """Begin a GET whose answer is a stream of events, on a connection of its own. `seconds` are the limit until it
@@ -119,7 +120,7 @@ class Http:
             with trio.fail_after(seconds + CONNECTING_SECONDS) as scope:
                 response = await self._transport.handle_async_request(request)
                 if response.status_code != 200:
-                    raise unhappy(from_api(await self._whole(response, scope, token)))
+                    raise unhappy(await self._whole(response, scope, token))
         except _FAULTS as error:
             raise _link_down(error, seconds, token) from error
         request.extensions["timeout"]["read"] = None  # httpcore looks at it anew: whoever reads on has limits
@@ -173,7 +174,7 @@ class Http:
         if status in {401, 403}:
             self.token.reread()
         # People are told its words, and somebody may send the token back.
-        return Answer(status, response.headers, bytes(body.replace(token.encode(), _REDACTED.encode())))
+        return from_api(Answer(status, response.headers, bytes(body.replace(token.encode(), _REDACTED.encode()))))
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -213,15 +214,6 @@ class OpenStream:
         with trio.CancelScope(shield=True):
             await self._chunks.aclose()
             await self._response.aclose()
-
-
-def transport_to(config: Config, network: Network) -> httpx.AsyncBaseTransport:
-    """The way to the API: direct, or through the proxy that the environment names. Raises ConfigError."""
-    proxy = proxy_for(config.api_url)
-    way = None if proxy is None else httpx.Proxy(_parsed("The proxy that the environment names", proxy))
-    transport = httpx.AsyncHTTPTransport(verify=network.tls, proxy=way, limits=_KEPT, trust_env=False)
-    transport._pool._network_backend = network  # noqa: SLF001  # httpx has no argument for it
-    return transport
 
 
 def _parsed(of_what: str, url: str) -> httpx.URL:

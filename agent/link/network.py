@@ -24,9 +24,6 @@ CONNECT_SECONDS, TLS_SECONDS = 10.0, 10.0
 WRITE_SECONDS, PIECE_BYTES = 60.0, 64 * 1024
 """How long so much of a body may take: a line slower than 1 KiB/s counts as dead."""
 
-KEEPALIVE_SECONDS = 8
-"""Some NATs silently forget a flow that was idle for 10 s."""
-
 
 class StaleConnection(Exception):  # noqa: N818  # reads as what it says
     """A kept connection has ended before the first byte of the answer to this request."""
@@ -65,7 +62,7 @@ class Network(httpcore.AsyncNetworkBackend):
                     words.append(words_of(error))
                     continue
                 tcp.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
-                tcp.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+                tcp.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_KEEPIDLE, 8)  # some NATs forget a flow in 10 s
                 self._good = [address, *(other for other in addresses if other != address)]
                 self.connected = f"{address}:{port}"
                 return Stream(self, tcp)
@@ -157,7 +154,7 @@ class Stream(httpcore.AsyncNetworkStream):
             self._socket.close()
             if isinstance(error, (trio.TooSlowError, trio.BrokenResourceError)):
                 cause = self._below.broken or error
-                raise _handshake_failure(cause, words_of(cause), TLS_SECONDS) from error
+                raise _handshake_failure(cause) from error
             raise
         self._network.certificate = tls.getpeercert()
         self._stream, self._served = tls, False
@@ -204,12 +201,11 @@ def words_of(error: BaseException) -> str:
     return str(getattr(cause, "strerror", None) or cause) or type(cause).__name__
 
 
-def _handshake_failure(error: BaseException, words: str, seconds: float) -> LinkDown:
-    """The error for a handshake that failed, or didn't end within so many seconds. `words` are the system's."""
+def _handshake_failure(error: Exception) -> LinkDown:
     cause = error.__cause__
     if isinstance(error, trio.TooSlowError):
         hint = "The connection is there but no TLS comes: look at load balancers and firewalls that inspect TLS."
-        return LinkDown(f"no end of the TLS handshake within {seconds:g} s", hint)
+        return LinkDown(f"no end of the TLS handshake within {TLS_SECONDS:g} s", hint)
     if isinstance(cause, ssl.SSLCertVerificationError):
         hint = "`kubently-agent check` says whose it is. Name its CA, or the certificate itself, with KUBENTLY_CA_CERT."
         return LinkDown(f"the API's certificate isn't trusted: {cause.verify_message}", hint)
@@ -217,6 +213,6 @@ def _handshake_failure(error: BaseException, words: str, seconds: float) -> Link
     if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
         hint = "Is it the port of plain http? Look at KUBENTLY_API_URL."
         return LinkDown("what answers there doesn't speak TLS", hint)
-    words = reason.replace("_", " ").lower() or words
+    words = reason.replace("_", " ").lower() or words_of(error)
     hint = "A firewall that inspects TLS does this, and an API that wants a client certificate (KUBENTLY_CLIENT_CERT)."
     return LinkDown(f"the TLS handshake failed: {words}", hint)

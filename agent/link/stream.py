@@ -101,8 +101,7 @@ class StreamLink(Link):
 
     async def recognise(self) -> bool:
         """Whether a heartbeat is answered as only the API does."""
-        answer = await self._post("/executor/heartbeat", {})
-        return answer.status == 200 and (answer.said or {}).get("status") in ("success", "not_found")
+        return await self._heartbeat() in ("success", "not_found")
 
     async def run(self) -> None:
         """Tell what may be run here, and that the agent is alive: at once when a stream was opened, for the API may be
@@ -178,15 +177,17 @@ class StreamLink(Link):
         return replace(batch, commands=granted)
 
     async def _tell(self, capabilities: Capabilities) -> None:
-        if capabilities == self._reported:
-            answer = await self._post("/executor/heartbeat", {})
-            if answer.status == 200 and (answer.said or {}).get("status") != "not_found":
-                return
+        if capabilities == self._reported and await self._heartbeat() == "success":
+            return
         self._reported = None
         answer = await self._post("/executor/capabilities", report(capabilities))
         if answer.status == 200:
             self._reported = capabilities
             log.info("capabilities reported", verbs=len(capabilities.verbs), flags=len(capabilities.flags))
+
+    async def _heartbeat(self) -> object:
+        answer = await self._post("/executor/heartbeat", {})
+        return (answer.said or {}).get("status") if answer.status == 200 else None
 
     async def _post(self, path: str, body: dict[str, object]) -> Answer:
         written = json.dumps(body, separators=(",", ":")).encode()

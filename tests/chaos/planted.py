@@ -660,8 +660,8 @@ PLANTED = (
     Planted(
         "forgotten capabilities are told again",
         "agent/link/stream.py",
-        'get("status") != "not_found"',
-        'get("status") != 404',
+        'await self._heartbeat() == "success":',
+        "await self._heartbeat():",
         (STREAM, "-k", "forgotten"),
     ),
     Planted(

@@ -33,6 +33,6 @@ async def small_spool(tmp_path):
 def routes(monkeypatch):
     """Answers in place of the network: `routes.get("/agent/status").respond(…)`."""
     with respx.mock(base_url="http://localhost:1/base", assert_all_called=False, using=None) as router:
-        transport = httpx.MockTransport(router.async_handler)
-        monkeypatch.setattr("agent.link.http.transport_to", lambda *_: transport)
+        answer = httpx.MockTransport(router.async_handler).handle_async_request
+        monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", lambda _, request: answer(request))
         yield router

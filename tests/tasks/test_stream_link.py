@@ -792,7 +792,7 @@ async def test_an_odd_answer_to_a_heartbeat_is_no_fault(reporting, api, autojump
     await opened(reporting, api)
     api.router.post("/executor/heartbeat").respond(200, content=b"[" * 100_000)
     await trio.sleep(650)
-    assert reports(api) == "Chh"
+    assert reports(api) == "ChChC"
 
 
 @pytest.mark.parametrize(("told", "reported"), [("true", "C"), ("false", "")])
