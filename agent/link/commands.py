@@ -79,38 +79,31 @@ def read_command(entry: object) -> Command | None:
 def _problem(entry: dict[str, Any], tool: Any) -> str | None:
     if len(entry["id"]) > MAX_ID_CHARS:
         return f"The command's id has {len(entry['id'])} characters; at most {MAX_ID_CHARS} are allowed."
-    if tool == "kubectl":
-        return _args_problem(entry.get("args")) or _timeout_problem(entry.get("timeout"))
-    if tool == LOG_SEARCH:
-        return _request_problem(entry.get("request")) or _timeout_problem(entry.get("timeout"))
+    if tool in ("kubectl", LOG_SEARCH):
+        return _content_problem(entry, tool) or _timeout_problem(entry.get("timeout"))
     name = tool.lower().replace("_", "").replace("-", "") if isinstance(tool, str) else ""
     instead = next((words for word, words in _ELSEWHERE.items() if word in name), "")
     shown = repr(tool)[:64].encode("ascii", "replace").decode()
     return f"This agent runs kubectl and log_search, not the tool {shown}. {instead}".rstrip()
 
 
-def _args_problem(args: object) -> str | None:
-    if not isinstance(args, list) or not all(isinstance(arg, str) for arg in args):
-        return 'The command\'s "args" must be a list of strings.'
-    if len(args) > MAX_ARGUMENTS:
-        return f"The command has {len(args)} arguments; at most {MAX_ARGUMENTS} are allowed."
-    return _text_problem("".join(args), "arguments have")
-
-
-def _request_problem(request: object) -> str | None:
-    if not isinstance(request, dict):
-        return 'The command\'s "request" must be an object.'
+def _content_problem(entry: dict[str, Any], tool: str) -> str | None:
+    args, request = entry.get("args"), entry.get("request")
     try:
-        return _text_problem(json.dumps(request, ensure_ascii=False), "request has")
+        if tool == LOG_SEARCH:
+            if not isinstance(request, dict):
+                return 'The command\'s "request" must be an object.'
+            size, have = len(json.dumps(request, ensure_ascii=False).encode()), "request has"
+        else:
+            if not isinstance(args, list) or not all(isinstance(arg, str) for arg in args):
+                return 'The command\'s "args" must be a list of strings.'
+            if len(args) > MAX_ARGUMENTS:
+                return f"The command has {len(args)} arguments; at most {MAX_ARGUMENTS} are allowed."
+            size, have = len("".join(args).encode()), "arguments have"
+    except UnicodeEncodeError:
+        return "The command has a lone surrogate, which is no character."
     except RecursionError:  # CPython 3.11 reads deeper than it writes
         return 'The command\'s "request" is nested too deeply.'
-
-
-def _text_problem(text: str, have: str) -> str | None:
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        return f"The command's {have} a lone surrogate, which is no character."
     most = MAX_ARGUMENT_BYTES
     return f"The command's {have} {size} bytes; at most {most} are allowed." if size > most else None
 

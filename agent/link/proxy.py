@@ -24,7 +24,9 @@ def proxy_for(url: str) -> str | None:
     host, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS[parts.scheme]
     name = next((n for n in (f"{parts.scheme.upper()}_PROXY", "ALL_PROXY") if _variable(n)), None)
     exceptions = _variable("NO_PROXY").lower().replace(",", " ").split()
-    if name is None or _is_loopback(host) or any(_excepts(entry, host, port) for entry in exceptions):
+    address = _address(host)
+    own = host == "localhost" if address is None else address.is_loopback
+    if name is None or own or any(_excepts(entry, host, port) for entry in exceptions):
         return None
     proxy = _variable(name)
     proxy = proxy if "://" in proxy else f"http://{proxy}"
@@ -84,8 +86,3 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
-
-
-def _is_loopback(host: str) -> bool:
-    address = _address(host)
-    return host == "localhost" if address is None else address.is_loopback

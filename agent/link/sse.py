@@ -8,18 +8,11 @@ httpx-sse 0.4.3 was considered: it keeps lines and events of any size in memory,
 comments, which are the API's signs of life.
 """
 
-from dataclasses import dataclass
-
 MAX_EVENT_BYTES = 256 * 1024
 """The largest event that is kept. The arguments of a command that may run have at most 16 KiB, escaped 96 KiB."""
 
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event. `data` is None when it was larger than `MAX_EVENT_BYTES`; nothing of it was kept then."""
-
-    name: str
-    data: str | None
+Event = tuple[str, str | None]
+"""An event's name and its data, which is None when it was larger than `MAX_EVENT_BYTES`."""
 
 
 class EventParser:
@@ -54,7 +47,7 @@ class EventParser:
             self._name, self._data = "", None
             if data is None:
                 return []
-            return [Event(name, None if len(data) > MAX_EVENT_BYTES else data[:-1].decode("utf-8", "replace"))]
+            return [(name, None if len(data) > MAX_EVENT_BYTES else data[:-1].decode("utf-8", "replace"))]
         self.begun = True
         field, _, value = line.partition(b":")
         if field == b"event":

@@ -172,7 +172,7 @@ class StreamLink(Link):
         raise LinkDown(f"a stream ended soon after it began: {ended.problem}", retry_after=pause) from ended
 
     def _batch(self, events: list[Event]) -> Batch:
-        batch = read_batch([read_json(event.data or "") for event in events if event.name == "command"])
+        batch = read_batch([read_json(data or "") for name, data in events if name == "command"])
         granted = [replace(each, timeout=each.timeout and each.timeout * OWN_SHARE) for each in batch.commands]
         return replace(batch, commands=granted)
 

@@ -29,7 +29,7 @@ SHORT = {
     "agent.link.poll.PollLink.pause_seconds": 0.3,
     "agent.link.network.CONNECT_SECONDS": 0.3,
     "agent.link.result.RESULT_SECONDS": 0.3,
-    "agent.link.http.WHOLE_SECONDS": 0.5,
+    "agent.link.http.WHOLE_SECONDS": 1.0,
     "agent.link.http.CONNECTING_SECONDS": 0.3,
     "agent.link.poll.READ_MARGIN_SECONDS": 0.3,
     "agent.link.poll.STATUS_SECONDS": 0.2,

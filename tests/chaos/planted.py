@@ -512,7 +512,7 @@ PLANTED = (
     Planted(
         "the token never goes to a proxy for this machine",
         "agent/link/proxy.py",
-        "name is None or _is_loopback(host) or",
+        "name is None or own or",
         "name is None or",
         ("tests/tasks/test_proxy.py",),
     ),
