@@ -93,24 +93,18 @@ class Link(ABC):
         if 200 <= status < 300:
             own = not answer.body.strip() or (said is not None and said.get("command_id", command_id) == command_id)
             looks = (status, sorted(said or {}))
-            if own and "command_id" in (said or {}):  # only the API knows which one was sent
+            named = "command_id" in (said or {})  # only the API knows which one was sent
+            if own and (named or (self._usual is None and number > self._doubted)):
                 self._usual = looks
-            if own and self._is_usual(looks, number):
+            if own and looks == self._usual:
                 return Reply(Verdict.STORED, status)
+            if own:
+                # Unlike those before, it may be somebody else's. The next sender must first recognise the API, and what
+                # the API answers then is the new norm.
+                self._usual, self._doubted = None, self._sent
             words += ": not the API's acknowledgement"
         elif status == 413:
             verdict = Verdict.TOO_LARGE
         elif status in self.refusing and said is not None:
             verdict, words = Verdict.REFUSED, answer.words
         return Reply(verdict, status, words, answer.retry_after)
-
-    def _is_usual(self, looks: tuple[int, list[str]], number: int) -> bool:
-        """Whether an acknowledgement looks like the ones before. If it doesn't, it may be somebody else's and isn't
-        believed. The next sender must first recognise the API; what the API then answers is the new norm.
-        """
-        if self._usual is None and number > self._doubted:
-            self._usual = looks
-        if looks == self._usual:
-            return True
-        self._usual, self._doubted = None, self._sent
-        return False
