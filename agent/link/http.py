@@ -97,8 +97,9 @@ class Http:
             try:
                 async with aclosing(body()) if callable(body) else nullcontext(body) as content:
                     request = self._request(method, path, token, sent, content, seconds)
-                    with trio.fail_after(limit) as scope:
+                    with trio.move_on_after(limit) as scope:
                         return await self._whole(await self._transport.handle_async_request(request), scope, token)
+                    raise trio.TooSlowError
             except StaleConnection:
                 self.network.renew()  # the other kept ones are as old, and a new one is never stale
             except _FAULTS as error:
@@ -145,7 +146,9 @@ class Http:
                 log.warning("certificates can't be used, the old ones stay", reason=error.problem, todo=error.hint)
         sent = {**self._headers, "Authorization": f"Bearer {token}", **headers}
         more = {"timeout": {"read": seconds}}
-        return httpx.Request(method, self._url(path), headers=sent, content=content, extensions=more)
+        # From mere bytes httpx works out headers that are there already, which takes longer than all else here.
+        stream = httpx.ByteStream(content) if isinstance(content, bytes) else None
+        return httpx.Request(method, self._url(path), headers=sent, content=content, stream=stream, extensions=more)
 
     async def _whole(self, response: httpx.Response, scope: trio.CancelScope, token: str) -> Answer:
         # Once an answer has begun it is read to its end, even if the agent is being stopped: it may hold commands, and

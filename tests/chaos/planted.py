@@ -519,8 +519,8 @@ PLANTED = (
     Planted(
         "a result that trickles is given up",
         "agent/link/http.py",
-        "                with trio.fail_after(limit) as scope:",
-        "                with trio.fail_after(limit * 1e6) as scope:",
+        "                with trio.move_on_after(limit) as scope:",
+        "                with trio.move_on_after(limit * 1e6) as scope:",
         (
             "tests/tasks/test_poll_link.py",
             "-k",
