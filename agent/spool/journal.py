@@ -12,7 +12,7 @@ from agent.spool import results
 from agent.spool.clock import Clock, follow
 from agent.spool.results import HELD_BYTES, SHOWN_CHARS
 from agent.spool.schema import insert
-from agent.spool.values import NOTHING, STREAMS, Delivery, Recovery, Written, checksum, clean, printable
+from agent.spool.values import NOTHING, STREAMS, Delivery, Recovery, Written, checksum, clean, printable, split
 from agent.spool.writer import Job
 
 MOST_RUNS = 2
@@ -177,9 +177,10 @@ def finish(
         return None
     output = dict.fromkeys(STREAMS, NOTHING) | run.written
     texts = dict.fromkeys(STREAMS, b"")
-    for stream, text in () if run.refused else tail:
-        data = text.encode()
-        append(db, run.seq, stream, output[stream].parts, text)
+    pieces = [] if run.refused else [(stream, piece) for stream, text in tail for piece in split(text)]
+    for stream, piece in pieces:
+        data = piece.encode()
+        append(db, run.seq, stream, output[stream].parts, piece)
         output[stream] = output[stream].plus(data)
         texts[stream] += data
     if run.refused:

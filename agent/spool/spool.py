@@ -8,7 +8,7 @@ have happened: nobody asks the disk whose turn it is.
 import math
 import sqlite3
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from functools import partial
 from zlib import crc32
@@ -17,13 +17,13 @@ import trio
 
 from agent.errors import DamagedResult
 from agent.log import Log
-from agent.model import PIECE_CHARS, Command, Result, Stream
+from agent.model import Command, Result, Stream
 from agent.spool import journal, maintenance, results
 from agent.spool.clock import Clock, readable
 from agent.spool.journal import Claim
 from agent.spool.schema import note
 from agent.spool.space import Space, own_bytes
-from agent.spool.values import NOTHING, SMALL_BYTES, Counts, Delivery, Intake, Recovery, clean
+from agent.spool.values import NOTHING, SMALL_BYTES, Counts, Delivery, Intake, Recovery, clean, split
 from agent.spool.waiting import Pending, Signal
 from agent.spool.writer import Job, Need, Writer
 
@@ -129,7 +129,7 @@ class Spool:
             False if some of this command's output found no room on the disk: nothing after it is stored.
         """
         run = self._running[clean(command_id)]
-        for piece in _split(text):
+        for piece in split(text):
             if run.last is not None:
                 await run.last.done.wait()
             if run.refused:
@@ -153,8 +153,7 @@ class Spool:
             return
         if run.last is not None:
             await run.last.done.wait()
-        pieces = [(stream, piece) for stream, text in tail for piece in _split(text)]
-        found = await self._writer.run(Need.STATE, journal.finish, run, result, pieces, self._clock.unix_ms())
+        found = await self._writer.run(Need.STATE, journal.finish, run, result, tail, self._clock.unix_ms())
         if found is not None:
             del self._running[command_id]
             self._pending.add(run.seq, found.bytes)
@@ -299,7 +298,3 @@ class Spool:
         self.drained.poke()
         if not self.due_small.poke():  # else it is taken, and that is a change too
             self.due.poke()
-
-
-def _split(text: str) -> Iterator[str]:
-    return (text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS))

@@ -7,12 +7,12 @@ decoded without either, but ids and messages come from elsewhere.
 import json
 import re
 import zlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from agent.model import Result, Stream, json_bytes
+from agent.model import PIECE_CHARS, Result, Stream, json_bytes
 
 STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
 Utf8 = bytes  # two classes here have an attribute of that name
@@ -138,6 +138,11 @@ def clean(text: str) -> str:
 def printable(text: str) -> str:
     """Text for a terminal: control characters, which could steer it, are replaced; line ends stay."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", clean(text))
+
+
+def split(text: str) -> Iterator[str]:
+    """Text in pieces of at most `PIECE_CHARS`."""
+    return (text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS))
 
 
 def checksum(*parts: object) -> int:
