@@ -4,7 +4,9 @@
 
 import os
 import re
+import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -267,6 +269,21 @@ async def test_a_slow_sink_slows_the_child_and_loses_nothing(scripted: Scripted,
     ended = await scripted(f"exec /bin/cat '{tmp_path}/text'").run([], timeout=30.0, max_bytes=1 << 20, sink=slow)
     assert "".join(pieces) == "line\n" * 100_000
     assert ended.success
+
+
+async def test_what_a_pipe_holds_at_the_end_is_read_however_large_it_is(scripted: Scripted) -> None:
+    """Where memory pages have 64 KiB it holds 1 MiB; here the child makes it so."""
+    large = 'import fcntl; fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20); print("x" * 1_000_000)'
+    kubectl, pieces = scripted(f"exec {shlex.quote(sys.executable)} -IS -c '{large}'"), []
+
+    async def sink(stream: Stream, text: str) -> None:
+        (child,) = kubectl.children or [None]
+        while child and not child.gone:
+            await trio.sleep(0.01)
+        pieces.append(text)
+
+    ended = await kubectl.run([], timeout=30.0, max_bytes=1 << 20, sink=sink)
+    assert (ended.success, ended.output_bytes, len("".join(pieces))) == (True, 1_000_001, 1_000_001)
 
 
 @pytest.mark.parametrize("moment", ["printing", "in the sink", "with its output closed"])
