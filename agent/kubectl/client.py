@@ -84,10 +84,10 @@ class Kubectl:
         """Run one command line that the guard has made (without the program), and return when nothing of it is left.
 
         stdout, up to `max_bytes` of UTF-8, and stderr go to `sink` while they are printed. It is awaited for each
-        piece, so that a slow one slows the child down; nothing heaps up. After `timeout` seconds, when the caller is
-        cancelled and when the sink fails, the whole group is asked to end (SIGTERM) and `grace` seconds later killed;
-        what had been printed by then still reaches the sink, and only then does a Cancelled or the sink's error travel
-        on. Raises KubectlError if the child can't be started.
+        piece, so that a slow one slows the child down, and its end too; nothing heaps up. After `timeout` seconds, when
+        the caller is cancelled and when the sink fails, the whole group is asked to end (SIGTERM) and `grace` seconds
+        later killed; what had been printed by then still reaches the sink, and only then does a Cancelled or the sink's
+        error travel on. Raises KubectlError if the child can't be started.
         """
         began = trio.current_time()
         self.trouble = None
@@ -164,8 +164,8 @@ class Kubectl:
 
     def _weigh(self) -> None:
         """End the largest if all together hold more than the container has. A single one has its own limit."""
-        held = {child: child.held_bytes() for child in self.children}
-        if len(held) > 1 and sum(held.values()) > self.environment.data_bytes:
+        held = {child: child.held_bytes() for child in self.children} if len(self.children) > 1 else {}
+        if sum(held.values()) > self.environment.data_bytes:
             largest = max(held, key=held.__getitem__)
             largest.crowded = True
             largest.signal(signal.SIGKILL)
