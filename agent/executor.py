@@ -1,13 +1,12 @@
 """Runs accepted commands: guard, kubectl, spool."""
 
-import math
 from collections import Counter
 from dataclasses import replace
 from functools import partial
 
 import trio
 
-from agent.errors import KubectlError
+from agent.errors import KubectlError, SpoolFull
 from agent.guard import Policy, Refused, decide
 from agent.kubectl import Kubectl
 from agent.log import Log
@@ -22,9 +21,6 @@ log = Log("executor")
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 """For commands that name none. From the original specification."""
-
-ABANDONED_SECONDS = 0.5
-"""How long to try to write a result after `abandon`, for those that end only then."""
 
 INTERRUPTED = "The agent was stopped while this ran. What kubectl had printed so far is kept; ask again for the rest."
 
@@ -68,14 +64,6 @@ class Executor:
         self._metrics = metrics
         self.slots = trio.CapacityLimiter(count)
         """One for each running kubectl."""
-        self._patience = math.inf
-        self._finishing: set[trio.CancelScope] = set()
-
-    def abandon(self) -> None:
-        """Stop waiting for a disk that takes no results: the agent must end."""
-        self._patience = ABANDONED_SECONDS
-        for scope in self._finishing:
-            scope.cancel()
 
     async def run(self) -> None:
         """Run commands one after the other, for ever. When cancelled, the current one ends as `interrupted`."""
@@ -118,18 +106,16 @@ class Executor:
 
     async def _finish(self, command: Command, result: Result, output: Output, began: float) -> None:
         """Store the result, even when cancelled. If that fails for good, the command runs again at the next start."""
-        with trio.CancelScope(shield=True, relative_deadline=self._patience) as finishing:
-            self._finishing.add(finishing)
-            rest, redactions = output.end(cut=result.truncated)
-            result = replace(
-                result,
-                execution_time_ms=round((trio.current_time() - began) * 1000),
-                redactions=result.redactions + redactions.total() - redactions["failed"],
-            )
-            write = partial(self._spool.finish, command.id, result, rest)
-            await until_written(write, log, "result can't be written, trying again", command_id=command.id)
-        self._finishing.discard(finishing)
-        if finishing.cancelled_caught:
+        rest, redactions = output.end(cut=result.truncated)
+        result = replace(
+            result,
+            execution_time_ms=round((trio.current_time() - began) * 1000),
+            redactions=result.redactions + redactions.total() - redactions["failed"],
+        )
+        write, says = partial(self._spool.finish, command.id, result, rest), "result can't be written, trying again"
+        try:
+            await until_written(self._spool, write, log, says, command_id=command.id)
+        except SpoolFull:
             log.error("result given up, the command runs again at the next start", command_id=command.id)
             return
         self._metrics.finished(result)

@@ -10,7 +10,7 @@ from functools import partial
 import trio
 
 from agent.circuit import Circuit, Trust
-from agent.errors import LinkDown
+from agent.errors import LinkDown, SpoolFull
 from agent.link import Batch, Link
 from agent.log import Log
 from agent.metrics import Metrics
@@ -18,9 +18,6 @@ from agent.model import Command, Outcome, Result
 from agent.spool import Spool, until_written
 
 log = Log("poller")
-
-ABANDONED_SECONDS = 0.5
-"""How much longer to try to journal what was received after `abandon`."""
 
 REPEATED_SECONDS = 1.0
 """The pause after commands of which none was new. Without it an API that repeats itself is asked 4,000 times/s."""
@@ -42,13 +39,6 @@ class Poller:
         self._circuit = circuit
         self._trust = trust
         self._metrics = metrics
-        self._patience = math.inf
-        self._journalling = trio.CancelScope()
-
-    def abandon(self) -> None:
-        """Stop waiting for a disk that takes no commands: the agent must end."""
-        self._patience = ABANDONED_SECONDS
-        self._journalling.cancel()
 
     async def run(self) -> None:
         """Receive and journal, for ever."""
@@ -96,28 +86,29 @@ class Poller:
             log.warning("malformed command refused", command_id=bad.id[:64], reason=bad.reason)
             in_hand.setdefault(Result(Outcome.REFUSED, error=bad.reason, rule="shape"), []).append(bad)
         new = False
-        with trio.CancelScope(shield=True, relative_deadline=self._patience) as self._journalling:
-            try:
-                for result, commands in list(in_hand.items()):
-                    new |= bool(commands) and await self._journal(commands, result)
-                    del in_hand[result]
-            finally:
-                if lost := [command.id for commands in in_hand.values() for command in commands]:
-                    says = "commands received but not journalled: the API must hand them out again"
-                    log.error(says, command_ids=lost)
+        try:
+            for result, commands in list(in_hand.items()):
+                new |= bool(commands) and await self._journal(commands, result)
+                del in_hand[result]
+        except SpoolFull:
+            pass  # and the agent is ending
+        finally:
+            if lost := [command.id for commands in in_hand.values() for command in commands]:
+                says = "commands received but not journalled: the API must hand them out again"
+                log.error(says, command_ids=lost)
         return new
 
     async def _journal(self, commands: Sequence[Command], result: Result | None) -> bool:
         """In one commit; with a result they never run. True if one was new and is to be run."""
         write = partial(self._spool.accept, commands, result)
-        intake = await until_written(write, log, "commands can't be journalled, trying again")
+        intake = await until_written(self._spool, write, log, "commands can't be journalled, trying again")
         for known in intake.known:
             log.info("command known already, not run again", command_id=known)
         if result is not None:
             for _ in intake.new:
                 self._metrics.finished(result)
             return False
-        await trio.lowlevel.checkpoint()  # executors first: the next poll can wait until kubectl runs
+        await trio.lowlevel.cancel_shielded_checkpoint()  # executors first: the next poll can wait until kubectl runs
         self._metrics.count("kubently_commands_accepted_total", amount=len(intake.new))
         traces = {c.id: {"correlation_id": c.correlation_id, "session_id": c.session_id} for c in commands}
         for command_id in intake.new:

@@ -51,21 +51,16 @@ EXECUTORS_SHARE = 0.6
 """The part of the drain that running commands may take; the rest is for delivering their results."""
 
 LAST_WRITES_SECONDS = 3.0
-"""How long a stopping task may go on storing what it has. kubectl's own end, 2 s after SIGTERM, is part of it."""
+"""How long a stop waits for tasks that store what they have. kubectl's own end, 2 s after SIGTERM, is part of it."""
 
 STOPPED, FAILED = 0, 1
 SIGNALLED = 128
 
 
 class Stage:
-    """Tasks in `root` that stop together, before the tasks that they hand over to.
+    """Tasks in `root` that stop together, before the tasks that they hand over to."""
 
-    If they are still storing something after a while, as on a full disk, `abandon` makes them give up even that: a
-    process that never ends is killed, and can't even log what is left.
-    """
-
-    def __init__(self, root: trio.Nursery, tasks: Mapping[str, Task], *abandon: Callable[[], None]) -> None:
-        self._abandon = abandon
+    def __init__(self, root: trio.Nursery, tasks: Mapping[str, Task]) -> None:
         self._running = {name: trio.CancelScope() for name in tasks}
         self._ended = trio.Event()
         for name, task in tasks.items():
@@ -81,15 +76,11 @@ class Stage:
                 self._ended.set()
 
     async def stop(self) -> None:
-        """Cancel the tasks, and wait until they have ended."""
+        """Cancel the tasks, and wait until they have ended: not for long, as one may try to write to a full disk."""
         for scope in self._running.values():
             scope.cancel()
         with trio.move_on_after(LAST_WRITES_SECONDS):
             await self._ended.wait()
-        if not self._ended.is_set():
-            for abandon in self._abandon:
-                abandon()
-        await self._ended.wait()
 
 
 class Agent:
@@ -123,18 +114,15 @@ class Agent:
                 senders = {f"uploader {n + 1}": partial(self._uploader.run, small=n > 0) for n in range(UPLOADERS)}
                 executors = {f"executor {n}": self._executor.run for n in range(1, self._config.executors + 1)}
                 uploading = Stage(root, senders)
-                executing = Stage(root, executors, self._executor.abandon)
-                polling = Stage(root, {"poller": self._poller.run}, self._poller.abandon)
+                executing = Stage(root, executors)
+                polling = Stage(root, {"poller": self._poller.run})
                 try:
                     name = signal.Signals(await anext(signals)).name
                     log.info("signal, draining", signal=name, within_seconds=self._config.drain_seconds)
                     root.start_soon(self._end_at_once, signals, name="second signal")
                     await self._drain(polling, executing, uploading)
-                except trio.Cancelled:  # a task has failed: the others write down what they have
-                    with trio.CancelScope(shield=True):
-                        for stage in (polling, executing, uploading):
-                            await stage.stop()
-                    raise
+                finally:  # even if a task has failed: the others write down what they have, if the disk takes it now
+                    self._spool.patient = False
                 root.cancel_scope.cancel()
 
     async def _end_at_once(self, signals: AsyncIterator[int]) -> None:

@@ -51,6 +51,7 @@ class Spool:
         inline: bool = False,
     ) -> None:
         self.recovery = recovery
+        self.patient = True  # False: the agent must end, and no write is tried again
         self._space = space
         self._clock = clock
         self._waiting = deque(waiting)

@@ -3,12 +3,15 @@
 import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 from agent.errors import SpoolFull
 from agent.log import Log
+
+if TYPE_CHECKING:
+    from agent.spool.spool import Spool
 
 T = TypeVar("T")
 
@@ -103,14 +106,21 @@ class Pending:
         return self.sizes.pop(seq)
 
 
-async def until_written(write: Callable[[], Awaitable[T]], log: Log, says: str, **fields: object) -> T:
-    """Repeat a write until the spool takes it. The first refusal is logged with these words and fields."""
+async def until_written(spool: "Spool", write: Callable[[], Awaitable[T]], log: Log, says: str, **fields: object) -> T:
+    """Repeat a write until the disk takes it, even if cancelled. The first refusal is logged with these words.
+
+    Raises:
+        SpoolFull: refused once more, and the spool isn't `patient` any longer.
+    """
     told = False
     while True:
-        try:
-            return await write()
-        except SpoolFull as error:
-            if not told:
-                log.error(says, reason=str(error), **fields)
-            told = True
-        await trio.sleep(RETRY_SECONDS)
+        with trio.CancelScope(shield=True):
+            try:
+                return await write()
+            except SpoolFull as error:
+                if not told:
+                    log.error(says, reason=str(error), **fields)
+                told = True
+                if not spool.patient:
+                    raise
+            await trio.sleep(RETRY_SECONDS)

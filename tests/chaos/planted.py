@@ -102,7 +102,7 @@ PLANTED = (
         "a failure is a reason to doubt",
         "agent/uploader.py",
         "            self._trust.doubt(reply.words, reply.retry_after)\n",
-        "",
+        "            pass\n",
         ("tests/tasks/test_uploader.py",),
     ),
     Planted(
@@ -208,15 +208,15 @@ PLANTED = (
     ),
     Planted(
         "what was received outlasts a stop until it is journalled",
-        "agent/poller.py",
-        "with trio.CancelScope(shield=True, relative_deadline=self._patience) as self._journalling:",
-        "with trio.CancelScope() as self._journalling:",
+        "agent/spool/waiting.py",
+        "        with trio.CancelScope(shield=True):",
+        "        with trio.CancelScope():",
         ("tests/tasks/test_poller.py", "-k", "outlasts_a_full_disk_and_a_stop"),
     ),
     Planted(
         "what was received is tried again while the disk takes nothing",
         "agent/poller.py",
-        """await until_written(write, log, "commands can't be journalled, trying again")""",
+        """await until_written(self._spool, write, log, "commands can't be journalled, trying again")""",
         "await write()",
         ("tests/tasks/test_poller.py", "-k", "outlasts_a_full_disk_and_a_stop"),
     ),
@@ -714,8 +714,8 @@ PLANTED = (
     Planted(
         "a task that fails doesn't wait for one on a full disk",
         "agent/run.py",
-        "                        await stage.stop()\n",
-        "                        await stage._ended.wait()\n",
+        "                    self._spool.patient = False\n",
+        "                    pass\n",
         ("tests/tasks/test_run.py", "-k", "one_on_a_full_disk"),
     ),
     Planted(

@@ -218,7 +218,7 @@ async def test_a_result_outlasts_a_stop_but_not_for_ever(executing, events, monk
         with trio.CancelScope(shield=True):
             await trio.sleep(20)
         assert not events["result given up, the command runs again at the next start"]
-        executing.executor.abandon()
+        executing.spool.patient = False
     assert len(events["result given up, the command runs again at the next start"]) == 1
     assert not events["command finished"]
 

@@ -193,7 +193,7 @@ async def test_what_comes_after_the_time_for_last_writes_is_tried_once(polling, 
         nursery.start_soon(polling.poller.run)
         await until(lambda: polling.link.eager)
         nursery.cancel_scope.cancel()
-        polling.poller.abandon()
+        polling.spool.patient = False
     assert len(tries) == 1
     (line,) = events["commands received but not journalled: the API must hand them out again"]
     assert line["command_ids"] == ["a"]
@@ -215,7 +215,7 @@ async def test_a_stop_doesnt_wait_for_ever_for_a_disk(polling, events, monkeypat
         nursery.start_soon(polling.poller.run)
         await until(lambda: events["commands can't be journalled, trying again"])
         nursery.cancel_scope.cancel()
-        polling.poller.abandon()
+        polling.spool.patient = False
     (line,) = events["commands received but not journalled: the API must hand them out again"]
     assert line["command_ids"] == ["a"]
 
