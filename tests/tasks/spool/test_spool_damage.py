@@ -172,6 +172,25 @@ async def test_what_can_be_read_is_brought_over_whole(filled: Path, path: Path) 
         assert spool.recovery.rerun == 2
 
 
+@pytest.mark.parametrize("misses", [20_000, 2])
+async def test_a_page_that_cant_be_read_costs_what_is_in_it(
+    filled: Path, path: Path, monkeypatch: pytest.MonkeyPatch, misses: int
+) -> None:
+    """The first commands. Their results name them; what is behind them is found, or too many keys are tried in vain."""
+    monkeypatch.setattr("agent.spool.salvage._MOST_MISSES", misses)
+    lay(filled, path)
+    with closing(sqlite3.connect(path)) as db:
+        (root,) = db.execute("select rootpage from sqlite_schema where name = 'commands'").fetchone()
+    page = path.read_bytes()[(root - 1) * PAGE : root * PAGE]
+    cell = int.from_bytes(page[12:14])
+    first = int.from_bytes(page[cell : cell + 4])
+    change(path, (first - 1) * PAGE, bytes(PAGE))
+    async with reopened(path) as spool:
+        found = spool.recovery
+        assert found.salvaged == (ALL if misses > 2 else ALL - 2)
+        assert (0 < found.damaged < 60) if misses > 2 else (found.damaged == ALL - 2)
+
+
 async def test_a_file_in_which_sql_finds_nothing_is_kept_for_people(filled: Path, path: Path) -> None:
     lay(filled, path)
     first_page(path, 1)
