@@ -30,6 +30,8 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    after: float
+    """How many seconds after its request it began."""
 
     @property
     def words(self) -> str:

@@ -93,12 +93,13 @@ class Http:
             sent |= {"Content-Type": "application/json", "Content-Length": str(length)}
         limit = seconds + WHOLE_SECONDS + length / 1024 + CONNECTING_SECONDS
         while True:
-            token = self.token.current()
+            token, began = self.token.current(), trio.current_time()
             try:
                 async with aclosing(body()) if callable(body) else nullcontext(body) as content:
                     request = self._request(method, path, token, sent, content, seconds)
                     with trio.move_on_after(limit) as scope:
-                        return await self._whole(await self._transport.handle_async_request(request), scope, token)
+                        response = await self._transport.handle_async_request(request)
+                        return await self._whole(response, scope, token, began)
                     raise trio.TooSlowError
             except StaleConnection:
                 self.network.renew()  # the other kept ones are as old, and a new one is never stale
@@ -115,13 +116,13 @@ class Http:
             LinkDown: no answer, or another one.
         """
         self.network.renew()
-        token = self.token.current()
+        token, began = self.token.current(), trio.current_time()
         request = self._request("GET", path, token, {"Accept": EVENTS}, b"", seconds)
         try:
             with trio.fail_after(seconds + CONNECTING_SECONDS) as scope:
                 response = await self._transport.handle_async_request(request)
                 if response.status_code != 200:
-                    raise unhappy(await self._whole(response, scope, token))
+                    raise unhappy(await self._whole(response, scope, token, began))
         except _FAULTS as error:
             raise _link_down(error, seconds, token) from error
         request.extensions["timeout"]["read"] = None  # httpcore looks at it anew: whoever reads on has limits
@@ -150,11 +151,11 @@ class Http:
         stream = httpx.ByteStream(content) if isinstance(content, bytes) else None
         return httpx.Request(method, self._url(path), headers=sent, content=content, stream=stream, extensions=more)
 
-    async def _whole(self, response: httpx.Response, scope: trio.CancelScope, token: str) -> Answer:
+    async def _whole(self, response: httpx.Response, scope: trio.CancelScope, token: str, began: float) -> Answer:
         # Once an answer has begun it is read to its end, even if the agent is being stopped: it may hold commands, and
         # the API has already counted them as handed out.
-        scope.shield, scope.deadline = True, min(scope.deadline, trio.current_time() + WHOLE_SECONDS)
-        body, status = bytearray(), response.status_code
+        now, body, status = trio.current_time(), bytearray(), response.status_code
+        scope.shield, scope.deadline = True, min(scope.deadline, now + WHOLE_SECONDS)
         try:
             async for chunk in _chunks(response):
                 body += chunk
@@ -177,7 +178,8 @@ class Http:
         if status in {401, 403}:
             self.token.reread()
         # People are told its words, and somebody may send the token back.
-        return from_api(Answer(status, response.headers, bytes(body.replace(token.encode(), _REDACTED.encode()))))
+        said = bytes(body.replace(token.encode(), _REDACTED.encode()))
+        return from_api(Answer(status, response.headers, said, now - began))
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -7,12 +7,13 @@ POST /agent/results           {"command_id", "result": {...}}: 200 stored; 400, 
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from random import random
 
 import trio
 
 from agent.errors import LinkDown
-from agent.link.answer import ELSEWHERE, Answer, unhappy
+from agent.link.answer import ELSEWHERE, unhappy
 from agent.link.commands import Batch, read_batch
 from agent.link.http import Http
 from agent.link.link import Link
@@ -68,12 +69,11 @@ class PollLink(Link):
             wait = max(WAIT_ACTIVE, round(self._chance() * self._hold)) if self._in_step else self._hold
         self._in_step = eager
         began = trio.current_time()
-        answer = await self._poll(wait)
-        batch = self._batch(answer, held=trio.current_time() - began >= wait / 2 or known)
+        batch = await self._poll(wait)
         if not batch.commands and not batch.malformed and not eager:
             # A server that doesn't hold polls must not be asked thousands of times a second.
             await trio.sleep(max(0.0, began + SHORTEST_CYCLE_SECONDS - trio.current_time()))
-        return batch
+        return replace(batch, recognised=batch.recognised or known)
 
     async def recognise(self) -> bool:
         """Whether the status is answered as only the API does."""
@@ -84,38 +84,35 @@ class PollLink(Link):
         self._active = active is True
         return isinstance(active, bool)
 
-    async def _poll(self, wait: int) -> Answer:
+    async def _poll(self, wait: int) -> Batch:
         """One poll. One that is cut off is followed at once by a short one, which tells whether the API is there."""
         began = trio.current_time()
         try:
-            answer = await self._ask(wait)
+            batch = await self._ask(wait)
         except LinkDown as down:
             if wait <= WAIT_ACTIVE or down.status not in CUT:
                 raise
         else:
             if wait >= self._hold and trio.current_time() - began >= wait * 0.9:
                 self._cuts = 0
-            return answer
+            return batch
         lasted = trio.current_time() - began
         self._in_step = True
-        answer = await self._ask(WAIT_ACTIVE)
+        batch = await self._ask(WAIT_ACTIVE)
         if lasted >= WAIT_ACTIVE:
             self._cuts += 1
             if self._cuts > 1:  # once may be chance
                 fits = lasted * 0.8 if lasted < wait else wait / 2  # or it ended in silence
                 self._hold, self._shortened_at = max(WAIT_ACTIVE, int(fits)), trio.current_time()
                 log.info("polls are cut off on the way: asking for shorter ones", seconds=self._hold)
-        return answer
+        return batch
 
-    async def _ask(self, wait: int) -> Answer:
+    async def _ask(self, wait: int) -> Batch:
         answer = await self._http.request("GET", f"/agent/commands?wait={wait}", seconds=wait + READ_MARGIN_SECONDS)
-        if answer.status not in {200, 204}:
-            raise unhappy(answer)
-        return answer
-
-    def _batch(self, answer: Answer, *, held: bool) -> Batch:
         if answer.status == 204:
-            return Batch(recognised=held)
+            return Batch(recognised=answer.after >= wait / 2)
+        if answer.status != 200:
+            raise unhappy(answer)
         commands = (answer.said or {}).get("commands", "none")
         if not isinstance(commands, list | None):  # Go writes null for none
             problem = 'HTTP 200 without a JSON object that has a list "commands": not the API\'s answer'

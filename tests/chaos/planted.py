@@ -108,7 +108,7 @@ PLANTED = (
     Planted(
         "a 204 that comes at once is no sign of the API",
         "agent/link/poll.py",
-        "            return Batch(recognised=held)",
+        "            return Batch(recognised=answer.after >= wait / 2)",
         "            return Batch()",
         (
             "tests/tasks/test_poll_link.py",

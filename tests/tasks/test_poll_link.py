@@ -263,6 +263,18 @@ async def test_anything_can_say_204_at_once(link, api, autojump_clock, eager):
     assert (await link.receive(eager=False)).recognised, "the state was asked before"
 
 
+async def test_nor_is_a_204_at_once_after_a_poll_that_was_cut(link, api, autojump_clock):
+    async def cut(request):
+        if request.url.params["wait"] == "1":
+            return httpx.Response(204)
+        await trio.sleep(15)
+        raise httpx.ReadError("reset")
+
+    api.get("/agent/status").respond(200, text="OK")
+    api.get("/agent/commands").mock(side_effect=cut)
+    assert not (await link.receive(eager=False)).recognised
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
