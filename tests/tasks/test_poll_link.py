@@ -190,6 +190,13 @@ async def test_one_that_is_cut_off_is_chance(link, api, autojump_clock):
     assert balancer.asked == [20, 1, 20, 20, 20]
 
 
+async def test_one_that_fails_at_once_was_not_cut_off(link, api, autojump_clock):
+    api.get("/agent/commands").mock(side_effect=[httpx.ReadError("reset"), httpx.Response(204)] * 3)
+    for _ in range(3):
+        await link.receive(eager=False)
+    assert waits(api) == [20, 1] * 3
+
+
 async def test_full_ones_are_tried_again_later(link, api, autojump_clock):
     balancer = Balancer(api, 6, httpx.ReadError("reset"))
     for _ in range(3):

@@ -87,6 +87,15 @@ def test_a_readable_id_is_answered(fields, says):
     assert command.correlation_id == "t"
 
 
+def test_a_request_that_is_nested_too_deeply():
+    request: dict[str, object] = {}
+    for _ in range(100_000):
+        request = {"a": request}
+    command = read_command({"id": "c1", "tool": "log_search", "request": request})
+    assert isinstance(command, Malformed)
+    assert "nested too deeply" in command.reason
+
+
 @pytest.mark.parametrize("trace", [7, "", "x" * 300, "a\r\nb", "ü", " ", " a", "a ", None, ["a"]])
 def test_tracing_ids_that_fit_no_header_are_left_out(trace):
     assert read_command({"id": "c1", "args": [], "correlation_id": trace, "session_id": trace}) == Command("c1", ())
