@@ -30,10 +30,8 @@ def json_bytes(data: bytes) -> int:
 
 def json_text(data: bytes) -> bytes:
     """UTF-8 text as the inside of a JSON string. Escaped pieces join to the escaped whole."""
-    special = data.translate(None, _PLAIN)  # for kubectl's output this is up to four times as fast as the encoder
-    for character, escaped in _ESCAPES:
-        if character in special:
-            data = data.replace(character, escaped)
+    for character, escaped in _ESCAPES:  # for logs this is up to four times as fast as the encoder
+        data = data.replace(character, escaped)
     return data
 
 

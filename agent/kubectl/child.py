@@ -6,6 +6,7 @@ cores). So limits are set from outside, right after the start: no kubectl gets f
 """
 
 import errno
+import fcntl
 import os
 import resource
 import selectors
@@ -24,7 +25,7 @@ from agent.model import Stream
 KILLED_SECONDS = 5.0
 """How long to wait for a killed process to go. Only one that is stuck inside the kernel takes longer."""
 
-PIPE_BYTES = 64 * 1024
+PIPE_BYTES = 256 * 1024
 """What a pipe holds, and what is read of it at once."""
 
 _LAST_READS = 34
@@ -68,6 +69,8 @@ class Child:
         self._pipes = {stream: getattr(self._process, stream) for stream in ("stdout", "stderr")}
         for stream, pipe in self._pipes.items():
             self._events.register(pipe, selectors.EVENT_READ, stream)
+            with suppress(OSError):  # as on a node that allows no more than the default
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._handle: int | None = None
         with suppress(OSError):  # in a sandbox that doesn't know it
             self._handle = os.pidfd_open(self._pid)

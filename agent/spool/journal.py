@@ -3,10 +3,12 @@
 import json
 import sqlite3
 import sys
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 
+from agent.errors import SpoolFull
 from agent.model import Command, Outcome, Result, Stream
 from agent.spool import results
 from agent.spool.clock import Clock, follow
@@ -45,7 +47,8 @@ class Claim:
     seq: int
     started_unix_ms: int
     written: dict[Stream, Written] = field(default_factory=dict)  # the output that is in the file
-    last: Job | None = None  # the last piece of it that was handed in
+    handed_in: dict[Stream, Written] = field(default_factory=dict)  # with what isn't there yet
+    under_way: deque[Job] = field(default_factory=deque)  # the last pieces of that
     refused: list[Job] = field(default_factory=list)  # pieces that found no room: none after them is stored
 
     @property
@@ -156,9 +159,12 @@ def start(db: sqlite3.Connection, seq: int, now_ms: int) -> None:
     )
 
 
-def append(db: sqlite3.Connection, seq: int, stream: Stream, part: int, text: str) -> None:
-    """Store one more piece of output."""
-    insert(db, "pieces", seq=seq, stream=stream, part=part, text=text)
+def append(db: sqlite3.Connection, seq: int, stream: Stream, part: int, piece: bytes) -> None:
+    """Store one more piece of output, in UTF-8. Raises SpoolFull if the one before found no room."""
+    query = "select 1 from pieces where seq = ? and stream = ? and part = ?"
+    if part and db.execute(query, (seq, stream, part - 1)).fetchone() is None:
+        raise SpoolFull("The piece before found no room.")
+    db.execute("insert into pieces values (?, ?, ?, cast(? as text))", (seq, stream, part, piece))
 
 
 def finish(
@@ -179,10 +185,9 @@ def finish(
     texts = dict.fromkeys(STREAMS, b"")
     pieces = [] if run.refused else [(stream, piece) for stream, text in tail for piece in split(text)]
     for stream, piece in pieces:
-        data = piece.encode()
         append(db, run.seq, stream, output[stream].parts, piece)
-        output[stream] = output[stream].plus(data)
-        texts[stream] += data
+        output[stream] = output[stream].plus(piece)
+        texts[stream] += piece
     if run.refused:
         result = replace(result, truncated=True)
     held = None if run.written or sum(map(len, texts.values())) > HELD_BYTES else texts

@@ -199,8 +199,8 @@ def connect(path: Path, plan: Plan) -> sqlite3.Connection:
             "synchronous = full",  # survives power loss; 0.1 ms a commit more than `normal`
             "secure_delete = fast",  # overwrites what costs nothing; `on` would write over every deleted output
             f"max_page_count = {plan.hard_pages}",
-            f"wal_autocheckpoint = {min(1000, plan.wal_bytes // PAGE_BYTES // 2)}",
-            f"journal_size_limit = {plan.wal_bytes // 2}",
+            f"wal_autocheckpoint = {plan.wal_bytes * 3 // 4 // PAGE_BYTES}",
+            f"journal_size_limit = {plan.wal_bytes * 3 // 4}",
             "cache_size = -512",  # KiB; the agent's memory is counted
             "temp_store = memory",  # the root file system may be read-only
             "trusted_schema = off",

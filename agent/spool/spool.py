@@ -29,6 +29,7 @@ from agent.spool.writer import Job, Need, Writer
 
 _KEPT_BYTES = 256 * 1024  # a larger output is given up when it is delivered
 _FRESH = 4  # results, of at most HELD_BYTES each
+_UNDER_WAY = 4  # pieces of one command's output that nobody waits for
 
 log = Log("spool")
 
@@ -123,23 +124,21 @@ class Spool:
         self._writer.hand_in(Need.STATE, journal.start, seq, claim.started_unix_ms)
         return claim
 
-    async def append(self, command_id: str, stream: Stream, text: str) -> bool:
-        """Hand in more of a running command's output. Waits only while the piece before is on its way.
-
-        Returns:
-            False if some of this command's output found no room on the disk: nothing after it is stored.
+    async def append(self, command_id: str, stream: Stream, text: str) -> None:
+        """Hand in more of a running command's output. Waits only while several pieces are under way. If one finds no
+        room on the disk, nothing after it is stored.
         """
         run = self._running[clean(command_id)]
         for piece in split(text):
-            if run.last is not None:
-                await run.last.done.wait()
+            if len(run.under_way) == _UNDER_WAY:
+                await run.under_way.popleft().done.wait()
             if run.refused:
-                break
-            before = run.written.get(stream, NOTHING)
-            args = (run.seq, stream, before.parts, piece)
-            stored = partial(run.written.update, {stream: before.plus(piece.encode())})
-            run.last = self._writer.hand_in(Need.GROW, journal.append, *args, then=stored, otherwise=run.refused.append)
-        return not run.refused
+                return
+            before = run.handed_in.get(stream, NOTHING)
+            run.handed_in[stream] = after = before.plus(piece)
+            args, stored = (run.seq, stream, before.parts, piece), partial(run.written.update, {stream: after})
+            job = self._writer.hand_in(Need.GROW, journal.append, *args, then=stored, otherwise=run.refused.append)
+            run.under_way.append(job)
 
     async def finish(self, command_id: str, result: Result, tail: Sequence[tuple[Stream, str]] = ()) -> None:
         """Store the last pieces of output and the result in one durable commit; it is due to be sent from then on.
@@ -152,8 +151,8 @@ class Spool:
         run = self._running.get(command_id)
         if run is None:
             return
-        if run.last is not None:
-            await run.last.done.wait()
+        if run.under_way:
+            await run.under_way[-1].done.wait()
         found = await self._writer.run(Need.STATE, journal.finish, run, result, tail, self._clock.unix_ms())
         if found is not None:
             del self._running[command_id]
@@ -187,13 +186,20 @@ class Spool:
     async def _pieces(self, delivery: Delivery, stream: Stream) -> AsyncGenerator[bytes, None]:
         stored = delivery.output[stream]
         part = size = crc = 0
+        reading = self._read(delivery.seq, stream, part)
         while size < stored.bytes:
-            data = await self._writer.run(Need.OUTSIDE, results.piece, delivery.seq, stream, part)
+            await reading.done.wait()
+            data = reading.outcome()
             part, size, crc = part + 1, size + len(data), crc32(data, crc)
             if not data or size > stored.bytes or (size == stored.bytes and crc != stored.crc):
                 self._replace(delivery)
                 raise DamagedResult(f"The stored result of {delivery.command_id} is damaged.")
+            if size < stored.bytes:
+                reading = self._read(delivery.seq, stream, part)  # while this one is sent
             yield data
+
+    def _read(self, seq: int, stream: Stream, part: int) -> Job:
+        return self._writer.hand_in(Need.OUTSIDE, results.piece, seq, stream, part)
 
     def _replace(self, damaged: Delivery) -> None:
         log.error("stored result was damaged, an error takes its place", command_id=damaged.command_id)
@@ -211,10 +217,13 @@ class Spool:
     def _settle(self, seq: int, state: str, http_status: int | None, error: str | None) -> None:
         if not self._pending.is_taken(seq):
             return
-        keep = self._pending.remove(seq) <= _KEPT_BYTES or state == "rejected"
+        large = self._pending.remove(seq) > _KEPT_BYTES
+        keep = not large or state == "rejected"
         verdict = (seq, state, http_status, error, self._clock.unix_ms(), keep)
         # While the disk refuses it, it stays in memory, so that nothing is sent again.
         self._writer.hand_in(Need.STATE, results.settle, *verdict, otherwise=self._unrecorded.append)
+        if large:  # now, rather than in the midst of the next one
+            self._writer.hand_in(Need.OUTSIDE, maintenance.checkpoint, self._clock, self._space, False)
 
     def postponed(self, seq: int, seconds: float, http_status: int | None, error: str) -> None:
         """It wasn't delivered; it is due again after `seconds`. What is written down is for people only."""

@@ -140,9 +140,9 @@ def printable(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", clean(text))
 
 
-def split(text: str) -> Iterator[str]:
-    """Text in pieces of at most `PIECE_CHARS`."""
-    return (text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS))
+def split(text: str) -> Iterator[Utf8]:
+    """Text in UTF-8, in pieces of at most `PIECE_CHARS`."""
+    return (text[at : at + PIECE_CHARS].encode() for at in range(0, len(text), PIECE_CHARS))
 
 
 def checksum(*parts: object) -> int:

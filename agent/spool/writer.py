@@ -54,6 +54,12 @@ class Job:
     error: Exception | None = None
     done: trio.Event = field(default_factory=trio.Event)
 
+    def outcome(self) -> Any:
+        """Once it is done: its value; or raises its error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
 
 class Writer:
     """Carries out operations on `connection`, in the order given.
@@ -90,15 +96,11 @@ class Writer:
             SpoolError: the database can't be used, or was closed.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self._closed:
-            raise SpoolError("The spool is closed.")
         job = Job(need, lambda db: work(db, *args), durable=need is not Need.OUTSIDE)
         self.put(job)
         with trio.CancelScope(shield=job.durable):
             await job.done.wait()
-        if job.error is not None:
-            raise job.error
-        return cast("T", job.value)
+        return cast("T", job.outcome())
 
     def hand_in(
         self,
@@ -117,9 +119,12 @@ class Writer:
 
     def put(self, job: Job) -> None:
         """Hand in an operation, which may have failed before."""
-        if self._thread is not None and not self._closed:
+        if self._closed:
+            job.error = SpoolError("The spool is closed.")
+            job.done.set()
+        elif self._thread is not None:
             self._waiting.put(job)
-        elif not self._closed:
+        else:
             self._carry_out([job])
             self._tell([job])
 

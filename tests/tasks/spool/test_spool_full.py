@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from agent.errors import SpoolError, SpoolFull
-from agent.model import Outcome, Result
+from agent.model import Outcome, Result, Stream
 from agent.spool import Limits, Spool, open_spool, space
+from agent.spool.journal import append
 from agent.spool.space import PAGE_BYTES, beside, disk_free
 from agent.spool.writer import Need
 from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, run_and_forget, start, take, take_one, text
@@ -47,8 +48,8 @@ async def test_at_the_cap_states_still_change(path: Path) -> None:
     async with open_spool(path, Limits(4 * MB, journal=10_000, output_bytes=1000)) as spool:
         for n in range(10):
             await start(spool, str(n))
-        while await spool.append("0", "stdout", "x" * 4000):  # to the last page
-            pass
+        for _ in range(1000):  # to the last page
+            await spool.append("0", "stdout", "x" * 4000)
         for n in range(10):
             await spool.finish(str(n), OK, [("stdout", "y" * 1000)])
         deliveries = await take(spool, 20)
@@ -64,6 +65,30 @@ async def test_at_the_cap_states_still_change(path: Path) -> None:
         await spool.cut(deliveries[0].seq, 10)
         counts = await spool.counts()
         assert (counts.pending, counts.rejected, counts.delivered, len(spool._unrecorded)) == (4, 3, 3, 0)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+async def test_output_that_finds_no_room_for_a_moment_ends_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    def refuse(db: sqlite3.Connection, seq: int, stream: Stream, part: int, piece: bytes) -> None:
+        if part == missing:
+            raise full
+        append(db, seq, stream, part, piece)
+
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    monkeypatch.setattr("agent.spool.journal.append", refuse)
+    async with open_spool(path, Limits(32 * MB)) as spool:
+        await start(spool, "a")
+        for character in "0123456789":
+            await spool.append("a", "stdout", character * 1000)
+        await spool.finish("a", OK, [("stdout", "end")])
+        delivery = await take_one(spool)
+        assert delivery.result.truncated
+        assert await text(delivery) == "0" * 1000 * missing
+        pieces = await spool._writer.run(Need.OUTSIDE, lambda db: db.execute("select count(*) from pieces").fetchone())
+        assert pieces[0] == missing
 
 
 def fail_writes(spool: Spool, *, fail: bool) -> None:

@@ -334,11 +334,18 @@ class SpoolMachine(RuleBasedStateMachine):
         known = self.model[name]
         output = known.output | {stream: known.output.get(stream, "") + piece}
 
+        async def append() -> bool:
+            await self.spool.append(name, stream, piece)
+            run = self.spool._running[name]
+            if run.under_way:
+                await run.under_way[-1].done.wait()
+            return not run.refused
+
         # A piece that finds no room is never heard of again, nor is what follows it.
         def after(stored: bool) -> Model:
             return {name: replace(known, output=output)} if stored else {}
 
-        self.do(lambda: self.spool.append(name, stream, piece), after)
+        self.do(append, after)
 
     @precondition(lambda self: self.of("running"))
     @rule(data=st.data(), size=st.integers(0, 4000), outcome=st.sampled_from(Outcome))

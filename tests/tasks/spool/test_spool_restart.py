@@ -300,7 +300,7 @@ async def test_the_file_is_the_owners_alone_and_survives_power_loss(spool: Spool
         return [db.execute(f"pragma {name}").fetchone()[0] for name in names]
 
     wal = spool._space.plan.wal_bytes
-    assert await spool._writer.run(Need.OUTSIDE, pragmas) == ["wal", 2, 2, 2, wal // 2]
+    assert await spool._writer.run(Need.OUTSIDE, pragmas) == ["wal", 2, 2, 2, wal * 3 // 4]
 
 
 async def test_an_agent_that_died_while_it_made_the_file(path: Path) -> None:

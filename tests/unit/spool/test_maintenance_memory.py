@@ -29,14 +29,14 @@ def db():
 
 
 def settled(db, state):
-    now, output = Clock().unix_ms(), "x" * SIZE
+    now, output = Clock().unix_ms(), b"x" * SIZE
     db.execute("begin")
     for number in range(ROWS):
         command = Command(f"c{number}", ("get", "pods"))
         seq = insert_command(db, command, "spooled", now)
         assert seq is not None
         append(db, seq, "stdout", 0, output)
-        whole: dict[Stream, Written] = {"stdout": NOTHING.plus(output.encode()), "stderr": NOTHING}
+        whole: dict[Stream, Written] = {"stdout": NOTHING.plus(output), "stderr": NOTHING}
         results.store(db, replace(results.answer(seq, command, OK), output=whole), now)
         results.settle(db, seq, state, 200, None, now, True)
     db.execute("commit")
