@@ -223,6 +223,26 @@ async def test_a_result_outlasts_a_stop_but_not_for_ever(executing, events, monk
     assert not events["command finished"]
 
 
+async def test_a_kubectl_that_outlasts_even_that_has_half_a_second(executing, events, monkeypatch, virtual_clock):
+    async def ends_slowly(sink):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(5)
+        await trio.lowlevel.checkpoint()
+
+    async def finish(*_):
+        raise SpoolFull("never")
+
+    monkeypatch.setattr(executing.spool, "finish", finish)
+    executing.kubectl.plans["a"] = ends_slowly
+    await executing.accept("a")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(executing.executor.run)
+        await until(lambda: executing.kubectl.calls)
+        nursery.cancel_scope.cancel()
+        executing.executor.abandon()
+    assert len(events["result given up, the command runs again at the next start"]) == 1
+
+
 async def test_a_spool_that_is_broken_ends_the_task(executing, monkeypatch):
     """Even behind the shield of a result that is being written down: it can't be."""
 

@@ -102,6 +102,14 @@ async def test_a_credential_in_a_log_doesnt_leave(searching, virtual_clock):
     assert 'kubently_redactions_total{kind="named"} 1' in searching.metrics.render()
 
 
+async def test_what_only_the_lines_around_it_show_to_be_a_credential_isnt_found(searching, virtual_clock):
+    key = "ZXhhbXBsZSBvbmx5IG5vIGtleSBhdCBhbGwgYnV0IGxvbmcgZW5vdWdoIHRvIGxvb2sgbGlrZSBv"
+    pem = f"-----BEGIN PRIVATE KEY-----\n{key}\n{key[::-1]}\n-----END PRIVATE KEY-----\n"
+    searching.cluster.logs = {"web-0/app": f"started\n{pem}ready\n"}
+    _, text = await searching.search(query="ZXhhbXBsZSBvbmx5")
+    assert "0 lines match" in text
+
+
 async def test_no_pods_is_a_success_that_says_so(searching, virtual_clock):
     searching.cluster.pods = ""
     result, text = await searching.search()
