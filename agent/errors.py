@@ -55,7 +55,6 @@ class DamagedResult(SpoolError):  # noqa: N818
 class LinkDown(AgentError):  # noqa: N818
     """The API couldn't be reached, or answered with something that isn't its contract.
 
-    `silent` is true when a connection was there but no answer came in time, as a long poll's may.
     `status` is the HTTP status if there was one. `retry_after` is in seconds, as the server asked (already bounded).
     `refused` is true for 401 and 403: the API is there but doesn't accept this agent's token.
     """
@@ -68,12 +67,10 @@ class LinkDown(AgentError):  # noqa: N818
         status: int | None = None,
         retry_after: float | None = None,
         refused: bool = False,
-        silent: bool = False,
     ) -> None:
         self.status = status
         self.retry_after = retry_after
         self.refused = refused
-        self.silent = silent
         super().__init__(problem, hint)
 
 

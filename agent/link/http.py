@@ -207,7 +207,8 @@ class OpenStream:
             with trio.fail_after(silence):
                 chunk = await anext(self._chunks, None)
         except trio.TooSlowError:
-            raise LinkDown(f"nothing came for {silence:g} s", silent=True) from None
+            hint = "Does a proxy or an ingress buffer it? Switch that off there (nginx: proxy_buffering off)."
+            raise LinkDown(f"the stream began, and then nothing came for {silence:g} s", hint) from None
         except _FAULTS as error:
             raise _link_down(error) from error
         if chunk is None:
@@ -239,7 +240,7 @@ def _link_down(error: Exception, silence: float = 0, token: str = "") -> LinkDow
     if isinstance(error, trio.TooSlowError):
         return LinkDown("no whole answer in time", hint)
     if isinstance(error, httpx.ReadTimeout):
-        return LinkDown(f"no answer within {silence:g} s", hint, silent=True)
+        return LinkDown(f"no answer within {silence:g} s", hint)
     if isinstance(error, httpx.ProxyError):
         hint = "Does it allow the API's host and port? NO_PROXY names hosts that are reached without it."
         if str(error).startswith("407"):

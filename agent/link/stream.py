@@ -128,12 +128,6 @@ class StreamLink(Link):
             while not stream.parser.begun:
                 events += await self._read(stream, FIRST_SECONDS)
         except LinkDown as down:
-            if down.silent:
-                raise LinkDown(
-                    f"the stream began, and then nothing came for {FIRST_SECONDS:g} s",
-                    "Something between here and the API buffers it: a proxy or an ingress. Switch that off for "
-                    "/executor/stream (nginx: proxy_buffering off).",
-                ) from down
             self._check_brief(stream, down)
             raise
         self._connected.set()
@@ -169,7 +163,8 @@ class StreamLink(Link):
             return
         pause = self._chance() * min(PAUSE_SECONDS, float(2 ** min(self._brief, 10)))
         self._brief += 1
-        raise LinkDown(f"a stream ended soon after it began: {ended.problem}", retry_after=pause) from ended
+        problem = f"a stream ended soon after it began: {ended.problem}"
+        raise LinkDown(problem, ended.hint, retry_after=pause) from ended
 
     def _batch(self, events: list[Event]) -> Batch:
         batch = read_batch([read_json(data or "") for name, data in events if name == "command"])

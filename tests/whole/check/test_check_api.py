@@ -299,7 +299,7 @@ async def test_a_stream_that_something_buffers(made: Made, monkeypatch: pytest.M
         findings = await found(made(f"http://127.0.0.1:{port}", KUBENTLY_LINK="stream"))
     assert signs(findings) == "√–×"
     assert "the stream began, and then nothing came for 0.5 s" in findings["answer"].words
-    assert "buffers it" in findings["answer"].hint
+    assert "buffer it" in findings["answer"].hint
 
 
 async def test_a_proxy_that_is_dead(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
