@@ -93,7 +93,7 @@ class Executor:
                 seconds = min(command.timeout or most_seconds, most_seconds)
                 searcher = Searcher(self._kubectl, self.slots, self._metrics.redacted, policy, seconds)
                 return await searcher.run(search, output.write)
-            argv = decide(list(command.args), policy)
+            argv = decide(command.args, policy)
             seconds = min(command.timeout or DEFAULT_TIMEOUT_SECONDS, most_seconds)
             most = min(claim.output_bytes, policy.max_output_bytes or claim.output_bytes)
             log.debug("kubectl starts", command_id=command.id, verb=argv[0], timeout_seconds=seconds)

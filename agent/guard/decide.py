@@ -44,8 +44,8 @@ def decide(args: object, policy: Policy = DEFAULT_POLICY) -> tuple[str, ...]:
     return _line(verb, {**verb.unless_asked, **policy.narrow(verb, types, asked), **verb.always}, operands)
 
 
-def _checked(args: object) -> list[str]:
-    """The arguments as a list of strings that any child process can be given, and that are meant for kubectl.
+def _checked(args: object) -> Sequence[str]:
+    """The arguments, if they are strings that any child process can be given, and that are meant for kubectl.
 
     A NUL, a lone surrogate or an argument of 200 KB would make starting the child fail with ValueError,
     UnicodeEncodeError or OSError; control characters could move the cursor of whoever reads the log.
@@ -71,7 +71,7 @@ def _checked(args: object) -> list[str]:
         else:
             continue
         raise Refused("shape", f'"{shown(argument)}" {why}')
-    return list(args)
+    return args
 
 
 def _line(verb: Verb, flags: Flags, operands: Sequence[str]) -> tuple[str, ...]:
