@@ -142,7 +142,7 @@ def test_two_tokens_are_one_too_many(environ, tmp_path):
         ("schlüssel", "holds no token"),
         ("to\0ken", "holds no token"),
         ("\ufefftoken", "holds no token"),
-        ('"token"', "in quotes"),
+        ('"token"', "without quotes"),
     ],
 )
 def test_a_token_file_with_nothing_useful_in_it(environ, tmp_path, content, says):
