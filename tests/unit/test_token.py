@@ -39,7 +39,7 @@ def test_after_a_refusal_it_is_read_whatever_its_date_says(tmp_path, monkeypatch
     [
         ("\ufeffother\n", "holds no token"),
         ("other\nand a comment\n", "holds no token"),
-        ("'other'\n", "in quotes"),
+        ("'other'\n", "without quotes"),
         ("", "is empty"),
         ("öther one", "holds no token"),
         (None, "can't be read: No such file"),
