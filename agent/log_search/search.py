@@ -1,7 +1,7 @@
 """Runs a search: finds the pods, then reads their logs, several at a time. The guard decides on each command line."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import trio
 
@@ -35,18 +35,15 @@ class Searcher:
     began: float = field(default_factory=trio.current_time)
 
     async def run(self, search: LogSearch, write: Sink) -> Result:
-        """Search, and write the answer. If the time runs out, the answer says what wasn't searched.
-
-        Raises:
-            Refused: the query can't be searched for, or the guard or the policy doesn't allow it.
-            KubectlError: kubectl can't be started.
+        """Search, and write the answer. If the time runs out, the answer says what wasn't searched. Raises Refused if
+        the query, the guard or the policy doesn't allow it, and KubectlError if kubectl can't be started.
         """
         match, listed = search.matcher(), list[str]()
         async with self.slots:
             ended, said = await self._ask(decide(search.pods_line(), self.policy), listed.append)
         if not ended.success:
             await write("stderr", said)
-            return replace(ended, error=f"The pods couldn't be listed. {ended.error or ''}".rstrip())
+            return Result(ended.outcome, ended.exit_code, f"The pods couldn't be listed. {ended.error or ''}".rstrip())
         pods = [line.split() for line in "".join(listed).splitlines()]
         lines = {
             f"{pod}/{container}": decide(search.logs_line(pod, container), self.policy)

@@ -12,7 +12,7 @@ from agent.guard import DEFAULT_POLICY, parse_policy
 from agent.metrics import Metrics
 from agent.model import Command, Outcome, Result
 from agent.redact import named
-from tests.tasks.fakes import DONE, run_until
+from tests.tasks.fakes import DONE
 
 REQUEST = {"namespace": "shop", "selector": "app=web", "query": "ERROR"}
 
@@ -25,13 +25,16 @@ class Cluster:
         self.logs = {}
         self.lines = []
         self.most_at_once = self.at_once = 0
-        self.ended = DONE
+        self.listing = None
+        """Does what listing the pods does, where that isn't to print them."""
 
     async def run(self, argv, *, timeout, max_bytes, sink, grace=2.0):
         self.lines.append((tuple(argv), timeout))
+        if argv[0] == "get" and self.listing is not None:
+            return await self.listing(sink, timeout)
         if argv[0] == "get":
             await sink("stdout", self.pods)
-            return self.ended
+            return DONE
         container = next(a for a in argv if a.startswith("--container=")).removeprefix("--container=")
         planned = self.logs.get(f"{argv[-1]}/{container}", "nothing\n")
         self.at_once += 1
@@ -62,8 +65,12 @@ class Searching:
     async def search(self, timeout=20.0, **changes):
         request = {**REQUEST, **changes}
         await self.spool.accept([Command("s", (), timeout, tool="log_search", request=request)])
-        await run_until(lambda: self.spool.unfinished == 0, self.executor.run)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.executor.run)
+            await self.spool.finished.wait()
+            nursery.cancel_scope.cancel()
         delivery = await self.spool.take()
+        self.stderr = b"".join([text async for text in delivery.pieces("stderr")]).decode()
         return delivery.result, b"".join([text async for text in delivery.pieces("stdout")]).decode()
 
 
@@ -241,8 +248,12 @@ async def test_a_request_that_makes_no_sense_is_refused(searching, virtual_clock
 
 
 async def test_a_cluster_that_doesnt_list_pods_fails_the_search(searching, virtual_clock):
-    searching.cluster.ended = Result(Outcome.FAILED, 1)
-    searching.cluster.pods = ""
-    result, _ = await searching.search()
-    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 1)
-    assert "couldn't be listed" in result.error
+    async def forbidden(sink, timeout):
+        await sink("stderr", "Error from server (Forbidden): ask password=hunter2-And-more\n")
+        return Result(Outcome.FAILED, 1)
+
+    searching.cluster.listing = forbidden
+    result, text = await searching.search()
+    assert (result.outcome, result.exit_code, text) == (Outcome.FAILED, 1, "")
+    assert result.error == "The pods couldn't be listed."
+    assert searching.stderr == "Error from server (Forbidden): ask password=<redacted>"
