@@ -1,5 +1,6 @@
 """What both contracts have in common: the shape of a link, and what the API's answer to a result means."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -47,8 +48,8 @@ class Link(ABC):
 
     def __init__(self, http: Http) -> None:
         self._http = http
-        self._sent = self._doubted = 0
         self._usual: tuple[int, list[str]] | None = None
+        self._doubted_at = -math.inf
 
     @abstractmethod
     async def receive(self, *, eager: bool) -> Batch:
@@ -69,13 +70,12 @@ class Link(ABC):
 
     async def deliver(self, ready: ReadyResult) -> Reply:
         """Send one result."""
-        self._sent += 1
-        number = self._sent
+        began = trio.current_time()
         try:
             answer = await send(self._http, self.results, ready, await self.body(ready))
         except LinkDown as down:
             return Reply(Verdict.LATER, down.status, down.problem, down.retry_after)
-        return self._reply(answer, ready.command_id, number)
+        return self._reply(answer, ready.command_id, began)
 
     async def run(self) -> None:
         """Whatever must run besides receiving and delivering; ends only when cancelled."""
@@ -85,7 +85,7 @@ class Link(ABC):
         """Close connections."""
         await self._http.aclose()
 
-    def _reply(self, answer: Answer, command_id: str, number: int) -> Reply:
+    def _reply(self, answer: Answer, command_id: str, began: float) -> Reply:
         """What an answer to a result means. Anything can answer 200 or 404, so the body must read like the API's."""
         said, status = answer.said, answer.status
         words = f"HTTP {status}: {answer.words}" if answer.words else f"HTTP {status}"
@@ -94,14 +94,14 @@ class Link(ABC):
             own = not answer.body.strip() or (said is not None and said.get("command_id", command_id) == command_id)
             looks = (status, sorted(said or {}))
             named = "command_id" in (said or {})  # only the API knows which one was sent
-            if own and (named or (self._usual is None and number > self._doubted)):
+            if own and (named or (self._usual is None and began > self._doubted_at)):
                 self._usual = looks
             if own and looks == self._usual:
                 return Reply(Verdict.STORED, status)
             if own:
                 # Unlike those before, it may be somebody else's. The next sender must first recognise the API, and what
                 # the API answers then is the new norm.
-                self._usual, self._doubted = None, self._sent
+                self._usual, self._doubted_at = None, trio.current_time()
             words += ": not the API's acknowledgement"
         elif status == 413:
             verdict = Verdict.TOO_LARGE
