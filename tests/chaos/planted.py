@@ -562,7 +562,7 @@ PLANTED = (
         "agent/link/stream.py",
         "            await self._close()\n            raise\n",
         "            raise\n",
-        (STREAM, "-k", "silence"),
+        (STREAM, "-k", "head_alone"),
     ),
     Planted(
         "streams that end as they begin aren't opened without a pause",
