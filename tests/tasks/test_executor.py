@@ -223,7 +223,7 @@ async def test_a_result_outlasts_a_stop_but_not_for_ever(executing, events, monk
     assert not events["command finished"]
 
 
-async def test_a_kubectl_that_outlasts_even_that_has_half_a_second(executing, events, monkeypatch, virtual_clock):
+async def test_what_kubectl_leaves_after_that_is_tried_once(executing, events, monkeypatch, virtual_clock):
     async def ends_slowly(sink):
         with trio.CancelScope(shield=True):
             await trio.sleep(5)
@@ -239,7 +239,7 @@ async def test_a_kubectl_that_outlasts_even_that_has_half_a_second(executing, ev
         nursery.start_soon(executing.executor.run)
         await until(lambda: executing.kubectl.calls)
         nursery.cancel_scope.cancel()
-        executing.executor.abandon()
+        executing.spool.patient = False
     assert len(events["result given up, the command runs again at the next start"]) == 1
 
 
