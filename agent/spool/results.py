@@ -101,11 +101,10 @@ def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Deli
     return replace(found, texts=texts) if whole else damaged
 
 
-def piece(db: sqlite3.Connection, seq: int, stream: Stream, part: int) -> bytes:
-    """One piece as UTF-8, which its checksum is of; empty after the last."""
-    query = "select cast(text as blob) from pieces where seq = ? and stream = ? and part = ?"
-    row = db.execute(query, (seq, stream, part)).fetchone()
-    return b"" if row is None else bytes(row[0])
+def pieces(db: sqlite3.Connection, seq: int, stream: Stream, part: int, most: int) -> list[bytes]:
+    """Some pieces, from this one on, as UTF-8, which their checksum is of."""
+    query = "select cast(text as blob) from pieces where seq = ? and stream = ? and part >= ? order by part limit ?"
+    return [bytes(data) for (data,) in db.execute(query, (seq, stream, part, most))]
 
 
 def count_attempt(db: sqlite3.Connection, seq: int) -> None:
@@ -161,7 +160,7 @@ def cut(db: sqlite3.Connection, seq: int, max_bytes: int) -> int:
 
 def _cut_stream(db: sqlite3.Connection, seq: int, stream: Stream, max_bytes: int) -> Written:
     written = NOTHING
-    while data := piece(db, seq, stream, written.parts):
+    while data := b"".join(pieces(db, seq, stream, written.parts, 1)):
         room = max_bytes - written.bytes
         kept = data[:room].decode("utf-8", "ignore")
         if len(data) > room:

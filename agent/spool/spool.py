@@ -29,7 +29,7 @@ from agent.spool.writer import Job, Need, Writer
 
 _KEPT_BYTES = 256 * 1024  # a larger output is given up when it is delivered
 _FRESH = 4  # results, of at most HELD_BYTES each
-_UNDER_WAY = 4  # pieces of one command's output that nobody waits for
+_AT_ONCE = 4  # pieces of one output that are handed in before anybody waits, or read together
 
 log = Log("spool")
 
@@ -130,7 +130,7 @@ class Spool:
         """
         run = self._running[clean(command_id)]
         for piece in split(text):
-            if len(run.under_way) == _UNDER_WAY:
+            if len(run.under_way) == _AT_ONCE:
                 await run.under_way.popleft().done.wait()
             if run.refused:
                 return
@@ -186,20 +186,15 @@ class Spool:
     async def _pieces(self, delivery: Delivery, stream: Stream) -> AsyncGenerator[bytes, None]:
         stored = delivery.output[stream]
         part = size = crc = 0
-        reading = self._read(delivery.seq, stream, part)
+        found: list[bytes] = []
         while size < stored.bytes:
-            await reading.done.wait()
-            data = reading.outcome()
+            found = found or await self._writer.run(Need.OUTSIDE, results.pieces, delivery.seq, stream, part, _AT_ONCE)
+            data = found.pop(0) if found else b""
             part, size, crc = part + 1, size + len(data), crc32(data, crc)
             if not data or size > stored.bytes or (size == stored.bytes and crc != stored.crc):
                 self._replace(delivery)
                 raise DamagedResult(f"The stored result of {delivery.command_id} is damaged.")
-            if size < stored.bytes:
-                reading = self._read(delivery.seq, stream, part)  # while this one is sent
             yield data
-
-    def _read(self, seq: int, stream: Stream, part: int) -> Job:
-        return self._writer.hand_in(Need.OUTSIDE, results.piece, seq, stream, part)
 
     def _replace(self, damaged: Delivery) -> None:
         log.error("stored result was damaged, an error takes its place", command_id=damaged.command_id)

@@ -54,12 +54,6 @@ class Job:
     error: Exception | None = None
     done: trio.Event = field(default_factory=trio.Event)
 
-    def outcome(self) -> Any:
-        """Once it is done: its value; or raises its error."""
-        if self.error is not None:
-            raise self.error
-        return self.value
-
 
 class Writer:
     """Carries out operations on `connection`, in the order given.
@@ -96,11 +90,15 @@ class Writer:
             SpoolError: the database can't be used, or was closed.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
+        if self._closed:
+            raise SpoolError("The spool is closed.")
         job = Job(need, lambda db: work(db, *args), durable=need is not Need.OUTSIDE)
         self.put(job)
         with trio.CancelScope(shield=job.durable):
             await job.done.wait()
-        return cast("T", job.outcome())
+        if job.error is not None:
+            raise job.error
+        return cast("T", job.value)
 
     def hand_in(
         self,
@@ -119,12 +117,9 @@ class Writer:
 
     def put(self, job: Job) -> None:
         """Hand in an operation, which may have failed before."""
-        if self._closed:
-            job.error = SpoolError("The spool is closed.")
-            job.done.set()
-        elif self._thread is not None:
+        if self._thread is not None and not self._closed:
             self._waiting.put(job)
-        else:
+        elif not self._closed:
             self._carry_out([job])
             self._tell([job])
 

@@ -307,6 +307,13 @@ PLANTED = (
         (f"{SPOOL}/test_spool_full.py", "-k", "results_still_leave_once"),
     ),
     Planted(
+        "no piece of output is stored after one that found no room",
+        "agent/spool/journal.py",
+        "    if part and db.execute",
+        "    if False and db.execute",
+        (f"{SPOOL}/test_spool_full.py", "-k", "for_a_moment"),
+    ),
+    Planted(
         "an output of which a part found no room says so",
         "agent/spool/journal.py",
         "    if run.refused:\n",
