@@ -93,9 +93,6 @@ class Spool:
     async def accept(self, commands: Sequence[Command], result: Result | None = None) -> Intake:
         """Journal commands in one durable commit; with a `result` they never run, and that is their answer. Known ids
         run nothing again; their results are sent again where they can be.
-
-        Raises:
-            SpoolFull: nothing was taken.
         """
         need = Need.GROW if result is None else Need.STATE
         new, known, due = await self._writer.run(need, journal.accept, commands, result, self._clock.unix_ms())
@@ -283,8 +280,6 @@ class Spool:
     async def close(self) -> None:
         """Carry out what was handed in and close the file."""
         await self._writer.close()
-
-    # Derived from what is in memory.
 
     def _claimable(self) -> int:
         """How many commands can be claimed: with room for the output, or if nothing else could make room."""
