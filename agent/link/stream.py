@@ -28,8 +28,8 @@ from agent.errors import LinkDown
 from agent.link.answer import Answer, read_json
 from agent.link.commands import Batch, read_batch
 from agent.link.http import Http, OpenStream
-from agent.link.link import Link
-from agent.link.result import stream_body
+from agent.link.link import Link, Reply
+from agent.link.result import ReadyResult, stream_body
 from agent.link.sse import Event
 from agent.log import Log
 from agent.model import Capabilities
@@ -102,6 +102,14 @@ class StreamLink(Link):
     async def recognise(self) -> bool:
         """Whether a heartbeat is answered as only the API does."""
         return await self._heartbeat() in ("success", "not_found")
+
+    async def deliver(self, ready: ReadyResult) -> Reply:
+        """Send one result. After a 401 a heartbeat tells: is it the token, or does a firewall dislike this result?"""
+        reply = await super().deliver(ready)
+        if reply.status == 401:
+            with suppress(LinkDown):
+                await self._heartbeat()
+        return reply
 
     async def run(self) -> None:
         """Tell what may be run here, and that the agent is alive: at once when a stream was opened, for the API may be
