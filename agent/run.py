@@ -155,9 +155,9 @@ class Agent:
                 self.metrics.finished(result)
 
     async def _tell_what_is_left(self) -> None:
-        if count := self._spool.pending:
-            says = "stopped with results undelivered: they go with the volume, or are sent at the next start"
-            log.warning(says, count=count, command_ids=await self._spool.undelivered(20))
+        if count := self._spool.unfinished + self._spool.pending:
+            says = "stopped with commands unanswered: they go with the volume, or are answered at the next start"
+            log.warning(says, count=count, command_ids=await self._spool.unanswered(20))
         else:
             log.info("drained, everything is delivered")
 

@@ -171,9 +171,10 @@ def _cut_stream(db: sqlite3.Connection, seq: int, stream: Stream, max_bytes: int
     return written
 
 
-def undelivered(db: sqlite3.Connection, limit: int) -> list[str]:
-    """The command ids of the oldest results that wait."""
-    rows = db.execute("select command_id from commands where state = 'spooled' order by seq limit ?", (limit,))
+def unanswered(db: sqlite3.Connection, limit: int) -> list[str]:
+    """The ids of the oldest commands that wait: to run, to end, or for their result to be sent."""
+    waits = "state in ('accepted', 'running', 'spooled')"
+    rows = db.execute(f"select command_id from commands where {waits} order by seq limit ?", (limit,))
     return [command_id for (command_id,) in rows]
 
 

@@ -273,9 +273,9 @@ class Spool:
             full_because=self.full_because,
         )
 
-    async def undelivered(self, limit: int) -> list[str]:
-        """The command ids of the oldest results that aren't delivered, at most so many."""
-        return await self._writer.run(Need.OUTSIDE, results.undelivered, limit)
+    async def unanswered(self, limit: int) -> list[str]:
+        """The ids of the oldest commands without a result that is delivered, at most so many."""
+        return await self._writer.run(Need.OUTSIDE, results.unanswered, limit)
 
     async def close(self) -> None:
         """Carry out what was handed in and close the file."""

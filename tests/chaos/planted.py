@@ -726,7 +726,7 @@ PLANTED = (
         ("tests/tasks/test_run.py", "-k", "one_on_a_full_disk"),
     ),
     Planted(
-        "what is left undelivered is named",
+        "what is left unanswered is named",
         "agent/run.py",
         "        await self._tell_what_is_left()\n",
         "",

@@ -181,6 +181,8 @@ async def test_a_disk_that_takes_nothing_doesnt_keep_a_stop_from_delivering(
     link.receives.append(commands("a", "b", "c"))
     assert await life.until_signalled(lambda: len(kubectl.calls) == 2 and link.delivered) == STOPPED
     assert [name for name, *_ in link.delivered] == ["a", "b"]
+    (line,) = events["stopped with commands unanswered: they go with the volume, or are answered at the next start"]
+    assert (line["count"], line["command_ids"]) == (1, ["c"])
     assert events["stopped"]
 
 
@@ -188,7 +190,7 @@ async def test_what_cant_be_delivered_is_named(life, link, events, virtual_clock
     link.receives.append(commands("a", "b"))
     link.replies.extend([Reply(Verdict.LATER, None, "refused")] * 1000)
     assert await life.until_signalled(lambda: len(events["command finished"]) == 2) == STOPPED
-    (line,) = events["stopped with results undelivered: they go with the volume, or are sent at the next start"]
+    (line,) = events["stopped with commands unanswered: they go with the volume, or are answered at the next start"]
     assert (line["count"], line["command_ids"]) == (2, ["a", "b"])
 
 

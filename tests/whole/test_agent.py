@@ -187,7 +187,9 @@ async def test_what_a_drain_couldnt_deliver_is_named(api, tmp_path):
         await agent.until("command finished")
         with trio.fail_after(60):
             assert await agent.stop() == 0
-    (line,) = agent.events("stopped with results undelivered: they go with the volume, or are sent at the next start")
+    (line,) = agent.events(
+        "stopped with commands unanswered: they go with the volume, or are answered at the next start"
+    )
     assert line["command_ids"] == [waiting]
 
 

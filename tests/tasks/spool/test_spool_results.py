@@ -273,10 +273,12 @@ async def test_recent_output_stays_for_people_within_a_budget(spool: Spool, path
     assert 200_000 < bytes_ <= budget
 
 
-async def test_who_isnt_delivered_is_known_by_name(spool: Spool) -> None:
+async def test_who_isnt_answered_is_known_by_name(spool: Spool) -> None:
     for name in "abc":
         await run(spool, name)
     spool.delivered((await take_one(spool)).seq, 200)
-    assert await spool.undelivered(10) == ["b", "c"]
-    assert await spool.undelivered(1) == ["b"]
+    await spool.accept([command("d"), command("e")])
+    spool.claim()
+    assert await spool.unanswered(10) == ["b", "c", "d", "e"]
+    assert await spool.unanswered(1) == ["b"]
     assert spool.pending == 2
