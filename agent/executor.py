@@ -41,7 +41,7 @@ class Output:
             await self._spool.append(self._command_id, stream, piece)
 
     def end(self, *, cut: bool) -> tuple[list[tuple[Stream, str]], Counter[str]]:
-        """The output has ended; `cut`: kubectl printed more than this. Returns what isn't in the spool yet, and how
+        """The output has ended; `cut`: kubectl had more to print. Returns what isn't in the spool yet, and how
         many credentials were taken out of all, by kind.
         """
         rest = [(stream, redactor.end(cut=cut)) for stream, redactor in self._redactors.items()]
@@ -106,7 +106,8 @@ class Executor:
 
     async def _finish(self, command: Command, result: Result, output: Output, began: float) -> None:
         """Store the result, even when cancelled. If that fails for good, the command runs again at the next start."""
-        rest, redactions = output.end(cut=result.truncated)
+        # Whoever was ended, and didn't end by itself, may have been amid a word.
+        rest, redactions = output.end(cut=result.truncated or result.exit_code not in {0, 1})
         result = replace(
             result,
             execution_time_ms=round((trio.current_time() - began) * 1000),

@@ -83,7 +83,7 @@ class Searcher:
         except KubectlError as error:
             log.error = error.problem
             return
-        log.feed(redactor.end(cut=ended.truncated))
+        log.feed(redactor.end(cut=ended.truncated or ended.exit_code not in {0, 1}))
         log.end()
         self.redacted(redactor.counts)
         if ended.outcome is Outcome.TIMED_OUT:

@@ -159,7 +159,7 @@ async def test_much_output_goes_to_the_spool_in_pieces(executing, monkeypatch):
 
 async def test_a_stop_in_the_middle_leaves_an_answer_with_what_was_printed(executing, virtual_clock):
     async def endless(sink):
-        await sink("stdout", "so far\n")
+        await sink("stdout", "so far\nghp_0aB1cD2")
         await trio.sleep_forever()
 
     executing.kubectl.plans["a"] = endless
@@ -308,8 +308,9 @@ async def test_no_credential_reaches_spool_log_or_metrics(executing, events, tmp
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and SECRET[5:].encode() in file.read_bytes()]
 
 
-async def test_output_that_was_cut_ends_before_its_last_word(executing):
-    executing.kubectl.plans["a"] = prints("mode: fast\nuse ghp_0aB1cD2", then=replace(DONE, truncated=True))
+@pytest.mark.parametrize("then", [replace(DONE, truncated=True), Result(Outcome.TIMED_OUT, 143, "ended after 10 s")])
+async def test_output_that_was_cut_ends_before_its_last_word(executing, then):
+    executing.kubectl.plans["a"] = prints("mode: fast\nuse ghp_0aB1cD2", then=then)
     await executing.accept("a")
     await executing.until_done()
     assert (await executing.result())[1] == "mode: fast\nuse "

@@ -165,7 +165,7 @@ async def test_a_kubectl_that_cant_be_started_for_one_is_told(searching, virtual
 
 async def test_what_isnt_done_in_time_is_told(searching, virtual_clock):
     async def slow(sink, timeout):
-        await sink("stdout", "ERROR early\n")
+        await sink("stdout", "ERROR early\nERROR ghp_0aB1cD2")
         await trio.sleep(timeout)
         return Result(Outcome.TIMED_OUT, 143)
 
@@ -175,6 +175,7 @@ async def test_what_isnt_done_in_time_is_told(searching, virtual_clock):
     assert "ERROR early" in text
     assert text.startswith("0 of 4 containers searched")
     assert text.count("ERROR early") == 2
+    assert "ghp_" not in text
     assert text.count(": the time was up before all of it was read\n") == 4
     assert "the search ended after 8 s" in text
     assert all(limit <= 8 for _, limit in searching.cluster.lines)
