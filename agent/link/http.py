@@ -106,7 +106,7 @@ class Http:
             except _FAULTS as error:
                 if isinstance(error, httpx.ReadTimeout):
                     self.network.renew()
-                raise _link_down(error, seconds, token) from error
+                raise _link_down(error, token, seconds) from error
 
     async def open_stream(self, path: str, *, seconds: float) -> "OpenStream":
         """Begin a GET whose answer is a stream of events, on a connection of its own. `seconds` are the limit until it
@@ -124,7 +124,7 @@ class Http:
                 if response.status_code != 200:
                     raise unhappy(await self._whole(response, scope, token, began))
         except _FAULTS as error:
-            raise _link_down(error, seconds, token) from error
+            raise _link_down(error, token, seconds) from error
         request.extensions["timeout"]["read"] = None  # httpcore looks at it anew: whoever reads on has limits
         stream = OpenStream(response, token)
         got = response.headers.get("content-type", "no content type").partition(";")[0].strip()
@@ -210,7 +210,7 @@ class OpenStream:
             hint = "Does a proxy or an ingress buffer it? Switch that off there (nginx: proxy_buffering off)."
             raise LinkDown(f"the stream began, and then nothing came for {silence:g} s", hint) from None
         except _FAULTS as error:
-            raise _link_down(error) from error
+            raise _link_down(error, self.token) from error
         if chunk is None:
             raise LinkDown("the API has ended the stream")
         return self.parser.feed(chunk)
@@ -234,7 +234,7 @@ def _chunks(response: httpx.Response) -> Chunks:
     return cast("Chunks", cast("httpx.AsyncByteStream", response.stream).__aiter__())
 
 
-def _link_down(error: Exception, silence: float = 0, token: str = "") -> LinkDown:
+def _link_down(error: Exception, token: str, silence: float = 0) -> LinkDown:
     """What people are told of a fault. `silence` are the seconds that there were."""
     hint = "Connections are taken but not answered: look at the API itself, and at load balancers in front of it."
     if isinstance(error, trio.TooSlowError):
@@ -247,4 +247,4 @@ def _link_down(error: Exception, silence: float = 0, token: str = "") -> LinkDow
             hint = "It wants a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
         return LinkDown(f"the proxy refuses: {error}", hint)
     reason = f"{type(error).__name__}: {error}"  # may quote what the server has sent
-    return LinkDown(reason.replace(token, _REDACTED) if token else reason, hint)
+    return LinkDown(reason.replace(token, _REDACTED), hint)

@@ -11,7 +11,7 @@ from agent.config import Config
 from agent.errors import LinkDown
 from agent.link import Verdict, open_link
 from agent.link.credentials import Token
-from agent.link.http import MAX_BODY_BYTES, WHOLE_SECONDS, Http
+from agent.link.http import EVENTS, MAX_BODY_BYTES, WHOLE_SECONDS, Http
 from agent.link.poll import PollLink
 from agent.model import Outcome, Result
 from tests.tasks.fakes import Chance, FakeReadyResult
@@ -80,6 +80,24 @@ async def test_nor_in_what_the_http_library_complains_of(tmp_path):
             await http.request("GET", "/", seconds=5)
         assert "(token)" in caught.value.problem
         assert TOKEN not in caught.value.problem
+        await http.aclose()
+        nursery.cancel_scope.cancel()
+
+
+async def test_nor_in_what_the_http_library_complains_of_amid_a_stream(tmp_path):
+    async def answer(stream):
+        await stream.receive_some()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {EVENTS}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await stream.send_all(f"{head}Bearer {TOKEN}\r\n".encode())
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+        http = Http(configured(tmp_path, f"http://127.0.0.1:{listener.socket.getsockname()[1]}"))
+        stream = await http.open_stream("/", seconds=5)
+        with pytest.raises(LinkDown) as caught:
+            await stream.read(5)
+        assert "(token)" in caught.value.problem
+        await stream.aclose()
         await http.aclose()
         nursery.cancel_scope.cancel()
 
