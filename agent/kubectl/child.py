@@ -22,12 +22,8 @@ from agent.errors import KubectlError
 from agent.kubectl.environment import Environment
 from agent.model import Stream
 
-KILLED_SECONDS = 5.0
-"""How long to wait for a killed process to go. Only one that is stuck inside the kernel takes longer."""
-
-PIPE_BYTES = 256 * 1024
-"""What a pipe holds, and what is read of it at once."""
-
+KILLED_SECONDS = 5.0  # for a killed process to go: only one that is stuck inside the kernel takes longer
+PIPE_BYTES = 256 * 1024  # what a pipe holds, and what is read of it at once
 _LAST_READS = 34
 """So many find the end of both pipes, even where memory pages have 64 KiB and a pipe holds 1 MiB. There may be no end:
 what has left the group can go on printing."""
@@ -44,7 +40,7 @@ class Child:
     """A process in a session of its own, with nothing open but the two pipes that are read here."""
 
     def __init__(self, environment: Environment, argv: Sequence[str]) -> None:
-        """Start it. Raises KubectlError with a sentence that says what is wrong."""
+        """Start it. Raises KubectlError, which says why it can't be."""
         try:
             self._process = subprocess.Popen(
                 [str(environment.program), *environment.flags, *argv],
@@ -63,8 +59,7 @@ class Child:
         with suppress(OSError):  # it is gone already
             resource.prlimit(self._pid, resource.RLIMIT_DATA, (environment.data_bytes, environment.data_bytes))
             resource.prlimit(self._pid, resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the token
-        self.crowded = False
-        """Whether it was ended because all together took too much memory."""
+        self.crowded = False  # whether it was ended because all together took too much memory
         self._events = selectors.DefaultSelector()
         self._pipes = {stream: getattr(self._process, stream) for stream in ("stdout", "stderr")}
         for stream, pipe in self._pipes.items():

@@ -20,19 +20,14 @@ from agent.kubectl.environment import Environment
 from agent.model import Outcome, Result, Stream
 
 Sink = Callable[[Stream, str], Awaitable[None]]
-"""Takes the printed text chunk by chunk: what at most 64 KiB of bytes decode to."""
+"""Takes the printed text piece by piece: what at most `PIPE_BYTES` of bytes decode to."""
 
-STDERR_BYTES = 64 * 1024
-"""More of stderr helps nobody, and isn't kept."""
-
+STDERR_BYTES = 64 * 1024  # more of stderr helps nobody, and isn't kept
 FLOOD_CAPS, FLOOD_BYTES = 32, 64 * 1024 * 1024
 """A child is ended when it has printed so many times the cap, and at least so much: nobody will read it."""
 
-WEIGHED_SECONDS = 0.1
-"""How often the memory of running kubectls is checked. At the manifest's 0.2 of a core one grows by 2 MB meanwhile."""
-
-ASK_SECONDS = 10.0
-"""How long it may take to tell its version or its kubeconfig's context."""
+WEIGHED_SECONDS = 0.1  # how often memory is checked: at the manifest's 0.2 of a core a kubectl grows by 2 MB meanwhile
+ASK_SECONDS = 10.0  # for kubectl to tell its version or its kubeconfig's context
 
 _ASK_FOR_LESS = "Ask for less: one namespace, a selector (-l), one object, or only names (-o name)."
 CROWDED = (
@@ -41,10 +36,8 @@ CROWDED = (
 )
 _OUT_OF_MEMORY = re.compile(r"^fatal error: .*(out of memory|cannot allocate memory)", re.MULTILINE)  # Go's own words
 _GO_FATAL = 2  # the exit code of a Go program that can't go on
-_SHOWN_NUL = "\ufffd".encode()
 
-_End = tuple[Outcome, str | None]
-"""How a command ended, and the agent's sentence about it."""
+_End = tuple[Outcome, str | None]  # how a command ended, and the agent's sentence about it
 
 
 class Kubectl:
@@ -53,17 +46,12 @@ class Kubectl:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.path = environment.program
-        self.children: set[Child] = set()
-        """Those that run now."""
-        self.trouble: str | None = None
-        """Why the last child couldn't be started; None if it could."""
+        self.children: set[Child] = set()  # those that run now
+        self.trouble: str | None = None  # why the last child couldn't be started; None if it could
 
     @classmethod
     async def prepare(cls, kubectl: str, kubeconfig: Path | None, home: Path, **more: Any) -> "Kubectl":
-        """Make the environment of every child (see `Environment.prepare`), with the kubeconfig's context of today.
-
-        Raises KubectlError.
-        """
+        """See `Environment.prepare`, which raises too. The context is what the kubeconfig names today."""
         made = cls(Environment.prepare(kubectl, kubeconfig, home, **more))
         if kubeconfig is not None:  # kubectl reads its own file: no second reader can disagree
             argv, server = ("config", "view", "--minify"), ("clusters", 0, "cluster", "server")
@@ -199,22 +187,19 @@ class Text:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self.total = 0
-        """Bytes fed, those beyond the cap included."""
-        self.truncated = False
-        """Whether something was beyond the cap."""
+        self.total = 0  # bytes fed, those beyond the cap included
+        self.truncated = False  # whether something was beyond the cap
         self._room = max_bytes
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, data: bytes) -> str:
-        """The text of `data`, as far as the cap (in UTF-8 bytes of that text) allows.
-
-        The bytes of an unfinished character are held back until the next call; no bytes are the end.
+        """The text of `data`, as far as the cap (in UTF-8 bytes of that text) allows. The bytes of an unfinished
+        character are held back until the next call; no bytes are the end.
         """
         self.total += len(data)
         if self.truncated:
             return ""
-        text = self._decoder.decode(data.replace(b"\0", _SHOWN_NUL), final=not data)
+        text = self._decoder.decode(data.replace(b"\0", "\ufffd".encode()), final=not data)
         size = len(text) if text.isascii() else len(text.encode())
         if size > self._room:
             text = text.encode()[: self._room].decode("utf-8", "ignore")

@@ -29,15 +29,9 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes mounts a pod's token and the cluster's CA, and replaces them before they expire."""
 
 MIB = 1 << 20
-MOST_BYTES = 2048 * MIB
-"""The most memory for one kubectl, also where the container has no limit."""
-
-LEAST_BYTES = 128 * MIB
-"""kubectl starts with 96 MiB of data and not with 64, as Go reserves its heap in pieces of 64 MiB (measured)."""
-
-AGENT_BYTES = 64 * MIB
-"""What the agent itself may need of its container's memory."""
-
+MOST_BYTES = 2048 * MIB  # for one kubectl, also where the container has no limit
+LEAST_BYTES = 128 * MIB  # it starts with 96 MiB and not with 64, as Go reserves its heap in pieces of 64 MiB (measured)
+AGENT_BYTES = 64 * MIB  # what the agent itself may need of its container's memory
 CONTAINER_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where a container finds its own limit: cgroup v2, v1."""
 
@@ -49,13 +43,10 @@ class Environment:
     """Made once; the same for every child."""
 
     program: Path
-    flags: tuple[str, ...]
-    """The flags that stand before the verb, so that nothing in a command's own arguments comes first."""
+    flags: tuple[str, ...]  # they stand before the verb, so that nothing in a command's own arguments comes first
     environ: Mapping[str, str]
-    folder: Path
-    """Where it runs."""
-    data_bytes: int = MOST_BYTES
-    """How much memory each child may fill, and all of them together."""
+    folder: Path  # where it runs
+    data_bytes: int = MOST_BYTES  # how much memory each child may fill, and all of them together
 
     @classmethod
     def prepare(
@@ -133,30 +124,24 @@ def _set_up(home: Path, empty: Path, kubeconfig: str | None) -> None:
 def _in_cluster(environ: Mapping[str, str], service_account: Path) -> str:
     host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
     if not host or not port:
-        raise KubectlError(
-            "This isn't a pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name no API server).",
-            "Name a kubeconfig with KUBENTLY_KUBECONFIG.",
-        )
+        problem = "This isn't a pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name no API server)."
+        raise KubectlError(problem, "Name a kubeconfig with KUBENTLY_KUBECONFIG.")
     token, authority = service_account / "token", service_account / "ca.crt"
     try:
         for file in (token, authority):
             file.read_bytes()
     except OSError as error:
-        raise KubectlError(
-            f"The pod's service account can't be used: {error.filename}: {error.strerror}.",
-            "Look at automountServiceAccountToken and at the pod's fsGroup.",
-        ) from error
+        problem = f"The pod's service account can't be used: {error.filename}: {error.strerror}."
+        raise KubectlError(problem, "Look at automountServiceAccountToken and at the pod's fsGroup.") from error
     server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
-    return json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": _CONTEXT, "cluster": {"server": server, "certificate-authority": str(authority)}}],
-            # Named, not copied: Kubernetes replaces the token about every hour.
-            "users": [{"name": "agent", "user": {"tokenFile": str(token)}}],
-            # Without a namespace here kubectl would take the agent's own.
-            "contexts": [{"name": _CONTEXT, "context": {"cluster": _CONTEXT, "user": "agent", "namespace": "default"}}],
-            "current-context": _CONTEXT,
-        },
-        indent=2,
-    )
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": _CONTEXT, "cluster": {"server": server, "certificate-authority": str(authority)}}],
+        # Named, not copied: Kubernetes replaces the token about every hour.
+        "users": [{"name": "agent", "user": {"tokenFile": str(token)}}],
+        # Without a namespace here kubectl would take the agent's own.
+        "contexts": [{"name": _CONTEXT, "context": {"cluster": _CONTEXT, "user": "agent", "namespace": "default"}}],
+        "current-context": _CONTEXT,
+    }
+    return json.dumps(kubeconfig, indent=2)

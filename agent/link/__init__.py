@@ -17,10 +17,8 @@ __all__ = ["Batch", "Link", "Reply", "Verdict", "open_link"]
 
 
 def open_link(config: Config, capabilities: Callable[[], Capabilities] | None = None) -> Link:
-    """The link that the configuration names. `capabilities` says what may be run here, for one that reports it.
-
-    Raises:
-        ConfigError: a certificate file, the URL or the proxy can't be used.
+    """The link that the configuration names. `capabilities` says what may be run here, for one that reports it. Raises
+    ConfigError if a certificate file, the URL or the proxy can't be used.
     """
     http = Http(config)
     if config.link == "poll":

@@ -30,8 +30,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    after: float
-    """How many seconds after its request it began."""
+    after: float  # how many seconds after its request it began
 
     @property
     def words(self) -> str:
@@ -75,11 +74,8 @@ def _date(text: str) -> datetime | None:
 
 
 def from_api(answer: Answer) -> Answer:
-    """The answer, if it may be the API's.
-
-    Raises:
-        LinkDown: it is a redirect, or a page for a browser: a proxy's, a captive portal's, that of an ingress without a
-            backend.
+    """The answer, if it may be the API's. Raises LinkDown if it is a redirect, or a page for a browser: a proxy's, a
+    captive portal's, that of an ingress without a backend.
     """
     if 300 <= answer.status < 400:
         hint = "Name the address that it leads to in KUBENTLY_API_URL: the token doesn't go wherever a redirect points."

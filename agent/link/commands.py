@@ -12,13 +12,10 @@ from typing import Any
 
 from agent.model import MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ID_CHARS, Command, Malformed
 
-MAX_ENTRIES = 1000
-"""The most entries of one answer that are read. The contract says 10; each that can't run costs a durable answer."""
+MAX_ENTRIES = 1000  # of one answer are read. The contract says 10; each that can't run costs a durable answer
+LOG_SEARCH = "log_search"  # the tool whose parameters are in `request`
 
-LOG_SEARCH = "log_search"
-"""The tool whose parameters are in `request`."""
-
-_ELSEWHERE = {
+_ELSEWHERE = {  # alternatives to the tools that other executors have, by a part of the tool's name
     "prometheus": "Query Prometheus itself, or its API.",
     "promql": "Query Prometheus itself, or its API.",
     "loki": "Query Loki itself, or search the logs of pods with the tool log_search.",
@@ -27,8 +24,6 @@ _ELSEWHERE = {
     "argocd": "Argo CD's applications are objects: `kubectl get applications.argoproj.io -A` shows them.",
     "cloud": "What the cluster knows of its cloud is in `kubectl get nodes -o yaml` and in events.",
 }
-"""Alternatives to the tools that other executors have, by a part of the tool's name."""
-
 _LONGEST_ANSWERED_ID = 4096  # longer than allowed ids are still answered, up to here; beyond it is no id
 
 
@@ -38,14 +33,12 @@ class Batch:
 
     commands: list[Command] = field(default_factory=list)
     malformed: list[Malformed] = field(default_factory=list)
-    skipped: int = 0
-    """How many entries were skipped: their id couldn't be read, or there were far too many."""
-    recognised: bool = True
-    """Whether this proves that the API itself has answered. Anything can say 204 at once."""
+    skipped: int = 0  # how many entries had no id that can be read, or were beyond the bound
+    recognised: bool = True  # whether this proves that the API itself has answered: anything can say 204 at once
 
 
 def read_batch(entries: Sequence[object]) -> Batch:
-    """Commands as they came, sorted. Those without a readable id are counted, as are those beyond the bound."""
+    """The entries, sorted."""
     read = [read_command(entry) for entry in entries[:MAX_ENTRIES]]
     malformed = [each for each in read if isinstance(each, Malformed)]
     commands = [each for each in read if each is not None and not isinstance(each, Malformed)]
@@ -119,10 +112,9 @@ def _timeout_problem(timeout: object) -> str | None:
 
 
 def _is_id(value: object) -> bool:
-    """U+FFFD stands for bytes of an event that weren't UTF-8: such an id isn't the one that the API knows."""
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ANSWERED_ID:
         return False
-    return value.isprintable() and "\ufffd" not in value
+    return value.isprintable() and "\ufffd" not in value  # which stands for bytes that weren't UTF-8: not the API's id
 
 
 def _trace(value: object) -> str | None:

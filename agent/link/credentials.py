@@ -15,9 +15,7 @@ log = Log("link")
 
 
 class Token:
-    """The current token: `value`, or what the file at `path` holds. That is read again when it changes, by the same
-    rules as at the start.
-    """
+    """The current token: `value`, or what the file at `path` holds, which is read again when it changes."""
 
     def __init__(self, value: str | None, path: Path | None) -> None:
         self._value = value
@@ -26,11 +24,7 @@ class Token:
         self._problem = ""
 
     def current(self) -> str:
-        """The token to send now.
-
-        Raises:
-            LinkDown: the file holds no token that can be used, and none has been read before.
-        """
+        """The token to send now. Raises LinkDown if the file holds none that can be used, and never did."""
         if self._path is not None and (self._watch.changed() or self._value is None):
             self._read(self._path)
         if self._value is None:
@@ -58,10 +52,8 @@ class Token:
 def tls_context(config: Config) -> ssl.SSLContext:
     """The one TLS context: the system's CAs or the configured one, and the client's certificate if there is one.
 
-    Where all is plain http it trusts nobody: it is never used, and the system's CAs would cost 3 MB.
-
-    Raises:
-        ConfigError: a certificate file can't be used.
+    Where all is plain http it trusts nobody: it is never used, and the system's CAs would cost 3 MB. Raises ConfigError
+    if a certificate file can't be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -77,20 +69,16 @@ def tls_context(config: Config) -> ssl.SSLContext:
         else:
             context.load_verify_locations(config.ca_cert or certifi.where())
     except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(
-            f"KUBENTLY_CA_CERT: {str(config.ca_cert)!r} can't be used as a CA ({_reason(error)}).",
-            "It must hold whole certificates as PEM.",
-        ) from error
+        problem = f"KUBENTLY_CA_CERT: {str(config.ca_cert)!r} can't be used as a CA ({_reason(error)})."
+        raise ConfigError(problem, "It must hold whole certificates as PEM.") from error
     if config.client_cert is not None:
         try:
             # The empty password keeps OpenSSL from asking for one at a terminal.
             context.load_cert_chain(config.client_cert, config.client_key, password="")
         except OSError as error:
-            raise ConfigError(
-                f"KUBENTLY_CLIENT_CERT: {str(config.client_cert)!r} and its key {str(config.client_key or 'inside')!r} "
-                f"can't be used ({_reason(error)}).",
-                "They must be whole PEM, belong together, and have no passphrase.",
-            ) from error
+            files = f"{str(config.client_cert)!r} and its key {str(config.client_key or 'inside')!r}"
+            problem = f"KUBENTLY_CLIENT_CERT: {files} can't be used ({_reason(error)})."
+            raise ConfigError(problem, "They must be whole PEM, belong together, and have no passphrase.") from error
     return context
 
 

@@ -49,10 +49,8 @@ Body = bytes | Callable[[], Chunks]
 
 
 class Http:
-    """The client. Every request carries the token, the cluster's id and the agent's version.
-
-    Raises:
-        ConfigError: a certificate file, the URL or the proxy can't be used.
+    """The client. Every request carries the token, the cluster's id and the agent's version. Raises ConfigError if a
+    certificate file, the URL or the proxy can't be used.
     """
 
     def __init__(self, config: Config) -> None:
@@ -82,10 +80,7 @@ class Http:
         """One request and its whole answer. On a kept connection that turns out to be dead it is sent again.
 
         `path` goes on from the API's base. The answer may be silent for `seconds`, once connected and all is sent. A
-        body in pieces has `length` bytes together.
-
-        Raises:
-            LinkDown: no answer, or not the API's: HTML, a redirect, or larger than `MAX_BODY_BYTES`.
+        body in pieces has `length` bytes together. Raises LinkDown if there is no answer, or it isn't the API's.
         """
         length = len(body) if isinstance(body, bytes) else length
         sent = dict(headers or {})
@@ -110,10 +105,7 @@ class Http:
 
     async def open_stream(self, path: str, *, seconds: float) -> "OpenStream":
         """Begin a GET whose answer is a stream of events, on a connection of its own. `seconds` are the limit until it
-        has begun, once connected.
-
-        Raises:
-            LinkDown: no answer, or another one.
+        has begun, once connected. Raises LinkDown if there is no answer, or another one.
         """
         self.network.renew()
         token, began = self.token.current(), trio.current_time()
@@ -190,18 +182,15 @@ class OpenStream:
     """A stream of events, read as it comes."""
 
     def __init__(self, response: httpx.Response, token: str) -> None:
-        self.token = token
-        """The one that it was opened with."""
+        self.token = token  # the one that it was opened with
         self.since = trio.current_time()
         self.parser = EventParser()
         self._response = response
         self._chunks = _chunks(response)
 
     async def read(self, silence: float) -> list[Event]:
-        """The events that come next, none with a mere sign of life.
-
-        Raises:
-            LinkDown: it has ended, or nothing came for so many seconds. It can't be read any more then.
+        """The events that come next, none with a mere sign of life. Raises LinkDown if the stream has ended, or nothing
+        came for `silence` seconds: it can't be read any more then.
         """
         try:
             with trio.fail_after(silence):
@@ -235,7 +224,7 @@ def _chunks(response: httpx.Response) -> Chunks:
 
 
 def _link_down(error: Exception, token: str, silence: float = 0) -> LinkDown:
-    """What people are told of a fault. `silence` are the seconds that there were."""
+    """What people are told of a fault; `silence` in seconds."""
     hint = "Connections are taken but not answered: look at the API itself, and at load balancers in front of it."
     if isinstance(error, trio.TooSlowError):
         return LinkDown("no whole answer in time", hint)

@@ -54,18 +54,13 @@ class Link(ABC):
     @abstractmethod
     async def receive(self, *, eager: bool) -> Batch:
         """Wait for commands, for a while; `eager` as long as it takes to see that the API is there. An empty batch is
-        normal.
-
-        Raises:
-            LinkDown: the API couldn't be reached, or what answered wasn't the API.
+        normal. Raises LinkDown if the API couldn't be reached, or what answered wasn't the API.
         """
 
     @abstractmethod
     async def recognise(self) -> bool:
-        """Ask for something cheap that only the API can answer. False if that doesn't show in the answer.
-
-        Raises:
-            LinkDown: nothing answered, or something that has a `status` and isn't the API.
+        """Ask for something cheap that only the API can answer. False if that doesn't show in the answer. Raises
+        LinkDown if nothing answered, or something that isn't the API, with its `status`.
         """
 
     async def deliver(self, ready: ReadyResult) -> Reply:

@@ -15,14 +15,11 @@ import trio
 
 from agent.errors import LinkDown
 
-NAME_SECONDS, KNOWN_NAME_SECONDS = 18.0, 3.0
-"""How long a look-up may take: nearly twice the resolver's 5 s, for two nameservers; and if an address is known."""
-
-CONNECT_SECONDS, TLS_SECONDS = 10.0, 10.0
-"""How long connecting to all addresses may take, in equal shares; and the TLS handshake."""
-
-WRITE_SECONDS, PIECE_BYTES = 60.0, 64 * 1024
-"""How long so much of a body may take: a line slower than 1 KiB/s counts as dead."""
+NAME_SECONDS = 18.0  # for a look-up: nearly twice the resolver's 5 s, for two nameservers
+KNOWN_NAME_SECONDS = 3.0  # for a look-up when an address is known
+CONNECT_SECONDS = 10.0  # for connecting to all addresses, in equal shares
+TLS_SECONDS = 10.0  # for the handshake
+WRITE_SECONDS, PIECE_BYTES = 60.0, 64 * 1024  # so long for so much of a body: slower than 1 KiB/s counts as dead
 
 
 class StaleConnection(Exception):  # noqa: N818  # reads as what it says
@@ -46,11 +43,7 @@ class Network(httpcore.AsyncNetworkBackend):
         self.renewals += 1
 
     async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> "Stream":
-        """Look the name up and connect: to the last good address first, then to the others in turn.
-
-        Raises:
-            LinkDown: it can't be done; the sentence says whether it was the name.
-        """
+        """Look the name up and connect: to the last good address first, then to the others in turn. Raises LinkDown."""
         self.connected, self.certificate = "", None
         addresses = await self._look_up(host)
         words: list[str] = []
@@ -139,11 +132,7 @@ class Stream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002, ASYNC109
     ) -> "Stream":
-        """The same connection with TLS on it.
-
-        Raises:
-            LinkDown: it can't be done; the sentence says why.
-        """
+        """The same connection with TLS on it. Raises LinkDown, which says why it can't be done."""
         name = (server_hostname or "").rstrip(".")  # certificates have names without a dot at the end
         over = cast("trio.SocketStream", self._stream)
         tls = trio.SSLStream(over, self._network.tls, server_hostname=name, https_compatible=True)
@@ -153,8 +142,7 @@ class Stream(httpcore.AsyncNetworkStream):
         except BaseException as error:
             self._socket.close()
             if isinstance(error, (trio.TooSlowError, trio.BrokenResourceError)):
-                cause = self._below.broken or error
-                raise _handshake_failure(cause) from error
+                raise _handshake_failure(self._below.broken or error) from error
             raise
         self._network.certificate = tls.getpeercert()
         self._stream, self._served = tls, False
@@ -165,8 +153,8 @@ class Stream(httpcore.AsyncNetworkStream):
         self._socket.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore asks for. A kept connection that is readable has ended, as no request is under way. One that is
-        not to be used again says the same.
+        """A kept connection that is readable has ended, as no request is under way: httpcore makes a new one. After
+        `renew` it does so too.
         """
         if info == "is_readable":
             return self._renewals != self._network.renewals or bool(self._readable.poll(0))

@@ -22,19 +22,12 @@ from agent.log import Log
 
 log = Log("link")
 
-WAIT_ACTIVE, WAIT_IDLE, READ_MARGIN_SECONDS = 1, 20, 5
-"""Seconds that the server may hold a poll, in an active session and without one, and that an answer may take longer."""
-
-STATUS_SECONDS = 5.0
-STATUS_EVERY_ACTIVE, STATUS_EVERY_IDLE = 10.0, 60.0
-"""How often the session's state is asked for. An idle agent sends three polls and one question a minute."""
-
-SHORTEST_CYCLE_SECONDS = 1.0
-"""The least time from a poll that brought nothing to the next."""
-
-HELD_AGAIN_SECONDS = 600.0
-"""How long after polls were cut off polls of full length are tried again."""
-
+WAIT_ACTIVE, WAIT_IDLE = 1, 20  # seconds that the server may hold a poll, in an active session and without one
+READ_MARGIN_SECONDS = 5  # that the answer may take longer
+STATUS_SECONDS = 5.0  # for the answer to the question whether there is a session
+STATUS_EVERY_ACTIVE, STATUS_EVERY_IDLE = 10.0, 60.0  # how often that is asked; an idle agent polls three times a minute
+SHORTEST_CYCLE_SECONDS = 1.0  # from a poll that brought nothing to the next
+HELD_AGAIN_SECONDS = 600.0  # after polls were cut off, polls of full length are tried again
 CUT = frozenset({None, 408, 502, 504, 524})
 """What a load balancer answers when it ends a poll that the API still holds. Others just close."""
 
@@ -76,7 +69,7 @@ class PollLink(Link):
         return replace(batch, recognised=batch.recognised or known)
 
     async def recognise(self) -> bool:
-        """Whether the status is answered as only the API does."""
+        """By the status, which only the API answers so."""
         self._asked_at = trio.current_time()
         self._active = False
         answer = await self._http.request("GET", "/agent/status", seconds=STATUS_SECONDS)

@@ -1,7 +1,5 @@
-"""Through which proxy the API is reached, by the rules of kubectl and other Go programs.
-
-The rules are those of Go's golang.org/x/net/http/httpproxy. In addition, ALL_PROXY is read, and NO_PROXY may be
-separated by blanks, as in curl.
+"""Through which proxy the API is reached, by the rules of kubectl and other Go programs
+(golang.org/x/net/http/httpproxy). In addition ALL_PROXY is read, and NO_PROXY may be separated by blanks, as in curl.
 """
 
 import os
@@ -16,9 +14,7 @@ _PORTS = {"http": 80, "https": 443}
 
 def proxy_for(url: str) -> str | None:
     """The proxy's URL, by HTTPS_PROXY or HTTP_PROXY, ALL_PROXY, and NO_PROXY for exceptions. None for this machine.
-
-    Raises:
-        ConfigError: the variable doesn't name a proxy that can be used.
+    Raises ConfigError if the variable doesn't name a proxy that can be used.
     """
     parts = urlsplit(url)
     host, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS[parts.scheme]

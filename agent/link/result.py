@@ -15,12 +15,8 @@ from agent.link.answer import Answer
 from agent.link.http import Http
 from agent.model import Outcome, Result, Stream, json_text
 
-RESULT_SECONDS, PASSED_ON_SECONDS = 10.0, 600.0
-"""How long the answer to a small result may take, and at most how much longer that to a large one."""
-
-SHOWN_CHARS = 8192
-"""How much of each stream is repeated in `error`, which is all that some readers show of a failure."""
-
+RESULT_SECONDS, PASSED_ON_SECONDS = 10.0, 600.0  # for the answer to a small result; at most so much more to a large one
+SHOWN_CHARS = 8192  # of each stream are repeated in `error`, which is all that some readers show of a failure
 _STDOUT, _STDERR = "\ud800", "\ud801"
 """Stand in a body for all text of a stream. They can't be mistaken: no text in the spool has a lone surrogate."""
 _STREAMS: dict[str, Stream] = {_STDOUT: "stdout", _STDERR: "stderr"}
@@ -42,11 +38,7 @@ class ReadyResult(Protocol):
 
 
 async def send(http: Http, path: str, ready: ReadyResult, body: dict[str, Any]) -> Answer:
-    """Post the body of a result.
-
-    Raises:
-        LinkDown: there was no answer.
-    """
+    """Post the body of a result. Raises LinkDown."""
     written = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     segments = [_STREAMS.get(part) or part.encode() for part in re.split(f"([{_STDOUT}{_STDERR}])", written)]
     length = sum(len(each) if isinstance(each, bytes) else ready.json_bytes(each) for each in segments)

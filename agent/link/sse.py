@@ -11,16 +11,14 @@ comments, which are the API's signs of life.
 MAX_EVENT_BYTES = 256 * 1024
 """The largest event that is kept. The arguments of a command that may run have at most 16 KiB, escaped 96 KiB."""
 
-Event = tuple[str, str | None]
-"""An event's name and its data, which is None when it was larger than `MAX_EVENT_BYTES`."""
+Event = tuple[str, str | None]  # its name, and its data or, if that was larger than `MAX_EVENT_BYTES`, None
 
 
 class EventParser:
     """The events of one connection. Feed it every byte, in order."""
 
     def __init__(self) -> None:
-        self.begun = False
-        """Whether anything of an event stream has arrived."""
+        self.begun = False  # whether anything of an event stream has arrived
         self._line = bytearray()  # the beginning of a line whose end hasn't come
         self._after_cr = False
         self._name = ""

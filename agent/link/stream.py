@@ -5,10 +5,9 @@ POST /executor/results   a flat body: 200 taken; 403 unknown or expired id; 422 
 POST /executor/capabilities   what may be run here; the API forgets it after 3,600 s without a heartbeat
 POST /executor/heartbeat      200 {"status": "success"}, or "not_found": report again
 
-Nothing depends on the last two: an API that is older than these answers 404.
-
-Events carry no ids and nothing is sent twice: what the API sends while nobody listens is gone, though it goes on taking
-results for a while. So a stream that ends is opened again at once, and one that is silent for too long counts as ended.
+Nothing depends on the last two: an API that is older than these answers 404. Events carry no ids and nothing is sent
+twice: what the API sends while nobody listens is gone, though it goes on taking results for a while. So a stream that
+ends is opened again at once, and one that is silent for too long counts as ended.
 
 The stream is read by `receive` alone, and nothing is kept between two calls but the beginning of an event. While the
 rest of the agent is busy the bytes wait in the kernel and then at the API, which is all the buffer there is.
@@ -36,23 +35,13 @@ from agent.model import Capabilities
 
 log = Log("link")
 
-SILENCE_SECONDS = 45.0
-"""A stream without a byte for so long is dead: three of the API's comments are missing."""
-
-OPEN_SECONDS, FIRST_SECONDS = 10.0, 20.0
-"""How long a new stream may take to begin, and to show its first sign of life: an event comes at once."""
-
-TELL_SECONDS = 5.0
-"""How long the answer to a heartbeat or a report may take."""
-
-MAX_VERBS, MAX_RESTRICTED_TYPES, MAX_FLAGS = 50, 50, 100
-"""The API refuses a report with more."""
-
-STEADY_SECONDS, PAUSE_SECONDS = 5.0, 10.0
-"""A stream that lived for less isn't opened again at once, as something ends each of them; and the longest pause."""
-
-OWN_SHARE = 0.9
-"""The API waits only as long as the command may run. So kubectl gets this share of that time, its answer the rest."""
+SILENCE_SECONDS = 45.0  # a stream without a byte for so long is dead: three of the API's comments are missing
+OPEN_SECONDS, FIRST_SECONDS = 10.0, 20.0  # for a new stream to begin; for its first event, which comes at once
+TELL_SECONDS = 5.0  # for the answer to a heartbeat or a report
+MAX_VERBS, MAX_RESTRICTED_TYPES, MAX_FLAGS = 50, 50, 100  # the API refuses a report with more
+STEADY_SECONDS = 5.0  # a stream that lived for less isn't opened again at once, as something ends each of them
+PAUSE_SECONDS = 10.0  # the longest pause then
+OWN_SHARE = 0.9  # of the time that the command may run, for which the API waits, is kubectl's; the rest its answer's
 
 
 class StreamLink(Link):
@@ -100,7 +89,7 @@ class StreamLink(Link):
         return batch
 
     async def recognise(self) -> bool:
-        """Whether a heartbeat is answered as only the API does."""
+        """By a heartbeat, which only the API answers so."""
         return await self._heartbeat() in ("success", "not_found")
 
     async def deliver(self, ready: ReadyResult) -> Reply:

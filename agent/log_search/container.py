@@ -5,12 +5,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 MATCHES_PER_CONTAINER = 50
-LINE_CHARS = 500
-"""How much of a line is shown."""
-
-SEARCHED_CHARS = 64 * 1024
-"""How much of a line is searched: a log without line ends must not fill the memory."""
-
+LINE_CHARS = 500  # how much of a line is shown
+SEARCHED_CHARS = 64 * 1024  # how much of one is searched: a log without line ends must not fill the memory
 _KEPT_CHARS = 20_000  # no answer shows more
 
 
@@ -27,12 +23,10 @@ class ContainerLog:
 
     def __init__(self, name: str, match: Callable[[str], object], context_lines: int = 0) -> None:
         self.name = name
-        self.error: str | None = None
-        """Why it wasn't read, or not whole."""
+        self.error: str | None = None  # why it wasn't read, or not whole
         self.lines = self.matches = 0
         self.shown: list[Line] = []
-        self.overlong = False
-        """Whether some line was longer than what is searched of one."""
+        self.overlong = False  # whether some line was longer than what is searched of one
         self._match = match
         self._context = context_lines
         self._before: deque[Line] = deque(maxlen=context_lines)

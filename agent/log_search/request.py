@@ -30,11 +30,7 @@ class LogSearch:
 
     @classmethod
     def parse(cls, request: Mapping[str, Any]) -> "LogSearch":
-        """Read a request. Null, "", 0, false and fields that aren't there mean the same.
-
-        Raises:
-            Refused: it makes no sense.
-        """
+        """Read a request. Null, "", 0, false and fields that aren't there mean the same. Raises Refused."""
         kinds = get_type_hints(cls)
         given = {name: request[name] for name in kinds if request.get(name)}
         if "since_time" in given:
@@ -57,13 +53,10 @@ class LogSearch:
         return cls(**given)
 
     def matcher(self) -> Callable[[str], object]:
-        """What decides whether a line matches.
+        """What decides whether a line matches. Raises Refused if the query is no regular expression that RE2 knows.
 
         Regular expressions come from a model. RE2 takes time in proportion to the text, whatever the expression is, and
         bounded memory; Python's own `re` may take longer than the universe has for `(a+)+$`.
-
-        Raises:
-            Refused: the query is no regular expression that RE2 knows.
         """
         if not self.use_regex:
             fold = str if self.case_sensitive else str.lower
@@ -75,11 +68,8 @@ class LogSearch:
             return cast("Callable[[str], object]", re2.compile(self.query, options).search)
         except re2.error as error:
             why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-            raise Refused(
-                "shape",
-                f"`query` is no regular expression of RE2's syntax ({why}). It has no look-around and no "
-                "back-references; without use_regex the text is searched for as it is.",
-            ) from error
+            hint = "It has no look-around and no back-references; without use_regex the text is searched for as it is."
+            raise Refused("shape", f"`query` is no regular expression of RE2's syntax ({why}). {hint}") from error
 
     @property
     def where(self) -> str:

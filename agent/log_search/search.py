@@ -14,9 +14,7 @@ from agent.log_search.request import LogSearch
 from agent.model import Outcome, Result, Stream
 from agent.redact import MARK, Redactor
 
-MOST_SECONDS = 50.0
-"""The longest search, whatever the API allows."""
-
+MOST_SECONDS = 50.0  # the longest search, whatever the API allows
 _LOG_BYTES = 64 << 20  # 10,000 lines of 6 KB; it is searched while it streams
 _ENDING_SECONDS = 0.5  # kept back from the time limit for the answer itself
 
