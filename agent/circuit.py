@@ -12,18 +12,12 @@ import trio
 from agent.errors import LinkDown, age
 from agent.log import Log
 
-FIRST_SECONDS, CAP_SECONDS = 1.0, 60.0
-"""The bound of the first delay, and the most that it grows to; it doubles with each failure."""
-
-RETRY_AFTER_CAP_SECONDS = 300.0
-"""The longest delay that a server may ask for. A larger Retry-After is a mistake more often than a wish."""
-
-REMIND_SECONDS = 60.0
-"""How long after its start an outage is logged again; then after twice as long, and so on."""
-
+FIRST_SECONDS, CAP_SECONDS = 1.0, 60.0  # the first delay's bound, which doubles with each failure, and its cap
+RETRY_AFTER_CAP_SECONDS = 300.0  # a larger Retry-After is a mistake more often than a wish
+REMIND_SECONDS = 60.0  # after which an outage is logged again; then after twice as long, and so on
 LOOK_SECONDS, UNRECOGNISED_SECONDS = 1.0, 30.0
-"""How long those who wait for the poller wait before they check again: while it fails, and after an answer that may not
-have been the API's."""
+"""How long those who wait for the API to be recognised wait before they look again: while the poller fails, and after
+an answer that may not have been the API's."""
 
 log = Log("api")
 

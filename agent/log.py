@@ -19,14 +19,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-BUFFER_BYTES = 1 << 20
-"""How much is kept for a reader that has stopped reading. More than that is dropped and counted."""
-
-FLUSH_SECONDS = 1.0
-"""How long the process waits for such a reader when it ends."""
-
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
+BUFFER_BYTES = 1 << 20  # kept for a reader that has stopped reading; more than that is dropped and counted
+FLUSH_SECONDS = 1.0  # for which the process waits for such a reader when it ends
 _PIECE_BYTES = select.PIPE_BUF  # so much goes into a pipe that is writable without waiting
 _TEXT_WIDTH = 34  # the longest common event, so that fields line up for the eye
 _json = json.JSONEncoder(default=str).encode
@@ -64,7 +59,7 @@ class Lines:
         self._dropped = 0
 
     def take(self, level: str, task: str, event: str, fields: dict[str, Any]) -> None:
-        """Take one line."""
+        """Take one line, as a sink."""
         if level not in self._levels:
             return
         line = self._line(level, task, event, fields)

@@ -11,12 +11,8 @@ from agent.spool import Spool
 
 log = Log("maintenance")
 
-EVERY_SECONDS = 10.0
-"""Often enough that space comes back while a backlog drains, rarely enough that an idle agent stays below 0.2 % CPU."""
-
-SHORT_OF_ROOM_SECONDS = 2.0
-"""Sooner when the spool is full: only a sweep deletes the output that is kept for people."""
-
+EVERY_SECONDS = 10.0  # so that space comes back while a backlog drains, and an idle agent stays below 0.2 % CPU
+SHORT_OF_ROOM_SECONDS = 2.0  # when the spool is full: only a sweep deletes the output that is kept for people
 TURNS_WITHIN_SECONDS = 180.0
 """A sweep goes through the spool's thread: silence means that the loop, that thread or the disk hangs."""
 

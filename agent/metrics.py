@@ -11,7 +11,7 @@ from itertools import accumulate
 from agent.model import Outcome, Result
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""The media type of what `render` returns: https://prometheus.io/docs/instrumenting/exposition_formats/"""
+"""Of what `render` returns: https://prometheus.io/docs/instrumenting/exposition_formats/"""
 
 DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Seconds. kubectl itself takes about 0.05; 10 is a command's default time limit, 60 the longest."""
@@ -41,14 +41,7 @@ _ESCAPED = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 def family(name: str, kind: str, words: str, samples: Mapping[str, float]) -> str:
-    """One metric in Prometheus' text format.
-
-    Args:
-        name: units are part of it, and a counter's ends in `_total`.
-        kind: counter, gauge or histogram.
-        words: what it is.
-        samples: what follows the name, such as labels, and the value.
-    """
+    """One metric in Prometheus' text format. `samples`: what follows the name, such as labels, and the value."""
     lines = (f"{name}{rest} {value}\n" for rest, value in samples.items())
     return f"# HELP {name} {words}\n# TYPE {name} {kind}\n{''.join(lines)}"
 

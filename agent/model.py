@@ -35,14 +35,9 @@ def json_text(data: bytes) -> bytes:
     return data
 
 
-MAX_ARGUMENTS = 64
-"""Per command. The longest line by a person that we know of has 23."""
-
-MAX_ARGUMENT_BYTES = 16 * 1024
-"""All arguments of one command together, as UTF-8. Linux allows 128 KiB for each; people's lines are far shorter."""
-
-MAX_ID_CHARS = 256
-"""A longer command id is answered with an error. UUIDs have 36; the bound keeps ids readable in tables and logs."""
+MAX_ARGUMENTS = 64  # per command; the longest line by a person that we know of has 23
+MAX_ARGUMENT_BYTES = 16 * 1024  # of one command's arguments together, as UTF-8; Linux allows 128 KiB for each
+MAX_ID_CHARS = 256  # a longer command id is answered with an error; UUIDs have 36
 
 
 @dataclass(frozen=True, slots=True)

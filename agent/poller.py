@@ -21,9 +21,7 @@ log = Log("poller")
 
 REPEATED_SECONDS = 1.0
 """The pause after commands of which none was new. Without it an API that repeats itself is asked 4,000 times/s."""
-
-TURNS_WITHIN_SECONDS = 900.0
-"""The longest turn: a server's Retry-After (5 min), a pause of the agent's own and a long poll together."""
+TURNS_WITHIN_SECONDS = 900.0  # a server's Retry-After (5 min), a pause of the agent's own and a long poll together
 
 BUSY = Result(
     Outcome.BUSY, error="The agent has no room for more commands just now. Nothing was run; ask again in a moment."

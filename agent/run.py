@@ -46,15 +46,9 @@ Task = Callable[[], Awaitable[None]]
 UPLOADERS = 4
 """How many results are sent at once: one of any size, the others small. If the API answers in 30 ms, 4 deliver 111
 results/s and 1 delivers 30 (measured)."""
-
-EXECUTORS_SHARE = 0.6
-"""The part of the drain that running commands may take; the rest is for delivering their results."""
-
-LAST_WRITES_SECONDS = 3.0
-"""How long a stop waits for tasks that store what they have. kubectl's own end, 2 s after SIGTERM, is part of it."""
-
-STOPPED, FAILED = 0, 1
-SIGNALLED = 128
+EXECUTORS_SHARE = 0.6  # of the drain is for running commands, the rest for delivering their results
+LAST_WRITES_SECONDS = 3.0  # for tasks that store what they have; kubectl's own end, 2 s after SIGTERM, is part of it
+STOPPED, FAILED, SIGNALLED = 0, 1, 128
 
 
 class Stage:

@@ -24,24 +24,17 @@ log = Log("uploader")
 FIRST_CUT_BYTES, LAST_CUT_BYTES = 900_000, 1024
 """What a result that is too large is cut to first: common proxies take bodies of 1 MB by default. One that is too large
 even at the last size is refused for good."""
-
 REFUSALS = 8
 """How often a result is sent that is answered but not accepted while polls go well, as when a firewall dislikes its
 text. With the pauses in between that takes one or two minutes."""
-
 BREAKS, BREAKS_OF_SMALL = 6, 16
 """How often sending a large result may break off, while polls go well, before it counts as too large; and sending a
 small one, while other results get through, before it is set aside."""
-
 CUT_SHORT = frozenset({None, 502})
 """What may mean that a body is too large for something on the way: no answer, or a proxy's own. An API that answers
 500, 503 or 504 is in trouble itself: then nothing is cut, however long that lasts."""
-
-THROTTLED = frozenset({408, 425, 429})
-"""Statuses that say nothing about the result itself."""
-
-RETRY_SPOOL_SECONDS = 1.0
-"""How soon a spool that failed is used again."""
+THROTTLED = frozenset({408, 425, 429})  # statuses that say nothing about the result itself
+RETRY_SPOOL_SECONDS = 1.0  # after which a spool that failed is used again
 
 
 @dataclass(slots=True)

@@ -18,17 +18,10 @@ from agent.spool import Counts, Spool
 
 log = Log("probes")
 
-AGAIN_SECONDS = 10.0
-"""How soon kubectl is tried again when it didn't work."""
-
-WRITE_AGAIN_SECONDS = 60.0
-"""How long a good answer of the spool is believed. Each is one write to the disk."""
-
-SPOOL_SECONDS = 2.0
-"""How long a page waits for the spool."""
-
-LATELY_SECONDS = 120.0
-"""The API is asked every 25 s or more often, so two answers may be missed."""
+AGAIN_SECONDS = 10.0  # after which kubectl is tried again when it didn't work
+WRITE_AGAIN_SECONDS = 60.0  # for which a good answer of the spool is believed: each is one write to the disk
+SPOOL_SECONDS = 2.0  # that a page waits for the spool
+LATELY_SECONDS = 120.0  # the API is asked every 25 s or more often, so two answers may be missed
 
 Check = tuple[bool, str]
 """Whether something that readiness depends on is well, and what was found."""

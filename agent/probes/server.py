@@ -1,8 +1,7 @@
 """As much of HTTP/1.1 as three pages need: one GET per connection.
 
-Anything that reaches the pod may connect: a kubelet, Prometheus, a port scanner, a client that sends one byte
-a minute. So a request has a size, a time and a number: when too many are open, the oldest makes room, and a probe that
-asks and listens like everybody else is always answered.
+Whatever reaches the pod may connect: a port scanner, a client that sends one byte a minute. So a request has a size, a
+time and a number: when too many are open the oldest makes room, and a probe that asks like others is always answered.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,18 +16,12 @@ from agent.metrics import CONTENT_TYPE
 
 log = Log("probes")
 
-HEAD_BYTES = 8 * 1024
-"""The longest request line and headers that are read."""
-
-REQUEST_SECONDS = 5.0
-"""The time for a whole request: to arrive, to be answered, and for the answer to be read."""
-
-CONNECTIONS = 8
-"""How many may be open at once. Each is a descriptor, and kubectl needs some too."""
+HEAD_BYTES = 8 * 1024  # of a request line and headers together
+REQUEST_SECONDS = 5.0  # for a request to arrive, to be answered, and for the answer to be read
+CONNECTIONS = 8  # open at once: each is a descriptor, and kubectl needs some too
 
 Page = tuple[int, str]
 """An answer: its status, and text, as Prometheus reads it."""
-
 Answer = Callable[[str, str], Awaitable[Page]]
 """Makes a page from the path and the query."""
 

@@ -20,8 +20,7 @@ MARK = "<redacted>"
 WINDOW, AHEAD, BEHIND = 256 * 1024, 8 * 1024, 4 * 1024
 """How many characters are worked through at once, and how many of them again with the previous and the next ones."""
 
-SECONDS = 2.0
-"""Seconds of processor time for one window; ordinary windows take a thousandth of that."""
+SECONDS = 2.0  # of processor time for one window; ordinary windows take a thousandth of that
 
 _NUMBER = re.compile(r"""(\\*["'])[ ]*:[ ]*(?:\[\s*)?\Z""")
 """Before a number in JSON: what takes its place must be a string."""
