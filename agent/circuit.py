@@ -29,14 +29,9 @@ def backoff(failures: int, random: Callable[[], float], cap: float = CAP_SECONDS
 
 
 class Circuit:
-    """Open from a failure to the next success. Outages are logged.
+    """Open from a failure to the next success. Outages are logged: of `what`, and how many results are `waiting`.
 
-    Args:
-        random: draws uniformly from [0, 1).
-        waiting: how many results wait, for the log.
-        cap: the longest delay that is chosen here, in seconds.
-        what: what can't be reached then, for the log.
-        now: a monotonic clock, in seconds.
+    `random` draws uniformly from [0, 1), `cap` is the longest delay that is chosen here, `now` a monotonic clock.
     """
 
     def __init__(
@@ -109,12 +104,8 @@ class Trust:
     """Whether what answers is known to be the API. A default backend says 200 "OK" to everything, results included. So
     after any failure no result is sent until something has been recognised as the API's.
 
-    Args:
-        own: its own circuit, for the pace at which `recognise` is tried.
-        receiving: the poller's circuit.
-        recognise: as `Link.recognise`.
-        aside: whether that may be tried while the poller's circuit is open, as commands and results may take different
-            routes.
+    `recognise` (see `Link`) is tried at the pace of its `own` circuit; while that of the poller, `receiving`, is open,
+    only with `aside`, where commands and results take different routes.
     """
 
     def __init__(

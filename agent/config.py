@@ -19,7 +19,6 @@ from agent.log import LEVELS
 from agent.settings import Setting, in_units
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # the token doesn't leave the machine
-_OUTPUT_SHARE = 8  # by default one output may take an eighth of a small spool
 _OF_A_SERVICE = re.compile("_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT(_|$)")
 
 LinkName = Literal["poll", "stream"]
@@ -85,11 +84,7 @@ class Config:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
-        """Read and check all variables.
-
-        Raises:
-            ConfigError: all mistakes, each with its variable and what would be right.
-        """
+        """Read and check all variables. Raises ConfigError with all mistakes, each with what would be right."""
         values: Values = {}
         mistakes: list[ConfigError] = []
         for name, setting in SETTINGS.items():
@@ -104,7 +99,7 @@ class Config:
             raise ConfigError(mistakes[0].problem, mistakes[0].hint, mistakes=mistakes)
         values["kubectl_home"] = values["kubectl_home"] or values["spool_path"].parent / "kubectl"
         if "KUBENTLY_MAX_OUTPUT_BYTES" not in given:
-            values["max_output_bytes"] = min(values["max_output_bytes"], values["spool_max_bytes"] // _OUTPUT_SHARE)
+            values["max_output_bytes"] = min(values["max_output_bytes"], values["spool_max_bytes"] // 8)
         return cls(**values)
 
     def effective(self) -> dict[str, Any]:
@@ -124,9 +119,7 @@ Values = dict[str, Any]
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Variables that look like the agent's and aren't, such as misspelt ones; without those that Kubernetes sets for
-    Services.
-    """
+    """Variables that look like the agent's and aren't, such as misspelt ones, but for those of Kubernetes' Services."""
     known = {setting.name for setting in SETTINGS.values()} | {"KUBENTLY_SSL_VERIFY", "KUBENTLY_WHITELIST_CONFIG"}
     own = (name for name in environ if name.startswith("KUBENTLY_") and not _OF_A_SERVICE.search(name))
     return sorted(set(own) - known)

@@ -19,9 +19,7 @@ from agent.spool import Claim, Spool, until_written
 
 log = Log("executor")
 
-DEFAULT_TIMEOUT_SECONDS = 10.0
-"""For commands that name none. From the original specification."""
-
+DEFAULT_TIMEOUT_SECONDS = 10.0  # for commands that name none; from the original specification
 INTERRUPTED = "The agent was stopped while this ran. What kubectl had printed so far is kept; ask again for the rest."
 
 
@@ -49,10 +47,7 @@ class Output:
 
 
 class Executor:
-    """Runs commands. `count` tasks execute `run`, so at most `count` commands run at once.
-
-    `timeout_max` is the longest that a command may run, in seconds.
-    """
+    """Runs commands, by `count` tasks that execute `run`; none for more than `timeout_max` seconds."""
 
     def __init__(
         self, spool: Spool, kubectl: Kubectl, policies: PolicyFile, metrics: Metrics, *, count: int, timeout_max: float
@@ -62,15 +57,13 @@ class Executor:
         self._policies = policies
         self._timeout_max = timeout_max
         self._metrics = metrics
-        self.slots = trio.CapacityLimiter(count)
-        """One for each running kubectl."""
+        self.slots = trio.CapacityLimiter(count)  # one for each running kubectl
 
     async def run(self) -> None:
         """Run commands one after the other, for ever. When cancelled, the current one ends as `interrupted`."""
         while True:
             await self._spool.work.wait()
-            claim = self._spool.claim()
-            if claim is not None:
+            if (claim := self._spool.claim()) is not None:
                 await self._execute(claim)
 
     async def _execute(self, claim: Claim) -> None:

@@ -108,11 +108,8 @@ def _readable(value: object) -> str:
 
 
 def set_up(level: str, style: str | None) -> None:
-    """Send the agent's log to standard error, and what libraries log nowhere.
-
-    Args:
-        level: one of `LEVELS`.
-        style: "json", "text", or None for text on a terminal and JSON elsewhere.
+    """Send the agent's log to standard error, and what libraries log nowhere. `style`: "json", "text", or None for text
+    on a terminal and JSON elsewhere.
     """
     lines = Lines(2, level, as_text=style == "text" or (style is None and sys.stderr.isatty()))
     sinks[:] = [lines.take]

@@ -18,10 +18,8 @@ DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 POLLS = ("commands", "empty", "failed", "refused")
 UPLOADS = ("stored", "refused", "too_large", "later")
-RULES = (
-    *("shape", "verb", "subcommand", "flag", "value", "output", "raw", "operand"),
-    *("name", "type", "namespace", "policy"),
-)
+RULES = ("shape", "verb", "subcommand", "flag", "value", "output", "raw", "operand",
+         "name", "type", "namespace", "policy")  # fmt: skip
 REDACTIONS = ("named", "url", "private-key", "token", "command-line", "custom", "failed")
 
 _COUNTERS: Mapping[str, tuple[str, str, Iterable[str]]] = {

@@ -9,8 +9,7 @@ from enum import StrEnum
 from json.encoder import encode_basestring
 from typing import Any, Literal
 
-Stream = Literal["stdout", "stderr"]
-"""Which of the child's two streams a piece of output came from."""
+Stream = Literal["stdout", "stderr"]  # of the child, from which a piece of output came
 
 PIECE_CHARS = 256 * 1024
 """Output is kept and sent in pieces of at most so many characters, so that no result is ever whole in memory. 10 MB in
@@ -46,43 +45,32 @@ class Command:
 
     id: str
     args: tuple[str, ...]
-    timeout: float | None = None
-    """Seconds, as asked by the sender; None for the default."""
+    timeout: float | None = None  # seconds, as asked by the sender; None for the default
     correlation_id: str | None = None
     session_id: str | None = None
     tool: str = "kubectl"
     """What is to be done: "kubectl" runs `args`; "log_search" does what `request` says."""
-    request: Mapping[str, Any] | None = None
-    """A tool's parameters as the API sent them: JSON."""
+    request: Mapping[str, Any] | None = None  # a tool's parameters as the API sent them: JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed(Command):
     """A command of which no more could be read than its ids. It gets an error result, never silence."""
 
-    reason: str = ""
-    """A sentence for the sender."""
+    reason: str = ""  # a sentence for the sender
 
 
 class Outcome(StrEnum):
     """How a command ended. `succeeded` is the only one with `success: true`."""
 
-    SUCCEEDED = "succeeded"
-    """kubectl ended with exit code 0."""
-    FAILED = "failed"
-    """kubectl ended with another exit code, or by a signal that the agent didn't send."""
-    TIMED_OUT = "timed_out"
-    """The agent ended kubectl at the command's time limit; what it printed is kept."""
-    REFUSED = "refused"
-    """The guard's policy doesn't allow it, or the command's shape made no sense. Nothing was started."""
-    UNSTARTED = "unstarted"
-    """kubectl couldn't be started: it is missing, broken or not executable."""
-    INTERRUPTED = "interrupted"
-    """The agent was stopped or killed meanwhile, and running it again wasn't worth it."""
-    DAMAGED = "damaged"
-    """The command or its result was damaged on disk, and what was stored couldn't be trusted."""
-    BUSY = "busy"
-    """More commands arrived than the agent has room for. Nothing was started."""
+    SUCCEEDED = "succeeded"  # kubectl ended with exit code 0
+    FAILED = "failed"  # kubectl ended with another exit code, or by a signal that the agent didn't send
+    TIMED_OUT = "timed_out"  # the agent ended kubectl at the command's time limit; what it printed is kept
+    REFUSED = "refused"  # the guard doesn't allow it, or the command's shape made no sense; nothing was started
+    UNSTARTED = "unstarted"  # kubectl couldn't be started: it is missing, broken or not executable
+    INTERRUPTED = "interrupted"  # the agent was stopped or killed, and running it again wasn't worth it
+    DAMAGED = "damaged"  # the command or its result was damaged on disk, and couldn't be trusted
+    BUSY = "busy"  # more commands arrived than the agent has room for; nothing was started
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +83,10 @@ class Result:
     error: str | None = None
     """The agent's own sentence. What kubectl wrote to stderr is in the spool and follows it."""
     execution_time_ms: int = 0
-    output_bytes: int = 0
-    """UTF-8 bytes of stdout in full, those beyond the cap included."""
-    truncated: bool = False
-    """Some of stdout was beyond the cap and isn't in the spool."""
-    rule: str | None = None
-    """For `refused`: the guard's rule, for metrics and for people."""
-    redactions: int = 0
-    """How many credentials were taken out of the output."""
+    output_bytes: int = 0  # of stdout in full, as UTF-8, those beyond the cap included
+    truncated: bool = False  # some of stdout was beyond the cap and isn't in the spool
+    rule: str | None = None  # for `refused`: the guard's rule, for metrics and for people
+    redactions: int = 0  # how many credentials were taken out of the output
 
     @property
     def success(self) -> bool:
@@ -114,9 +98,6 @@ class Result:
 class Capabilities:
     """What may be run here, in the words that the API shows to people and models. Most important first."""
 
-    verbs: tuple[str, ...]
-    """As in "get" and "rollout status"."""
-    restricted_types: tuple[str, ...]
-    """Resource types that are never read."""
-    flags: tuple[str, ...]
-    """With their dashes, as in "--selector"."""
+    verbs: tuple[str, ...]  # as in "get" and "rollout status"
+    restricted_types: tuple[str, ...]  # those that are never read
+    flags: tuple[str, ...]  # as in "--selector" and "-l"

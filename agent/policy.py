@@ -11,14 +11,9 @@ log = Log("policy")
 
 
 class PolicyFile:
-    """The policy in force."""
+    """The policy in force. Raises ConfigError when made for a path at which no usable file is."""
 
     def __init__(self, path: Path | None) -> None:
-        """Read the file once.
-
-        Raises:
-            ConfigError: there is a path, but no usable file at it.
-        """
         self._path = path
         self._watch = FileWatch(path)
         self._complaint = ""

@@ -5,6 +5,7 @@ While there is no room for them here (no free executor and a full journal, or a 
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import trio
@@ -28,15 +29,15 @@ BUSY = Result(
 )
 
 
+@dataclass(eq=False)
 class Poller:
     """The polling task."""
 
-    def __init__(self, link: Link, spool: Spool, circuit: Circuit, trust: Trust, metrics: Metrics) -> None:
-        self._link = link
-        self._spool = spool
-        self._circuit = circuit
-        self._trust = trust
-        self._metrics = metrics
+    _link: Link
+    _spool: Spool
+    _circuit: Circuit
+    _trust: Trust
+    _metrics: Metrics
 
     async def run(self) -> None:
         """Receive and journal, for ever."""

@@ -157,11 +157,7 @@ class Agent:
 
 
 async def run(config: Config) -> int:
-    """Build the agent and run it. Returns the exit code.
-
-    Raises:
-        AgentError: it couldn't even start; the sentence says why.
-    """
+    """Build the agent and run it. Returns the exit code. Raises AgentError if it couldn't even start."""
     kubectl = await Kubectl.prepare(config.kubectl, config.kubeconfig, config.kubectl_home)
     policies = PolicyFile(config.policy_file)
     link = open_link(config, lambda: policies.current().capabilities())

@@ -21,24 +21,17 @@ Stamp = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One variable: its name, its default, its reader, and what it means. Without a default it may be unset.
-
-    `example` is the hint when a variable that must be set isn't. `secret` ones are never shown.
-    """
+    """One variable. Without a default it may be unset."""
 
     name: str
     default: str | None
     reader: Reader
     meaning: str
-    example: str = ""
-    secret: bool = False
+    example: str = ""  # the hint when a variable that must be set isn't
+    secret: bool = False  # never shown
 
     def read(self, environ: Mapping[str, str]) -> Any:
-        """The value, from the variable's text or the default; None if there is neither.
-
-        Raises:
-            ConfigError: a whole sentence that names the variable.
-        """
+        """From the variable's text or the default; None if there is neither. Raises ConfigError, which names it."""
         text = environ.get(self.name, "").strip() or self.default
         if text is None and self.example:
             raise ConfigError(f"{self.name} is not set.", self.example)
@@ -176,10 +169,7 @@ def address(text: str) -> tuple[str, int]:
 
 
 class FileWatch:
-    """Whether files that settings name have changed: the token, certificates, the policy. Some of `paths` may be None.
-
-    Kubernetes replaces mounted ones through a symbolic link. One `stat` each costs microseconds.
-    """
+    """Whether any of these files has changed. Kubernetes replaces mounted ones through a link, which `stat` follows."""
 
     def __init__(self, *paths: Path | None) -> None:
         self._paths = tuple(path for path in paths if path is not None)

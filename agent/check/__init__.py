@@ -16,11 +16,9 @@ class Mark(StrEnum):
     """How a check ended; the value is the sign that is printed."""
 
     PASSED = "√"
-    WARNED = "!"
-    """The agent works, but somebody should look at this."""
+    WARNED = "!"  # the agent works, but somebody should look at this
     FAILED = "×"
-    SKIPPED = "–"
-    """The check doesn't apply here."""
+    SKIPPED = "–"  # the check doesn't apply here
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,7 @@ class Area:
 
     title: str
     tell: Tell
-    check: str = ""
-    """The current check: what is found from now on belongs to it."""
+    check: str = ""  # the current one: what is found from now on belongs to it
 
     def __enter__(self) -> "Area":
         return self

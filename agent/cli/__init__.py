@@ -64,11 +64,7 @@ def _run_command(arguments: Sequence[str]) -> int:
 
 
 def lines_given(what: str) -> Iterator[bytes]:
-    """The lines on standard input. A person is told to type `what`.
-
-    Raises:
-        AgentError: it can't be read.
-    """
+    """The lines on standard input; a person is told to type `what`. Raises AgentError if it can't be read."""
     if sys.stdin.buffer.isatty():
         print(f"{what}; Ctrl-D ends.", file=sys.stderr)
     try:

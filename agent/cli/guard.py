@@ -34,10 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Answer once for arguments on the command line, else once a line of standard input; returns the exit code.
-
-    Raises:
-        ConfigError: the policy file can't be used.
+    """Answer the command line's arguments, or each line of standard input. Raises ConfigError for a policy file that
+    can't be used.
     """
     policy = PolicyFile(options.policy or SETTINGS["policy_file"].read(os.environ)).current()
     if options.explain:

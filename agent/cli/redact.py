@@ -31,11 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Redact all of standard input, as one text or object by object.
-
-    Raises:
-        ConfigError: the policy file can't be used.
-        AgentError: a line isn't what --json reads.
+    """Redact standard input, as one text or object by object. Raises ConfigError if the policy file can't be used, and
+    AgentError if a line isn't what --json reads.
     """
     redaction = PolicyFile(args.policy or SETTINGS["policy_file"].read(os.environ)).current().redaction
     lines, begin = lines_given("Type or paste text"), partial(Redactor, redaction, explain=args.explain)

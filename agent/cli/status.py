@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.cli.lists import LISTS, plain, since, table
+from agent.cli.spool import LISTS, plain, since, table
 from agent.config import SETTINGS
 from agent.errors import counted, size
 from agent.spool.lock import is_held

@@ -14,10 +14,8 @@ _TAKES_NEXT = {f"--{flag.name}" for flag in _WITH_VALUE} | {f"-{flag.short}" for
 def parse(args: Sequence[str]) -> tuple[Verb, dict[str, list[str]], list[str]]:
     """Read a command line whose shape has been checked: verb, flags by long name, operands.
 
-    A flag has one value, the last one given; a list has all of them.
-
-    Raises:
-        Refused: an unknown verb or flag, a flag that never runs, or a value that isn't of the flag's type.
+    A flag has one value, the last one given; a list has all of them. Raises Refused for an unknown verb or flag, a flag
+    that never runs, or a value that isn't of the flag's type.
     """
     verb, words = _verb(args[1:] if args[0] == "kubectl" else args)
     flags: dict[str, list[str]] = {}

@@ -20,15 +20,14 @@ _ASKED = re.compile(
 )
 
 Flags = Mapping[str, Sequence[str]]
-Check = Callable[[Sequence[str], Flags], Sequence[str]]
-"""Takes operands; returns the types that would be read. Raises Refused."""
+Check = Callable[[Sequence[str], Flags], Sequence[str]]  # operands in, the types that would be read out, or Refused
 
 
 @dataclass(frozen=True, slots=True)
 class Operands:
-    """A form of operands: how it is described to people, and how it is checked."""
+    """A form of operands."""
 
-    says: str
+    says: str  # to people
     check: Check
 
 

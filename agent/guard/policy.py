@@ -19,9 +19,6 @@ from agent.redact import DEFAULT, REDACT_KEYS, Redaction, parse_redaction
 
 Names = tuple[str, ...]
 
-_DESCRIBED_WITH_MORE = ("nodes", "namespaces")
-"""Types without a namespace whose describe reads in namespaces: pods, quotas and limits."""
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -95,7 +92,8 @@ class Policy:
     def _check_scope(self, verb: Verb, kind: str) -> None:
         known = resources.plural(kind)
         if self._is_cluster_type(kind):
-            if verb.name == "describe" and resources.MEASURED.get(known, known) in _DESCRIBED_WITH_MORE:
+            # Their describe reads in namespaces, too: pods, quotas and limits.
+            if verb.name == "describe" and resources.MEASURED.get(known, known) in ("nodes", "namespaces"):
                 why = "lists what is in other namespaces, which the policy file doesn't allow"
                 raise Refused("policy", f"describe {shown(kind)} {why}; use get {shown(kind)}")
         elif not resources.is_namespaced(kind) and known not in self.namespaced_types:
@@ -137,10 +135,8 @@ _LIMITS = {
 
 
 def parse_policy(text: str) -> Policy:
-    """The policy that a file's text describes.
-
-    Raises:
-        PolicyError: it isn't TOML, has an unknown key or a wrong type, or would allow more than the tables do.
+    """The policy that a file's text describes. Raises PolicyError if it isn't TOML, has an unknown key or a wrong type,
+    or would allow more than the tables do.
     """
     try:
         found = tomllib.loads(text)

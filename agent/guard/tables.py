@@ -98,7 +98,6 @@ class Verb:
     namespaced: bool = False  # whether `-n` makes a difference to what it reads
     always: Flags = field(default_factory=dict)  # what it never runs without, whatever was asked
     unless_asked: Flags = field(default_factory=dict)
-    """Flags that it gets if they weren't asked for. (kubectl waits 20 s, on a watch, for the pods of a workload.)"""
 
 
 def _verb(name: str, operands: Operands, flags: str = "", **more: Any) -> Verb:
@@ -111,6 +110,7 @@ _VERBS = (
           "sort-by show-labels show-kind show-managed-fields ignore-not-found allow-missing-template-keys server-print "
           "subresource=status|scale|resize -w watch raw", namespaced=True),
     _verb("describe", RESOURCES, "-A all-namespaces -l selector chunk-size show-events", namespaced=True),
+    # By itself kubectl waits 20 s, on a watch, for the pods of a workload.
     _verb("logs", LOG,
           "-l selector -c container -p previous all-containers all-pods prefix timestamps ignore-errors tail since "
           "since-time limit-bytes max-log-requests pod-running-timeout -f follow",
@@ -143,9 +143,7 @@ def subcommands(group: str) -> list[str]:
     return [name for name in VERBS if name.startswith(f"{group} ")]
 
 
-SUBCOMMAND_ALIASES: Mapping[str, str] = {
-    "top pods": "top pod", "top po": "top pod", "top nodes": "top node", "top no": "top node",
-}  # fmt: skip
+SUBCOMMAND_ALIASES = {"top pods": "top pod", "top po": "top pod", "top nodes": "top node", "top no": "top node"}
 
 AGENTS_OWN = frozenset({"v", "help", "watch", "follow", "timeout"})
 """Flags that are in the tables only so that the agent's own line, or a harmless `--watch=false`, may have them."""

@@ -17,8 +17,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1
 class FlagType(Enum):
     """The text completes the sentence about a wrong value."""
 
-    BOOL = "true or false"
-    """`--flag` means true; a value only with `=`."""
+    BOOL = "true or false"  # `--flag` means true; a value only with `=`
     INT = "a whole number"
     DURATION = "a duration such as 30s, 15m or 1h30m (h is the largest unit)"
     TEXT = "text"
@@ -56,8 +55,7 @@ class ValueRule:
     """What a flag's value may be."""
 
     type: FlagType
-    says: str = ""
-    """What is allowed, for people."""
+    says: str = ""  # what is allowed, for people
     complaint: Callable[[str], str | None] = lambda _: None
     """What is wrong with a value (it ends the sentence "--flag=value is not allowed: …"), or None."""
 

@@ -27,11 +27,7 @@ Answer = Callable[[str, str], Awaitable[Page]]
 
 
 async def listen(address: tuple[str, int]) -> list[trio.SocketListener]:
-    """Open the address.
-
-    Raises:
-        ConfigError: it is taken, isn't this machine's, or may not be opened.
-    """
+    """Open the address. Raises ConfigError if it is taken, isn't this machine's, or may not be opened."""
     host, port = address
     try:
         return await trio.open_tcp_listeners(port, host=host, backlog=CONNECTIONS)

@@ -30,8 +30,7 @@ class Redactor:
     """One stream's text: stdout and stderr need one each. `explain`: each mark says which rule took what was there."""
 
     def __init__(self, redaction: Redaction = DEFAULT, *, explain: bool = False) -> None:
-        self.counts: Counter[str] = Counter()
-        """Credentials taken so far, by kind. `failed` counts the windows that were left out."""
+        self.counts: Counter[str] = Counter()  # credentials taken so far, by kind; `failed`: windows that were left out
         self._redaction, self._explain = redaction, explain
         self._pieces: list[str] = []
         self._size = self._begin = 0  # of what isn't worked through, and where that begins in the pieces

@@ -136,11 +136,7 @@ REDACT_KEYS = ("redact", "redact_off", "redact_patterns", "redact_keys")
 
 
 def parse_redaction(values: Mapping[str, object]) -> Redaction:
-    """From the policy file's `redact`, `redact_off`, `redact_patterns`, `redact_keys`; others aren't looked at.
-
-    Raises:
-        PolicyError: a value can't be used.
-    """
+    """From the policy file's keys, `REDACT_KEYS` alone. Raises PolicyError if a value can't be used."""
     on = values.get("redact", True)
     if not isinstance(on, bool):
         raise PolicyError("redact is true or false")

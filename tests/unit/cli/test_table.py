@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.cli.lists import LISTS, plain, shown, table
+from agent.cli.spool import LISTS, plain, shown, table
 
 COLUMNS = "command_id waiting_s command"
 
