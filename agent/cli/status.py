@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Show it."""
     path = args.spool or SETTINGS["spool_path"].read(os.environ)
     with open_reader(path) as reader:
-        status = reader.status()
+        (status,) = reader.rows("status", 1)
         unfinished = [row for row in reader.rows("recent", 100) if row["state"] in {"accepted", "running"}]
         stuck = reader.rows("stuck", _SHOWN + 1)
     held = is_held(path)

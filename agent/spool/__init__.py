@@ -9,18 +9,7 @@ Every command is here before it runs, every result before it is sent. The only r
 from agent.spool.journal import Claim
 from agent.spool.opening import open_spool
 from agent.spool.spool import Spool
-from agent.spool.values import SMALL_BYTES, Counts, Delivery, Intake, Limits, Recovery
+from agent.spool.values import SMALL_BYTES, Counts, Delivery, Limits, Recovery
 from agent.spool.waiting import until_written
 
-__all__ = [
-    "SMALL_BYTES",
-    "Claim",
-    "Counts",
-    "Delivery",
-    "Intake",
-    "Limits",
-    "Recovery",
-    "Spool",
-    "open_spool",
-    "until_written",
-]
+__all__ = ["SMALL_BYTES", "Claim", "Counts", "Delivery", "Limits", "Recovery", "Spool", "open_spool", "until_written"]

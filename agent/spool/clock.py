@@ -1,8 +1,7 @@
 """Times that survive changes of the system clock.
 
-Stored are wall-clock times in milliseconds since 1970, because people read them. When the machine's clock is set,
-`follow` moves all times in the spool with it. It notices by the time since boot, which doesn't jump and goes on while
-the machine sleeps. Only across a reboot does it have to trust the wall clock.
+Stored are wall-clock times in milliseconds since 1970, because people read them. When the machine's clock is set, they
+are moved with it. The time since boot, which doesn't jump and goes on while the machine sleeps, tells.
 """
 
 import sqlite3
@@ -45,16 +44,13 @@ class Clock:
 
 
 def follow(db: sqlite3.Connection, clock: Clock) -> None:
-    """Move the stored times if the clock was set since the last look. In a transaction.
-
-    After a reboot nobody can tell, but everything stored is older than the machine's start.
-    """
+    """Move the stored times if the clock was set since the last look. In a transaction."""
     offset = clock.unix_ms() - round(clock.uptime() * 1000)  # the wall clock's time of the machine's start
     row = db.execute("select value from meta where key = 'clock'").fetchone()
     boot, _, before = (row[0] if row else "").partition(" ")
     if row and boot == clock.boot and abs(offset - int(before)) < _SET_MS:
         return
-    if row and clock.boot and boot:
+    if row and clock.boot and boot:  # after a reboot nobody can tell, but all that is stored is older than the start
         change = f"+ {offset - int(before)}" if boot == clock.boot else None
         for table, columns in _TIMES.items():
             moved = (f"{c} = {c} {change}" if change else f"{c} = min({c}, {offset})" for c in columns)

@@ -17,20 +17,11 @@ from agent.spool.schema import insert
 from agent.spool.values import NOTHING, STREAMS, Delivery, Recovery, Written, checksum, clean, printable, split
 from agent.spool.writer import Job
 
-MOST_RUNS = 2
-"""If the agent has died this many times while a command was under way, the command isn't run again."""
+MOST_RUNS = 2  # a command during which the agent has died so often isn't run again
+RETRIABLE = "state = 'rejected' and output <> 'gone'"  # can be sent once more if a person asks for it
+EVERY_ID = ""  # in a person's request in the place of an id
 
 _fields = attrgetter(*(field.name for field in fields(Command)))  # what the checksum is of
-_GAVE_UP = "The agent died {runs} times while this command ran, so it isn't run again."
-_INTERRUPTED = (
-    "The agent was stopped or killed before this command ended, and started again {age} s after it was accepted: "
-    "too late to run it again."
-)
-
-RETRIABLE = "state = 'rejected' and output <> 'gone'"
-"""Which results can be sent once more if a person asks for it."""
-EVERY_ID = ""
-"""In a person's request in the place of an id."""
 
 Due = tuple[int, int, bool]
 """A result that is due: its `seq`, its output's bytes, and whether it was so before."""
@@ -51,11 +42,6 @@ class Claim:
     under_way: deque[Job] = field(default_factory=deque)  # the last pieces of that
     refused: list[Job] = field(default_factory=list)  # pieces that found no room: none after them is stored
 
-    @property
-    def stored_bytes(self) -> int:
-        """Of its output, in the file."""
-        return sum(written.bytes for written in self.written.values())
-
 
 def storable(command: Command) -> Command:
     """The same command with ids that SQLite can keep. Arguments are kept as JSON, which can hold anything."""
@@ -70,11 +56,12 @@ def storable(command: Command) -> Command:
 
 def insert_command(db: sqlite3.Connection, command: Command, state: str, now_ms: int) -> int | None:
     """Journal a command, as `storable` made it, and return its `seq`, or None if its id is known."""
+    words = command.args if command.tool == "kubectl" else (command.tool, json.dumps(command.request))
     return insert(
         db,
         "commands",
         command_id=command.id,
-        command=_shown(command),
+        command=printable(" ".join(words)[:SHOWN_CHARS].replace("\n", " ")),
         tool=command.tool,
         args=json.dumps(command.args),
         request=json.dumps(command.request),
@@ -85,12 +72,6 @@ def insert_command(db: sqlite3.Connection, command: Command, state: str, now_ms:
         accepted_unix_ms=now_ms,
         crc32=checksum(_fields(command)),
     )
-
-
-def _shown(command: Command) -> str:
-    """A command as people read it, in one line."""
-    words = command.args if command.tool == "kubectl" else (command.tool, json.dumps(command.request))
-    return printable(" ".join(words)[:SHOWN_CHARS].replace("\n", " "))
 
 
 def read_command(row: sqlite3.Row) -> Command | None:
@@ -111,9 +92,7 @@ def read_command(row: sqlite3.Row) -> Command | None:
 
 
 def accept(db: sqlite3.Connection, commands: Sequence[Command], result: Result | None, now_ms: int) -> Accepted:
-    """Take commands whose id is new; with a `result` they never run, and it is their answer. Known results become due
-    again if there is something left to send.
-    """
+    """Take commands whose id is new; a `result` answers them unrun. Known results become due again unless gone."""
     new: list[tuple[int, Command]] = []
     known: list[str] = []
     due: list[Due] = []
@@ -170,10 +149,8 @@ def append(db: sqlite3.Connection, seq: int, stream: Stream, part: int, piece: b
 def finish(
     db: sqlite3.Connection, run: Claim, result: Result, tail: Sequence[tuple[Stream, str]], now_ms: int
 ) -> Delivery | None:
-    """Store the rest of the output and the result, and let it be sent.
-
-    Returns:
-        The result as it is now here, or None if the command has one already: a second one is never kept.
+    """Store the rest of the output and the result, and return it as it is now here, due to be sent. None if the
+    command has a result already: a second one is never kept.
     """
     changed = db.execute(
         "update commands set state = 'spooled', started_unix_ms = ? where seq = ? and state in ('accepted', 'running')",
@@ -198,11 +175,7 @@ def finish(
 
 
 def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: Recovery) -> list[tuple[int, Command]]:
-    """After a crash, let unfinished commands run again if they are young enough, and answer the others.
-
-    Returns:
-        Those that are to run, in order, with their `seq`.
-    """
+    """Answer what a crash left unfinished, and return those that are young enough to run again, in order."""
     follow(db, clock)
     now_ms = clock.unix_ms()
     again = []
@@ -217,10 +190,13 @@ def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: 
             error = "damaged"
         elif row["state"] == "running" and runs >= MOST_RUNS:
             report.gave_up += 1
-            error = _GAVE_UP.format(runs=runs)
+            error = f"The agent died {runs} times while this command ran, so it isn't run again."
         elif age_ms >= rerun_seconds * 1000:
             report.interrupted += 1
-            error = _INTERRUPTED.format(age=age_ms // 1000)
+            error = (
+                "The agent was stopped or killed before this command ended, and started again"
+                f" {age_ms // 1000} s after it was accepted: too late to run it again."
+            )
         else:
             report.rerun += 1
             again.append((seq, command))

@@ -20,11 +20,7 @@ _MARK = "kubently-agent, process "
 
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[Callable[[], None]]:
-    """Hold the lock of the spool at `path`. Yields a function that writes the mark.
-
-    Raises:
-        SpoolError: another process holds it, or it can't be taken at all.
-    """
+    """Yields a function that writes the mark. Raises SpoolError if another holds the lock, or it can't be taken."""
     file = beside(path, ".lock")
     with said(f"The spool's lock {file} can't be opened"):  # never through a link: what it points at is written over
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)

@@ -17,13 +17,9 @@ from agent.spool.writer import Need, Writer
 
 log = Log("spool")
 
-BUSY_MS = 1000
-"""How long a write waits for a person's sqlite3 that holds SQLite's lock. All who wait for the spool wait with it."""
-
-SLICE_ROWS, SLICE_PAGES = 500, 1024
-"""How much is done in one transaction: little, so that others don't wait for long."""
-
-_DROP_ROWS = 100
+BUSY_MS = 1000  # for a person's sqlite3 that holds SQLite's lock. All who wait for the spool wait with it
+SLICE_ROWS, SLICE_PAGES = 500, 1024  # in one transaction: few, so that others don't wait for long
+_DROP_ROWS = 100  # small outputs are kept by the ten thousand, and a list of them all would be 10 MB of memory
 _SLACK_BYTES = 1024 * 1024  # free pages that stay in the file, so that it doesn't shrink and grow all day
 
 REJECTED = (
@@ -34,9 +30,7 @@ KEPT = "results where output = 'kept'"
 
 
 def tidy(db: sqlite3.Connection, clock: Clock, space: Space, full: str | None) -> int:
-    """Follow the clock, note how full the spool is, forget old results, and delete what is kept for people beyond its
-    share. Returns how many results were forgotten: if any, there may be more.
-    """
+    """Forget old results, and delete outputs beyond their share. Returns how many were forgotten: there may be more."""
     plan = space.plan
     follow(db, clock)
     note(db, capacity_bytes=plan.capacity_bytes, full_because=full)
@@ -50,9 +44,7 @@ def tidy(db: sqlite3.Connection, clock: Clock, space: Space, full: str | None) -
 
 
 def forget(db: sqlite3.Connection, before_ms: int, keep_rows: float) -> int:
-    """Remove some of the results settled before `before_ms`, and some of the oldest beyond `keep_rows`, delivered ones
-    first. Returns how many.
-    """
+    """Remove some results settled before `before_ms` or beyond `keep_rows`, delivered ones first; returns how many."""
     removed = 0
     for state in ("delivered", "rejected"):
         (rows,) = db.execute("select count(*) from commands where state in ('delivered', 'rejected')").fetchone()
@@ -71,10 +63,7 @@ def forget(db: sqlite3.Connection, before_ms: int, keep_rows: float) -> int:
 
 
 def drop(db: sqlite3.Connection, source: str, most_bytes: int) -> None:
-    """Delete the oldest outputs of `KEPT` or `REJECTED` results until at most `most_bytes` are left.
-
-    A few at a time: small outputs are kept by the ten thousand, and a list of them all would be 10 MB of memory.
-    """
+    """Delete the oldest outputs of `KEPT` or `REJECTED` results until at most `most_bytes` are left."""
     (left,) = db.execute(f"select ifnull(sum(stdout_bytes + stderr_bytes), 0) from {source}").fetchone()
     oldest = f"select seq, stdout_bytes + stderr_bytes from {source} order by seq limit {_DROP_ROWS}"
     while left > most_bytes:
@@ -97,10 +86,8 @@ def shrink(db: sqlite3.Connection, space: Space) -> int:
 
 
 def checkpoint(db: sqlite3.Connection, clock: Clock, space: Space, whole: bool) -> None:
-    """Bring the write-ahead log into the database, as far as no reader needs it.
-
-    If `whole`, or if it is too long, it is truncated too, unless a reader prevents that. Else its file keeps its
-    length: overwriting is cheaper than extending. Nobody is waited for. Then there may be room for the ballast.
+    """Bring the write-ahead log into the database, as far as no reader needs it; nobody is waited for. It is truncated
+    if `whole` or too long. Else its file keeps its length: overwriting is cheaper than extending.
     """
     long = space.wal_bytes > space.plan.wal_bytes
     db.execute("pragma busy_timeout = 0")
@@ -110,16 +97,14 @@ def checkpoint(db: sqlite3.Connection, clock: Clock, space: Space, whole: bool) 
     finally:
         db.execute(f"pragma busy_timeout = {BUSY_MS}")
     space.reader_since_ms = (space.reader_since_ms or clock.unix_ms()) if busy and long else None
-    space.load_ballast()
+    space.load_ballast()  # there may be room for it now
     space.measure(db)
 
 
 def take_requests(path: Path) -> list[str]:
-    """Take the ids whose results people want to be sent once more. Requests are files in the spool's own folder, where
-    the agent may remove them, whoever made them: one that stayed would be carried out again and again.
-    """
+    """The ids whose results people want to be sent once more. A request that stayed would be taken again and again."""
     ids = []
-    for file in path.parent.glob(f"{path.name}.retry-*"):
+    for file in path.parent.glob(f"{path.name}.retry-*"):  # in this folder the agent may remove what others made
         if file.suffix != ".part":
             try:
                 text = file.read_text(errors="replace")

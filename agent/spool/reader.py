@@ -22,11 +22,7 @@ Row = dict[str, Any]
 
 @contextmanager
 def open_reader(path: Path) -> Iterator["Reader"]:
-    """Open the spool at `path` for reading.
-
-    Raises:
-        SpoolError: there is none, or it can't be read.
-    """
+    """Open the spool at `path` for reading. Raises SpoolError if there is none or it can't be read."""
     refuse_foreign(path)
     if not path.exists():
         raise SpoolError(
@@ -70,12 +66,8 @@ class Reader:
         self._path = path
         self._db = db
 
-    def status(self) -> Row:
-        """The one row that says how things stand."""
-        return self.rows("status", 1)[0]
-
     def rows(self, view: str, limit: int) -> list[Row]:
-        """Rows of a view: "status", "backlog", "recent", "stuck" or "slow"."""
+        """Rows of a view: "status", which has one, "backlog", "recent", "stuck" or "slow"."""
         return list(map(dict, self._db.execute(f"select * from {view} limit ?", (limit,))))  # noqa: S608
 
     def ids(self, beginning: str, limit: int) -> list[str]:
@@ -88,11 +80,7 @@ class Reader:
         return [command_id for (command_id,) in found]
 
     def show(self, command_id: str) -> Row:
-        """Everything that is known of one command, but for its output; that is here unless `output` is "gone".
-
-        Raises:
-            SpoolError: it isn't in the spool.
-        """
+        """All that is known of one command, but for its output. Raises SpoolError if it isn't in the spool."""
         row = self._db.execute(
             "select c.command_id, c.command, c.tool, c.args, c.request, c.timeout_seconds, c.correlation_id,"
             " c.session_id, c.state, c.runs, c.accepted_unix_ms, c.started_unix_ms, r.outcome, r.exit_code, r.error,"
@@ -109,10 +97,8 @@ class Reader:
             )
         fields: Row = {}
         for name, value in dict(row).items():
-            if name.endswith("_unix_ms"):
-                fields[name.replace("_unix_ms", "_at")] = None if value is None else readable(value)
-            else:
-                fields[name] = value
+            is_time = name.endswith("_unix_ms") and value is not None
+            fields[name.replace("_unix_ms", "_at")] = readable(value) if is_time else value
         return fields
 
     def retriable(self, command_id: str | None) -> bool:
@@ -126,11 +112,7 @@ class Reader:
         return (text for (text,) in self._db.execute(query, (command_id, stream)))
 
     def export(self, to: Path) -> None:
-        """Write a consistent copy of everything, as one file.
-
-        Raises:
-            SpoolError: there is a file already, or it can't be written.
-        """
+        """Write a consistent copy of everything, as one file. Raises SpoolError if it is there or can't be written."""
         try:
             os.close(os.open(to, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # outputs are for this user alone
             with closing(sqlite3.connect(to)) as copy:
@@ -146,10 +128,8 @@ def ask(path: Path, command_id: str | None) -> None:
     """Ask the agent that has the spool, or the next one to open it, to send one rejected result once more, or all.
 
     Only one connection may write to a spool (SQLite up to 3.51.2 can lose a commit when two do and the write-ahead log
-    starts over). So the request is left as a file beside it, which the next round of maintenance picks up.
-
-    Raises:
-        SpoolError: there is no spool, nothing to retry, or the request can't be left.
+    starts over). So the request is left as a file beside it, which the next round of maintenance picks up. Raises
+    SpoolError if there is no spool, nothing to retry, or the request can't be left.
     """
     with open_reader(path) as reader:
         if not reader.retriable(command_id):

@@ -13,11 +13,8 @@ from agent.spool.failure import Broken
 from agent.spool.schema import insert, note
 from agent.spool.values import NOTHING, STREAMS, Delivery, Written, checksum, printable
 
-HELD_BYTES = 32 * 1024
-"""Up to this size an output comes with its result. A few are in memory at a time."""
-
-SHOWN_CHARS = 300
-"""How much of a command's line is kept for people."""
+HELD_BYTES = 32 * 1024  # up to this size an output comes with its result. A few are in memory at a time
+SHOWN_CHARS = 300  # of a command's line, for people
 
 DAMAGED = Result(
     Outcome.DAMAGED,
@@ -25,7 +22,6 @@ DAMAGED = Result(
 )
 _RESULT = tuple(field.name for field in fields(Result))
 _NO_TIME_MS = 253_402_300_800_000  # the year 10000
-_SHOWN_ERROR_CHARS = 500
 
 
 def answer(seq: int, command: Command, result: Result) -> Delivery:
@@ -74,10 +70,8 @@ def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Deli
     ).fetchone()
     if row is None:
         raise Broken("the command of a result isn't there any more")
-    attempts = (row["attempts"] or 0) + 1
-    damaged = Delivery(
-        seq, row["command_id"], DAMAGED, texts=dict.fromkeys(STREAMS, b""), attempts=attempts, whole=False
-    )
+    command_id, attempts = row["command_id"], (row["attempts"] or 0) + 1
+    damaged = Delivery(seq, command_id, DAMAGED, texts=dict.fromkeys(STREAMS, b""), attempts=attempts, whole=False)
     try:
         values = {name: row[name] for name in _RESULT}
         result = Result(**values | {"outcome": Outcome(row["outcome"]), "truncated": bool(row["truncated"])})
@@ -86,9 +80,8 @@ def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Deli
     except (TypeError, ValueError):
         return damaged
     times_ms = (row["started_unix_ms"], row["finished_unix_ms"])
-    executed_at = next((ms / 1000 for ms in times_ms if ms is not None and 0 <= ms < _NO_TIME_MS), None)
-    ids = (row["command_id"], result, row["correlation_id"], row["session_id"])
-    found = Delivery(seq, *ids, executed_at, output, attempts=attempts)
+    when = next((ms / 1000 for ms in times_ms if ms is not None and 0 <= ms < _NO_TIME_MS), None)
+    found = Delivery(seq, command_id, result, row["correlation_id"], row["session_id"], when, output, attempts=attempts)
     if row["crc32"] != _crc(found):
         return damaged
     if row["output"] == "gone" or found.bytes > most_bytes:
@@ -143,7 +136,7 @@ def postpone(db: sqlite3.Connection, seq: int, until_unix_ms: int, http_status: 
 
 
 def _shown(error: str | None) -> str | None:
-    return printable(error[:_SHOWN_ERROR_CHARS]) if error else None
+    return printable(error[:500]) if error else None
 
 
 def cut(db: sqlite3.Connection, seq: int, max_bytes: int) -> int:
@@ -188,10 +181,8 @@ def sizes(db: sqlite3.Connection) -> Iterator[tuple[int, int]]:
 
 
 def count(db: sqlite3.Connection) -> tuple[int, int, int | None]:
-    """How many are remembered as delivered and as rejected, and when the oldest that waits was finished, in ms
-    since 1970. About 1 ms for 100,000: each count reads an index that holds little else.
-    """
-    query = (
+    """How many are delivered, how many rejected, and when the oldest that waits was finished, in ms since 1970."""
+    query = (  # about 1 ms for 100,000: each count reads an index that holds little else
         "select (select count(*) from commands where state = 'delivered'),"
         " (select count(*) from commands where state = 'rejected'),"
         " (select finished_unix_ms from results where seq = (select min(seq) from commands where state = 'spooled'))"

@@ -189,5 +189,4 @@ def version_1(db: Database) -> None:
         db.execute(statement)
 
 
-KNOWN = frozenset({"version_1"})
-"""Names of all migrations of this version. A file with others is of a later one."""
+KNOWN = frozenset({"version_1"})  # all migrations of this version. A file with others is of a later one

@@ -20,27 +20,20 @@ from agent.spool.values import Limits
 
 PAGE_BYTES = 4096
 MB = 1024 * 1024
-OWN = ("", "-wal", "-shm", ".ballast")
-"""The files that count against the cap, besides the damaged ones that are kept."""
-SMALLEST_BYTES = 2 * MB
-"""The smallest spool that has room for a result worth having."""
-_SPARE_PAGES = 64
+SMALLEST_BYTES = 2 * MB  # has room for a result worth having
 _FULL_BYTES = 512 * 1024  # a disk with less than this is full
 _BESIDE_BYTES = 40 * 1024  # beside an output: the rows, their indexes, and an ordinary stderr
 
 
 class Plan:
-    """How a cap of `capacity` bytes is divided for outputs of at most `output` bytes.
-
-    A database that has more `pages` already can still change its states.
-    """
+    """How a cap of `capacity` bytes is divided for outputs of at most `output` bytes, and a database of `pages`."""
 
     def __init__(self, capacity: int, output: int, pages: int = 0) -> None:
         self.capacity_bytes = capacity
         self.ballast_bytes = min(8 * MB, capacity // 8)
         self.wal_bytes = min(8 * MB, capacity // 4)
         hard = capacity - self.ballast_bytes - self.wal_bytes  # of the database, with the headroom
-        self.hard_pages = max(hard // PAGE_BYTES, pages + _SPARE_PAGES)
+        self.hard_pages = max(hard // PAGE_BYTES, pages + 64)  # one that is larger already can still change its states
         self.soft_bytes = hard - min(MB, capacity // 8)
         quarter = self.soft_bytes // 4
         self.kept_bytes = min(8 * MB, self.soft_bytes // 16)  # of output of delivered results, for people to look at
@@ -64,8 +57,8 @@ def file_bytes(path: Path) -> int:
 
 
 def own_bytes(path: Path) -> int:
-    """The size of all files of the spool at `path`."""
-    return sum(file_bytes(beside(path, suffix)) for suffix in OWN)
+    """The size of all files of the spool at `path`, but for damaged ones that are kept."""
+    return sum(file_bytes(beside(path, suffix)) for suffix in ("", "-wal", "-shm", ".ballast"))
 
 
 def disk_free(folder: Path) -> int:
@@ -94,10 +87,8 @@ class Space:
         self.plan = max(self.plan, self._divide(), key=lambda plan: plan.capacity_bytes)
 
     def _divide(self) -> Plan:
-        """The cap is the smallest of what is configured and what the disk has, less the damaged files kept here.
-
-        Raises:
-            SpoolError: that is too little.
+        """The cap is the smaller of what is configured, less the damaged files kept here, and what the disk has.
+        Raises SpoolError if that is too little.
         """
         path, most = self.path, self.limits.max_bytes
         on_disk = (disk_free(self._folder) + own_bytes(path)) * 15 // 16  # kubectl's cache and the lock are there too
@@ -121,11 +112,7 @@ class Space:
         self.measure(db)
 
     def check_identity(self) -> None:
-        """What is at the path must be the file that was opened: another would get nothing of what is written.
-
-        Raises:
-            SpoolError: it was deleted or replaced.
-        """
+        """Raise SpoolError if another file is at the path than was opened: it would get nothing of what is written."""
         with contextlib.suppress(OSError):
             if os.path.samestat(self.path.stat(), self._opened):
                 return
@@ -148,14 +135,10 @@ class Space:
 
     @property
     def free_bytes(self) -> int:
-        """Room left for commands and output.
-
-        While somebody's long query keeps the write-ahead log from starting over, whatever is written makes it longer:
-        then the files themselves have to stay below the cap.
-        """
+        """Room left for commands and output."""
         plan = self.plan
         free = min(plan.soft_bytes - self.used_bytes, self.disk_free - _FULL_BYTES)
-        if self.wal_bytes > plan.wal_bytes:
+        if self.wal_bytes > plan.wal_bytes:  # a long query keeps it from starting over, and all writing makes it longer
             free = min(free, plan.capacity_bytes - plan.ballast_bytes - self.file_bytes - self.wal_bytes)
         return max(0, free)
 
@@ -166,7 +149,7 @@ class Space:
 
     @property
     def disk_full(self) -> bool:
-        """Whether the disk itself is full: then nothing that is freed inside the file makes room for commands."""
+        """Whether the disk is full: then nothing that is freed inside the file makes room for commands."""
         return self.disk_free <= _FULL_BYTES
 
     def why_full(self, pending: int, pending_bytes: int) -> str:

@@ -91,9 +91,7 @@ class Spool:
     # Commands come in, run, and end.
 
     async def accept(self, commands: Sequence[Command], result: Result | None = None) -> Intake:
-        """Journal commands in one durable commit; with a `result` they never run, and that is their answer. Known ids
-        run nothing again; their results are sent again where they can be.
-        """
+        """Journal commands durably; a `result` answers them unrun. A known id only has its result sent again."""
         need = Need.GROW if result is None else Need.STATE
         new, known, due = await self._writer.run(need, journal.accept, commands, result, self._clock.unix_ms())
         if result is None:
@@ -109,9 +107,7 @@ class Spool:
         self._changed()
 
     def claim(self) -> Claim | None:
-        """Take the oldest accepted command to run it. None if there is nothing, or no room for one more output: wait
-        for `work`.
-        """
+        """Take the oldest accepted command to run it. None if there is none or no room for output: wait for `work`."""
         if not self._claimable():
             return None
         plan = self._space.plan
@@ -122,9 +118,7 @@ class Spool:
         return claim
 
     async def append(self, command_id: str, stream: Stream, text: str) -> None:
-        """Hand in more of a running command's output. Waits only while several pieces are under way. If one finds no
-        room on the disk, nothing after it is stored.
-        """
+        """Hand in more output. Waits only while several pieces are under way. After one without room none is stored."""
         run = self._running[clean(command_id)]
         for piece in split(text):
             if len(run.under_way) == _AT_ONCE:
@@ -139,10 +133,7 @@ class Spool:
 
     async def finish(self, command_id: str, result: Result, tail: Sequence[tuple[Stream, str]] = ()) -> None:
         """Store the last pieces of output and the result in one durable commit; it is due to be sent from then on.
-        Does nothing if the command has a result already.
-
-        Raises:
-            SpoolFull: nothing was stored, and the command still counts as running.
+        Does nothing if the command has a result already. After SpoolFull it still counts as running.
         """
         command_id = clean(command_id)
         run = self._running.get(command_id)
@@ -240,9 +231,7 @@ class Spool:
     # Maintenance, and figures.
 
     async def sweep(self) -> None:
-        """One round of maintenance. Raises SpoolError also if something that was handed in has failed for good, or if
-        the file isn't the one that was opened.
-        """
+        """One round of maintenance. SpoolError is also for a failure of what was handed in, and for a replaced file."""
         if self._writer.failure is not None:
             raise self._writer.failure
         self._space.check_identity()
@@ -274,7 +263,7 @@ class Spool:
         )
 
     async def unanswered(self, limit: int) -> list[str]:
-        """The ids of the oldest commands without a result that is delivered, at most so many."""
+        """The ids of the oldest commands without a result that is delivered."""
         return await self._writer.run(Need.OUTSIDE, results.unanswered, limit)
 
     async def close(self) -> None:
@@ -289,7 +278,8 @@ class Spool:
     def _free_bytes(self) -> int:
         """The room beyond what the running commands may still need."""
         reserve = self._space.plan.reserve_bytes
-        return self._space.free_bytes - sum(max(0, reserve - run.stored_bytes) for run in self._running.values())
+        stored = (sum(written.bytes for written in run.written.values()) for run in self._running.values())
+        return self._space.free_bytes - sum(max(0, reserve - size) for size in stored)
 
     def _changed(self) -> None:
         self.work.poke()

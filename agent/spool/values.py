@@ -18,8 +18,7 @@ STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
 Utf8 = bytes  # two classes here have an attribute of that name
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-SMALL_BYTES = 64 * 1024
-"""Results with at most so much output are small: they overtake a large one that takes its time."""
+SMALL_BYTES = 64 * 1024  # results with at most so much output overtake a large one that takes its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +29,7 @@ class Limits:
     retention_seconds: float = 86_400.0  # how long a delivered or rejected result is remembered
     journal: int = 8  # how many commands may wait or run here at a time; others stay at the API
     output_bytes: int = 10 * 1024 * 1024  # of one command, at most. Room for it is kept free for each that runs
-    rerun_seconds: float = (
-        300.0  # after a crash an unfinished command younger than this runs again; else it is answered
-    )
+    rerun_seconds: float = 300.0  # after a crash a younger command runs again, and an older one is answered
 
 
 @dataclass(slots=True)
@@ -104,11 +101,8 @@ class Delivery:
         return self.output[stream].json_bytes
 
     def pieces(self, stream: Stream) -> AsyncGenerator[Utf8, None]:
-        """The stream's text in UTF-8, piece by piece.
-
-        Raises:
-            DamagedResult: it isn't what was stored. That is known before the last piece is given, so a body that is
-                being sent stays unfinished. An error has taken the result's place: release it and take it again.
+        """The stream's text in UTF-8, piece by piece. Raises DamagedResult before the last one is given, so that a body
+        stays unfinished, if it isn't what was stored. An error has taken its place: release it and take it again.
         """
         return self.source(self, stream)
 

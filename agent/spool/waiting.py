@@ -15,16 +15,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RETRY_SECONDS = 1.0
-"""How often a write is tried again while the disk refuses it."""
+RETRY_SECONDS = 1.0  # between tries of a write while the disk refuses it
 
 
 class Signal:
-    """A condition that several tasks wait for. A task that is woken checks it again, so none misses a change.
-
-    Args:
-        ready: how many tasks may go on now.
-        next_at: when that may change by itself.
+    """A condition that several tasks wait for, checked again by each that is woken: `ready` says how many may go on
+    now, `next_at` when that may change by itself.
     """
 
     def __init__(self, ready: Callable[[], int], next_at: Callable[[], float] = lambda: math.inf) -> None:
@@ -107,10 +103,8 @@ class Pending:
 
 
 async def until_written(spool: "Spool", write: Callable[[], Awaitable[T]], log: Log, says: str, **fields: object) -> T:
-    """Repeat a write until the disk takes it, even if cancelled. The first refusal is logged with these words.
-
-    Raises:
-        SpoolFull: refused once more, and the spool isn't `patient` any longer.
+    """Repeat a write until the disk takes it, even if cancelled, or until the spool isn't `patient` any longer: then
+    SpoolFull is raised. The first refusal is logged.
     """
     told = False
     while True:

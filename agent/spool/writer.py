@@ -56,13 +56,8 @@ class Job:
 
 
 class Writer:
-    """Carries out operations on `connection`, in the order given.
-
-    Args:
-        connection: in autocommit mode. It is the writer's from now on, who closes it.
-        space: is kept up to date.
-        changed: called on the event loop after each commit.
-        inline: without a thread, on the event loop itself: for tests whose clock is virtual.
+    """Carries out operations on `connection`, which is the writer's from now on, in the order given. `space` is kept up
+    to date, and `changed` is called on the event loop afterwards. `inline`: without a thread, for tests.
     """
 
     def __init__(
@@ -84,10 +79,7 @@ class Writer:
 
     async def run(self, need: Need, work: Callable[[sqlite3.Connection, Unpack[Ts]], T], *args: *Ts) -> T:
         """Hand in an operation and wait for its commit. `work` gets the connection and `args`, and may be called twice.
-
-        Raises:
-            SpoolFull: there is no room.
-            SpoolError: the database can't be used, or was closed.
+        Raises SpoolFull if there is no room, SpoolError if the database can't be used or was closed.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
@@ -108,9 +100,7 @@ class Writer:
         then: Callable[[], object] = lambda: None,
         otherwise: Callable[[Job], object] = lambda _: None,
     ) -> Job:
-        """Hand in an operation and don't wait. `then` is called on the event loop when it has succeeded, `otherwise`
-        when it has failed. What goes wrong and won't pass is in `failure`.
-        """
+        """Hand in an operation and don't wait. On the event loop `then` is called if it succeeds, else `otherwise`."""
         job = Job(need, lambda db: work(db, *args), then=then, otherwise=otherwise)
         self.put(job)
         return job

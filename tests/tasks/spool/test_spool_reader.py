@@ -40,7 +40,7 @@ async def fill(spool: Spool, hands: Hands) -> None:
 
 def check(path: Path) -> None:
     with open_reader(path) as reader:
-        status = reader.status()
+        status = reader.rows("status", 1)[0]
         assert (status["waiting_to_run"], status["running"], status["waiting_to_be_sent"]) == (1, 1, 1)
         assert (status["rejected"], status["delivered"], status["last_trouble"]) == (1, 1, "busy")
         assert status["oldest_waiting_since_at"] == "2027-01-15T08:01:05Z"

@@ -147,12 +147,12 @@ async def test_why_it_is_full_is_said_and_shown(path: Path) -> None:
             assert "a reader has held the write-ahead log since" in str(because)
             await spool.sweep()
         with open_reader(path) as shown:
-            assert next(iter(shown.status())) == "full_because"
-            assert "a reader has held" in shown.status()["full_because"]
+            assert next(iter(shown.rows("status", 1)[0])) == "full_because"
+            assert "a reader has held" in shown.rows("status", 1)[0]["full_because"]
         await spool.sweep()
         await spool.sweep()
         with open_reader(path) as shown:
-            assert shown.status()["full_because"] is None
+            assert shown.rows("status", 1)[0]["full_because"] is None
 
 
 async def test_long_arguments_of_delivered_commands_go_when_room_is_short(path: Path) -> None:

@@ -244,7 +244,7 @@ def test_export_to_standard_output(spool, tmp_path):
     done = subprocess.run([*AGENT, "spool", "export", "-"], capture_output=True, check=True)
     (tmp_path / "piped.db").write_bytes(done.stdout)
     with open_reader(tmp_path / "piped.db") as reader:
-        assert reader.status()["rejected"] == 1
+        assert reader.rows("status", 1)[0]["rejected"] == 1
 
 
 @pytest.mark.parametrize("command", ["status", "spool list", "spool show x", "spool retry --all"])
