@@ -19,13 +19,13 @@ from agent.kubectl.child import Child
 from agent.kubectl.environment import Environment
 from agent.model import Outcome, Result, Stream
 
-Sink = Callable[[Stream, str], Awaitable[None]]
-"""Takes the printed text piece by piece: what at most `PIPE_BYTES` of bytes decode to."""
+Sink = Callable[[Stream, str], Awaitable[None]]  # takes the printed text in pieces: what up to `PIPE_BYTES` decode to
 
 STDERR_BYTES = 64 * 1024  # more of stderr helps nobody, and isn't kept
-FLOOD_CAPS, FLOOD_BYTES = 32, 64 * 1024 * 1024
-"""A child is ended when it has printed so many times the cap, and at least so much: nobody will read it."""
-
+FLOOD_CAPS, FLOOD_BYTES = (
+    32,
+    64 * 1024 * 1024,
+)  # so many times the cap, and at least so much, ends a child: nobody reads it
 WEIGHED_SECONDS = 0.1  # how often memory is checked: at the manifest's 0.2 of a core a kubectl grows by 2 MB meanwhile
 ASK_SECONDS = 10.0  # for kubectl to tell its version or its kubeconfig's context
 
@@ -51,7 +51,7 @@ class Kubectl:
 
     @classmethod
     async def prepare(cls, kubectl: str, kubeconfig: Path | None, home: Path, **more: Any) -> "Kubectl":
-        """See `Environment.prepare`, which raises too. The context is what the kubeconfig names today."""
+        """By `Environment.prepare`, with its errors. The context is the one that the kubeconfig names today."""
         made = cls(Environment.prepare(kubectl, kubeconfig, home, **more))
         if kubeconfig is not None:  # kubectl reads its own file: no second reader can disagree
             argv, server = ("config", "view", "--minify"), ("clusters", 0, "cluster", "server")

@@ -1,6 +1,5 @@
-"""The central API, as the rest of the agent sees it: commands in, results out.
-
-Nothing above this room knows which contract is spoken, or that there is HTTP at all.
+"""The central API, as the rest of the agent sees it: commands in, results out. Nothing above this room knows which
+contract is spoken, or that there is HTTP at all.
 """
 
 from collections.abc import Callable

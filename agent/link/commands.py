@@ -1,5 +1,4 @@
 """Turns what the API sent into commands. Pure, and it trusts nothing: wrong types, missing and huge ids, other tools.
-
 A command whose id can be read becomes a `Command` or, if the rest makes no sense, a `Malformed` that is answered with
 an error. What has no readable id is only counted: there is nobody to answer to.
 """
@@ -14,6 +13,7 @@ from agent.model import MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ID_CHARS, Command
 
 MAX_ENTRIES = 1000  # of one answer are read. The contract says 10; each that can't run costs a durable answer
 LOG_SEARCH = "log_search"  # the tool whose parameters are in `request`
+_LONGEST_ANSWERED_ID = 4096  # longer than allowed ids are still answered, up to here; beyond it is no id
 
 _ELSEWHERE = {  # alternatives to the tools that other executors have, by a part of the tool's name
     "prometheus": "Query Prometheus itself, or its API.",
@@ -24,7 +24,6 @@ _ELSEWHERE = {  # alternatives to the tools that other executors have, by a part
     "argocd": "Argo CD's applications are objects: `kubectl get applications.argoproj.io -A` shows them.",
     "cloud": "What the cluster knows of its cloud is in `kubectl get nodes -o yaml` and in events.",
 }
-_LONGEST_ANSWERED_ID = 4096  # longer than allowed ids are still answered, up to here; beyond it is no id
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,6 @@ class Token:
 
 def tls_context(config: Config) -> ssl.SSLContext:
     """The one TLS context: the system's CAs or the configured one, and the client's certificate if there is one.
-
     Where all is plain http it trusts nobody: it is never used, and the system's CAs would cost 3 MB. Raises ConfigError
     if a certificate file can't be used.
     """

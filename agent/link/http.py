@@ -44,8 +44,7 @@ EVENTS = "text/event-stream"
 
 Headers = Mapping[str, str] | None
 Chunks = AsyncGenerator[bytes, None]
-Body = bytes | Callable[[], Chunks]
-"""JSON, whole or in pieces that are read while they are sent; called again if they must be sent again."""
+Body = bytes | Callable[[], Chunks]  # JSON, whole or in pieces read while it is sent; called again to send it again
 
 
 class Http:
@@ -77,10 +76,9 @@ class Http:
     async def request(
         self, method: str, path: str, *, seconds: float, body: Body = b"", length: int = 0, headers: Headers = None
     ) -> Answer:
-        """One request and its whole answer. On a kept connection that turns out to be dead it is sent again.
-
-        `path` goes on from the API's base. The answer may be silent for `seconds`, once connected and all is sent. A
-        body in pieces has `length` bytes together. Raises LinkDown if there is no answer, or it isn't the API's.
+        """One request and its whole answer. On a kept connection that turns out to be dead it is sent again. `path`
+        goes on from the API's base. The answer may be silent for `seconds`, once connected and all is sent. A body in
+        pieces has `length` bytes together. Raises LinkDown if there is no answer, or it isn't the API's.
         """
         length = len(body) if isinstance(body, bytes) else length
         sent = dict(headers or {})

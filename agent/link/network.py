@@ -1,5 +1,4 @@
 """How httpx reaches a host, and one connection to it. Name look-up, TCP, TLS, reads and writes each have a time limit.
-
 httpx's own backend has one limit for the first three together. In a cluster a look-up takes 5 s whenever a packet is
 lost, so look-ups have a longer limit, and the last good addresses are remembered.
 """
@@ -126,13 +125,8 @@ class Stream(httpcore.AsyncNetworkStream):
         self._served, self._unanswered = True, False
         return data
 
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,  # noqa: ARG002  # the network's own may be newer
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109
-    ) -> "Stream":
-        """The same connection with TLS on it. Raises LinkDown, which says why it can't be done."""
+    async def start_tls(self, ssl_context: Any, server_hostname: Any = "", *_: Any, **__: Any) -> "Stream":  # noqa: ARG002
+        """The same connection with TLS on it, by the network's context, which may be newer. Raises LinkDown."""
         name = (server_hostname or "").rstrip(".")  # certificates have names without a dot at the end
         over = cast("trio.SocketStream", self._stream)
         tls = trio.SSLStream(over, self._network.tls, server_hostname=name, https_compatible=True)

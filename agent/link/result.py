@@ -1,6 +1,5 @@
-"""The body of a result in each contract, and how it is sent: long texts are read from the spool meanwhile.
-
-The spool knows every text's escaped size, so the Content-Length is known before anything is read.
+"""The body of a result in each contract, and how it is sent: long texts are read from the spool meanwhile. The spool
+knows every text's escaped size, so the Content-Length is known before anything is read.
 """
 
 import json

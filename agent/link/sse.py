@@ -8,9 +8,7 @@ httpx-sse 0.4.3 was considered: it keeps lines and events of any size in memory,
 comments, which are the API's signs of life.
 """
 
-MAX_EVENT_BYTES = 256 * 1024
-"""The largest event that is kept. The arguments of a command that may run have at most 16 KiB, escaped 96 KiB."""
-
+MAX_EVENT_BYTES = 256 * 1024  # a larger event isn't kept: the arguments of a command have at most 16 KiB, escaped 96
 Event = tuple[str, str | None]  # its name, and its data or, if that was larger than `MAX_EVENT_BYTES`, None
 
 
