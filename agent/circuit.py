@@ -105,7 +105,8 @@ class Trust:
     after any failure no result is sent until something has been recognised as the API's.
 
     `recognise` (see `Link`) is tried at the pace of its `own` circuit; while that of the poller, `receiving`, is open,
-    only with `aside`, where commands and results take different routes.
+    only with `aside`: where commands and results take different routes, and where the poller has stopped or waits for
+    room.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Trust:
         self._own = own
         self._receiving = receiving
         self._recognise = recognise
-        self._aside = aside
+        self.aside = aside
         self._asking = trio.Lock()
         self._recognised = trio.Event()
 
@@ -130,15 +131,11 @@ class Trust:
         if retry_after is not None:
             self._own.failed(LinkDown(words, retry_after=retry_after))
 
-    def alone(self) -> None:
-        """The poller has stopped: from now on those who wait must find out themselves."""
-        self._aside = True
-
     async def wait(self) -> None:
         """Return once the API is recognised. One of those who wait asks on behalf of all."""
         async with self._asking:
             while not self._recognised.is_set():
-                if not self._aside and self._receiving.down:
+                if not self.aside and self._receiving.down:
                     pause = LOOK_SECONDS
                 else:
                     pause = self._own.pause or await self._ask()

@@ -43,7 +43,9 @@ class Poller:
         """Receive and journal, for ever."""
         while True:
             if self._link.pulls:
+                self._trust.aside = not self._spool.room
                 await self._spool.space.wait()
+                self._trust.aside = False
             self._metrics.alive_until["poller"] = trio.current_time() + TURNS_WITHIN_SECONDS
             await trio.sleep(self._circuit.pause)
             batch = await self._receive()

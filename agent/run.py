@@ -129,7 +129,7 @@ class Agent:
         seconds, began = self._config.drain_seconds, trio.current_time()
         self._probes.draining = True
         await polling.stop()
-        self._trust.alone()
+        self._trust.aside = True
         with trio.move_on_after(seconds * EXECUTORS_SHARE):
             await self._spool.finished.wait()
         await executing.stop()

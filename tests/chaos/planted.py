@@ -272,10 +272,17 @@ PLANTED = (
     ),
     Planted(
         "a drain doesn't wait for a poller that has stopped",
-        "agent/circuit.py",
-        "        self._aside = True\n",
+        "agent/run.py",
+        "        self._trust.aside = True\n",
         "        pass\n",
-        ("tests/tasks/test_circuit.py",),
+        ("tests/tasks/test_run.py", "-k", "recognised_during_a_stop"),
+    ),
+    Planted(
+        "a poller that waits for room after an outage doesn't hold up what makes room",
+        "agent/poller.py",
+        "                self._trust.aside = not self._spool.room\n",
+        "",
+        ("tests/tasks/test_run.py", "-k", "outage_has_filled"),
     ),
     # A full spool, a full disk.
     Planted(

@@ -135,7 +135,7 @@ async def test_once_the_poller_has_stopped_those_who_wait_find_out(circuit, auto
         nursery.start_soon(trust.wait)
         await trio.sleep(10)
         assert asked.at == []
-        trust.alone()
+        trust.aside = True
     assert len(asked.at) == 1
 
 

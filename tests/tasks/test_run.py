@@ -9,7 +9,7 @@ import trio
 
 import agent.run as run_module
 from agent.config import Config
-from agent.errors import KubectlError, SpoolError, SpoolFull
+from agent.errors import KubectlError, LinkDown, SpoolError, SpoolFull
 from agent.link import Batch, Reply, Verdict
 from agent.model import Command
 from agent.run import FAILED, SIGNALLED, STOPPED, run
@@ -128,6 +128,33 @@ async def test_large_results_go_one_at_a_time_and_small_ones_pass(life, link, ku
     assert await life.until_signalled(lambda: len(link.delivered) == 4) == STOPPED
     assert together == [1, 1]
     assert [name for name, *_ in link.delivered] == ["large-1", "small-1", "small-2", "large-2"]
+
+
+async def test_a_spool_that_an_outage_has_filled_is_emptied(life, link, kubectl, virtual_clock):
+    """The poller waits for room and asks nothing: the senders find out by themselves that the API is there again."""
+
+    async def printed(sink):
+        await until(lambda: len(link.eager) == 2)
+        await sink("stdout", "x" * 500_000)
+        return DONE
+
+    names = ["a", "b", "c", "d"]
+    life.config = replace(life.config, spool_max_bytes=4 << 20)
+    kubectl.plans |= dict.fromkeys(names, printed)
+    link.receives += [commands(*names), *[LinkDown("away")] * 50]
+    with trio.fail_after(60):
+        assert await life.until_signalled(lambda: len(link.delivered) == 4) == STOPPED
+
+
+async def test_an_api_that_is_back_is_recognised_during_a_stop(life, link, kubectl, events, virtual_clock):
+    async def ends_in_the_outage(_):
+        await until(lambda: len(link.eager) == 3)
+        return DONE
+
+    kubectl.plans["a"] = ends_in_the_outage
+    link.receives += [commands("a"), LinkDown("away")]
+    assert await life.until_signalled(lambda: events["command finished"]) == STOPPED
+    assert [name for name, *_ in link.delivered] == ["a"]
 
 
 async def test_what_outlasts_the_drain_is_answered(life, link, kubectl, virtual_clock):
