@@ -48,9 +48,7 @@ Body = bytes | Callable[[], Chunks]  # JSON, whole or in pieces read while it is
 
 
 class Http:
-    """The client. Every request carries the token, the cluster's id and the agent's version. Raises ConfigError if a
-    certificate file, the URL or the proxy can't be used.
-    """
+    """The client. Every request carries the token, the cluster's id and the agent's version. Raises ConfigError."""
 
     def __init__(self, config: Config) -> None:
         self.token = Token(config.token, config.token_file)

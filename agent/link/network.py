@@ -147,9 +147,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self._socket.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """A kept connection that is readable has ended, as no request is under way: httpcore makes a new one. After
-        `renew` it does so too.
-        """
+        """A kept connection that can be read has ended, as no request is under way; after `renew` it counts as such."""
         if info == "is_readable":
             return self._renewals != self._network.renewals or bool(self._readable.poll(0))
         return None

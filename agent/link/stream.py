@@ -101,9 +101,7 @@ class StreamLink(Link):
         return reply
 
     async def run(self) -> None:
-        """Tell what may be run here, and that the agent is alive: at once when a stream was opened, for the API may be
-        another one than before, and now and then.
-        """
+        """Tell what may be run here, and that the agent is alive: now and then, and each new stream's API at once."""
         while True:
             with trio.move_on_after(self._heartbeat_seconds):
                 await self._connected.wait()
