@@ -69,11 +69,11 @@ class Stage:
             if not self._running:
                 self._ended.set()
 
-    async def stop(self) -> None:
-        """Cancel the tasks, and wait until they have ended: not for long, as one may try to write to a full disk."""
+    async def stop(self, within: float = LAST_WRITES_SECONDS) -> None:
+        """Cancel the tasks, and wait until they have ended: not for ever, as one may try to write to a full disk."""
         for scope in self._running.values():
             scope.cancel()
-        with trio.move_on_after(LAST_WRITES_SECONDS):
+        with trio.move_on_after(within):
             await self._ended.wait()
 
 
@@ -128,9 +128,9 @@ class Agent:
     async def _drain(self, polling: Stage, executing: Stage, uploading: Stage) -> None:
         seconds, began = self._config.drain_seconds, trio.current_time()
         self._probes.draining = True
-        await polling.stop()
+        await polling.stop(seconds * EXECUTORS_SHARE)  # an answer that has begun may hold commands
         self._trust.aside = True
-        with trio.move_on_after(seconds * EXECUTORS_SHARE):
+        with trio.move_on_at(began + seconds * EXECUTORS_SHARE):
             await self._spool.finished.wait()
         await executing.stop()
         await self._answer_unstarted()

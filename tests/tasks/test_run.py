@@ -157,9 +157,23 @@ async def test_an_api_that_is_back_is_recognised_during_a_stop(life, link, kubec
     assert [name for name, *_ in link.delivered] == ["a"]
 
 
+async def test_what_an_answer_that_began_before_the_stop_brings_is_done_too(life, link, events, virtual_clock):
+    async def ends_slowly():
+        begun.set()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(9)
+        return commands("a")
+
+    begun = trio.Event()
+    link.receives.append(ends_slowly)
+    assert await life.until_signalled(begun.is_set) == STOPPED
+    assert [name for name, *_ in link.delivered] == ["a"]
+    assert events["drained, everything is delivered"]
+
+
 async def test_what_outlasts_the_drain_is_answered(life, link, kubectl, virtual_clock):
     async def endless(sink):
-        await sink("stdout", "so far")
+        await sink("stdout", "so far\n")
         await trio.sleep_forever()
 
     kubectl.plans["a"] = endless
@@ -169,7 +183,7 @@ async def test_what_outlasts_the_drain_is_answered(life, link, kubectl, virtual_
     assert trio.current_time() - began < 20
     told = {name: (result.error, texts["stdout"]) for name, result, texts in link.delivered}
     assert "stopped while this ran" in told["a"][0]
-    assert told["a"][1] == "so far"
+    assert told["a"][1] == "so far\n"
     assert "stopped before this was started" in told["b"][0]
 
 
