@@ -1,7 +1,7 @@
 """Times that survive changes of the system clock.
 
 Stored are wall-clock times in milliseconds since 1970, because people read them. When the machine's clock is set, they
-are moved with it. The time since boot, which doesn't jump and goes on while the machine sleeps, tells.
+are moved with it: the time since boot shows that, which doesn't jump and goes on while the machine sleeps.
 """
 
 import sqlite3

@@ -92,7 +92,7 @@ def read_command(row: sqlite3.Row) -> Command | None:
 
 
 def accept(db: sqlite3.Connection, commands: Sequence[Command], result: Result | None, now_ms: int) -> Accepted:
-    """Take commands whose id is new; a `result` answers them unrun. Known results become due again unless gone."""
+    """Take what is new; with a `result` it never runs, and that is its answer. Known results become due unless gone."""
     new: list[tuple[int, Command]] = []
     known: list[str] = []
     due: list[Due] = []
@@ -149,9 +149,7 @@ def append(db: sqlite3.Connection, seq: int, stream: Stream, part: int, piece: b
 def finish(
     db: sqlite3.Connection, run: Claim, result: Result, tail: Sequence[tuple[Stream, str]], now_ms: int
 ) -> Delivery | None:
-    """Store the rest of the output and the result, and return it as it is now here, due to be sent. None if the
-    command has a result already: a second one is never kept.
-    """
+    """Store the rest of the output and the result, and return it; None if there is one already: no second is kept."""
     changed = db.execute(
         "update commands set state = 'spooled', started_unix_ms = ? where seq = ? and state in ('accepted', 'running')",
         (run.started_unix_ms, run.seq),
@@ -204,6 +202,5 @@ def recover(db: sqlite3.Connection, clock: Clock, rerun_seconds: float, report: 
         if command is None:
             results.store_damaged(db, seq, row["command_id"], now_ms)
         elif error:
-            interrupted = Result(Outcome.INTERRUPTED, error=error)
-            results.store(db, results.answer(seq, command, interrupted), now_ms)
+            results.store(db, results.answer(seq, command, Result(Outcome.INTERRUPTED, error=error)), now_ms)
     return again

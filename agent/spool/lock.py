@@ -20,7 +20,7 @@ _MARK = "kubently-agent, process "
 
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[Callable[[], None]]:
-    """Yields a function that writes the mark. Raises SpoolError if another holds the lock, or it can't be taken."""
+    """Hold the lock, and yield a function that writes the mark. Raises SpoolError if another process has it."""
     file = beside(path, ".lock")
     with said(f"The spool's lock {file} can't be opened"):  # never through a link: what it points at is written over
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)

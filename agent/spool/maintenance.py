@@ -44,7 +44,7 @@ def tidy(db: sqlite3.Connection, clock: Clock, space: Space, full: str | None) -
 
 
 def forget(db: sqlite3.Connection, before_ms: int, keep_rows: float) -> int:
-    """Remove some results settled before `before_ms` or beyond `keep_rows`, delivered ones first; returns how many."""
+    """Remove some results settled before `before_ms` or beyond `keep_rows`, delivered ones first. Returns how many."""
     removed = 0
     for state in ("delivered", "rejected"):
         (rows,) = db.execute("select count(*) from commands where state in ('delivered', 'rejected')").fetchone()
@@ -102,7 +102,7 @@ def checkpoint(db: sqlite3.Connection, clock: Clock, space: Space, whole: bool) 
 
 
 def take_requests(path: Path) -> list[str]:
-    """The ids whose results people want to be sent once more. A request that stayed would be taken again and again."""
+    """Take the ids whose results people want to be sent again. A request that stayed would be met again and again."""
     ids = []
     for file in path.parent.glob(f"{path.name}.retry-*"):  # in this folder the agent may remove what others made
         if file.suffix != ".part":

@@ -104,9 +104,8 @@ def _tell(db: sqlite3.Connection, found: Recovery, space: Space, now: str) -> No
         words = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items())
         note(db, recovery=f"{now}: {words}")
     if found.moved_aside is not None:
-        brought = {"salvaged": found.salvaged, "damaged": found.damaged}
-        words = "the spool was damaged: moved aside, a new one begun"
-        log.error(words, damage=found.damage, moved_to=found.moved_aside, **brought)
+        text = "the spool was damaged: moved aside, a new one begun"
+        log.error(text, damage=found.damage, moved_to=found.moved_aside, salvaged=found.salvaged, damaged=found.damaged)
         words = f"{found.salvaged} commands brought over, {found.damaged} of them with an error for a result"
         note(db, damage=f"{now}: {found.damage}; {words}; the old file is {found.moved_aside.name}")
 

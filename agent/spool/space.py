@@ -87,9 +87,7 @@ class Space:
         self.plan = max(self.plan, self._divide(), key=lambda plan: plan.capacity_bytes)
 
     def _divide(self) -> Plan:
-        """The cap is the smaller of what is configured, less the damaged files kept here, and what the disk has.
-        Raises SpoolError if that is too little.
-        """
+        """Divide the smaller of what is configured and what the disk has. Raises SpoolError if that is too little."""
         path, most = self.path, self.limits.max_bytes
         on_disk = (disk_free(self._folder) + own_bytes(path)) * 15 // 16  # kubectl's cache and the lock are there too
         aside = sum(file_bytes(file) for file in self._folder.glob(f"{path.name}.damaged-*"))

@@ -19,9 +19,7 @@ RETRY_SECONDS = 1.0  # between tries of a write while the disk refuses it
 
 
 class Signal:
-    """A condition that several tasks wait for, checked again by each that is woken: `ready` says how many may go on
-    now, `next_at` when that may change by itself.
-    """
+    """What tasks wait for: `ready` says how many of them may go on now, `next_at` when that may change by itself."""
 
     def __init__(self, ready: Callable[[], int], next_at: Callable[[], float] = lambda: math.inf) -> None:
         self._ready = ready
@@ -29,7 +27,7 @@ class Signal:
         self._waiters = trio.lowlevel.ParkingLot()
 
     async def wait(self) -> None:
-        """Return once the condition holds."""
+        """Return once this task may go on. Whoever is woken looks again, so none misses a change."""
         await trio.lowlevel.checkpoint()
         while not self._ready():
             with trio.move_on_at(self._next_at()):
@@ -45,9 +43,8 @@ class Signal:
 
 
 class Pending:
-    """Results that wait for the API, in the order in which they are sent. `now` is a clock that doesn't jump.
-
-    All are in memory, about 170 bytes each, so that whose turn it is needs no search on the disk.
+    """Results that wait for the API, in the order in which they are sent. All are in memory, about 170 bytes each, so
+    that whose turn it is needs no search on the disk. `now` is a clock that doesn't jump.
     """
 
     def __init__(self, sizes: Iterable[tuple[int, int]], now: Callable[[], float]) -> None:
@@ -103,9 +100,7 @@ class Pending:
 
 
 async def until_written(spool: "Spool", write: Callable[[], Awaitable[T]], log: Log, says: str, **fields: object) -> T:
-    """Repeat a write until the disk takes it, even if cancelled, or until the spool isn't `patient` any longer: then
-    SpoolFull is raised. The first refusal is logged.
-    """
+    """Repeat a write until the disk takes it, even if cancelled. Raises SpoolFull once the spool isn't `patient`."""
     told = False
     while True:
         with trio.CancelScope(shield=True):
