@@ -91,7 +91,7 @@ class Spool:
     # Commands come in, run, and end.
 
     async def accept(self, commands: Sequence[Command], result: Result | None = None) -> Intake:
-        """Journal commands durably; with a `result` they never run. A known id only has its result sent again."""
+        """Journal commands. A `result` is their answer, and they never run. Known ones have theirs sent again."""
         need = Need.GROW if result is None else Need.STATE
         new, known, due = await self._writer.run(need, journal.accept, commands, result, self._clock.unix_ms())
         if result is None:
