@@ -125,7 +125,7 @@ class Trust:
         self._recognised.set()
 
     def doubt(self, words: str = "", retry_after: float | None = None) -> None:
-        """Something failed. Results wait for as long as the answer to one of them has asked for."""
+        """Something failed. Nobody asks for as long as the answer to a result wants; the poller may be sooner."""
         if self._recognised.is_set():
             self._recognised = trio.Event()
         if retry_after is not None:

@@ -67,8 +67,9 @@ class Uploader:
             try:
                 await self._deliver_one(SMALL_BYTES if small else math.inf)
                 failing = False
-            except DamagedResult as error:  # an error has taken its place, and is sent instead
+            except DamagedResult as error:  # an error takes its place, once the disk takes that, and is sent instead
                 log.debug("damaged result not sent", reason=error.problem)
+                await trio.sleep(RETRY_SPOOL_SECONDS)
             except SpoolFull as error:
                 if not failing:
                     log.error("results can't be read or marked, trying again", reason=str(error))
