@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from typing import Any
 
 import trio
 
@@ -50,9 +49,9 @@ class Kubectl:
         self.trouble: str | None = None  # why the last child couldn't be started; None if it could
 
     @classmethod
-    async def prepare(cls, kubectl: str, kubeconfig: Path | None, home: Path, **more: Any) -> "Kubectl":
+    async def prepare(cls, kubectl: str, kubeconfig: Path | None, home: Path) -> "Kubectl":
         """By `Environment.prepare`, with its errors. The context is the one that the kubeconfig names today."""
-        made = cls(Environment.prepare(kubectl, kubeconfig, home, **more))
+        made = cls(Environment.prepare(kubectl, kubeconfig, home))
         if kubeconfig is not None:  # kubectl reads its own file: no second reader can disagree
             argv, server = ("config", "view", "--minify"), ("clusters", 0, "cluster", "server")
             _, context = await made._told(argv, server, ("current-context",))

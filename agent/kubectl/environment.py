@@ -18,7 +18,7 @@ Each is there for a reason:
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,22 +49,14 @@ class Environment:
     data_bytes: int = MOST_BYTES  # how much memory each child may fill, and all of them together
 
     @classmethod
-    def prepare(
-        cls,
-        kubectl: str,
-        kubeconfig: Path | None,
-        home: Path,
-        *,
-        environ: Mapping[str, str] = os.environ,
-        service_account: Path = SERVICE_ACCOUNT,
-    ) -> "Environment":
+    def prepare(cls, kubectl: str, kubeconfig: Path | None, home: Path) -> "Environment":
         """Find `kubectl` (a path, or a name in PATH), make the folders under `home` on a writable volume, and without
-        a `kubeconfig` write one for the pod's service account. `environ` is the agent's own: its PATH, and where the
-        API server is. Raises KubectlError that says what is missing, and what to do about it.
+        a `kubeconfig` write one for the pod's service account. Raises KubectlError that says what is missing, and what
+        to do about it.
         """
-        program, folder, memory = _find(kubectl, environ), home / "empty", data_limit()
+        program, folder, memory = _find(kubectl), home / "empty", data_limit()
         if kubeconfig is None:
-            written = _in_cluster(environ, service_account)
+            written = _in_cluster()
             flags: tuple[str, ...] = f"--kubeconfig={home}/kubeconfig", f"--context={_CONTEXT}"
         else:
             written, flags = None, (f"--kubeconfig={kubeconfig.absolute()}",)
@@ -81,21 +73,21 @@ class Environment:
         return cls(program, flags, variables, folder, memory)
 
 
-def data_limit(files: Iterable[Path] = CONTAINER_FILES) -> int:
+def data_limit() -> int:
     """Bytes of memory for kubectl: what the container's limit leaves beside the agent.
 
     kubectl holds a list several times over: it takes 48 MB for a small one, 80 for 2 MB of JSON, 125 for 5 MB, 160 for
     10 MB (measured with 1.37 and 192 MiB). Since Kubernetes 1.28 the kernel ends a container as a whole when it runs
     out of memory (`memory.oom.group`, kubernetes/kubernetes#117793): a large answer must end its command alone.
     """
-    for file in files:
+    for file in CONTAINER_FILES:
         with suppress(OSError, ValueError):  # v2 says "max" where there is no limit
             return min(max(int(file.read_text()) - AGENT_BYTES, LEAST_BYTES), MOST_BYTES)
     return MOST_BYTES
 
 
-def _find(kubectl: str, environ: Mapping[str, str]) -> Path:
-    if found := shutil.which(kubectl, path=environ.get("PATH", os.defpath)):
+def _find(kubectl: str) -> Path:
+    if found := shutil.which(kubectl, path=os.environ.get("PATH", os.defpath)):
         return Path(found).absolute()
     if "/" not in kubectl:
         raise KubectlError(f"No {kubectl!r} in PATH.", "Install kubectl, or name its file with KUBENTLY_KUBECTL.")
@@ -121,12 +113,12 @@ def _set_up(home: Path, empty: Path, kubeconfig: str | None) -> None:
         raise KubectlError(f"{strange} is where kubectl may find nothing: it would run it.", "Remove it.")
 
 
-def _in_cluster(environ: Mapping[str, str], service_account: Path) -> str:
-    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
+def _in_cluster() -> str:
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
     if not host or not port:
         problem = "This isn't a pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name no API server)."
         raise KubectlError(problem, "Name a kubeconfig with KUBENTLY_KUBECONFIG.")
-    token, authority = service_account / "token", service_account / "ca.crt"
+    token, authority = SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt"
     try:
         for file in (token, authority):
             file.read_bytes()

@@ -6,7 +6,6 @@ POST /agent/results           {"command_id", "result": {...}}: 200 stored; 400, 
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from random import random
 
@@ -33,7 +32,7 @@ CUT = frozenset({None, 408, 502, 504, 524})
 
 
 class PollLink(Link):
-    """Long polling. `chance` draws from [0, 1)."""
+    """Long polling."""
 
     pulls = True
     journal, burst, pause_seconds = 4, 10, 60.0
@@ -41,9 +40,8 @@ class PollLink(Link):
     body = staticmethod(poll_body)
     refusing = frozenset({400, 404, 405, 409, 410, 411, 414, 415, 422, 431})
 
-    def __init__(self, http: Http, chance: Callable[[], float] = random) -> None:
+    def __init__(self, http: Http) -> None:
         super().__init__(http)
-        self._chance = chance
         self._hold = WAIT_IDLE
         self._cuts = 0
         self._shortened_at = 0.0
@@ -59,7 +57,7 @@ class PollLink(Link):
             if trio.current_time() - self._shortened_at > HELD_AGAIN_SECONDS and self._hold < WAIT_IDLE:
                 self._hold, self._cuts = WAIT_IDLE, 1
             # After an outage all agents come back at once: so that they don't stay in step the next poll is shorter.
-            wait = max(WAIT_ACTIVE, round(self._chance() * self._hold)) if self._in_step else self._hold
+            wait = max(WAIT_ACTIVE, round(random() * self._hold)) if self._in_step else self._hold
         self._in_step = eager
         began = trio.current_time()
         batch = await self._poll(wait)

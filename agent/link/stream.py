@@ -45,7 +45,7 @@ OWN_SHARE = 0.9  # of the time that the command may run, for which the API waits
 
 
 class StreamLink(Link):
-    """Server-Sent Events. The API is told the `capabilities` of now, if there are any; `chance` draws from [0, 1)."""
+    """Server-Sent Events. The API is told the `capabilities` of now, if there are any."""
 
     pulls = False
     journal, burst, pause_seconds = 60, 0, PAUSE_SECONDS
@@ -55,18 +55,13 @@ class StreamLink(Link):
     refusing = frozenset({400, 403, 409, 410, 411, 414, 415, 422, 431})
 
     def __init__(
-        self,
-        http: Http,
-        capabilities: Callable[[], Capabilities] | None = None,
-        heartbeat_seconds: float = 300,
-        chance: Callable[[], float] = random,
+        self, http: Http, capabilities: Callable[[], Capabilities] | None = None, heartbeat_seconds: float = 300
     ) -> None:
         super().__init__(http)
         self._capabilities = capabilities
         self._heartbeat_seconds = heartbeat_seconds
         self._connected = trio.Event()
         self._reported: Capabilities | None = None
-        self._chance = chance
         self._stream: OpenStream | None = None
         self._brief = 0
         self._refused = self._left_for = ""
@@ -156,7 +151,7 @@ class StreamLink(Link):
         if trio.current_time() - stream.since >= STEADY_SECONDS:
             self._brief = 0
             return
-        pause = self._chance() * min(PAUSE_SECONDS, float(2 ** min(self._brief, 10)))
+        pause = random() * min(PAUSE_SECONDS, float(2 ** min(self._brief, 10)))
         self._brief += 1
         problem = f"a stream ended soon after it began: {ended.problem}"
         raise LinkDown(problem, ended.hint, retry_after=pause) from ended

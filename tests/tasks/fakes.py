@@ -41,16 +41,6 @@ class FakeReadyResult:
             yield text.encode()
 
 
-class Chance:
-    """Draws that a test has chosen."""
-
-    def __init__(self, value=0.5):
-        self.value = value
-
-    def __call__(self):
-        return self.value
-
-
 class FakeLink(Link):
     """An API that answers as the test has planned, and after that keeps polls waiting and stores results.
 

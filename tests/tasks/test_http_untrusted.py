@@ -14,7 +14,7 @@ from agent.link.credentials import Token
 from agent.link.http import EVENTS, MAX_BODY_BYTES, WHOLE_SECONDS, Http
 from agent.link.poll import PollLink
 from agent.model import Outcome, Result
-from tests.tasks.fakes import Chance, FakeReadyResult
+from tests.tasks.fakes import FakeReadyResult
 
 TOKEN = "t0ken-that-nobody-may-see"
 OK = Result(Outcome.SUCCEEDED, exit_code=0)
@@ -39,7 +39,7 @@ def api(routes):
 
 @pytest.fixture
 async def link(api, tmp_path):
-    link = PollLink(Http(configured(tmp_path, "http://localhost:1/base")), Chance(1.0))
+    link = PollLink(Http(configured(tmp_path, "http://localhost:1/base")))
     yield link
     await link.aclose()
 

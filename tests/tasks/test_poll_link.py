@@ -16,7 +16,7 @@ from agent.link.credentials import Token
 from agent.link.http import MAX_BODY_BYTES, Http
 from agent.link.poll import PollLink
 from agent.model import Outcome, Result
-from tests.tasks.fakes import Chance, FakeReadyResult
+from tests.tasks.fakes import FakeReadyResult
 
 COMMAND = {"id": "c1", "args": ["get", "pods"], "timeout": 5}
 OK = Result(Outcome.SUCCEEDED, exit_code=0, execution_time_ms=12, output_bytes=5)
@@ -41,8 +41,9 @@ def api(routes):
 
 
 @pytest.fixture
-async def link(api, config):
-    link = PollLink(Http(config), Chance(1.0))
+async def link(api, config, monkeypatch):
+    monkeypatch.setattr("agent.link.poll.random", lambda: 1.0)
+    link = PollLink(Http(config))
     yield link
     await link.aclose()
 
@@ -97,13 +98,14 @@ async def test_an_idle_minute_is_four_requests(link, api, autojump_clock):
     assert len(api.calls) == 40
 
 
-async def test_after_an_outage_the_next_poll_lasts_a_part_so_that_no_fleet_stays_in_step(config, api, autojump_clock):
+async def test_after_an_outage_the_next_poll_lasts_a_part_so_that_no_fleet_stays_in_step(
+    link, api, monkeypatch, autojump_clock
+):
+    monkeypatch.setattr("agent.link.poll.random", lambda: 0.4)
     Balancer(api, 20, None)
-    link = PollLink(Http(config), Chance(0.4))
     for eager in (False, False, True, False, False):
         await link.receive(eager=eager)
     assert waits(api) == [8, 20, 1, 8, 20]
-    await link.aclose()
 
 
 async def test_an_eager_poll_is_short_and_asks_no_status(link, api):

@@ -17,7 +17,7 @@ from agent.link import Verdict, open_link
 from agent.link.http import Http
 from agent.link.stream import FIRST_SECONDS, SILENCE_SECONDS, STEADY_SECONDS, StreamLink
 from agent.model import Capabilities, Malformed, Outcome, Result
-from tests.tasks.fakes import Chance, FakeReadyResult
+from tests.tasks.fakes import FakeReadyResult
 
 OK = Result(Outcome.SUCCEEDED, exit_code=0, execution_time_ms=12, output_bytes=5)
 CONNECTED = b'event: connected\r\ndata: {"status": "connected"}\r\n\r\n'
@@ -117,14 +117,14 @@ def api(routes):
     return Api(routes)
 
 
-@pytest.fixture
-def chance():
-    return Chance(0.5)
+@pytest.fixture(autouse=True)
+def chance(monkeypatch):
+    monkeypatch.setattr("agent.link.stream.random", lambda: 0.5)
 
 
 @pytest.fixture
-async def link(environ, api, token_file_wanted, chance):
-    link = StreamLink(Http(Config.from_environ(environ)), chance=chance)
+async def link(environ, api, token_file_wanted):
+    link = StreamLink(Http(Config.from_environ(environ)))
     yield link
     await link.aclose()
 
@@ -250,7 +250,7 @@ async def test_when_the_next_stream_fails_too_the_outage_sets_the_pace(link, api
     await opened(link, api)
 
 
-async def test_streams_that_end_as_they_begin_are_opened_ever_more_slowly(link, api, chance, autojump_clock):
+async def test_streams_that_end_as_they_begin_are_opened_ever_more_slowly(link, api, autojump_clock):
     pauses = []
     for _ in range(6):
         wire = await opened(link, api)
@@ -633,7 +633,7 @@ async def test_what_an_answer_means_for_a_result(link, api, answer, verdict, sta
 async def test_a_token_file_that_is_gone_at_the_start_is_told(environ, api, token_file):
     config = Config.from_environ(environ)
     token_file.unlink()
-    link = StreamLink(Http(config), chance=Chance())
+    link = StreamLink(Http(config))
     reply = await link.deliver(FakeReadyResult(OK))
     assert (reply.verdict, reply.status) == (Verdict.LATER, None)
     with pytest.raises(LinkDown, match="token file"):
@@ -698,7 +698,7 @@ def capable():
 @pytest.fixture
 async def reporting(environ, api, capable):
     http = Http(Config.from_environ(environ))
-    link = StreamLink(http, capable, chance=Chance())
+    link = StreamLink(http, capable)
     api.router.post("/executor/capabilities").respond(json={"status": "success", "mode": "readOnly"})
     api.router.post("/executor/heartbeat").respond(json={"status": "success"})
     async with trio.open_nursery() as nursery:

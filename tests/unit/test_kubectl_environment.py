@@ -30,13 +30,10 @@ def program(tmp_path: Path) -> Path:
 
 
 def prepare(tmp_path: Path, account: Path, environ: dict[str, str] | None = None, kubectl: str = "") -> Environment:
-    return Environment.prepare(
-        kubectl=kubectl or str(tmp_path / "kubectl"),
-        kubeconfig=None,
-        home=tmp_path / "home",
-        environ=POD if environ is None else environ,
-        service_account=account,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("agent.kubectl.environment.SERVICE_ACCOUNT", account)
+        patch.setattr(os, "environ", POD if environ is None else environ)
+        return Environment.prepare(kubectl or str(tmp_path / "kubectl"), None, tmp_path / "home")
 
 
 def test_the_kubeconfig_of_a_pod(tmp_path: Path, account: Path, program: Path) -> None:
@@ -163,10 +160,11 @@ def test_a_home_of_ours_alone(tmp_path: Path, account: Path, program: Path) -> N
         ("max\n", MOST_BYTES),
     ],
 )
-def test_what_the_containers_limit_leaves_beside_the_agent(tmp_path: Path, limit: str, share: int) -> None:
-    (tmp_path / "memory.max").write_text(limit)
-    assert data_limit([tmp_path / "absent", tmp_path / "memory.max"]) == share
-
-
-def test_no_container(tmp_path: Path) -> None:
-    assert data_limit([tmp_path / "absent"]) == MOST_BYTES
+def test_what_the_containers_limit_leaves_beside_the_agent(
+    tmp_path: Path, limit: str, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = (tmp_path / "absent", tmp_path / "memory.max")
+    monkeypatch.setattr("agent.kubectl.environment.CONTAINER_FILES", files)
+    assert data_limit() == MOST_BYTES  # no container
+    files[1].write_text(limit)
+    assert data_limit() == share

@@ -47,7 +47,7 @@ async def linked(url, folder, **environ):
             **environ,
         }
     )
-    link = StreamLink(Http(config), chance=lambda: 0.5)
+    link = StreamLink(Http(config))
     try:
         yield link
     finally:

@@ -55,6 +55,16 @@ class Recorder:
 
 
 @pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "account"
+    folder.mkdir()
+    (folder / "token").write_text("first")
+    monkeypatch.setattr("agent.kubectl.environment.SERVICE_ACCOUNT", folder)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    return folder
+
+
+@pytest.fixture
 def configured() -> Iterator[Recorder]:
     with Recorder().serving() as recorder:
         yield recorder
@@ -128,19 +138,16 @@ async def test_a_kubeconfig_that_changes_leads_nowhere_else(
     assert ("no such file" if change == "gone" else "context was not found for specified context: lab") in kept.stderr
 
 
-async def test_in_a_pod_the_token_is_sent_and_its_successor_too(real: Path, tmp_path: Path, kept: Kept) -> None:
+async def test_in_a_pod_the_token_is_sent_and_its_successor_too(
+    real: Path, tmp_path: Path, account: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
-    account = tmp_path / "account"
-    account.mkdir()
     authority.cert_pem.write_to_path(account / "ca.crt")
-    (account / "token").write_text("first")
     with Recorder().serving(tls) as server:
-        environ = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.port)}
-        kubectl = await Kubectl.prepare(
-            kubectl=str(real), kubeconfig=None, home=tmp_path / "home", environ=environ, service_account=account
-        )
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+        kubectl = await Kubectl.prepare(str(real), None, tmp_path / "home")
         assert await ask(kubectl, kept) == 0
         assert {token for _, token in server.asked} == {"Bearer first"}
         server.asked.clear()
@@ -149,18 +156,15 @@ async def test_in_a_pod_the_token_is_sent_and_its_successor_too(real: Path, tmp_
         assert {token for _, token in server.asked} == {"Bearer second"}
 
 
-async def test_in_a_pod_a_server_with_another_ca_gets_no_token(real: Path, tmp_path: Path, kept: Kept) -> None:
+async def test_in_a_pod_a_server_with_another_ca_gets_no_token(
+    real: Path, tmp_path: Path, account: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
-    account = tmp_path / "account"
-    account.mkdir()
     trustme.CA().cert_pem.write_to_path(account / "ca.crt")
-    (account / "token").write_text("first")
     with Recorder().serving(tls) as server:
-        environ = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.port)}
-        kubectl = await Kubectl.prepare(
-            kubectl=str(real), kubeconfig=None, home=tmp_path / "home", environ=environ, service_account=account
-        )
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+        kubectl = await Kubectl.prepare(str(real), None, tmp_path / "home")
         assert await ask(kubectl, kept) == 1
         assert server.asked == []
     assert "certificate signed by unknown authority" in kept.stderr
