@@ -1,8 +1,7 @@
 """The circuit breaker of the API: when to ask again after a failure, and when to believe what answers.
 
-After a failure nobody may ask until a delay is over. The delays are exponential with full jitter (a uniform draw from
-zero to the bound): after an outage of minutes the attempts of 10,000 agents are spread evenly over the cap, so that the
-API isn't knocked over again as it comes back.
+After a failure nobody may ask until a delay is over, exponential with full jitter: after an outage of minutes the
+attempts of 10,000 agents are spread evenly over the cap, and don't knock the API over again as it comes back.
 """
 
 from collections.abc import Awaitable, Callable

@@ -21,7 +21,6 @@ from agent.settings import Setting, in_units
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # the token doesn't leave the machine
 _OF_A_SERVICE = re.compile("_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT(_|$)")
 
-LinkName = Literal["poll", "stream"]
 S = Setting
 
 
@@ -42,7 +41,7 @@ class Config:
         "How much is logged.")]
     log_format: Annotated[str | None, S("LOG_FORMAT", None, read.one_of("json", "text"),
         "`json` or `text`; by default text on a terminal and JSON elsewhere.")]
-    link: Annotated[LinkName, S("KUBENTLY_LINK", "poll", read.one_of("poll", "stream"),
+    link: Annotated[Literal["poll", "stream"], S("KUBENTLY_LINK", "poll", read.one_of("poll", "stream"),
         "How commands arrive: long polling, or the event stream of Kubently 2.x.")]
     spool_path: Annotated[Path, S("KUBENTLY_SPOOL_PATH", "/var/lib/kubently/spool.db", read.path,
         "The spool's file; its folder must be writable, and for the agent alone.")]

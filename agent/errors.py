@@ -10,10 +10,7 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 class AgentError(Exception):
-    """Base of all that this package raises for a person to read.
-
-    `problem` is a sentence that says what is wrong, `hint` one that says what to do; "" where there is nothing to say.
-    """
+    """Base of all that is raised for a person to read. `problem` says what is wrong, `hint`, if any, what to do."""
 
     def __init__(self, problem: str, hint: str = "") -> None:
         self.problem = problem
@@ -53,10 +50,8 @@ class DamagedResult(SpoolError):  # noqa: N818
 
 
 class LinkDown(AgentError):  # noqa: N818
-    """The API couldn't be reached, or answered with something that isn't its contract.
-
-    `status` is the HTTP status if there was one. `retry_after` is in seconds, as the server asked (already bounded).
-    `refused` is true for 401 and 403: the API is there but doesn't accept this agent's token.
+    """The API couldn't be reached, or answered with something that isn't its contract. `refused`: by 401 or 403, it is
+    there but doesn't accept this agent's token. `retry_after` is in seconds, as the server asked (already bounded).
     """
 
     def __init__(

@@ -24,9 +24,7 @@ INTERRUPTED = "The agent was stopped while this ran. What kubectl had printed so
 
 
 class Output:
-    """One command's output on its way into the spool: redacted, which makes pieces of it. The last ones are held back
-    for the final commit.
-    """
+    """One command's output on its way into the spool: redacted, in pieces, the last of them for the final commit."""
 
     def __init__(self, spool: Spool, command_id: str, redaction: Redaction) -> None:
         self._spool = spool
@@ -39,9 +37,7 @@ class Output:
             await self._spool.append(self._command_id, stream, piece)
 
     def end(self, *, cut: bool) -> tuple[list[tuple[Stream, str]], Counter[str]]:
-        """The output has ended; `cut`: kubectl had more to print. Returns what isn't in the spool yet, and how
-        many credentials were taken out of all, by kind.
-        """
+        """The output has ended; `cut`: kubectl had more. Returns what isn't stored yet, and the credentials by kind."""
         rest = [(stream, redactor.end(cut=cut)) for stream, redactor in self._redactors.items()]
         return rest, self._redactors["stdout"].counts + self._redactors["stderr"].counts
 
@@ -116,15 +112,6 @@ class Executor:
         self._metrics.redacted(redactions)
         if redactions["failed"]:
             log.error("redaction failed, output was left out", command_id=command.id, windows=redactions["failed"])
-        log.info(
-            "command finished",
-            command_id=command.id,
-            correlation_id=command.correlation_id,
-            session_id=command.session_id,
-            outcome=result.outcome.value,
-            exit_code=result.exit_code,
-            execution_time_ms=result.execution_time_ms,
-            output_bytes=result.output_bytes,
-            redactions=result.redactions,
-            rule=result.rule,
-        )
+        ids = {"command_id": command.id, "correlation_id": command.correlation_id, "session_id": command.session_id}
+        told = ("outcome", "exit_code", "execution_time_ms", "output_bytes", "redactions", "rule")
+        log.info("command finished", **ids, **{name: getattr(result, name) for name in told})

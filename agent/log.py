@@ -1,8 +1,7 @@
 """One line per event, JSON for machines or text for people, on standard error.
 
-A line holds a time, a level, the task, an event in plain words, and named fields. What must never be in a line: the
-token, output of kubectl, the environment. So only fields that a caller names are logged, exceptions are logged by their
-sentence, and nothing here ever formats a request, a header or a configuration object.
+A line must never hold the token, output of kubectl, or the environment. So only fields that a caller names are logged,
+exceptions by their sentence, and nothing here ever formats a request, a header or a configuration object.
 
 Whoever reads standard error may stop reading: a container runtime that is stuck, a terminal after Ctrl-S. Nobody in the
 agent ever waits for that. All lines come from the event loop.
@@ -108,9 +107,7 @@ def _readable(value: object) -> str:
 
 
 def set_up(level: str, style: str | None) -> None:
-    """Send the agent's log to standard error, and what libraries log nowhere. `style`: "json", "text", or None for text
-    on a terminal and JSON elsewhere.
-    """
+    """Send the agent's log to standard error. `style`: "json", "text", or None for text on a terminal and else JSON."""
     lines = Lines(2, level, as_text=style == "text" or (style is None and sys.stderr.isatty()))
     sinks[:] = [lines.take]
     atexit.register(lines.flush)

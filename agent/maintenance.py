@@ -13,15 +13,11 @@ log = Log("maintenance")
 
 EVERY_SECONDS = 10.0  # so that space comes back while a backlog drains, and an idle agent stays below 0.2 % CPU
 SHORT_OF_ROOM_SECONDS = 2.0  # when the spool is full: only a sweep deletes the output that is kept for people
-TURNS_WITHIN_SECONDS = 180.0
-"""A sweep goes through the spool's thread: silence means that the loop, that thread or the disk hangs."""
+TURNS_WITHIN_SECONDS = 180.0  # without a sweep for so long the loop, the spool's thread or the disk hangs
 
 
 async def maintain(spool: Spool, refresh: Callable[[], object], metrics: Metrics) -> None:
-    """Sweep for ever. If a sweep fails, as on a full disk, the next turn tries again.
-
-    `refresh` re-reads files that operators may change, such as the policy.
-    """
+    """Sweep for ever; what fails, as on a full disk, is tried again next time. `refresh` re-reads the policy file."""
     failing = full = False
     while True:
         metrics.alive_until["maintenance"] = trio.current_time() + TURNS_WITHIN_SECONDS

@@ -20,8 +20,7 @@ from agent.spool import Spool, until_written
 
 log = Log("poller")
 
-REPEATED_SECONDS = 1.0
-"""The pause after commands of which none was new. Without it an API that repeats itself is asked 4,000 times/s."""
+REPEATED_SECONDS = 1.0  # after commands of which none was new, or an API that repeats itself is asked 4,000 times/s
 TURNS_WITHIN_SECONDS = 900.0  # a server's Retry-After (5 min), a pause of the agent's own and a long poll together
 
 BUSY = Result(

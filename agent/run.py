@@ -88,8 +88,7 @@ class Agent:
         self.metrics = Metrics()
         what, whose = ("API", "API's status") if link.pulls else ("stream of commands", "API")
         shared = (random.random, lambda: spool.pending, link.pause_seconds)
-        self.circuit = Circuit(*shared, what)
-        """The poller's: an agent that gets no commands isn't ready, whoever takes its results."""
+        self.circuit = Circuit(*shared, what)  # the poller's: an agent that can't get commands isn't ready
         self._trust = Trust(Circuit(*shared, whose), self.circuit, link.recognise, aside=not link.pulls)
         self._poller = Poller(link, spool, self.circuit, self._trust, self.metrics)
         longest = config.command_timeout_max

@@ -2,8 +2,7 @@
 
 A result is delivered when the API has said so itself, and not before. After a failure nothing is sent until the API has
 been recognised (see `agent.circuit.Trust`): then the failure was that result's own, and it alone waits, longer each
-time. A result that never gets through is cut if it may be too large, else set aside where people see it. It never holds
-up the others.
+time. One that never gets through is cut if it may be too large, else set aside where people see it.
 """
 
 import math

@@ -1,8 +1,7 @@
 """What `kubently-agent check` looks at, before the agent runs or beside it in the same pod: one subject a file.
 
 Nothing here takes the spool's lock, touches what a running agent uses, or waits without a limit. An area ends at its
-first failure, as what follows needs what failed. The areas don't depend on each other: the cluster is looked at even if
-the API is away.
+first failure, as what follows needs what failed. The areas don't depend on each other.
 """
 
 from collections.abc import Callable
@@ -37,9 +36,7 @@ Tell = Callable[[Finding], None]
 
 @dataclass
 class Area:
-    """Checks that build on each other, in order. An AgentError inside is the failure of the current check, and ends the
-    area: the agent itself would say the same.
-    """
+    """Checks that build on each other. An AgentError inside is the current check's failure, and ends the area."""
 
     title: str
     tell: Tell

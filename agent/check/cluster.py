@@ -1,5 +1,4 @@
-"""kubectl, the cluster's API server as kubectl reaches it, and what may be done there: enough, and nothing beyond
-reading.
+"""kubectl, the cluster's API server as kubectl reaches it, and what may be done there: enough reading, and no more.
 
 Kubernetes itself is asked (`kubectl auth can-i`), whoever gave the rights. The agent's guard refuses all that is
 forbidden here anyway; but rights that aren't there can't be used by whoever gets at the pod's token either.
@@ -17,18 +16,15 @@ from agent.kubectl import Kubectl
 from agent.kubectl.environment import SERVICE_ACCOUNT
 from agent.model import Outcome
 
-SERVER_SECONDS = 15.0
-
-NEEDED = {
+SERVER_SECONDS = 15.0  # for any answer
+NEEDED = {  # a check, and what of each `can-i` must be answered with yes
     "get and list pods": "get pods, list pods",
     "read logs": "get pods/log",
     "list events": "list events",
     "list workloads": "list deployments.apps",
     "list nodes": "list nodes",
 }
-"""A check, and what of each `can-i` must be answered with yes."""
-
-FORBIDDEN = {
+FORBIDDEN = {  # a check, what must be answered with no, and what to do if it isn't
     "no secrets": (
         "get secrets, list secrets, create serviceaccounts/token",
         "Its kubectl could read credentials. Remove that right (wide-read gives it, and any role with '*').",
@@ -44,8 +40,6 @@ FORBIDDEN = {
         "With it programs can be run in pods, even by `get`. Remove that right from its roles.",
     ),
 }
-"""A check, what must be answered with no, and what to do if it isn't."""
-
 _ROLES = "the roles of kustomize/base (ClusterRoles view and kubently-agent) to this service account."
 
 

@@ -1,6 +1,4 @@
-"""`kubently-agent`: the commands and their exit codes. Whatever ends a command, and whoever reads what it prints, a
-person gets sentences and never a traceback.
-"""
+"""`kubently-agent`: the commands, and their exit codes. Whatever ends one, people get sentences, never a traceback."""
 
 import argparse
 import os

@@ -34,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Answer the command line's arguments, or each line of standard input. Raises ConfigError for a policy file that
-    can't be used.
-    """
+    """Answer the command line's arguments, or each line of standard input. Raises ConfigError for a bad policy file."""
     policy = PolicyFile(options.policy or SETTINGS["policy_file"].read(os.environ)).current()
     if options.explain:
         print(explain(policy), end="")

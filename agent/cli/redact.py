@@ -31,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Redact standard input, as one text or object by object. Raises ConfigError if the policy file can't be used, and
-    AgentError if a line isn't what --json reads.
-    """
+    """Redact standard input. Raises ConfigError for a bad policy file, AgentError for a line that --json can't read."""
     redaction = PolicyFile(args.policy or SETTINGS["policy_file"].read(os.environ)).current().redaction
     lines, begin = lines_given("Type or paste text"), partial(Redactor, redaction, explain=args.explain)
     if args.json:

@@ -40,7 +40,6 @@ LISTS = {
 }
 """What is shown of each view, where any row has it. A long text stands last: a line ends where the terminal does."""
 
-_COLUMNS = 100  # of a table when there is no terminal to ask
 _CELL = 40  # the most of a cell that isn't the last in its line
 _UNIT = re.compile("_(at|ms|s|bytes)$")
 _TITLES = {"command_id": "ID", "execution_time_ms": "TOOK"}
@@ -163,7 +162,7 @@ def table(columns: str, rows: Sequence[Row]) -> list[str]:
         cells.append([*(cut(word, _CELL) for word in words), last])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
-    return [cut(line, shutil.get_terminal_size((_COLUMNS, 24)).columns) for line in lines]
+    return [cut(line, shutil.get_terminal_size((100, 24)).columns) for line in lines]
 
 
 def shown(name: str, value: Any) -> str:

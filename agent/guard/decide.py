@@ -17,10 +17,8 @@ _SHELL = re.compile(r"[|&;<].*|\d?>.*|.*\$\(.*", re.DOTALL)
 def decide(args: object, policy: Policy = DEFAULT_POLICY) -> tuple[str, ...]:
     """What to run for these arguments, both without kubectl itself: the only command line that runs.
 
-    It is written anew from what was parsed and checked, so that no second parser can understand it differently.
-
-    Raises:
-        Refused: these arguments don't run. Nothing else is ever raised, whatever `args` is.
+    It is written anew from what was parsed and checked, so that no second parser can understand it differently. Raises
+    Refused if these arguments don't run, and nothing else, whatever `args` is.
     """
     verb, asked, operands = parse(_checked(args))
     policy.check_verb(verb)

@@ -106,5 +106,4 @@ def _output_complaint(value: str) -> str | None:
     return None if value in _WORDS else f"expected {_SAYS}"
 
 
-OUTPUT = ValueRule(FlagType.TEXT, _SAYS, _output_complaint)
-"""A word, or a format written out on the command line. It can only show what was fetched anyway."""
+OUTPUT = ValueRule(FlagType.TEXT, _SAYS, _output_complaint)  # it can only show what was fetched anyway

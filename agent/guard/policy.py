@@ -1,7 +1,5 @@
-"""What may run here: everything of the tables, or less.
-
-A policy file is TOML; docs/guard.md has its keys. It can only narrow what the tables allow, and say what of kubectl's
-output is taken out.
+"""What may run here: everything of the tables, or less. A policy file is TOML; docs/guard.md has its keys. It can only
+narrow what the tables allow, and say what of kubectl's output is taken out.
 """
 
 import tomllib
@@ -55,8 +53,7 @@ class Policy:
         for kind in types:
             self._check_scope(verb, kind)
         if verb.name == "cluster-info" and "kube-system" not in self.namespaces:
-            why = "cluster-info reads the namespace kube-system, which the policy file doesn't allow"
-            raise Refused("policy", why)
+            raise Refused("policy", "cluster-info reads the namespace kube-system, which the policy file doesn't allow")
         if not verb.namespaced:
             return flags
         asked, choice = flags.get("namespace", self.namespaces[:1])[0], " or ".join(self.namespaces)
@@ -135,9 +132,7 @@ _LIMITS = {
 
 
 def parse_policy(text: str) -> Policy:
-    """The policy that a file's text describes. Raises PolicyError if it isn't TOML, has an unknown key or a wrong type,
-    or would allow more than the tables do.
-    """
+    """The policy in a file's text. Raises PolicyError if it isn't one, or would allow more than the tables do."""
     try:
         found = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -68,12 +68,8 @@ _GROUPS = (
 )  # fmt: skip
 """Kubernetes' own. A shortened group (kubectl takes "deployments.ap") might mean a custom type, so it isn't known."""
 
-CATEGORIES = frozenset({"all", "api-extensions"})
-"""Words that kubectl takes for several types."""
-
-MEASURED = {"podmetrics": "pods", "nodemetrics": "nodes"}
-"""Types that hold the metrics of another type's objects."""
-
+CATEGORIES = frozenset({"all", "api-extensions"})  # words that kubectl takes for several types
+MEASURED = {"podmetrics": "pods", "nodemetrics": "nodes"}  # types that hold the metrics of another type's objects
 _SAME_OBJECTS = {**MEASURED, "projects": "namespaces", "project": "namespaces"}
 """Types that reveal much the same as another: denying that one denies these."""
 
@@ -90,15 +86,12 @@ def _by_name(table: str) -> dict[str, str]:
 
 _NAMESPACED = _by_name(_NAMESPACED_TYPES)
 _OWN = _NAMESPACED | _by_name(_CLUSTER_SCOPED_TYPES)
-OWN_TYPES = tuple(dict.fromkeys(_OWN.values()))
-"""Every type of Kubernetes' own, by its plural: those in namespaces first."""
+OWN_TYPES = tuple(dict.fromkeys(_OWN.values()))  # plurals, of those in namespaces first
 
 
 def holds_credentials(kind: str) -> bool:
-    """Whether a type's objects are credentials, which nobody may read.
-
-    kubectl finds a type by plural, singular, short name and kind, whatever the case, and takes the kind of a list
-    (SecretList) for a type, too.
+    """Whether a type's objects are credentials, which nobody may read. kubectl finds a type by plural, singular, short
+    name and kind, whatever the case, and takes the kind of a list (SecretList) for a type, too.
     """
     bases = _bases(kind)
     if "secret" in bases or _is_listed(kind, CREDENTIALS):

@@ -12,7 +12,6 @@ from agent.metrics import by, family, labels
 from agent.spool import Counts, Recovery
 
 _STARTED = time.time()
-_PAGE_BYTES = resource.getpagesize()
 
 
 def _gauge(name: str, words: str, value: float) -> str:
@@ -20,9 +19,7 @@ def _gauge(name: str, words: str, value: float) -> str:
 
 
 def of_agent(version: str, running: int, checks: Mapping[str, int], circuit: Circuit, now: float) -> Iterator[str]:
-    """Who this is with which kubectl, how many of those run, what `/readyz` would say, and the API as seen from here.
-    `now` is the clock of the circuit.
-    """
+    """Which agent and kubectl these are, what `/readyz` would say, and the API at `now`, by the circuit's clock."""
     build = {labels(version=__version__, kubectl=version): 1}
     yield family("kubently_build_info", "gauge", "Versions of the agent and its kubectl.", build)
     yield _gauge("kubently_kubectl_running", "kubectl processes at the moment.", running)
@@ -63,7 +60,7 @@ def of_process() -> Iterator[str]:
     words, cpu = "Processor time of the agent itself.", {"": time.process_time()}
     yield family("process_cpu_seconds_total", "counter", words, cpu)
     try:
-        resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
         files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # Path would make an object of each
     except OSError:  # another system
         return

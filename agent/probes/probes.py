@@ -23,8 +23,7 @@ WRITE_AGAIN_SECONDS = 60.0  # for which a good answer of the spool is believed: 
 SPOOL_SECONDS = 2.0  # that a page waits for the spool
 LATELY_SECONDS = 120.0  # the API is asked every 25 s or more often, so two answers may be missed
 
-Check = tuple[bool, str]
-"""Whether something that readiness depends on is well, and what was found."""
+Check = tuple[bool, str]  # whether something that readiness depends on is well, and what was found
 
 
 @dataclass(eq=False)

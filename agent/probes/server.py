@@ -20,10 +20,8 @@ HEAD_BYTES = 8 * 1024  # of a request line and headers together
 REQUEST_SECONDS = 5.0  # for a request to arrive, to be answered, and for the answer to be read
 CONNECTIONS = 8  # open at once: each is a descriptor, and kubectl needs some too
 
-Page = tuple[int, str]
-"""An answer: its status, and text, as Prometheus reads it."""
-Answer = Callable[[str, str], Awaitable[Page]]
-"""Makes a page from the path and the query."""
+Page = tuple[int, str]  # status and text
+Answer = Callable[[str, str], Awaitable[Page]]  # makes a page from path and query
 
 
 async def listen(address: tuple[str, int]) -> list[trio.SocketListener]:

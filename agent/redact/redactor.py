@@ -2,8 +2,7 @@
 
 The text is worked through in windows whose edges depend on the text alone, never on the pieces that it came in: so
 each cut of a text gives the same result. Of each window the last part is only looked at (a name may follow its value)
-and comes again, with some of what was passed before it. A value that reaches the window's end is left out until it
-ends.
+and comes again, with some of what was before it. A value that reaches the window's end is left out until it ends.
 """
 
 import re

@@ -117,8 +117,7 @@ RULES = (
 )
 # fmt: on
 
-KINDS = (*(rule.kind for rule in RULES), "custom")
-"""Those of the table, and `custom` for the policy file's own names and patterns."""
+KINDS = (*(rule.kind for rule in RULES), "custom")  # `custom`: the policy file's own names and patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +130,7 @@ class Redaction:
 
 
 DEFAULT = Redaction()
-REDACT_KEYS = ("redact", "redact_off", "redact_patterns", "redact_keys")
-"""Keys of the policy file."""
+REDACT_KEYS = ("redact", "redact_off", "redact_patterns", "redact_keys")  # of the policy file
 
 
 def parse_redaction(values: Mapping[str, object]) -> Redaction:

@@ -21,11 +21,8 @@ class Taken(NamedTuple):
     ends: Ends | None = None
 
 
-Find = Callable[[str, int], Iterable[Taken]]
-"""(text, where the anchor begins) → credentials."""
-
-NEAR = 4096
-"""Characters within which a name and its value, or the keys of one object, are looked for."""
+Find = Callable[[str, int], Iterable[Taken]]  # (text, where the anchor begins) → credentials
+NEAR = 4096  # characters within which a name and its value, or the keys of one object, are looked for
 
 
 def _to(pattern: str) -> Ends:
@@ -41,14 +38,12 @@ word = _to(
 """Up to a blank, a quote, or a delimiter that something else follows."""
 bare_word = _to(r"(?>(?:[^\s&;,] | [&;,](?![\w.-]+=))*)")
 """The same where quotes are part of it: a line of an environment file."""
-run = _to(r"(?>(?:[\w+/=~-]|\.+(?=[\w+/=~-]|\Z))*)")
-"""Characters of base64, of URLs' base64, and dots between them."""
+run = _to(r"(?>(?:[\w+/=~-]|\.+(?=[\w+/=~-]|\Z))*)")  # base64, URLs' base64, and dots between
 line = _to(r"(?>(?:[^\n\r\\ ]|[ ](?!\#[ ])|\\(?!n\\?(?:\n|\Z)))*)")
 r"""The rest of the line, without a comment. KYAML writes \n\ at its end."""
 logical_line = _to(r'(?>(?:[^"\n\r\\]|\\(?![nrt"\\]))*)')
 r"""The rest of a line inside a quoted string, where line ends are written \n."""
-tag = _to(r"(?>(?:(?!\\+u003c)[^<\n])*)")
-"""The inside of an XML element."""
+tag = _to(r"(?>(?:(?!\\+u003c)[^<\n])*)")  # the inside of an XML element
 
 STAMP = r"(?:\[pod/[^\s\]]{1,400}\][ ])?(?:\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:\d\d)[ ])?"
 """What `kubectl logs --prefix --timestamps` writes before each line."""
