@@ -48,8 +48,7 @@ class Command:
     timeout: float | None = None  # seconds, as asked by the sender; None for the default
     correlation_id: str | None = None
     session_id: str | None = None
-    tool: str = "kubectl"
-    """What is to be done: "kubectl" runs `args`; "log_search" does what `request` says."""
+    tool: str = "kubectl"  # which runs `args`; "log_search" does what `request` says
     request: Mapping[str, Any] | None = None  # a tool's parameters as the API sent them: JSON
 
 
@@ -78,10 +77,8 @@ class Result:
     """The outcome of one command, without its output: that is in the spool, in pieces."""
 
     outcome: Outcome
-    exit_code: int | None = None
-    """As kubectl gave it; 128 + N when signal N ended it, as a shell reports it; None when nothing ran."""
-    error: str | None = None
-    """The agent's own sentence. What kubectl wrote to stderr is in the spool and follows it."""
+    exit_code: int | None = None  # kubectl's; 128 + N if signal N ended it, as a shell reports it; None if nothing ran
+    error: str | None = None  # the agent's own sentence; what kubectl wrote to stderr follows it, from the spool
     execution_time_ms: int = 0
     output_bytes: int = 0  # of stdout in full, as UTF-8, those beyond the cap included
     truncated: bool = False  # some of stdout was beyond the cap and isn't in the spool

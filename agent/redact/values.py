@@ -36,8 +36,7 @@ word = _to(
     | [)\]}](?![\s"'\\,;:)\]}]|\.\s|\.?$) )*)"""
 )
 """Up to a blank, a quote, or a delimiter that something else follows."""
-bare_word = _to(r"(?>(?:[^\s&;,] | [&;,](?![\w.-]+=))*)")
-"""The same where quotes are part of it: a line of an environment file."""
+bare_word = _to(r"(?>(?:[^\s&;,] | [&;,](?![\w.-]+=))*)")  # the same where quotes are part of it: environment files
 run = _to(r"(?>(?:[\w+/=~-]|\.+(?=[\w+/=~-]|\Z))*)")  # base64, URLs' base64, and dots between
 line = _to(r"(?>(?:[^\n\r\\ ]|[ ](?!\#[ ])|\\(?!n\\?(?:\n|\Z)))*)")
 r"""The rest of the line, without a comment. KYAML writes \n\ at its end."""
