@@ -30,7 +30,7 @@ def backoff(failures: int, random: Callable[[], float], cap: float = CAP_SECONDS
 class Circuit:
     """Open from a failure to the next success. Outages are logged: of `what`, and how many results are `waiting`.
 
-    `random` draws uniformly from [0, 1), `cap` is the longest delay that is chosen here, `now` a monotonic clock.
+    `random` draws uniformly from [0, 1), `cap` is the longest delay chosen here, `now` a monotonic clock; in seconds.
     """
 
     def __init__(

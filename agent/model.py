@@ -36,7 +36,7 @@ def json_text(data: bytes) -> bytes:
 
 MAX_ARGUMENTS = 64  # per command; the longest line by a person that we know of has 23
 MAX_ARGUMENT_BYTES = 16 * 1024  # of one command's arguments together, as UTF-8; Linux allows 128 KiB for each
-MAX_ID_CHARS = 256  # a longer command id is answered with an error; UUIDs have 36
+MAX_ID_CHARS = 256  # longer ids are answered with an error, so that tables and logs stay readable; UUIDs have 36
 
 
 @dataclass(frozen=True, slots=True)

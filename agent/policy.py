@@ -11,7 +11,7 @@ log = Log("policy")
 
 
 class PolicyFile:
-    """The policy in force. Raises ConfigError when made for a path at which no usable file is."""
+    """The policy in force. Raises ConfigError when made for a path without a usable file."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path

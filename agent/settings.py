@@ -31,7 +31,7 @@ class Setting:
     secret: bool = False  # never shown
 
     def read(self, environ: Mapping[str, str]) -> Any:
-        """From the variable's text or the default; None if there is neither. Raises ConfigError, which names it."""
+        """The variable's value or the default; None if there is neither. Raises ConfigError that names the variable."""
         text = environ.get(self.name, "").strip() or self.default
         if text is None and self.example:
             raise ConfigError(f"{self.name} is not set.", self.example)
@@ -187,7 +187,7 @@ class FileWatch:
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """What identifies a file's version; None if it is missing. ctime also shows changed permissions."""
+    """What identifies a file's version; None if it is missing. ctime shows changed permissions. Takes microseconds."""
     try:
         stat = path.stat()
     except OSError:

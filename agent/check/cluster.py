@@ -16,7 +16,7 @@ from agent.kubectl import Kubectl
 from agent.kubectl.environment import SERVICE_ACCOUNT
 from agent.model import Outcome
 
-SERVER_SECONDS = 15.0  # for any answer
+SERVER_SECONDS = 15.0  # for each answer of kubectl
 NEEDED = {  # a check, and what of each `can-i` must be answered with yes
     "get and list pods": "get pods, list pods",
     "read logs": "get pods/log",

@@ -41,7 +41,7 @@ class Probes:
     draining = False
 
     async def serve(self, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve, for ever. Started, with the port, once the address is open. Raises ConfigError if that can't be."""
+        """Serve, for ever. Started, with the port, once the address is open. Raises ConfigError if it can't be."""
         listeners = await listen(self._address)
         port = listeners[0].socket.getsockname()[1]
         log.info("probes are served", address=self._address[0], port=port)
