@@ -41,10 +41,10 @@ class Poller:
     async def run(self) -> None:
         """Receive and journal, for ever."""
         while True:
-            if self._link.pulls:
-                self._trust.aside = not self._spool.room
+            while self._link.pulls and not self._spool.room:
+                self._trust.aside = True
                 await self._spool.space.wait()
-                self._trust.aside = False
+            self._trust.aside = not self._link.pulls
             self._metrics.alive_until["poller"] = trio.current_time() + TURNS_WITHIN_SECONDS
             await trio.sleep(self._circuit.pause)
             batch = await self._receive()

@@ -280,7 +280,7 @@ PLANTED = (
     Planted(
         "a poller that waits for room after an outage doesn't hold up what makes room",
         "agent/poller.py",
-        "                self._trust.aside = not self._spool.room\n",
+        "                self._trust.aside = True\n",
         "",
         ("tests/tasks/test_run.py", "-k", "outage_has_filled"),
     ),
@@ -288,8 +288,8 @@ PLANTED = (
     Planted(
         "without room the API isn't asked for commands",
         "agent/poller.py",
-        "                await self._spool.space.wait()",
-        "                await trio.lowlevel.checkpoint()",
+        "            while self._link.pulls and not self._spool.room:\n",
+        "            while False:\n",
         ("tests/tasks/test_poller.py", "-k", "without_room"),
     ),
     Planted(
