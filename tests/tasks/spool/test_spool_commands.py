@@ -122,15 +122,16 @@ async def test_a_result_in_flight_is_not_sent_twice_when_its_command_comes_again
     assert await take(spool, 5) == []
 
 
-async def test_an_id_that_comes_again_while_its_result_is_acknowledged(spool: Spool) -> None:
-    await run(spool, "a", "x" * 300_000)  # more than is kept once it is delivered
-    delivery = await take_one(spool)
-    async with held(spool) as go, trio.open_nursery() as nursery:
-        nursery.start_soon(spool.accept, [command("a")])
-        await trio.testing.wait_all_tasks_blocked()
-        spool.delivered(delivery.seq, 200)
-        go.set()
-    assert await take(spool, 5) == [], "it has had its 2xx, and nothing else may be sent"
+async def test_an_id_that_comes_again_while_its_result_is_acknowledged(path: Path) -> None:
+    async with open_spool(path, LIMITS) as spool:
+        await run(spool, "a", "x" * 300_000)  # more than is kept once it is delivered
+        delivery = await take_one(spool)
+        async with held(spool) as go, trio.open_nursery() as nursery:
+            nursery.start_soon(spool.accept, [command("a")])
+            await trio.testing.wait_all_tasks_blocked()
+            spool.delivered(delivery.seq, 200)
+            go.set()
+        assert await take(spool, 5) == [], "it has had its 2xx, and nothing else may be sent"
 
 
 async def test_a_delivered_result_whose_output_is_gone_has_had_its_2xx(spool: Spool) -> None:
