@@ -134,14 +134,19 @@ async def test_a_spool_that_an_outage_has_filled_is_emptied(life, link, kubectl,
     """The poller waits for room and asks nothing: the senders find out by themselves that the API is there again."""
 
     async def printed(sink):
-        await until(lambda: len(link.eager) == 2)
+        await until(lambda: len(link.eager) >= 2)
         await sink("stdout", "x" * 500_000)
         return DONE
+
+    async def away():
+        if not link.recognised:
+            raise LinkDown("away")
+        return Batch()
 
     names = ["a", "b", "c", "d"]
     life.config = replace(life.config, spool_max_bytes=4 << 20)
     kubectl.plans |= dict.fromkeys(names, printed)
-    link.receives += [commands(*names), *[LinkDown("away")] * 50]
+    link.receives += [commands(*names), *[away] * 50]
     with trio.fail_after(60):
         assert await life.until_signalled(lambda: len(link.delivered) == 4) == STOPPED
 
