@@ -56,9 +56,9 @@ class Child:
         except (OSError, ValueError) as error:
             raise _unstartable(environment, error) from error
         self._pid = self._process.pid
-        with suppress(OSError):  # it is gone already
-            resource.prlimit(self._pid, resource.RLIMIT_DATA, (environment.data_bytes, environment.data_bytes))
+        with suppress(OSError):  # it is gone already, or has a lower limit that only root may raise
             resource.prlimit(self._pid, resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the token
+            resource.prlimit(self._pid, resource.RLIMIT_DATA, (environment.data_bytes, environment.data_bytes))
         self.crowded = False  # whether it was ended because all together took too much memory
         self._events = selectors.DefaultSelector()
         self._pipes = {stream: getattr(self._process, stream) for stream in ("stdout", "stderr")}

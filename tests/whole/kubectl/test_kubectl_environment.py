@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -100,6 +101,21 @@ async def test_its_limits(inside: Inside) -> None:
     limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
     assert limits["Max data size"] == [str(data_limit())] * 2
     assert limits["Max core file size"] == ["0"] * 2
+
+
+async def test_a_lower_limit_of_the_machines_own_keeps_no_other_from_being_set(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = resource.prlimit
+
+    def prlimit(pid: int, which: int, limits: tuple[int, int]) -> None:
+        if which == resource.RLIMIT_DATA:
+            raise PermissionError
+        real(pid, which, limits)
+
+    monkeypatch.setattr(resource, "prlimit", prlimit)
+    lines = (await seen(inside("/bin/sleep 0.1; /bin/cat /proc/$$/limits"))).splitlines()
+    assert next(line for line in lines if "core" in line)[26:].split()[:2] == ["0"] * 2
 
 
 async def test_what_it_writes_is_its_own(inside: Inside) -> None:
