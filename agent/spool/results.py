@@ -20,6 +20,7 @@ DAMAGED = Result(
     Outcome.DAMAGED,
     error="The record of this command was damaged on disk, and its result is lost. Ask again: the command only reads.",
 )
+_TEXTS = "select stream, cast(text as blob) from pieces where seq = ? order by part"
 _RESULT = tuple(field.name for field in fields(Result))
 _NO_TIME_MS = 253_402_300_800_000  # the year 10000
 
@@ -87,8 +88,7 @@ def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Deli
     if row["output"] == "gone" or found.bytes > most_bytes:
         return found
     texts = dict.fromkeys(STREAMS, b"")
-    query = "select stream, cast(text as blob) from pieces where seq = ? order by part"
-    for stream, data in db.execute(query, (seq,)):
+    for stream, data in db.execute(_TEXTS, (seq,)):
         texts[stream] = texts.get(stream, b"") + (data or b"")
     whole = all(zlib.crc32(texts[stream]) == output[stream].crc for stream in STREAMS)
     return replace(found, texts=texts) if whole else damaged
@@ -139,9 +139,14 @@ def _shown(error: str | None) -> str | None:
     return printable(error[:500]) if error else None
 
 
-def cut(db: sqlite3.Connection, seq: int, max_bytes: int) -> int:
+def cut(db: sqlite3.Connection, seq: int, max_bytes: int, now_ms: int) -> int:
     """Shorten each stream to at most `max_bytes` of UTF-8, at a character boundary. Returns the bytes that are left."""
-    found = read(db, seq)
+    found, sums = read(db, seq), dict.fromkeys(STREAMS, 0)
+    for stream, data in db.execute(_TEXTS, (seq,)):
+        sums[stream] = zlib.crc32(data or b"", sums.get(stream, 0))
+    if any(sums[stream] != found.output[stream].crc for stream in STREAMS):  # what is left would look right
+        store_damaged(db, seq, found.command_id, now_ms)
+        return 0
     output = {stream: _cut_stream(db, seq, stream, max_bytes) for stream in STREAMS}
     shorter = any(output[stream].bytes < found.output[stream].bytes for stream in STREAMS)
     left = replace(found, output=output, result=replace(found.result, truncated=found.result.truncated or shorter))

@@ -219,7 +219,8 @@ class Spool:
     async def cut(self, seq: int, max_bytes: int) -> None:
         """Shorten the output to at most `max_bytes` a stream and mark it; it is due again at once, cut or not."""
         try:
-            self._pending.sizes[seq] = await self._writer.run(Need.STATE, results.cut, seq, max_bytes)
+            now_ms = self._clock.unix_ms()
+            self._pending.sizes[seq] = await self._writer.run(Need.STATE, results.cut, seq, max_bytes, now_ms)
         finally:
             self.release(seq)
 

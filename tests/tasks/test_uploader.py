@@ -307,11 +307,11 @@ async def test_what_is_larger_as_json_than_as_text_is_cut_too(uploading, stdout,
 async def test_a_cut_that_cant_be_written_is_tried_again(uploading, monkeypatch, autojump_clock):
     real, tries = results.cut, []
 
-    def cut(db, seq, max_bytes):
+    def cut(db, seq, *rest):
         tries.append(seq)
         if len(tries) <= 2:  # with others, then by itself
             raise SpoolFull("disk I/O error")
-        return real(db, seq, max_bytes)
+        return real(db, seq, *rest)
 
     monkeypatch.setattr(results, "cut", cut)
     await uploading.result("a", "x" * 5000)

@@ -197,6 +197,17 @@ async def test_a_damaged_output_is_noticed_before_it_is_sent_whole(spool: Spool,
     await is_answered_with_an_error(spool, path)
 
 
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_damaged_output_isnt_cut_to_one_that_looks_right(spool: Spool, path: Path, damage: str) -> None:
+    """As when "too large" is answered before all of it is sent."""
+    await run(spool, "a", "x" * 300_000)
+    delivery = await take_one(spool)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(damage)
+    await spool.cut(delivery.seq, 150_000)
+    await is_answered_with_an_error(spool, path)
+
+
 async def is_answered_with_an_error(spool: Spool, path: Path) -> None:
     delivery = await take_one(spool)
     assert delivery.result.outcome is Outcome.DAMAGED
