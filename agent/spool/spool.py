@@ -60,6 +60,7 @@ class Spool:
         self._fresh: dict[int, Delivery] = {}  # so that what can be sent at once needs no look into the file
         self._pending = pending = Pending(results.sizes(db), trio.current_time)
         self._unrecorded: deque[Job] = deque()  # verdicts that the disk refused
+        self._wanted: list[str] = []  # ids whose results people want to be sent once more
         self.work = Signal(self._claimable)  # wakes executors: a command can be claimed
         self.space = Signal(lambda: self.room)  # wakes the poller: commands can be accepted
         self.due = Signal(lambda: int(pending.next() is not None), pending.next_at)  # wakes uploaders
@@ -238,8 +239,10 @@ class Spool:
         self._space.check_identity()
         for _ in range(len(self._unrecorded)):
             self._writer.put(self._unrecorded.popleft())
-        if wanted := maintenance.take_requests(self._space.path):
-            self._due(await self._writer.run(Need.STATE, journal.retry, wanted))
+        self._wanted += maintenance.take_requests(self._space.path)
+        if self._wanted:
+            self._due(await self._writer.run(Need.STATE, journal.retry, self._wanted))
+            self._wanted.clear()
         await maintenance.sweep(self._writer, self._space, self._clock, self.full_because)
 
     async def try_write(self) -> None:

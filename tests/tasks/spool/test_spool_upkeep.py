@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from agent.errors import SpoolError
+from agent.errors import SpoolError, SpoolFull
 from agent.model import Outcome, Result
-from agent.spool import Limits, Spool, maintenance, open_spool
+from agent.spool import Limits, Spool, journal, maintenance, open_spool
 from agent.spool.reader import ask, open_reader
 from agent.spool.space import beside, file_bytes
 from agent.spool.writer import Need
@@ -210,6 +210,23 @@ async def test_a_person_has_rejected_results_sent_again_beside_a_live_agent(spoo
     assert [delivery.command_id for delivery in await take(spool, 5)] == ["a", "c"]
     await spool.sweep()
     assert await take(spool, 5) == []
+
+
+async def test_a_wish_that_the_disk_refuses_is_granted_later(
+    spool: Spool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise SpoolFull("no room")
+
+    await settle(spool, "a", "rejected")
+    ask(path, "a")
+    with monkeypatch.context() as full:
+        full.setattr(journal, "retry", refuse)
+        with pytest.raises(SpoolFull):
+            await spool.sweep()
+    for expected in (["a"], []):
+        await spool.sweep()
+        assert list(await deliver_all(spool)) == expected
 
 
 async def test_a_person_has_rejected_results_sent_again_by_the_next_agent(path: Path) -> None:
