@@ -52,10 +52,10 @@ def prints(what: str) -> Callable[[dict[str, Any]], bool]:
     def check(result: dict[str, Any]) -> bool:
         output, error = result.get("output") or "", result.get("error") or ""
         said = "no such pod\n" if kind == "fail" else ""
-        output, *cut = re.split(r"(?:^|\n)\[Cut: ", output, maxsplit=1)
+        output, error = (re.split(r"(?:^|\n)\[Cut: ", text, maxsplit=1)[0] for text in (output, error))
         if "command_id" in result:  # the stream's flat form: each tells all in words
-            output = output.removesuffix(f"\n{said}") if said and not cut else output
-            error = error.removesuffix(f"\n{output}")
+            output = "" if output == said else output.removesuffix(f"\n{said}") if said else output
+            error = error.removesuffix(f"\n{output}") if output else error
         if result["success"] or result["exit_code"] == 3:
             as_told = error == said and result["success"] is (kind != "fail")
             return as_told and right(output, result.get("truncated", False))
