@@ -108,13 +108,11 @@ class Trust:
     room.
     """
 
-    def __init__(
-        self, own: Circuit, receiving: Circuit, recognise: Callable[[], Awaitable[bool]], *, aside: bool
-    ) -> None:
+    def __init__(self, own: Circuit, receiving: Circuit, recognise: Callable[[], Awaitable[bool]]) -> None:
         self._own = own
         self._receiving = receiving
         self._recognise = recognise
-        self.aside = aside
+        self.aside = False
         self._asking = trio.Lock()
         self._recognised = trio.Event()
 

@@ -89,7 +89,7 @@ class Agent:
         what, whose = ("API", "API's status") if link.pulls else ("stream of commands", "API")
         shared = (random.random, lambda: spool.pending, link.pause_seconds)
         self.circuit = Circuit(*shared, what)  # the poller's: an agent that can't get commands isn't ready
-        self._trust = Trust(Circuit(*shared, whose), self.circuit, link.recognise, aside=not link.pulls)
+        self._trust = Trust(Circuit(*shared, whose), self.circuit, link.recognise)
         self._poller = Poller(link, spool, self.circuit, self._trust, self.metrics)
         longest = config.command_timeout_max
         self._executor = Executor(spool, kubectl, policies, self.metrics, count=config.executors, timeout_max=longest)

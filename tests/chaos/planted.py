@@ -608,9 +608,9 @@ PLANTED = (
     ),
     Planted(
         "results flow while there is no stream",
-        "agent/run.py",
-        "aside=not link.pulls)",
-        "aside=False)",
+        "agent/poller.py",
+        "            self._trust.aside = not self._link.pulls\n",
+        "            self._trust.aside = False\n",
         (
             "tests/whole/test_stream_agent.py",
             "-k",

@@ -86,8 +86,8 @@ class Asked:
         return answer
 
 
-def trusting(circuit, asked, *, aside=False):
-    return Trust(Circuit(lambda: 0.5, lambda: 7, what="status"), circuit, asked, aside=aside)
+def trusting(circuit, asked):
+    return Trust(Circuit(lambda: 0.5, lambda: 7, what="status"), circuit, asked)
 
 
 async def test_at_the_start_nothing_is_known_and_one_asks_for_all(circuit, autojump_clock):
@@ -117,7 +117,8 @@ async def test_while_nothing_answers_it_is_asked_ever_more_slowly(circuit, event
 @pytest.mark.parametrize("aside", [False, True])
 async def test_in_an_outage_the_poller_finds_out_unless_results_go_another_way(circuit, aside, autojump_clock):
     asked = Asked()
-    trust = trusting(circuit, asked, aside=aside)
+    trust = trusting(circuit, asked)
+    trust.aside = aside
     fail(circuit)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trust.wait)

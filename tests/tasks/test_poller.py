@@ -23,7 +23,7 @@ class Polling:
         self.metrics = Metrics()
         self.circuit = Circuit(lambda: 0.5, lambda: 0)
         pace = Circuit(lambda: 0.5, lambda: 7, what="status")
-        self.trust = Trust(pace, self.circuit, link.recognise, aside=False)
+        self.trust = Trust(pace, self.circuit, link.recognise)
         self.poller = Poller(link, spool, self.circuit, self.trust, self.metrics)
 
     async def until_asked(self, times):

@@ -28,7 +28,7 @@ class Uploading:
         self.metrics = Metrics()
         self.circuit = Circuit(lambda: 0.5, lambda: spool.pending)
         pace = Circuit(lambda: 0.5, lambda: 7, what="status")
-        self.trust = Trust(pace, self.circuit, self.link.recognise, aside=False)
+        self.trust = Trust(pace, self.circuit, self.link.recognise)
         self.uploader = Uploader(self.link, spool, self.trust, self.metrics, lambda: 0.5)
 
     async def result(self, name, stdout="", stderr=""):

@@ -31,6 +31,7 @@ def test_each_question_to_the_spool_can_be_asked():
     assert len(questions) == 3
     for question in questions:
         db.execute(question)
+    db.close()
 
 
 def test_a_place_takes_its_text(tmp_path, monkeypatch):
