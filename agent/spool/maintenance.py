@@ -18,7 +18,7 @@ from agent.spool.writer import Need, Writer
 log = Log("spool")
 
 BUSY_MS = 1000  # for a person's sqlite3 that holds SQLite's lock. All who wait for the spool wait with it
-SLICE_ROWS, SLICE_PAGES = 500, 1024  # in one transaction: few, so that others don't wait for long
+SLICE_ROWS = 500  # in one transaction: few, so that others don't wait for long
 _DROP_ROWS = 100  # small outputs are kept by the ten thousand, and a list of them all would be 10 MB of memory
 _SLACK_BYTES = 1024 * 1024  # free pages that stay in the file, so that it doesn't shrink and grow all day
 
@@ -38,7 +38,7 @@ def tidy(db: sqlite3.Connection, clock: Clock, space: Space, full: str | None) -
     # On a disk that others have filled it would make no room, and an id that is forgotten too early runs again.
     rows = math.inf if space.disk_full else plan.kept_rows
     removed = forget(db, clock.unix_ms() - round(space.limits.retention_seconds * 1000), rows)
-    drop(db, KEPT, 0 if space.used_bytes > plan.soft_bytes // 2 else plan.kept_bytes)
+    drop(db, KEPT, 0 if space.short else plan.kept_bytes)
     drop(db, REJECTED, plan.rejected_bytes)
     return removed
 
@@ -78,7 +78,8 @@ def shrink(db: sqlite3.Connection, space: Space) -> int:
     """Give some free pages back to the file system, at the next checkpoint, and return how many."""
     (free,) = db.execute("pragma freelist_count").fetchone()
     slack = min(_SLACK_BYTES, space.plan.soft_bytes // 16) // PAGE_BYTES
-    pages = max(0, min(SLICE_PAGES, int(free) - slack))
+    at_once = space.plan.wal_bytes // 4 // PAGE_BYTES  # as the pages that are moved are in the log until it starts over
+    pages = max(0, min(at_once, int(free) - slack))
     if pages:
         db.executescript(f"pragma incremental_vacuum({pages})")  # `execute` would free one page only
         space.measure(db)

@@ -21,7 +21,7 @@ from agent.spool.lock import hold, read_mark
 from agent.spool.maintenance import BUSY_MS
 from agent.spool.salvage import move_aside, salvage
 from agent.spool.schema import KNOWN, SET, migrations, note
-from agent.spool.space import PAGE_BYTES, Plan, Space, beside, file_bytes
+from agent.spool.space import MB, PAGE_BYTES, Plan, Space, beside, file_bytes
 from agent.spool.spool import Spool
 from agent.spool.values import Limits, Recovery
 
@@ -176,6 +176,7 @@ def create(path: Path) -> Path:
 
 def connect(path: Path, plan: Plan) -> sqlite3.Connection:
     """The one connection that writes. The tables are brought up to date."""
+    checkpoint_bytes = max(plan.wal_bytes // 2, plan.wal_bytes - 2 * MB)  # one commit more fits into the log's share
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
     try:
         for pragma in (
@@ -183,8 +184,8 @@ def connect(path: Path, plan: Plan) -> sqlite3.Connection:
             "synchronous = full",  # survives power loss; 0.1 ms a commit more than `normal`
             "secure_delete = fast",  # overwrites what costs nothing; `on` would write over every deleted output
             f"max_page_count = {plan.hard_pages}",
-            f"wal_autocheckpoint = {plan.wal_bytes * 3 // 4 // PAGE_BYTES}",
-            f"journal_size_limit = {plan.wal_bytes * 3 // 4}",
+            f"wal_autocheckpoint = {checkpoint_bytes // PAGE_BYTES}",
+            f"journal_size_limit = {checkpoint_bytes}",
             "cache_size = -512",  # KiB; the agent's memory is counted
             "temp_store = memory",  # the root file system may be read-only
             "trusted_schema = off",

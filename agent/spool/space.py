@@ -146,6 +146,11 @@ class Space:
         return self.free_bytes < self.plan.reserve_bytes
 
     @property
+    def short(self) -> bool:
+        """Whether output kept for people must be deleted."""
+        return self.used_bytes > self.plan.soft_bytes // 2
+
+    @property
     def disk_full(self) -> bool:
         """Whether the disk is full: then nothing that is freed inside the file makes room for commands."""
         return self.disk_free <= _FULL_BYTES

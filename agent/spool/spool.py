@@ -60,6 +60,7 @@ class Spool:
         self._fresh: dict[int, Delivery] = {}  # so that what can be sent at once needs no look into the file
         self._pending = pending = Pending(results.sizes(db), trio.current_time)
         self._unrecorded: deque[Job] = deque()  # verdicts that the disk refused
+        self._swept = False  # since the last claim there was a round of maintenance
         self._wanted: list[str] = []  # ids whose results people want to be sent once more
         self.work = Signal(self._claimable)  # wakes executors: a command can be claimed
         self.space = Signal(lambda: self.room)  # wakes the poller: commands can be accepted
@@ -113,6 +114,7 @@ class Spool:
             return None
         plan = self._space.plan
         output_bytes = max(0, min(plan.output_bytes, self._free_bytes() - plan.reserve_bytes + plan.output_bytes))
+        self._swept = False
         seq, command = self._waiting.popleft()
         claim = self._running[command.id] = Claim(command, output_bytes, seq, self._clock.unix_ms())
         self._writer.hand_in(Need.STATE, journal.start, seq, claim.started_unix_ms)
@@ -202,7 +204,7 @@ class Spool:
         if not self._pending.is_taken(seq):
             return
         large = self._pending.remove(seq) > _KEPT_BYTES
-        keep = not large or state == "rejected"
+        keep = state == "rejected" or not (large or self._space.short)
         verdict = (seq, state, http_status, error, self._clock.unix_ms(), keep)
         # While the disk refuses it, it stays in memory, so that nothing is sent again.
         self._writer.hand_in(Need.STATE, results.settle, *verdict, otherwise=self._unrecorded.append)
@@ -244,6 +246,8 @@ class Spool:
             self._due(await self._writer.run(Need.STATE, journal.retry, self._wanted))
             self._wanted.clear()
         await maintenance.sweep(self._writer, self._space, self._clock, self.full_because)
+        self._swept = True
+        self._changed()
 
     async def try_write(self) -> None:
         """Write one small thing durably, to know whether that is possible. Raises SpoolFull or SpoolError."""
@@ -275,8 +279,8 @@ class Spool:
         await self._writer.close()
 
     def _claimable(self) -> int:
-        """How many commands can be claimed: with room for the output, or if nothing else could make room."""
-        alone = not self._running and not self._pending.sizes
+        """How many commands can be claimed: with room for the output, or if not even maintenance could make room."""
+        alone = self._swept and not self._running and not self._pending.sizes
         return len(self._waiting) if alone or self._free_bytes() >= self._space.plan.reserve_bytes else 0
 
     def _free_bytes(self) -> int:

@@ -28,6 +28,8 @@ from agent.spool.space import Space
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+GROWING_AT_ONCE = 4  # pieces of output or batches of commands in one commit: about 1 MiB, by which the log may grow
+
 COMPANY_SECONDS = 0.02
 """How long a change of state that nobody waits for waits for another commit to join. A kill takes it back until then:
 at worst a result is sent again, or a run that ended so soon isn't counted."""
@@ -141,13 +143,13 @@ class Writer:
             self._token.run_sync_soon(self._ended.set)
 
     def _next(self) -> list[Job | None]:
-        """All operations that wait. If they are changes of state that nobody waits for, more may join for a moment."""
+        """Operations that wait. If they are changes of state that nobody waits for, more may join for a moment."""
         found = [self._waiting.get()]
         until = time.monotonic() + COMPANY_SECONDS
         with contextlib.suppress(queue.Empty):
             while (last := found[-1]) is not None and last.need is Need.STATE and not last.durable:
                 found.append(self._waiting.get(timeout=max(0.0, until - time.monotonic())))
-            while True:
+            while sum(job is not None and job.need is Need.GROW for job in found) < GROWING_AT_ONCE:
                 found.append(self._waiting.get_nowait())
         return found
 

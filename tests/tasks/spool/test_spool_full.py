@@ -17,7 +17,20 @@ from agent.spool import Limits, Spool, open_spool, space
 from agent.spool.journal import append
 from agent.spool.space import PAGE_BYTES, beside, disk_free
 from agent.spool.writer import Need
-from tests.tasks.spool.kit import MB, OK, accept, command, deliver_all, run, run_and_forget, start, take, take_one, text
+from tests.tasks.spool.kit import (
+    MB,
+    OK,
+    accept,
+    command,
+    deliver_all,
+    held,
+    run,
+    run_and_forget,
+    start,
+    take,
+    take_one,
+    text,
+)
 
 
 async def test_many_tiny_results_at_the_cap_are_all_delivered(path: Path) -> None:
@@ -29,6 +42,7 @@ async def test_many_tiny_results_at_the_cap_are_all_delivered(path: Path) -> Non
                 await spool.accept([command(f"{total + n}", "x" * 900) for n in range(10)])
                 total += 10
         assert total > 500
+        await spool.sweep()
         while claim := spool.claim():
             await spool.finish(claim.command.id, Result(Outcome.SUCCEEDED, 0))
         while (await spool.counts()).accepted:  # no room for an output each: as results leave, others can run
@@ -42,6 +56,24 @@ async def test_many_tiny_results_at_the_cap_are_all_delivered(path: Path) -> Non
         assert counts.size_bytes <= counts.capacity_bytes
         await spool.sweep()
         assert spool.room > 0
+
+
+async def test_a_command_waits_for_the_room_that_delivered_results_leave(path: Path) -> None:
+    async with open_spool(path, Limits(4 * MB, journal=100, output_bytes=200_000)) as spool:
+        for n in range(100):
+            await accept(spool, str(n))
+            if spool.claim() is None:
+                break
+            await spool.finish(str(n), OK, [("stdout", "x" * 150_000)])
+        sent = await take(spool, 100)
+        async with held(spool):
+            for each in sent:
+                spool.delivered(each.seq, 200)
+            assert spool.claim() is None, "it would have less room than it may need"
+        await spool.sweep()
+        claim = spool.claim()
+        assert claim is not None
+        assert claim.output_bytes == 200_000
 
 
 async def test_at_the_cap_states_still_change(path: Path) -> None:
