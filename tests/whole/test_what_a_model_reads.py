@@ -95,7 +95,7 @@ async def test_every_result_of_the_stream_says_when(tmp_path):
         async with agent_process(api, tmp_path, KUBENTLY_EXECUTORS="1", KUBENTLY_MAX_OUTPUT_BYTES="64Ki"):
             search = {"tool": "log_search", "request": {"namespace": "shop", "selector": "a=b", "query": "("}}
             odd = [["delete", "pods", "a"], ["get", 7], {"tool": "helm"}, search, "fail"]
-            answers = await results(api, *odd, "nap-2-x", *(f"say-0-{n}" for n in range(80)))
+            answers = await results(api, *odd, "nap-5-x", *(f"say-0-{n}" for n in range(80)))
         assert {answer["success"] for answer in answers} == {True, False}
         assert any("no room for more commands" in answer["output"] for answer in answers)
         for answer in answers:
