@@ -293,6 +293,13 @@ PLANTED = (
         ("tests/tasks/test_poller.py", "-k", "without_room"),
     ),
     Planted(
+        "a command waits for the room that delivered results leave",
+        "agent/spool/spool.py",
+        "alone = self._swept and not",
+        "alone = not",
+        (f"{SPOOL}/test_spool_full.py", "-k", "room_that"),
+    ),
+    Planted(
         "room is promised once",
         "agent/spool/spool.py",
         "self._space.limits.journal - self.unfinished",
