@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -115,7 +114,7 @@ def due_again(db: sqlite3.Connection, which: str, *values: object) -> list[Due]:
     query = f"select seq, stdout_bytes + stderr_bytes, state from commands join results using (seq) where {which}"  # noqa: S608
     due = []
     for seq, size, state in db.execute(query, values).fetchall():
-        if state == "delivered" and not results.read(db, seq, sys.maxsize).whole:
+        if state == "delivered" and not results.read(db, seq, checked=True).whole:
             continue
         db.execute("update commands set state = 'spooled' where seq = ?", (seq,))
         db.execute("update results set output = 'whole', next_attempt_unix_ms = null where seq = ?", (seq,))

@@ -20,7 +20,6 @@ DAMAGED = Result(
     Outcome.DAMAGED,
     error="The record of this command was damaged on disk, and its result is lost. Ask again: the command only reads.",
 )
-_TEXTS = "select stream, cast(text as blob) from pieces where seq = ? order by part"
 _RESULT = tuple(field.name for field in fields(Result))
 _NO_TIME_MS = 253_402_300_800_000  # the year 10000
 
@@ -62,8 +61,10 @@ def _crc(of: Delivery) -> int:
     return checksum(ids, [getattr(of.result, name) for name in _RESULT], output)
 
 
-def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Delivery:
-    """One result, with its output if that is small. One that isn't what was stored comes as damaged."""
+def read(db: sqlite3.Connection, seq: int, *, checked: bool = False) -> Delivery:
+    """One result, with its output if that is small. One that isn't what was stored comes as damaged: of a larger output
+    that shows only if it is to be `checked`, which reads all of it.
+    """
     row = db.execute(
         "select c.command_id, c.correlation_id, c.session_id, c.started_unix_ms, r.*"  # the first of a name counts
         " from commands c left join results r using (seq) where c.seq = ?",
@@ -85,13 +86,18 @@ def read(db: sqlite3.Connection, seq: int, most_bytes: int = HELD_BYTES) -> Deli
     found = Delivery(seq, command_id, result, row["correlation_id"], row["session_id"], when, output, attempts=attempts)
     if row["crc32"] != _crc(found):
         return damaged
-    if row["output"] == "gone" or found.bytes > most_bytes:
+    small = found.bytes <= HELD_BYTES
+    if row["output"] == "gone" or not (small or checked):
         return found
-    texts = dict.fromkeys(STREAMS, b"")
-    for stream, data in db.execute(_TEXTS, (seq,)):
-        texts[stream] = texts.get(stream, b"") + (data or b"")
-    whole = all(zlib.crc32(texts[stream]) == output[stream].crc for stream in STREAMS)
-    return replace(found, texts=texts) if whole else damaged
+    crcs, texts = dict.fromkeys(STREAMS, 0), dict.fromkeys(STREAMS, b"")
+    query = "select stream, cast(text as blob) from pieces where seq = ? order by part"
+    for stream, data in db.execute(query, (seq,)):
+        crcs[stream] = zlib.crc32(data or b"", crcs.get(stream, 0))
+        if small:
+            texts[stream] = texts.get(stream, b"") + (data or b"")
+    if any(crcs[stream] != output[stream].crc for stream in STREAMS):
+        return damaged
+    return replace(found, texts=texts if small else None)
 
 
 def pieces(db: sqlite3.Connection, seq: int, stream: Stream, part: int, most: int) -> list[bytes]:
@@ -141,10 +147,8 @@ def _shown(error: str | None) -> str | None:
 
 def cut(db: sqlite3.Connection, seq: int, max_bytes: int, now_ms: int) -> int:
     """Shorten each stream to at most `max_bytes` of UTF-8, at a character boundary. Returns the bytes that are left."""
-    found, sums = read(db, seq), dict.fromkeys(STREAMS, 0)
-    for stream, data in db.execute(_TEXTS, (seq,)):
-        sums[stream] = zlib.crc32(data or b"", sums.get(stream, 0))
-    if any(sums[stream] != found.output[stream].crc for stream in STREAMS):  # what is left would look right
+    found = read(db, seq, checked=True)
+    if not found.whole:  # what is left would look right
         store_damaged(db, seq, found.command_id, now_ms)
         return 0
     output = {stream: _cut_stream(db, seq, stream, max_bytes) for stream in STREAMS}

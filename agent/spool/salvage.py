@@ -6,7 +6,6 @@ copied whole becomes an error, since its command was accepted and somebody waits
 
 import contextlib
 import sqlite3
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -95,7 +94,7 @@ def _bring(db: sqlite3.Connection, seq: int, row: sqlite3.Row) -> None:
     for table in _TABLES[:1] if unfinished else _TABLES:
         db.execute(f"insert into main.{table} select * from old.{table} where seq = ?", (seq,))  # noqa: S608
     damaged = row["args"] is not None and read_command(row) is None  # they are null where they were given up
-    if damaged or not (unfinished or results.read(db, seq, sys.maxsize).whole):
+    if damaged or not (unfinished or results.read(db, seq, checked=True).whole):
         raise Broken
 
 
