@@ -149,8 +149,10 @@ class Writer:
         with contextlib.suppress(queue.Empty):
             while (last := found[-1]) is not None and last.need is Need.STATE and not last.durable:
                 found.append(self._waiting.get(timeout=max(0.0, until - time.monotonic())))
-            while sum(job is not None and job.need is Need.GROW for job in found) < GROWING_AT_ONCE:
-                found.append(self._waiting.get_nowait())
+            growing = int(last is not None and last.need is Need.GROW)
+            while growing < GROWING_AT_ONCE:
+                found.append(job := self._waiting.get_nowait())
+                growing += job is not None and job.need is Need.GROW
         return found
 
     def _carry_out(self, jobs: list[Job]) -> None:
