@@ -13,7 +13,7 @@ import trio.testing
 from agent.errors import SpoolError, SpoolFull
 from agent.spool import Limits
 from agent.spool.space import MB, Plan, Space
-from agent.spool.writer import Need, Writer
+from agent.spool.writer import GROWING_AT_ONCE, Need, Writer
 
 
 class Bench:
@@ -76,6 +76,15 @@ async def test_what_waits_together_is_one_commit(bench: Bench) -> None:
             nursery.start_soon(bench.insert, n)
     assert bench.rows() == list(range(20))
     assert bench.commits() == 1
+
+
+async def test_one_commit_takes_a_few_pieces_of_output(bench: Bench) -> None:
+    """However many wait: it has to fit into the write-ahead log's share."""
+    async with bench.held() as nursery:
+        for n in range(2 * GROWING_AT_ONCE + 1):
+            nursery.start_soon(bench.insert, n, "", Need.GROW)
+    assert len(bench.rows()) == 2 * GROWING_AT_ONCE + 1
+    assert bench.commits() == 3
 
 
 async def test_one_that_fails_doesnt_undo_the_others(bench: Bench) -> None:
