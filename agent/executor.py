@@ -95,8 +95,7 @@ class Executor:
 
     async def _finish(self, command: Command, result: Result, output: Output, began: float) -> None:
         """Store the result, even when cancelled. If that fails for good, the command runs again at the next start."""
-        # Whoever was ended, and didn't end by itself, may have been amid a word.
-        rest, redactions = output.end(cut=result.truncated or result.exit_code not in {0, 1})
+        rest, redactions = output.end(cut=result.breaks_off)
         result = replace(
             result,
             execution_time_ms=round((trio.current_time() - began) * 1000),

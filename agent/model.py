@@ -90,6 +90,11 @@ class Result:
         """Whether the API should see this as a success."""
         return self.outcome is Outcome.SUCCEEDED
 
+    @property
+    def breaks_off(self) -> bool:
+        """Whether the output may end amid a word: kubectl had more, or was ended and didn't end by itself."""
+        return self.truncated or self.exit_code not in {0, 1}
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:

@@ -81,7 +81,7 @@ class Searcher:
         except KubectlError as error:
             log.error = error.problem
             return
-        log.feed(redactor.end(cut=ended.truncated or ended.exit_code not in {0, 1}))
+        log.feed(redactor.end(cut=ended.breaks_off))
         log.end()
         self.redacted(redactor.counts)
         if ended.outcome is Outcome.TIMED_OUT:
