@@ -20,7 +20,7 @@ from agent.spool.journal import recover
 from agent.spool.lock import hold, read_mark
 from agent.spool.maintenance import BUSY_MS
 from agent.spool.salvage import move_aside, salvage
-from agent.spool.schema import KNOWN, SET, migrations, note
+from agent.spool.schema import KNOWN, SET, migrations, note, rows_by_name
 from agent.spool.space import MB, PAGE_BYTES, Plan, Space, beside, file_bytes
 from agent.spool.spool import Spool
 from agent.spool.values import Limits, Recovery
@@ -191,9 +191,7 @@ def connect(path: Path, plan: Plan) -> sqlite3.Connection:
             "trusted_schema = off",
         ):
             connection.execute(f"pragma {pragma}").fetchall()
-        # A damaged text isn't UTF-8 any more: its checksum says so, where an error would say it again and again.
-        connection.row_factory = sqlite3.Row
-        connection.text_factory = lambda data: data.decode("utf-8", "replace")
+        rows_by_name(connection)
         _migrate(connection)
     except BaseException:
         connection.close()

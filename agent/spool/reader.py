@@ -14,6 +14,7 @@ from agent.spool.clock import readable
 from agent.spool.failure import translate
 from agent.spool.journal import EVERY_ID, RETRIABLE
 from agent.spool.opening import refuse_foreign
+from agent.spool.schema import rows_by_name
 from agent.spool.space import beside
 
 Row = dict[str, Any]
@@ -34,8 +35,7 @@ def open_reader(path: Path) -> Iterator["Reader"]:
     uri = f"{path.absolute().as_uri()}?{mode}"
     try:
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0)) as db:
-            db.row_factory = sqlite3.Row
-            db.text_factory = lambda data: data.decode("utf-8", "replace")  # a damaged file is read as far as it goes
+            rows_by_name(db)
             db.execute("pragma temp_store = memory")
             _refuse_unreadable(path, db)
             yield Reader(path, db)

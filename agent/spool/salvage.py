@@ -15,6 +15,7 @@ from agent.model import Command
 from agent.spool import results
 from agent.spool.failure import Broken
 from agent.spool.journal import insert_command, read_command
+from agent.spool.schema import rows_by_name
 from agent.spool.space import beside, file_bytes
 from agent.spool.values import Recovery
 
@@ -44,8 +45,7 @@ def salvage(path: Path, into: Path, pages: int, report: Recovery) -> None:
     if file_bytes(path) == 0:
         return  # SQLite would delete the log beside it
     with closing(sqlite3.connect(f"{into.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as db:
-        db.row_factory = sqlite3.Row
-        db.text_factory = lambda data: data.decode("utf-8", "replace")
+        rows_by_name(db)
         db.execute("pragma journal_mode = memory").fetchall()  # nobody reads this file before it is complete
         db.execute("pragma synchronous = off")
         with contextlib.suppress(sqlite3.DatabaseError):

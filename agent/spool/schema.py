@@ -78,6 +78,14 @@ create unique index pieces_in_order on pieces (seq, stream, part);
 """
 
 
+def rows_by_name(db: sqlite3.Connection) -> None:
+    """Give rows names, and a damaged text, which isn't UTF-8 any more, as far as it goes: its checksum says so, where
+    an error would say it again and again.
+    """
+    db.row_factory = sqlite3.Row
+    db.text_factory = lambda data: data.decode("utf-8", "replace")
+
+
 def insert(db: sqlite3.Connection, table: str, /, **columns: object) -> int | None:
     """Insert one row and return its key; None if it is there already, and it stays as it is."""
     names, places = ", ".join(columns), ", ".join("?" * len(columns))
