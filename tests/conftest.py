@@ -14,7 +14,7 @@ def _jump_when_no_thread_works(clock: MockClock) -> None:
         _jump(clock)
 
 
-MockClock._autojump = _jump_when_no_thread_works  # type: ignore[method-assign,assignment]
+MockClock._autojump = _jump_when_no_thread_works  # type: ignore[method-assign,assignment]  # trio has no hook
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import trio
 
@@ -113,8 +114,8 @@ class Storm:
         self._number += 1
         command_id = f"c{self._number:06}"
         if chance.random() < 0.05:
-            wrong = chance.choice((["delete", "pod", "x"], ["get", "secrets"], "get pods", 7, ["get", 5]))
-            self.api.queue(wrong, command_id=command_id, expected=_refused)  # type: ignore[arg-type]
+            wrong: Any = chance.choice((["delete", "pod", "x"], ["get", "secrets"], "get pods", 7, ["get", 5]))
+            self.api.queue(wrong, command_id=command_id, expected=_refused)
         else:
             what = f"{kind}-{command_id}"
             self.api.queue(what, command_id=command_id, expected=prints(what))

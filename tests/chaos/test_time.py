@@ -5,6 +5,7 @@ import resource
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -86,12 +87,6 @@ def held():
     )
 
 
-@pytest.fixture(autouse=True)
-def unlogged(caplog):
-    """What pytest keeps of the log would look like a leak."""
-    caplog.set_level("CRITICAL", "kubently")
-
-
 @pytest.fixture
 def quick_clock():
     """Days in seconds."""
@@ -111,8 +106,8 @@ async def live(tmp_path, link, body, monkeypatch):
         }
     )
     async with open_spool(config.spool_path, Limits(32 << 20, output_bytes=1 << 20), inline=True) as spool:
-        kubectl: object = FakeKubectl()
-        agent = Agent(config, kubectl, PolicyFile(None), spool, link)  # type: ignore[arg-type]
+        kubectl: Any = FakeKubectl()
+        agent = Agent(config, kubectl, PolicyFile(None), spool, link)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(agent.run)
             await body(spool, agent)

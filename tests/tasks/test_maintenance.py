@@ -1,5 +1,7 @@
 """Upkeep at its times; and it says once when the spool becomes full, and once when it no longer is."""
 
+from typing import Any
+
 import pytest
 import trio
 
@@ -67,7 +69,7 @@ async def test_a_spool_that_is_broken_ends_the_task(small_spool, monkeypatch):
 class FullInTurns:
     """A spool that is full or not, turn by turn."""
 
-    full, pending = False, 7
+    pending = 7
 
     def __init__(self, *because):
         self.because = list(because)
@@ -81,9 +83,9 @@ class FullInTurns:
 
 
 async def test_full_and_room_again_are_told_once_each(virtual_clock, events):
-    spool = FullInTurns(None, "a reason", "another", None, None)
+    spool: Any = FullInTurns(None, "a reason", "another", None, None)
     with trio.move_on_after(EVERY_SECONDS * 8):
-        await maintain(spool, lambda: None, Metrics())  # type: ignore[arg-type]
+        await maintain(spool, lambda: None, Metrics())
     (line,) = events["spool full, no commands are taken"]
     assert (line["because"], line["results_waiting"]) == ("a reason", 7)
     assert len(events["spool has room again, commands are taken"]) == 1

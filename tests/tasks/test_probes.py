@@ -387,7 +387,7 @@ async def test_many_at_once(bench: Bench):
 
 
 async def test_a_page_that_cant_be_made(bench: Bench, monkeypatch: pytest.MonkeyPatch):
-    bench.metrics.alive_until["a mistake"] = None  # type: ignore[assignment]
+    bench.metrics.alive_until["a mistake"] = None  # type: ignore[assignment]  # that is the mistake
     assert await bench.get("/livez") == (500, "Look into the agent's log.\n")
     assert (await bench.get("/readyz"))[0] == 200
 

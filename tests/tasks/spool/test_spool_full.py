@@ -135,7 +135,7 @@ def fail_writes(spool: Spool, *, fail: bool) -> None:
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
         raise error
 
-    writer._commit = broken  # type: ignore[method-assign,assignment]
+    writer._commit = broken  # type: ignore[method-assign,assignment]  # a fault
 
 
 async def test_on_a_disk_that_fails_results_still_leave_once(path: Path) -> None:

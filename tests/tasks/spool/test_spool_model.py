@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agent.errors import SpoolFull
 from agent.model import Outcome, Result, Stream
-from agent.spool import Delivery, Limits, Spool, open_spool
+from agent.spool import Claim, Delivery, Limits, Spool, open_spool
 from agent.spool.clock import follow
 from agent.spool.space import beside, file_bytes
 from agent.spool.writer import Need
@@ -310,10 +310,10 @@ class SpoolMachine(RuleBasedStateMachine):
     def claim(self) -> None:
         waiting = self.of("accepted")
 
-        def after(claim: object) -> Model:
+        def after(claim: Claim | None) -> Model:
             if claim is None:
                 return {}
-            name = claim.command.id  # type: ignore[attr-defined]
+            name = claim.command.id
             return {name: replace(self.model[name], state="running", runs=self.model[name].runs + 1)}
 
         claim = self.do(at_once(self.spool.claim), after)

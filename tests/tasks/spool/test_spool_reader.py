@@ -191,7 +191,8 @@ async def test_the_prompt_shows_text_and_times(spool: Spool, path: Path, hands: 
 
     def ask(query: str) -> list[dict[str, object]]:
         out = subprocess.run(["sqlite3", "-readonly", "-json", path, query], check=True, capture_output=True)
-        return json.loads(out.stdout)  # type: ignore[no-any-return]
+        found: list[dict[str, object]] = json.loads(out.stdout)
+        return found
 
     assert ask("select text from pieces where stream = 'stderr'") == [{"text": "it broke\n"}]
     assert ask("select command_id, finished_at from backlog") == [
