@@ -29,8 +29,7 @@ image, optimised (`-OO`). 1 MB is a million bytes.
 What is missed, and why. Each command waits for the disk twice: when it is accepted, and when its result is stored. The
 peer never does, and loses whatever it holds when it is killed. The rows "of trio and httpx alone" are the peer's loop
 in 30 lines of these two libraries, without a spool, a guard or limits (`tests/benchmarks/floor.py`): that alone is
-beyond the budget for CPU time. Of the time for 5 MB, half is the spool's: the output is written to the disk and read
-from it again.
+beyond the budget for CPU time.
 
 With a real kubectl the agent may be faster than kubectl alone, and a burst faster than xargs: it lets kubectl collect
 garbage less often (`GOGC=400`) where memory allows.
